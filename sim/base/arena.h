@@ -17,13 +17,15 @@ struct arena {
 void arena_init(struct arena *arena);
 void arena_fini(struct arena *arena);
 
-/* Zeroed memory, aligned for any type. Never returns NULL: running out of memory ends the program with a message. */
+/* Zeroed memory, aligned for any type. Never returns NULL: running out of memory ends the program with a
+ * message. */
 void *arena_alloc(struct arena *arena, size_t bytes);
 void *arena_array(struct arena *arena, size_t count, size_t size);
 void *arena_copy(struct arena *arena, const void *from, size_t bytes);
 char *arena_text(struct arena *arena, const char *text);
 char *arena_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *arena_vformat(struct arena *arena, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+char *arena_vformat(struct arena *arena, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_array((arena), (count), sizeof(type)))

@@ -18,13 +18,15 @@ static bool report_known(const struct report *report, struct place place, const 
 {
     for (uint32_t i = 0; i < report->list.count; i++) {
         const struct message *old = &report->list.at[i];
-        if (old->place.line == place.line && old->place.column == place.column && strcmp(old->text, text) == 0)
+        if (old->place.line == place.line && old->place.column == place.column &&
+            strcmp(old->text, text) == 0)
             return true;
     }
     return false;
 }
 
-static void report_add(struct report *report, struct place place, bool warning, const char *format, va_list arguments)
+static void report_add(struct report *report, struct place place, bool warning, const char *format,
+                       va_list arguments)
 {
     const char *text = arena_vformat(&report->texts, format, arguments);
     if (report_known(report, place, text))

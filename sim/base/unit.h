@@ -1,6 +1,6 @@
-/* Units: every quantity inside Partita is SI (bytes, seconds, bytes per second, FLOP per second, watts, joules);
- * inputs and outputs carry the unit. Decimal prefixes are powers of 1000 (GB), binary ones of 1024 (GiB); a bit
- * rate (Gbps, Gbit/s) is an eighth of its bytes. */
+/* Units: every quantity inside Partita is SI (bytes, seconds, bytes per second, FLOP per second, watts,
+ * joules); inputs and outputs carry the unit. Decimal prefixes are powers of 1000 (GB), binary ones of 1024
+ * (GiB); a bit rate (Gbps, Gbit/s) is an eighth of its bytes. */
 #ifndef PARTITA_BASE_UNIT_H
 #define PARTITA_BASE_UNIT_H
 
@@ -26,8 +26,8 @@ size_t unit_parse(const char *text, enum unit *unit, double *scale);
 /* What an error message calls it: "a bandwidth with its unit, such as 25 GB/s or 200 Gbps". */
 const char *unit_expected(enum unit unit);
 
-/* Writes a value for people, three to four significant digits and a fitting prefix: "21.6 GB/s", "1.53 ms", "64".
- * Returns `buffer`. Non-finite values are written as "inf", "nan". */
+/* Writes a value for people, three to four significant digits and a fitting prefix: "21.6 GB/s", "1.53 ms",
+ * "64". Returns `buffer`. Non-finite values are written as "inf", "nan". */
 const char *unit_format(double value, enum unit unit, char *buffer, size_t size);
 
 /* Nearest unit symbol to a mistyped one, of the wanted kind; NULL if none is near. */

@@ -12,6 +12,12 @@
         uint32_t count, room;                                                                                \
     }
 
+/* A list of indices; the VECTOR macros work on it. */
+struct index_list {
+    uint32_t *at;
+    uint32_t count, room;
+};
+
 /* Appends one element; `item` is evaluated once. */
 #define VECTOR_PUSH(vector, item)                                                                            \
     do {                                                                                                     \

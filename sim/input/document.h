@@ -1,10 +1,10 @@
 /* Document: one input file with everything that it includes, and the changes of the command line applied.
  *
- * `extends: NAME` at the top of a map file (device type, link type, topology, workload, model) loads that file
- * first and lays this one over it: maps merge key by key, everything else replaces. `include: [FILE, …]` inside a
- * map merges those files' keys under it, in order; a key of the including map wins. Files are looked up in the
- * including file's folder, the working directory, then the shipped folders; `.yaml`, `.yml` and `.json` are tried
- * where the name has no extension. A cycle is an error. */
+ * `extends: NAME` at the top of a map file (device type, link type, topology, workload, model) loads that
+ * file first and lays this one over it: maps merge key by key, everything else replaces. `include: [FILE, …]`
+ * inside a map merges those files' keys under it, in order; a key of the including map wins. Files are looked
+ * up in the including file's folder, the working directory, then the shipped folders; `.yaml`, `.yml` and
+ * `.json` are tried where the name has no extension. A cycle is an error. */
 #ifndef PARTITA_INPUT_DOCUMENT_H
 #define PARTITA_INPUT_DOCUMENT_H
 
@@ -21,24 +21,27 @@ struct input {
 void input_init(struct input *input, const char *data_root);
 void input_fini(struct input *input);
 
-/* Reads a file (JSON when it ends in .json, else YAML). NULL after reporting when it cannot be read, is not well
- * formed, has a duplicate key, an alias cycle, or nests deeper than 200. The root must be a map. */
+/* Reads a file (JSON when it ends in .json, else YAML). NULL after reporting when it cannot be read, is not
+ * well formed, has a duplicate key, an alias cycle, or nests deeper than 200. The root must be a map. */
 struct value *document_load(struct input *input, const char *path);
 
 /* The same from text; `name` is what messages call it. For tests, fuzzers and the database's stored input. */
-struct value *document_parse(struct input *input, const char *name, const char *text, size_t length, bool json);
+struct value *document_parse(struct input *input, const char *name, const char *text, size_t length,
+                             bool json);
 
 /* Finds the file that a reference names: `name` as a path, then relative to the folder of `from.file`, then
- * data_root/`folder`/name with the known extensions. Returns its path in the arena; or reports at `from` what was
- * not found, the nearest shipped name of that folder, and returns NULL. */
+ * data_root/`folder`/name with the known extensions. Returns its path in the arena; or reports at `from` what
+ * was not found, the nearest shipped name of that folder, and returns NULL. */
 const char *document_find(struct input *input, const char *folder, const char *name, struct place from);
 
 /* Names (without extension) of the files that data_root/`folder` ships, sorted; count through *count. */
 const char *const *document_list(struct input *input, const char *folder, uint32_t *count);
 
-/* Applies `key=value` of the command line: `path` is dotted (see value_at), `text` is read as YAML (so `yes`, `3`,
- * `[1, 2]`, `{a: 1}` and `54 Mbps` mean what they mean in a file). Missing maps on the way are made; whether the key
- * is known is found when the typed reader meets it, at the place "--set path". List indices must exist. */
+/* Applies `key=value` of the command line: `path` is dotted (see value_at), `text` is read as YAML (so `yes`,
+ * `3`,
+ * `[1, 2]`, `{a: 1}` and `54 Mbps` mean what they mean in a file). Missing maps on the way are made; whether
+ * the key is known is found when the typed reader meets it, at the place "--set path". List indices must
+ * exist. */
 bool document_set(struct input *input, struct value *root, const char *path, const char *text);
 
 #endif

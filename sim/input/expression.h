@@ -1,9 +1,10 @@
 /* Expression: arithmetic over numbers, quantities and named parameters, used wherever a number is read.
  *
  *   expression = term { ("+" | "-") term };  term = factor { ("*" | "/" | "%") factor }
- *   factor = ["-"] primary;  primary = number [unit] | name | function "(" expression {"," expression} ")" | "(" expression ")"
- * with functions min, max, ceil, floor, log2 and comparisons (== != < <= > >=) and "and", "or", "not" at the lowest
- * precedence, which give 1 or 0. Units are checked: 2 * 25 GB/s is a bandwidth, 80 GB + 3 s is an error. */
+ *   factor = ["-"] primary;  primary = number [unit] | name | function "(" expression {"," expression} ")" |
+ * "(" expression ")" with functions min, max, ceil, floor, log2 and comparisons (== != < <= > >=) and "and",
+ * "or", "not" at the lowest precedence, which give 1 or 0. Units are checked: 2 * 25 GB/s is a bandwidth, 80
+ * GB + 3 s is an error. */
 #ifndef PARTITA_INPUT_EXPRESSION_H
 #define PARTITA_INPUT_EXPRESSION_H
 
@@ -32,8 +33,8 @@ void scope_bind_text(struct scope *scope, const char *name, const char *text);
 void scope_fini(struct scope *scope);
 const struct binding *scope_find(const struct scope *scope, const char *name);
 
-/* Evaluates; reports at `place` (column advanced to the offending character when the text is a plain scalar) an
- * unknown name with the nearest one, a syntax error, a division by zero, or units that do not fit. */
+/* Evaluates; reports at `place` (column advanced to the offending character when the text is a plain scalar)
+ * an unknown name with the nearest one, a syntax error, a division by zero, or units that do not fit. */
 bool expression_evaluate(struct input *input, const char *text, struct place place, const struct scope *scope,
                          struct quantity *result);
 

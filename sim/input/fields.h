@@ -1,7 +1,8 @@
-/* Fields: reads a map into a struct by a table, so that checking, defaults, error messages and the manual come from
- * one list. A field that the map does not have leaves its target as the caller prepared it. Reported, each with
- * its place: an unknown key (with the nearest valid one), a missing required key, a wrong type, a missing or wrong unit,
- * a number out of range, an unknown choice (with the nearest). Reading goes on after an error. */
+/* Fields: reads a map into a struct by a table, so that checking, defaults, error messages and the manual
+ * come from one list. A field that the map does not have leaves its target as the caller prepared it.
+ * Reported, each with its place: an unknown key (with the nearest valid one), a missing required key, a wrong
+ * type, a missing or wrong unit, a number out of range, an unknown choice (with the nearest). Reading goes on
+ * after an error. */
 #ifndef PARTITA_INPUT_FIELDS_H
 #define PARTITA_INPUT_FIELDS_H
 
@@ -30,24 +31,25 @@ struct field {
     const char *about;          /* one line for the manual */
 };
 
-/* Returns false if anything was reported for this map. `what` names the map in messages ("device type"). A NULL map
- * reads nothing and misses every required field (reported at `where`). */
-bool fields_read(struct input *input, const struct value *map, struct place where, const char *what, const struct field *table, size_t count,
-                 const struct scope *scope, void *target);
+/* Returns false if anything was reported for this map. `what` names the map in messages ("device type"). A
+ * NULL map reads nothing and misses every required field (reported at `where`). */
+bool fields_read(struct input *input, const struct value *map, struct place where, const char *what,
+                 const struct field *table, size_t count, const struct scope *scope, void *target);
 
 /* One value by the rules of one field (used for lists of numbers and for maps with free keys). */
-bool fields_read_one(struct input *input, const struct value *value, const struct field *field, const struct scope *scope,
-                     void *target);
+bool fields_read_one(struct input *input, const struct value *value, const struct field *field,
+                     const struct scope *scope, void *target);
 
 /* Checks the shape only: reports and returns false unless `value` is a map (list). NULL is not. */
 bool fields_want_map(struct input *input, const struct value *value, struct place where, const char *what);
 bool fields_want_list(struct input *input, const struct value *value, struct place where, const char *what);
 
 /* Reports "unknown key 'x' in WHAT; did you mean 'y'?" at the entry's place. */
-bool fields_unknown(struct input *input, const struct entry *entry, const char *what, const char *const *known, size_t count);
+bool fields_unknown(struct input *input, const struct entry *entry, const char *what,
+                    const char *const *known, size_t count);
 /* Reports "there is no WHAT 'x'; did you mean 'y'?" at a place. */
-bool fields_no_such(struct input *input, struct place place, const char *what, const char *name, const char *const *known,
-                    size_t count);
+bool fields_no_such(struct input *input, struct place place, const char *what, const char *name,
+                    const char *const *known, size_t count);
 
 #define FIELDS_COUNT(table) (sizeof(table) / sizeof((table)[0]))
 

@@ -14,9 +14,9 @@ enum value_kind { VALUE_NULL, VALUE_SCALAR, VALUE_LIST, VALUE_MAP };
 
 struct value {
     enum value_kind kind;
-    bool quoted;         /* a scalar written in quotes: never a number or a flag */
-    struct place place;  /* of its first character */
-    const char *text;    /* scalar: its text, NUL-terminated; else NULL */
+    bool quoted;           /* a scalar written in quotes: never a number or a flag */
+    struct place place;    /* of its first character */
+    const char *text;      /* scalar: its text, NUL-terminated; else NULL */
     struct entry *entries; /* list and map: `count` entries, in the order of the document */
     uint32_t count, room;
 };
@@ -36,15 +36,17 @@ struct value *value_get(const struct value *map, const char *key);
 /* The value under a dotted path ("plan.stages[1].devices", "links.wifi"); NULL when there is none. */
 struct value *value_at(const struct value *root, const char *path);
 
-/* Builders, used by the readers and by importers. A duplicate key is the caller's error to report (returns false). */
+/* Builders, used by the readers and by importers. A duplicate key is the caller's error to report (returns
+ * false). */
 struct value *value_new_scalar(struct arena *arena, struct place place, const char *text, bool quoted);
 struct value *value_new(struct arena *arena, struct place place, enum value_kind kind);
 void value_append(struct arena *arena, struct value *list, struct value *item);
-bool value_put(struct arena *arena, struct value *map, const char *key, struct place key_place, struct value *item);
+bool value_put(struct arena *arena, struct value *map, const char *key, struct place key_place,
+               struct value *item);
 struct value *value_clone(struct arena *arena, const struct value *value);
 
-/* The document as YAML that reads back to the same values (block style for maps, flow style for short lists and
- * leaf maps), for the database's copy of the resolved input. Returns text in the arena. */
+/* The document as YAML that reads back to the same values (block style for maps, flow style for short lists
+ * and leaf maps), for the database's copy of the resolved input. Returns text in the arena. */
 char *value_write(const struct value *value, struct arena *arena);
 
 #endif

@@ -1,0 +1,10 @@
+/* Communication: the collective operations, by the names the field uses. */
+#ifndef PARTITA_BASE_COMMUNICATION_H
+#define PARTITA_BASE_COMMUNICATION_H
+
+enum collective_kind { ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, ALL_TO_ALL, BROADCAST, COLLECTIVE_KIND_COUNT };
+
+/* NULL-terminated: "all-reduce", "reduce-scatter", … */
+extern const char *const communication_names[COLLECTIVE_KIND_COUNT + 1];
+
+#endif

@@ -1,0 +1,77 @@
+/* Engine: the clock. Executes a job on a platform and says when everything happened. Deterministic: same
+ * input, same bits. Never hangs: when operations are pending and no event is, it reports the wait-for cycle
+ * and fails. */
+#ifndef PARTITA_ENGINE_ENGINE_H
+#define PARTITA_ENGINE_ENGINE_H
+
+#include "collective/collective.h"
+#include "platform/platform.h"
+#include "program/program.h"
+
+#include <stdio.h>
+
+enum engine_level {
+    ENGINE_FLUID,
+    ENGINE_STEPS
+}; /* how collectives are carried (DESIGN: fluid is the default) */
+
+struct engine_options {
+    const struct algorithm *algorithm; /* of every collective; NULL: ring */
+    enum engine_level level;
+    uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
+};
+
+/* What released an operation last: the link of the critical path. */
+enum engine_cause {
+    CAUSE_BEGIN,      /* nothing: it could start at time 0 */
+    CAUSE_STREAM,     /* the operation before it in its stream (cause_slot) */
+    CAUSE_DEPENDENCY, /* a dependency (cause_slot, same rank) */
+    CAUSE_PEER        /* another member of its group that was ready last (cause_rank, cause_slot) */
+};
+
+/* One executed operation. */
+struct engine_record {
+    double ready; /* stream free and dependencies ended, seconds */
+    double start; /* compute: = ready. collective: all members ready. send, receive: the flow starts */
+    double end;
+    uint32_t cause_rank, cause_slot;
+    uint8_t cause; /* enum engine_cause */
+};
+
+/* One communication on the network (a message or a whole collective). */
+struct engine_transfer {
+    double start, end, bytes; /* bytes: of the payload (struct op's `bytes`) */
+    double latency;           /* seconds of [start, end] without bandwidth */
+    uint32_t group, match;
+    uint32_t activity; /* index into the result's activities: which links, how much of each */
+    uint32_t label;    /* interned */
+};
+
+struct engine_result {
+    struct engine_record *records;     /* per rank: records[first_record[rank] + slot] */
+    uint32_t *first_record;            /* rank_count + 1 entries */
+    struct engine_transfer *transfers; /* by start, group, match */
+    uint32_t transfer_count;
+    struct activity *activities; /* one per distinct (group, kind) */
+    uint32_t activity_count;
+    double *link_bytes;        /* per link of the platform: bytes carried */
+    double makespan;           /* seconds: first start to last end */
+    uint64_t events;           /* queue events and releases processed */
+    double (*stream_waits)[4]; /* per rank and stream (first_stream[rank] + stream): seconds it stood idle
+                                  before an operation, by what released it (enum engine_cause) */
+    uint32_t *first_stream;    /* rank_count + 1 entries */
+};
+
+/* Runs the job to its end. On failure returns false with a message in *error (allocated in job->arena): a
+ * deadlock (the wait-for cycle with ranks and operations), no route between two members, a failed self-check,
+ * too many releases in one instant. */
+bool engine_run(struct platform *platform, struct job *job, const struct engine_options *options,
+                struct engine_result *result, const char **error);
+void engine_result_fini(struct engine_result *result);
+
+/* The self-checks of a finished run, also run by engine_run itself: bytes sent = bytes received; busy + waits
+ * = span on each stream, to 1e-9 relative; link bytes = what the transfers' activities say, to 1e-9. */
+bool engine_check(const struct platform *platform, const struct job *job, const struct engine_result *result,
+                  const char **error);
+
+#endif

@@ -1,0 +1,57 @@
+/* Network: the fluid model. A flow waits out its latency, then shares the capacity of its links with all
+ * other flows by max-min fairness until its bytes are sent. Weighted, with rate caps and multiplicities (1
+ * unless folded). Only what a change can reach is solved again. The owner (the engine, or a test) holds the
+ * clock: it starts flows, asks for the time of the next network event, and advances to it.
+ *
+ * A flow's usage is a list of {link, coefficient}: at rate r it takes coefficient·r of the link. A message
+ * has its route's links with coefficient = occurrences; a fluid collective has one unit on its busiest link.
+ */
+#ifndef PARTITA_ENGINE_NETWORK_H
+#define PARTITA_ENGINE_NETWORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct network_usage {
+    uint32_t link;
+    double coefficient; /* > 0 */
+};
+
+struct network; /* opaque: network.c */
+
+/* `capacities[link]`: bytes per second, >= 0. */
+struct network *network_new(const double *capacities, uint32_t link_count);
+void network_free(struct network *network);
+
+/* Starts a flow at `now`: it holds no bandwidth before now + latency. `bytes` 0 costs latency only; an empty
+ * usage list is limited by its cap only (infinite: done after its latency). weight > 0; cap > 0, INFINITY for
+ * none. `tag` is handed back on completion. Returns the flow's identity, which may be reused after it
+ * completed. */
+uint32_t network_start(struct network *network, double now, const struct network_usage *usage,
+                       uint32_t usage_count, double bytes, double latency, double weight, double cap,
+                       uint32_t tag);
+
+/* Changes a link's capacity at `now` (takes part in the next network_solve). */
+void network_set_capacity(struct network *network, double now, uint32_t link, double capacity);
+
+/* Time of the next thing that happens by itself (a latency that expires, a flow that ends); INFINITY if none.
+ */
+double network_next(struct network *network);
+
+/* Applies everything due at the instant `now` (t <= now·(1 + 4 eps)): completions and latency expiries. The
+ * tags of completed flows are written in a stable order; returns how many, in *tags (valid until the next
+ * call). Rates are stale until network_solve(). */
+uint32_t network_advance(struct network *network, double now, const uint32_t **tags);
+
+/* Computes the rates after this instant's changes: once per instant, after all starts of the instant. Cheap
+ * when nothing changed. */
+void network_solve(struct network *network, double now);
+
+double network_rate(const struct network *network, uint32_t flow);
+double network_remaining(const struct network *network, uint32_t flow, double now);
+uint32_t network_active(const struct network *network); /* flows started and not completed */
+
+/* Bytes that crossed a link so far (integral of its use), for the books. */
+double network_carried(const struct network *network, uint32_t link);
+
+#endif

@@ -1,0 +1,78 @@
+/* Platform: devices, links, switches, shared media, and the routes between them.
+ *
+ * A node is a device or a switch. A link is one directed capacity with a latency; a full-duplex cable is two
+ * links, a half-duplex cable and a shared medium are one link that serves every direction. An arc says "from
+ * node a to node b over link l" (or over no link: free). A route is the list of links along the cheapest path
+ * of arcs; a medium that a path crosses twice (station to station through the access point) stands twice in
+ * it.
+ *
+ * Everything is reached by 32-bit index; names are interned. Built once by platform_load(), then read-only
+ * except for the route cache. */
+#ifndef PARTITA_PLATFORM_PLATFORM_H
+#define PARTITA_PLATFORM_PLATFORM_H
+
+#include "base/arena.h"
+#include "base/kernel.h"
+#include "base/names.h"
+#include "base/precision.h"
+#include "base/vector.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct device_type {
+    uint32_t name;                   /* "A100-SXM4-80GB" */
+    uint32_t kind;                   /* "gpu", "cpu", "edge", … */
+    double peak[PRECISION_COUNT];    /* FLOP per second, dense; 0: not supported natively */
+    double memory;                   /* bytes */
+    double memory_bandwidth;         /* bytes per second */
+    double launch;                   /* seconds of overhead per kernel */
+    double efficiency[KERNEL_COUNT]; /* of peak (of memory bandwidth for KERNEL_MEMORY), 0 < e <= 1 */
+    double power_busy, power_idle;   /* watts; 0: unknown */
+};
+
+enum link_mode { LINK_FULL_DUPLEX, LINK_HALF_DUPLEX, LINK_SHARED };
+
+struct device {
+    uint32_t name;  /* "gpu[3,5]" */
+    uint32_t node;  /* index into nodes */
+    uint32_t type;  /* index into device_types */
+    uint32_t group; /* interned name of the array it belongs to: "gpu" */
+    double speed;   /* multiplies peak and memory bandwidth; 1 unless a slow device is modelled */
+};
+
+struct link {
+    double bandwidth; /* bytes per second, usable (efficiency already applied) */
+    double latency;   /* seconds */
+    uint32_t name;    /* "nvlink[3,5]>" and "<" for the two directions of a cable; "wifi" for a medium */
+    uint32_t group;   /* interned name of the entry in `links:` it comes from: "nvlink" */
+    uint32_t mode;    /* enum link_mode */
+};
+
+struct node {
+    uint32_t name;
+    uint32_t device; /* index into devices, UINT32_MAX for a switch */
+};
+
+struct arc {
+    uint32_t from, to; /* nodes */
+    uint32_t link;     /* UINT32_MAX: free (leaving a medium) */
+};
+
+struct platform {
+    struct arena arena;  /* owns what follows */
+    struct names *names; /* not owned */
+    uint32_t name;       /* of the topology */
+    VECTOR(struct device_type) device_types;
+    VECTOR(struct device) devices;
+    VECTOR(struct link) links;
+    VECTOR(struct node) nodes;
+    VECTOR(struct arc) arcs;   /* sorted by `from` once built */
+    uint32_t *first_arc;       /* per node + 1: compressed rows of arcs */
+    struct route_cache *cache; /* owned by route.c */
+};
+
+void platform_init(struct platform *platform, struct names *names);
+void platform_fini(struct platform *platform);
+
+#endif

@@ -1,0 +1,95 @@
+/* Program: the contract between planning and running. A job is everything that the engine executes: one
+ * program per class of ranks, the ranks that run them, and the groups in which they communicate. The engine
+ * knows operations, streams, dependencies and groups; it does not know what a layer is (names are carried for
+ * reports only).
+ *
+ * An operation becomes *ready* when the operations before it in its stream have ended (a stream is in-order,
+ * one at a time) and its dependencies (earlier slots of the same program) have ended. Then
+ *  - compute runs for `seconds`;
+ *  - a collective waits until every member of its group is ready at the same `match`, then all members run it
+ * together;
+ *  - send and receive pair up by (group, match): a group of two ranks [source, destination]. Eager: the flow
+ * starts when the send is ready. Rendezvous: when both are. A send ends with its flow; a receive ends when
+ * the flow has ended and it is itself ready. */
+#ifndef PARTITA_PROGRAM_PROGRAM_H
+#define PARTITA_PROGRAM_PROGRAM_H
+
+#include "base/arena.h"
+#include "base/communication.h"
+#include "base/names.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum op_kind { OP_COMPUTE, OP_SEND, OP_RECEIVE, OP_COLLECTIVE, OP_KIND_COUNT };
+
+/* What a pass computes: F forward, I input gradient, W weight gradient, B both, R recomputed forward, O
+ * optimizer, S synchronisation of gradients, N none (input and output of the step). */
+enum op_pass { PASS_F, PASS_I, PASS_W, PASS_B, PASS_R, PASS_O, PASS_S, PASS_N, PASS_COUNT };
+
+enum { PROGRAM_NONE = UINT32_MAX };
+
+struct op {
+    double seconds; /* compute: how long it runs */
+    double bytes;   /* send, receive: of the message. collective: of the whole buffer: the vector that every
+                       member   contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
+                       (all-gather), or what one member holds   (all-to-all) */
+    double flops;   /* compute: floating-point operations (2 per MAC), of which ... */
+    double model_flops;  /* ... these count for the model (no recomputation) */
+    double memory_bytes; /* compute: bytes moved to and from memory */
+    double allocates;    /* bytes of device memory taken when it starts */
+    double frees;        /* bytes given back when it ends */
+    uint32_t label;      /* interned: the layer part, e.g. "block[3].attention" */
+    uint32_t micro_batch;
+    uint32_t step;
+    uint32_t group; /* slot in the rank's group table; PROGRAM_NONE for compute */
+    uint32_t match; /* which communication of that group this is; each is used once per member */
+    uint32_t first_dependency, dependency_count; /* in the program's `dependencies` */
+    uint8_t kind, pass, stream, collective;      /* enums; stream: index into the program's streams */
+};
+
+struct program_stream {
+    uint32_t name; /* interned: "compute", "tensor", "pipeline", "data", "send", "receive", … */
+    bool compute;  /* the stream whose gaps are exposed communication, bubble and idle time */
+};
+
+struct program {
+    struct op *ops; /* in an order that respects dependencies: a dependency has a lower slot */
+    uint32_t op_count;
+    uint32_t *dependencies; /* slots; grouped by operation */
+    uint32_t dependency_count;
+    struct program_stream *streams;
+    uint32_t stream_count;
+};
+
+struct rank {
+    uint32_t device;      /* of the platform */
+    uint32_t program;     /* index into the job's programs */
+    uint32_t stage;       /* for reports */
+    uint32_t first_group; /* this rank's group table: group slot g is job->group_table[first_group + g] */
+};
+
+struct group {
+    uint32_t name; /* interned: the axis or purpose: "tensor", "data", "pipeline", "halo" … */
+    uint32_t first_member, member_count; /* ranks, in job->members, in ring order */
+    uint32_t match_count;                /* communications of this group: match < match_count */
+    bool rendezvous;                     /* point-to-point: meet before the flow starts */
+};
+
+struct job {
+    struct arena arena;  /* owns all arrays */
+    struct names *names; /* not owned */
+    struct program *programs;
+    struct rank *ranks;
+    struct group *groups;
+    uint32_t *group_table;
+    uint32_t *members;
+    uint32_t program_count, rank_count, group_count, group_table_count, member_count;
+    uint32_t steps; /* steps that the programs contain, >= 1 */
+};
+
+/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-". */
+extern const char *const program_kind_names[OP_KIND_COUNT + 1];
+extern const char *const program_pass_names[PASS_COUNT + 1];
+
+#endif
