@@ -1,0 +1,168 @@
+/* Model: the layer graph, as operators over named dimensions. Shapes hold for the batch that the model was
+ * built with.
+ *
+ * A *tensor* has named dimensions (labels b batch, s sequence, c channels, y rows, x columns, h hidden, f
+ * inner features, g head groups, r heads per group, d head size, v vocabulary, t time …). An *operator* runs
+ * over an iteration space of named dimensions; each of its operands and its output says which iteration
+ * dimension indexes each of its tensor dimensions. A dimension of the iteration space that the output lacks
+ * is contracted. So fully connected  Y[b,o] += X[b,i] W[i,o];   convolution  Y[b,o,y,x] += X[b,i,
+ * y·s+ky·d−pad, …] W[o,i,ky,kx] and everything that a partition needs (shares of work and of tensors, partial
+ * sums, halos, gradients) is derived from these index maps; nothing here knows how it will be split.
+ *
+ * A *layer* is one or more operators; a *part* is the innermost named block around it (what one row of the
+ * timeline shows); a *unit* is a top-level item of the model (what a stage boundary may not cut, and what
+ * recomputation keeps the input of). */
+#ifndef PARTITA_MODEL_MODEL_H
+#define PARTITA_MODEL_MODEL_H
+
+#include "base/arena.h"
+#include "base/kernel.h"
+#include "base/names.h"
+#include "base/report.h"
+#include "base/vector.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TENSOR_DIMS = 6, OPERATOR_DIMS = 10, OPERATOR_OPERANDS = 4, DIM_NAMES = 3, MODEL_NONE = UINT32_MAX };
+
+enum tensor_role { TENSOR_INPUT, TENSOR_ACTIVATION, TENSOR_PARAMETER, TENSOR_ROLE_COUNT };
+
+struct tensor_dim {
+    uint32_t label; /* interned */
+    uint64_t size;
+};
+
+struct tensor {
+    struct tensor_dim dims[TENSOR_DIMS];
+    uint32_t rank;
+    uint32_t name;     /* interned: "conv1_1", "block[3].attention.q.weight" */
+    uint32_t layer;    /* that produces or owns it */
+    uint32_t producer; /* operator, or MODEL_NONE for inputs and parameters */
+    uint8_t role;      /* enum tensor_role */
+    bool discrete;     /* token identities: 4-byte integers without gradient */
+};
+
+/* One dimension of an operator's iteration space. It answers to several names: its role ("o", "i", "y", "ky",
+ * "q", "k") and the label of the tensors that it indexes ("f", "h", "c"). */
+struct iteration_dim {
+    uint32_t names[DIM_NAMES]; /* interned; 0 where unused */
+    uint64_t size;
+    bool opaque;     /* may not be split (DESIGN rule 7) */
+    bool sequential; /* steps that follow one another (time of a recurrent layer): one launch each */
+};
+
+/* How one tensor dimension is indexed:
+ *   by iteration dimension `dim`:                        index = i
+ *   merged with an inner one (`inner` >= 0):             index = i · size(inner) + j        (grouped channels
+ * c = (g, i)) windowed (`kernel` >= 0):                            index = i · stride + k · dilation − pad A
+ * concatenated operand adds `offset`: its index is i − offset (its share of the output's range is [offset,
+ * offset + size)). dim < 0: not indexed; every point needs the whole dimension (a view that this notation
+ * cannot express). */
+struct operand_dim {
+    int8_t dim, inner, kernel;
+    uint32_t stride, dilation, pad;
+    uint64_t offset;
+};
+
+struct operand {
+    uint32_t tensor;
+    struct operand_dim dims[TENSOR_DIMS]; /* one per tensor dimension */
+    bool gradient;                        /* a gradient flows to it (false: discrete inputs, images) */
+    bool saved; /* the backward pass reads it, so it is kept after the forward pass */
+};
+
+enum operator_kind {
+    OPERATOR_EINSUM,    /* multiply-accumulate: 2 FLOPs per point; counts as MACs */
+    OPERATOR_POINTWISE, /* element by element, possibly with statistics over some dimensions (norms, softmax,
+                           loss) */
+    OPERATOR_POOL,      /* windowed maximum or mean */
+    OPERATOR_LOOKUP,    /* rows of a table, chosen by a discrete operand: no FLOPs */
+    OPERATOR_VIEW,      /* the same numbers under other names: free */
+    OPERATOR_KIND_COUNT
+};
+
+struct operator
+{
+    struct iteration_dim dims[OPERATOR_DIMS];
+    struct operand operands[OPERATOR_OPERANDS];
+    struct operand output;
+    uint32_t dim_count, operand_count;
+    uint32_t layer;
+    uint32_t name;          /* interned: "" or what it is inside its layer: "scores", "softmax", "relu" */
+    uint8_t kind;           /* enum operator_kind */
+    uint8_t kernel;         /* enum kernel_kind: which efficiency of the device applies */
+    bool linear;            /* f(a + b) = f(a) + f(b) in its first operand: partial sums may pass through */
+    bool output_saved;      /* the backward pass reads the output (softmax, sigmoid, tanh, relu) */
+    bool training_only;     /* dropout, loss: skipped in inference */
+    double flops_per_point; /* forward; einsum: 2 */
+    double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
+    double
+        saved_per_output; /* further bytes kept for the backward pass per output element (dropout mask: 1) */
+    /* Statistics: what must be summed over the members when a dimension of `normalised` (bit set over dims)
+     * is split: so many values per point of the other dimensions, forward and backward. */
+    uint32_t normalised;
+    double statistics_forward, statistics_backward;
+    bool statistics_local; /* may be left unsynchronised by an option (batch norm) */
+};
+
+struct layer {
+    uint32_t name; /* interned, unique: "conv1_1", "block[3].attention.q" */
+    uint32_t kind; /* interned: "conv" */
+    uint32_t part; /* interned: "conv1_1", "block[3].attention" */
+    uint32_t unit; /* index into units */
+    uint32_t first_operator, operator_count;
+    uint32_t output; /* tensor */
+    struct place place;
+};
+
+struct model_unit {
+    uint32_t name; /* "conv1_1", "block[3]" */
+    uint32_t first_layer, layer_count;
+};
+
+struct model {
+    struct arena arena;  /* owns places' texts; vectors own the arrays */
+    struct names *names; /* not owned */
+    uint32_t name;
+    VECTOR(struct layer) layers;       /* in topological order */
+    VECTOR(struct operator) operators; /* in execution order; operators of a layer are contiguous */
+    VECTOR(struct tensor) tensors;
+    VECTOR(struct model_unit) units;
+    uint64_t batch;     /* samples the shapes hold for */
+    double tokens;      /* per sample: the length of the discrete input's sequence; 0 when there is none */
+    bool causal;        /* attention is counted causal (half) rather than full */
+    const char *sample; /* what one sample is: "image", "sequence", "sample" */
+};
+
+void model_init(struct model *model, struct names *names);
+void model_fini(struct model *model);
+
+/* Index of a layer by name; MODEL_NONE when there is none. */
+uint32_t model_find_layer(const struct model *model, const char *name);
+uint32_t model_find_unit(const struct model *model, const char *name);
+
+/* Elements of a tensor. */
+double model_elements(const struct tensor *tensor);
+
+/* Trainable parameters: every parameter tensor once, also when several layers use it (tied). */
+uint64_t model_parameters(const struct model *model);
+uint64_t model_layer_parameters(const struct model *model, uint32_t layer); /* those that the layer owns */
+
+/* Multiply-accumulates of one forward pass over `batch` samples: of einsums only, causal fraction applied. */
+double model_macs(const struct model *model);
+double model_layer_macs(const struct model *model, uint32_t layer);
+
+/* Points of an operator's iteration space times its fraction. */
+double model_points(const struct operator* operator);
+
+/* The interval of tensor indices that an interval [low, high) of iteration dimension needs, for one operand
+ * dimension of an operator; clipped to the tensor (windows reach into padding). For a merged dimension the
+ * interval is of the outer one. */
+struct interval {
+    uint64_t low, high; /* [low, high); empty when low >= high */
+};
+struct interval model_needed(const struct model *model, const struct operator* operator,
+                             const struct operand * operand, uint32_t tensor_dim, struct interval over);
+
+#endif

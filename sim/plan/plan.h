@@ -1,0 +1,72 @@
+/* Plan: what is split how. A plan is a list of stages; a stage is a range of the model's units on a mesh of
+ * devices. Each axis of the mesh names, in order of preference, the dimensions that it splits; layouts, work,
+ * bytes and gradients follow from the operators (derive.h). */
+#ifndef PARTITA_PLAN_PLAN_H
+#define PARTITA_PLAN_PLAN_H
+
+#include "base/precision.h"
+#include "base/vector.h"
+#include "model/model.h"
+#include "platform/platform.h"
+#include "program/program.h"
+
+enum { PLAN_AXES = 4 };
+
+struct plan_axis {
+    uint32_t name;      /* interned: "data", "tensor", "y" … */
+    uint32_t size;      /* devices along it */
+    uint32_t labels[8]; /* interned names of the dimensions it splits, the first that an operator has wins; 0
+                           ends */
+};
+
+/* Bytes that one device holds, at its peak. */
+struct plan_memory {
+    double parameters, gradients, optimizer, activations;
+    double total;    /* the sum, at the moment of the peak */
+    double capacity; /* of the device */
+};
+
+struct plan_stage {
+    uint32_t first_unit, unit_count;
+    struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
+    struct plan_axis axes[PLAN_AXES];
+    uint32_t axis_count;
+    uint32_t first_rank;       /* its ranks are first_rank + 0 .. devices.count - 1 */
+    struct place place;        /* where the user wrote it */
+    struct plan_memory memory; /* of its fullest device */
+    uint32_t fullest_rank;
+};
+
+enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_FULL };
+enum plan_optimizer { OPTIMIZER_SGD, OPTIMIZER_MOMENTUM, OPTIMIZER_ADAM };
+
+struct schedule;
+
+struct plan {
+    struct model *model;       /* not owned */
+    struct platform *platform; /* not owned */
+    bool training;
+    uint64_t global_batch,
+        micro_batch;          /* samples per step; samples per micro-batch and data-parallel member */
+    uint32_t micro_batches;   /* per step */
+    uint32_t steps;           /* simulated, >= 1; the last one is reported */
+    enum precision precision; /* of weights, activations and their messages */
+    enum precision gradient_precision; /* of accumulated and synchronised gradients */
+    enum plan_optimizer optimizer;
+    enum plan_recompute recompute;
+    const struct schedule *schedule;
+    bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
+    bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
+    bool synchronise_statistics; /* batch norm over the whole batch */
+    uint32_t input_device,
+        output_device; /* where samples come from and results go to; MODEL_NONE: at the stages themselves */
+    VECTOR(struct plan_stage) stages;
+    double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
+                           no recomputation */
+    bool fits;          /* every device has the memory */
+};
+
+void plan_init(struct plan *plan);
+void plan_fini(struct plan *plan);
+
+#endif
