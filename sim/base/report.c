@@ -18,7 +18,9 @@ static bool report_known(const struct report *report, struct place place, const 
 {
     for (uint32_t i = 0; i < report->list.count; i++) {
         const struct message *old = &report->list.at[i];
-        if (old->place.line == place.line && old->place.column == place.column &&
+        bool same_file = old->place.file == place.file ||
+                         (old->place.file && place.file && strcmp(old->place.file, place.file) == 0);
+        if (same_file && old->place.line == place.line && old->place.column == place.column &&
             strcmp(old->text, text) == 0)
             return true;
     }

@@ -30,7 +30,11 @@ const char *unit_expected(enum unit unit);
  * "64". Returns `buffer`. Non-finite values are written as "inf", "nan". */
 const char *unit_format(double value, enum unit unit, char *buffer, size_t size);
 
-/* Nearest unit symbol to a mistyped one, of the wanted kind; NULL if none is near. */
+/* What a quantity of this unit is: "a bandwidth". */
+const char *unit_name(enum unit unit);
+
+/* Nearest unit symbol to a mistyped one, of the wanted kind (UNIT_COUNT: of any kind); NULL if none is near.
+ */
 const char *unit_nearest(const char *text, enum unit unit);
 
 #endif

@@ -21,6 +21,8 @@ struct activity {
     double bytes_factor; /* bytes on the busiest link = bytes_factor · payload bytes (struct op's `bytes`) */
     double latency;      /* seconds, all rounds together */
     double rounds;       /* communication rounds, for reports */
+    double cap; /* bytes per second of rate: rounds that are busy on different links follow each other, so no
+                   single link can show how long they take together; INFINITY when one does */
     VECTOR(struct usage) usage; /* by ascending link, each once */
 };
 
@@ -41,6 +43,9 @@ struct algorithm {
     /* Appends the transfers, in order of rounds; a transfer waits for the earlier-round transfers into its
      * sender. */
     void (*steps)(int kind, uint32_t members, struct transfer_list *out);
+    /* The same transfers with equal rounds written once: round r of `out` stands for times->at[r] rounds.
+     * NULL when no rounds are equal. It keeps a ring of 1,024 from writing two million transfers. */
+    void (*pattern)(int kind, uint32_t members, struct transfer_list *out, struct index_list *times);
     /* Closed form on an idle symmetric network: seconds with latency a per hop and bandwidth b. For tests and
      * `auto`. */
     double (*seconds)(int kind, uint32_t members, double bytes, double latency, double bandwidth);

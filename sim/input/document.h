@@ -3,8 +3,8 @@
  * `extends: NAME` at the top of a map file (device type, link type, topology, workload, model) loads that
  * file first and lays this one over it: maps merge key by key, everything else replaces. `include: [FILE, …]`
  * inside a map merges those files' keys under it, in order; a key of the including map wins. Files are looked
- * up in the including file's folder, the working directory, then the shipped folders; `.yaml`, `.yml` and
- * `.json` are tried where the name has no extension. A cycle is an error. */
+ * up in the including file's folder, the working directory, then the shipped folders, as named and then with
+ * `.yaml`, `.yml` and `.json`; a file never finds itself. A cycle is an error. */
 #ifndef PARTITA_INPUT_DOCUMENT_H
 #define PARTITA_INPUT_DOCUMENT_H
 
@@ -29,19 +29,20 @@ struct value *document_load(struct input *input, const char *path);
 struct value *document_parse(struct input *input, const char *name, const char *text, size_t length,
                              bool json);
 
-/* Finds the file that a reference names: `name` as a path, then relative to the folder of `from.file`, then
- * data_root/`folder`/name with the known extensions. Returns its path in the arena; or reports at `from` what
- * was not found, the nearest shipped name of that folder, and returns NULL. */
+/* Finds the file that a reference names: relative to the folder of `from.file`, then `name` as a path, then
+ * data_root/`folder`/name, each as named and with the known extensions; never `from.file` itself. Returns its
+ * path in the arena; or reports at `from` what was not found, the nearest shipped name of that folder, and
+ * returns NULL. */
 const char *document_find(struct input *input, const char *folder, const char *name, struct place from);
 
 /* Names (without extension) of the files that data_root/`folder` ships, sorted; count through *count. */
 const char *const *document_list(struct input *input, const char *folder, uint32_t *count);
 
 /* Applies `key=value` of the command line: `path` is dotted (see value_at), `text` is read as YAML (so `yes`,
- * `3`,
- * `[1, 2]`, `{a: 1}` and `54 Mbps` mean what they mean in a file). Missing maps on the way are made; whether
- * the key is known is found when the typed reader meets it, at the place "--set path". List indices must
- * exist. */
+ * `3`, `[1, 2]`, `{a: 1}` and `54 Mbps` mean what they mean in a file). Missing maps on the way are made;
+ * whether the key is known is found when the typed reader meets it, at the place "--set path". List indices
+ * must exist. A key that has dots or brackets of its own is meant where such a key stands already. Returns
+ * false after reporting. */
 bool document_set(struct input *input, struct value *root, const char *path, const char *text);
 
 #endif

@@ -1,10 +1,19 @@
 /* Expression: arithmetic over numbers, quantities and named parameters, used wherever a number is read.
  *
- *   expression = term { ("+" | "-") term };  term = factor { ("*" | "/" | "%") factor }
- *   factor = ["-"] primary;  primary = number [unit] | name | function "(" expression {"," expression} ")" |
- * "(" expression ")" with functions min, max, ceil, floor, log2 and comparisons (== != < <= > >=) and "and",
- * "or", "not" at the lowest precedence, which give 1 or 0. Units are checked: 2 * 25 GB/s is a bandwidth, 80
- * GB + 3 s is an error. */
+ *   expression = conjunction { "or" conjunction };  conjunction = negation { "and" negation }
+ *   negation   = { "not" } sum [ ("==" | "!=" | "<" | "<=" | ">" | ">=") sum ]
+ *   sum        = term { ("+" | "-") term };  term = factor { ("*" | "/" | "%") factor }
+ *   factor     = ["-"] primary
+ *   primary    = number [unit] | name | function "(" expression {"," expression} ")" | "(" expression ")"
+ *
+ * with functions min, max, ceil, floor, log2; comparisons, "and", "or", "not" give 1 or 0, and what "and" and
+ * "or" need not evaluate may divide by zero. Numbers are decimal, 1e9 or 1_000_000. Units are checked: 2 * 25
+ * GB/s is a bandwidth, 80 GB / 2 s too, 80 GB + 3 s is an error; 0 is of any unit.
+ *
+ * A unit stands directly after a number (the longest symbol that fits: "10/s" is a rate), never after a name.
+ * "%" after a number is percent unless a number, a name or "(" follows: "50%", "50% + n", but "7 % n" is a
+ * remainder (with the divisor's sign, so that (i - 1) % n counts around a ring). A name may contain "-" where
+ * the whole of it is bound: with `micro-batch` bound, `micro-batch-1` is that less one. */
 #ifndef PARTITA_INPUT_EXPRESSION_H
 #define PARTITA_INPUT_EXPRESSION_H
 
@@ -16,7 +25,8 @@ struct quantity {
     enum unit unit;
 };
 
-/* Names that an expression may use. Scopes nest: a name not found here is looked up in `outer`. */
+/* Names that an expression may use. Scopes nest: a name not found here is looked up in `outer`. Zero one to
+ * start; names and texts are borrowed. Binding a name again replaces it. */
 struct binding {
     const char *name;
     struct quantity quantity;

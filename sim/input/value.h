@@ -33,6 +33,9 @@ const char *value_describe(const struct value *value, struct arena *arena);
 /* The value under a key of a map; NULL when the map has no such key, is NULL, or is no map. */
 struct value *value_get(const struct value *map, const char *key);
 
+/* The same with its key and place. */
+struct entry *value_entry(const struct value *map, const char *key);
+
 /* The value under a dotted path ("plan.stages[1].devices", "links.wifi"); NULL when there is none. */
 struct value *value_at(const struct value *root, const char *path);
 
@@ -44,6 +47,9 @@ void value_append(struct arena *arena, struct value *list, struct value *item);
 bool value_put(struct arena *arena, struct value *map, const char *key, struct place key_place,
                struct value *item);
 struct value *value_clone(struct arena *arena, const struct value *value);
+
+/* Whether a plain text stands for no value: nothing at all, ~ or null. */
+bool value_is_null_word(const char *text);
 
 /* The document as YAML that reads back to the same values (block style for maps, flow style for short lists
  * and leaf maps), for the database's copy of the resolved input. Returns text in the arena. */

@@ -24,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TENSOR_DIMS = 6, OPERATOR_DIMS = 10, OPERATOR_OPERANDS = 4, DIM_NAMES = 3, MODEL_NONE = UINT32_MAX };
+enum { TENSOR_DIMS = 6, OPERATOR_DIMS = 10, OPERATOR_OPERANDS = 8, DIM_NAMES = 3, MODEL_NONE = UINT32_MAX };
 
 enum tensor_role { TENSOR_INPUT, TENSOR_ACTIVATION, TENSOR_PARAMETER, TENSOR_ROLE_COUNT };
 
@@ -41,6 +41,7 @@ struct tensor {
     uint32_t producer; /* operator, or MODEL_NONE for inputs and parameters */
     uint8_t role;      /* enum tensor_role */
     bool discrete;     /* token identities: 4-byte integers without gradient */
+    bool internal; /* lives inside a fused kernel (flash attention's scores): no memory traffic, never kept */
 };
 
 /* One dimension of an operator's iteration space. It answers to several names: its role ("o", "i", "y", "ky",
@@ -54,11 +55,12 @@ struct iteration_dim {
 
 /* How one tensor dimension is indexed:
  *   by iteration dimension `dim`:                        index = i
- *   merged with an inner one (`inner` >= 0):             index = i · size(inner) + j        (grouped channels
- * c = (g, i)) windowed (`kernel` >= 0):                            index = i · stride + k · dilation − pad A
+ *   merged with an inner one (`inner` >= 0):             index = i · size(inner) + j     (channels c = (g,
+ * i)) windowed (`kernel` >= 0):                            index = i · stride + k · dilation − pad A
  * concatenated operand adds `offset`: its index is i − offset (its share of the output's range is [offset,
  * offset + size)). dim < 0: not indexed; every point needs the whole dimension (a view that this notation
- * cannot express). */
+ * cannot express). A tensor dimension may be longer than the iteration dimension that indexes it: a table of
+ * 1,024 positions read by a sequence of 512, the first position selected from a sequence. */
 struct operand_dim {
     int8_t dim, inner, kernel;
     uint32_t stride, dilation, pad;
@@ -69,7 +71,9 @@ struct operand {
     uint32_t tensor;
     struct operand_dim dims[TENSOR_DIMS]; /* one per tensor dimension */
     bool gradient;                        /* a gradient flows to it (false: discrete inputs, images) */
-    bool saved; /* the backward pass reads it, so it is kept after the forward pass */
+    bool saved;    /* the backward pass reads it, so it is kept after the forward pass */
+    bool feedback; /* what a later operator of the same layer produced one step of the sequential dimension
+                      before (a recurrent layer's hidden state): it depends on nothing in this step */
 };
 
 enum operator_kind {
@@ -89,12 +93,15 @@ struct operator
     struct operand output;
     uint32_t dim_count, operand_count;
     uint32_t layer;
-    uint32_t name;          /* interned: "" or what it is inside its layer: "scores", "softmax", "relu" */
-    uint8_t kind;           /* enum operator_kind */
-    uint8_t kernel;         /* enum kernel_kind: which efficiency of the device applies */
-    bool linear;            /* f(a + b) = f(a) + f(b) in its first operand: partial sums may pass through */
-    bool output_saved;      /* the backward pass reads the output (softmax, sigmoid, tanh, relu) */
-    bool training_only;     /* dropout, loss: skipped in inference */
+    uint32_t name;      /* interned: "" or what it is inside its layer: "scores", "softmax", "relu" */
+    uint8_t kind;       /* enum operator_kind */
+    uint8_t kernel;     /* enum kernel_kind: which efficiency of the device applies */
+    bool linear;        /* f(a + b) = f(a) + f(b) in its first operand: partial sums may pass through */
+    bool output_saved;  /* the backward pass reads the output (softmax, sigmoid, tanh, relu) */
+    bool training_only; /* dropout, loss: skipped in inference */
+    bool fused; /* runs inside the kernel of the operator before it (the bias and activation of a conv or fc):
+                   its FLOPs count, its memory traffic does not, its output takes that operator's output's
+                   place. Always in the same layer, and it reads that output as operand 0 */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double

@@ -10,13 +10,13 @@
 #include "platform/platform.h"
 #include "program/program.h"
 
-enum { PLAN_AXES = 4 };
+enum { PLAN_AXES = 4, PLAN_LABELS = 8 };
 
 struct plan_axis {
-    uint32_t name;      /* interned: "data", "tensor", "y" … */
-    uint32_t size;      /* devices along it */
-    uint32_t labels[8]; /* interned names of the dimensions it splits, the first that an operator has wins; 0
-                           ends */
+    uint32_t name;                /* interned: "data", "tensor", "y" … */
+    uint32_t size;                /* devices along it */
+    uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
+                           has wins; 0 ends */
 };
 
 /* Bytes that one device holds, at its peak. */
@@ -31,7 +31,8 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
-    uint32_t first_rank;       /* its ranks are first_rank + 0 .. devices.count - 1 */
+    uint32_t first_rank;       /* that of its first member */
+    uint32_t *ranks;           /* per member: its rank in the job; filled by emit_job(), in the job's arena */
     struct place place;        /* where the user wrote it */
     struct plan_memory memory; /* of its fullest device */
     uint32_t fullest_rank;

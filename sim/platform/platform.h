@@ -52,6 +52,7 @@ struct link {
 struct node {
     uint32_t name;
     uint32_t device; /* index into devices, UINT32_MAX for a switch */
+    bool terminal;   /* a device that passes on no traffic of others (`forward: no`) */
 };
 
 struct arc {

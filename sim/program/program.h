@@ -45,7 +45,8 @@ struct op {
     uint32_t group; /* slot in the rank's group table; PROGRAM_NONE for compute */
     uint32_t match; /* which communication of that group this is; each is used once per member */
     uint32_t first_dependency, dependency_count; /* in the program's `dependencies` */
-    uint8_t kind, pass, stream, collective;      /* enums; stream: index into the program's streams */
+    uint16_t stream;                             /* index into the program's streams */
+    uint8_t kind, pass, collective;              /* enums */
 };
 
 struct program_stream {

@@ -1,0 +1,322 @@
+/* Builds the run's arrays from the job, lets it run, and turns what it left into the result. */
+#include "engine/engine.h"
+
+#include "engine/check.h"
+#include "engine/deadlock.h"
+#include "engine/run.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t engine_instant_limit = 10000000;
+
+/* ---- setting up ---- */
+
+/* What is wrong with a rank's use of a group, NULL if nothing. */
+static const char *slot_problem(const struct run *run, uint32_t r, uint32_t i, const struct task_slot *slot)
+{
+    const struct job *job = run->job;
+    uint32_t g = run->ranks[r].groups[i];
+    const uint32_t *members = job->members + job->groups[g].first_member;
+    if (slot->matches > job->groups[g].match_count)
+        return "uses a match that its group does not have";
+    if (slot->used[OP_COLLECTIVE] && run->places[run->ranks[r].first_place + i] == PROGRAM_NONE)
+        return "is no member of it";
+    if ((slot->used[OP_SEND] || slot->used[OP_RECEIVE]) && job->groups[g].member_count != 2)
+        return "sends messages in it, but it is not a group of two";
+    if ((slot->used[OP_SEND] && members[0] != r) || (slot->used[OP_RECEIVE] && members[1] != r))
+        return "sends but is not its first member, or receives and is not its second";
+    return NULL;
+}
+
+static bool check_groups(struct run *run, const struct task_program *programs)
+{
+    const struct job *job = run->job;
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct task_program *program = &programs[job->ranks[r].program];
+        for (uint32_t i = 0; i < program->slot_count; i++) {
+            const char *problem =
+                program->slots[i].matches ? slot_problem(run, r, i, &program->slots[i]) : NULL;
+            if (!problem)
+                continue;
+            const struct group *group = &job->groups[run->ranks[r].groups[i]];
+            run->error = arena_format(&run->arena, "rank %u, group '%s': the rank %s", r,
+                                      names_text(job->names, group->name), problem);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Every group slot that a program names stands in its ranks' tables. */
+static bool check_tables(struct run *run, const struct task_program *programs)
+{
+    const struct job *job = run->job;
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct task_program *program = &programs[job->ranks[r].program];
+        bool fits = (uint64_t)job->ranks[r].first_group + program->slot_count <= job->group_table_count;
+        for (uint32_t i = 0; fits && i < program->slot_count; i++)
+            fits = !program->slots[i].matches ||
+                   job->group_table[job->ranks[r].first_group + i] < job->group_count;
+        if (fits)
+            continue;
+        run->error = arena_format(&run->arena, "rank %u names a group that does not exist", r);
+        return false;
+    }
+    return true;
+}
+
+static void lay_out_ranks(struct run *run, const struct task_program *programs)
+{
+    const struct job *job = run->job;
+    uint32_t places = 0;
+    run->ranks = ARENA_ARRAY(&run->arena, struct run_rank, job->rank_count + 1);
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct rank *rank = &job->ranks[r];
+        const struct task_program *program = &programs[rank->program];
+        run->ranks[r] = (struct run_rank){.tasks = program->tasks,
+                                          .successors = program->successors,
+                                          .groups = job->group_table + rank->first_group,
+                                          .first_instance = run->instances,
+                                          .first_stream = run->streams_count,
+                                          .first_place = places};
+        uint64_t instances = (uint64_t)run->instances + job->programs[rank->program].op_count;
+        assert(instances < UINT32_MAX);
+        run->instances = (uint32_t)instances;
+        run->streams_count += job->programs[rank->program].stream_count;
+        places += program->slot_count;
+    }
+    run->places = ARENA_ARRAY(&run->arena, uint32_t, places + 1);
+}
+
+static void lay_out_streams(struct run *run)
+{
+    run->streams = ARENA_ARRAY(&run->arena, struct run_stream, run->streams_count + 1);
+    for (uint32_t r = 0; r < run->job->rank_count; r++) {
+        uint32_t count = run->job->programs[run->job->ranks[r].program].stream_count;
+        for (uint32_t i = 0; i < count; i++)
+            run->streams[run->ranks[r].first_stream + i].rank = r;
+    }
+}
+
+static void lay_out_groups(struct run *run)
+{
+    const struct job *job = run->job;
+    uint32_t meetings = 0;
+    uint64_t arrivals = 0;
+    run->groups = ARENA_ARRAY(&run->arena, struct run_group, job->group_count + 1);
+    for (uint32_t g = 0; g < job->group_count; g++) {
+        const struct group *group = &job->groups[g];
+        run->groups[g] =
+            (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous};
+        meetings += group->match_count;
+        arrivals += (uint64_t)group->match_count * group->member_count;
+    }
+    assert(arrivals < UINT32_MAX);
+    run->meetings = ARENA_ARRAY(&run->arena, struct run_meeting, meetings + 1);
+    for (uint32_t m = 0; m < meetings; m++)
+        run->meetings[m].transfer = PROGRAM_NONE;
+    run->arrivals = ARENA_ARRAY(&run->arena, uint32_t, arrivals + 1);
+    memset(run->arrivals, 0xff, arrivals * sizeof *run->arrivals);
+    size_t kinds = (size_t)job->group_count * (COLLECTIVE_KIND_COUNT + 1);
+    run->activity_of = ARENA_ARRAY(&run->arena, uint32_t, kinds + 1);
+    memset(run->activity_of, 0xff, kinds * sizeof *run->activity_of);
+}
+
+/* Each rank's place in each group of its table: table entries bucketed by group, then one pass over the
+ * members of each group. O(table entries + members). */
+static void find_places(struct run *run, const struct task_program *programs)
+{
+    const struct job *job = run->job;
+    uint32_t *first = ARENA_ARRAY(&run->arena, uint32_t, (size_t)job->group_count + 2);
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        for (uint32_t i = 0; i < programs[job->ranks[r].program].slot_count; i++)
+            if (run->ranks[r].groups[i] < job->group_count)
+                first[run->ranks[r].groups[i] + 2]++;
+    for (uint32_t g = 2; g < job->group_count + 2; g++)
+        first[g] += first[g - 1];
+    uint32_t total = first[job->group_count + 1];
+    struct run_release *entries = ARENA_ARRAY(&run->arena, struct run_release, total + 1);
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        for (uint32_t i = 0; i < programs[job->ranks[r].program].slot_count; i++)
+            if (run->ranks[r].groups[i] < job->group_count)
+                entries[first[run->ranks[r].groups[i] + 1]++] = (struct run_release){r, i};
+    uint32_t *place = ARENA_ARRAY(&run->arena, uint32_t, job->rank_count + 1);
+    memset(place, 0xff, job->rank_count * sizeof *place);
+    for (uint32_t g = 0; g < job->group_count; g++) {
+        const uint32_t *members = job->members + job->groups[g].first_member;
+        for (uint32_t i = 0; i < job->groups[g].member_count; i++)
+            place[members[i]] = i;
+        for (uint32_t e = first[g]; e < first[g + 1]; e++)
+            run->places[run->ranks[entries[e].rank].first_place + entries[e].slot] = place[entries[e].rank];
+        for (uint32_t i = 0; i < job->groups[g].member_count; i++)
+            place[members[i]] = PROGRAM_NONE;
+    }
+}
+
+/* Pending counts of all instances; those without any are released first, by rank and slot. */
+static void release_first(struct run *run)
+{
+    run->pending = ARENA_ARRAY(&run->arena, uint32_t, (size_t)run->instances + 1);
+    for (uint32_t r = 0; r < run->job->rank_count; r++) {
+        const struct run_rank *rank = &run->ranks[r];
+        uint32_t count = run->job->programs[run->job->ranks[r].program].op_count;
+        for (uint32_t s = 0; s < count; s++) {
+            run->pending[rank->first_instance + s] = rank->tasks[s].waits;
+            if (!rank->tasks[s].waits)
+                VECTOR_PUSH(&run->ready, ((struct run_release){r, s}));
+        }
+    }
+}
+
+static struct network *new_network(struct run *run)
+{
+    uint32_t count = run->platform->links.count;
+    double *capacities = ARENA_ARRAY(&run->arena, double, count + 1);
+    for (uint32_t l = 0; l < count; l++)
+        capacities[l] = run->platform->links.at[l].bandwidth;
+    return network_new(capacities, count);
+}
+
+static bool set_up(struct run *run, struct engine_result *result)
+{
+    const struct task_program *programs = task_build(&run->arena, run->job, &run->error);
+    if (!programs || !check_tables(run, programs))
+        return false;
+    lay_out_ranks(run, programs);
+    lay_out_streams(run);
+    lay_out_groups(run);
+    find_places(run, programs);
+    if (!check_groups(run, programs))
+        return false;
+    run->queue = queue_new();
+    run->network = new_network(run);
+    run->records = ARENA_ARRAY(&result->arena, struct engine_record, (size_t)run->instances + 1);
+    run->waits =
+        (double(*)[4])arena_array(&result->arena, (size_t)run->streams_count + 1, sizeof *run->waits);
+    release_first(run);
+    return true;
+}
+
+/* ---- finishing ---- */
+
+static int compare_transfers(const void *a, const void *b)
+{
+    const struct engine_transfer *x = a, *y = b;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    if (x->group != y->group)
+        return x->group < y->group ? -1 : 1;
+    return x->match < y->match ? -1 : x->match > y->match;
+}
+
+static double span(const struct run *run)
+{
+    double first = INFINITY, last = 0;
+    for (uint32_t i = 0; i < run->instances; i++) {
+        first = run->records[i].start < first ? run->records[i].start : first;
+        last = run->records[i].end > last ? run->records[i].end : last;
+    }
+    return run->instances ? last - first : 0;
+}
+
+static void hand_over(struct run *run, struct engine_result *result)
+{
+    const struct job *job = run->job;
+    qsort(run->transfers.at, run->transfers.count, sizeof *run->transfers.at, compare_transfers);
+    result->records = run->records;
+    result->stream_waits = run->waits;
+    result->first_record = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
+    result->first_stream = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        result->first_record[r] = run->ranks[r].first_instance;
+        result->first_stream[r] = run->ranks[r].first_stream;
+    }
+    result->first_record[job->rank_count] = run->instances;
+    result->first_stream[job->rank_count] = run->streams_count;
+    result->transfers = run->transfers.at;
+    result->transfer_count = run->transfers.count;
+    result->activities = run->activity_list.at;
+    result->activity_count = run->activity_list.count;
+    run->transfers.at = NULL;
+    run->activity_list.at = NULL;
+    run->activity_list.count = 0;
+    result->link_bytes = ARENA_ARRAY(&result->arena, double, run->platform->links.count + 1);
+    for (uint32_t l = 0; l < run->platform->links.count; l++)
+        result->link_bytes[l] = network_carried(run->network, l);
+    result->makespan = span(run);
+    result->events = run->events;
+}
+
+static void tear_down(struct run *run)
+{
+    for (uint32_t i = 0; i < run->activity_list.count; i++)
+        collective_activity_fini(&run->activity_list.at[i]);
+    VECTOR_FREE(&run->activity_list);
+    VECTOR_FREE(&run->activities);
+    VECTOR_FREE(&run->transfers);
+    VECTOR_FREE(&run->ready);
+    round_fini(&run->rounds);
+    queue_free(run->queue);
+    network_free(run->network);
+    arena_fini(&run->arena);
+}
+
+bool engine_run(struct platform *platform, struct job *job, const struct engine_options *options,
+                struct engine_result *result, const char **error)
+{
+    struct engine_options settled = options ? *options : (struct engine_options){0};
+    if (!settled.algorithm)
+        settled.algorithm = &ring_algorithm;
+    if (!settled.instant_limit)
+        settled.instant_limit = engine_instant_limit;
+    struct run run = {.platform = platform, .job = job, .options = &settled};
+    *result = (struct engine_result){0};
+    arena_init(&result->arena);
+    arena_init(&run.arena);
+    round_init(&run.rounds);
+    if (set_up(&run, result))
+        run_loop(&run);
+    if (!run.error && run.ended < run.instances)
+        run.error = deadlock_report(&run, &run.arena);
+    bool done = !run.error;
+    if (done) {
+        hand_over(&run, result);
+        const char *problem;
+        if (!check_result(&run.arena, platform, job, result, &problem)) {
+            run.error = arena_format(&run.arena, "self-check failed: %s", problem);
+            done = false;
+        }
+    }
+    if (!done) {
+        *error = arena_text(&job->arena, run.error);
+        engine_result_fini(result);
+    }
+    tear_down(&run);
+    return done;
+}
+
+void engine_result_fini(struct engine_result *result)
+{
+    vector_release(result->transfers);
+    for (uint32_t i = 0; i < result->activity_count; i++)
+        collective_activity_fini(&result->activities[i]);
+    vector_release(result->activities);
+    arena_fini(&result->arena);
+    *result = (struct engine_result){0};
+}
+
+bool engine_check(const struct platform *platform, const struct job *job, const struct engine_result *result,
+                  const char **error)
+{
+    struct arena scratch;
+    arena_init(&scratch);
+    const char *problem;
+    bool right = check_result(&scratch, platform, job, result, &problem);
+    if (!right)
+        *error = arena_text((struct arena *)&job->arena, problem);
+    arena_fini(&scratch);
+    return right;
+}

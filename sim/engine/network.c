@@ -1,0 +1,250 @@
+/* Flows in time. The rates come from maxmin.c; here each flow has its remaining bytes as of its last change
+ * of rate (lazy: a flow whose rate stays costs nothing) and one pending event, the expiry of its latency or
+ * its completion. A completion that moves later is not re-keyed: its key is a lower bound, corrected when it
+ * comes to the top. */
+#include "engine/network.h"
+
+#include "base/arena.h"
+#include "engine/maxmin.h"
+#include "engine/queue.h"
+
+#include <assert.h>
+#include <float.h>
+#include <math.h>
+
+enum flow_state { FLOW_FREE, FLOW_WAITING, FLOW_ACTIVE };
+
+struct flow {
+    double remaining; /* bytes, as of `updated` */
+    double updated;   /* seconds */
+    double rate;      /* bytes per second, since `updated` */
+    double finish;    /* seconds; INFINITY while the rate is 0 */
+    double key;       /* time of its pending event, <= finish */
+    double bytes, weight;
+    uint32_t event; /* handle in the queue, QUEUE_NONE if none */
+    uint32_t tag;
+    uint32_t state; /* enum flow_state; FLOW_FREE: `tag` is the next free flow */
+};
+
+struct network {
+    struct arena arena; /* owns this record */
+    struct maxmin maxmin;
+    struct queue *queue; /* identity: flow */
+    VECTOR(struct flow) flows;
+    VECTOR(double) carried; /* per link: bytes of completed flows */
+    struct index_list completed;
+    uint32_t free, active;
+    double now; /* the last instant heard of */
+};
+
+struct network *network_new(const double *capacities, uint32_t link_count)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct network *network = ARENA_NEW(&arena, struct network);
+    network->arena = arena;
+    maxmin_init(&network->maxmin, capacities, link_count);
+    network->queue = queue_new();
+    network->free = MAXMIN_NONE;
+    for (uint32_t l = 0; l < link_count; l++)
+        VECTOR_PUSH(&network->carried, 0.0);
+    return network;
+}
+
+void network_free(struct network *network)
+{
+    if (!network)
+        return;
+    maxmin_fini(&network->maxmin);
+    queue_free(network->queue);
+    VECTOR_FREE(&network->flows);
+    VECTOR_FREE(&network->carried);
+    VECTOR_FREE(&network->completed);
+    struct arena arena = network->arena;
+    arena_fini(&arena);
+}
+
+static uint32_t take_flow(struct network *network)
+{
+    uint32_t f = network->free;
+    if (f != MAXMIN_NONE) {
+        network->free = network->flows.at[f].tag;
+        return f;
+    }
+    VECTOR_PUSH(&network->flows, ((struct flow){0}));
+    return network->flows.count - 1;
+}
+
+static bool needs_bandwidth(const struct network *network, uint32_t f)
+{
+    return network->flows.at[f].bytes > 0 && network->maxmin.routes.at[f].count;
+}
+
+static void activate(struct network *network, uint32_t f, double now)
+{
+    struct flow *flow = &network->flows.at[f];
+    flow->state = FLOW_ACTIVE;
+    flow->updated = now;
+    flow->event = QUEUE_NONE;
+    maxmin_attach(&network->maxmin, f);
+}
+
+uint32_t network_start(struct network *network, double now, const struct network_usage *usage,
+                       uint32_t usage_count, double bytes, double latency, double weight, double cap,
+                       uint32_t tag)
+{
+    assert(bytes >= 0 && latency >= 0);
+    uint32_t f = take_flow(network);
+    network->flows.at[f] = (struct flow){.remaining = bytes,
+                                         .updated = now,
+                                         .finish = INFINITY,
+                                         .bytes = bytes,
+                                         .weight = weight,
+                                         .event = QUEUE_NONE,
+                                         .tag = tag,
+                                         .state = FLOW_WAITING};
+    maxmin_define(&network->maxmin, f, usage, usage_count, weight, cap);
+    network->now = now;
+    network->active++;
+    if (latency == 0 && needs_bandwidth(network, f)) {
+        activate(network, f, now);
+    } else {
+        struct flow *flow = &network->flows.at[f];
+        flow->key = now + latency;
+        flow->event = queue_add(network->queue, flow->key, PHASE_LATENCY, f);
+    }
+    return f;
+}
+
+void network_set_capacity(struct network *network, double now, uint32_t link, double capacity)
+{
+    assert(link < network->carried.count);
+    network->now = now;
+    maxmin_set_capacity(&network->maxmin, link, capacity);
+}
+
+/* Moves the event of a flow to its true completion, or takes it away when there is none. */
+static void correct_event(struct network *network, struct flow *flow)
+{
+    if (flow->finish < INFINITY) {
+        flow->key = flow->finish;
+        queue_move(network->queue, flow->event, flow->key);
+    } else {
+        queue_cancel(network->queue, flow->event);
+        flow->event = QUEUE_NONE;
+    }
+}
+
+double network_next(struct network *network)
+{
+    struct queue_event event;
+    while (queue_peek(network->queue, &event)) {
+        struct flow *flow = &network->flows.at[event.identity];
+        if (flow->state == FLOW_WAITING || flow->finish <= flow->key)
+            return event.time;
+        correct_event(network, flow);
+    }
+    return INFINITY;
+}
+
+static void complete(struct network *network, uint32_t f)
+{
+    struct flow *flow = &network->flows.at[f];
+    const struct maxmin_route *route = &network->maxmin.routes.at[f];
+    const struct incidence *entries = network->maxmin.pool.at + route->first;
+    double level_bytes = flow->bytes / flow->weight; /* coefficients there include the weight */
+    for (uint32_t i = 0; i < route->count; i++)
+        if (entries[i].other < network->carried.count)
+            network->carried.at[entries[i].other] += entries[i].coefficient * level_bytes;
+    maxmin_detach(&network->maxmin, f);
+    VECTOR_PUSH(&network->completed, flow->tag);
+    flow->state = FLOW_FREE;
+    flow->tag = network->free;
+    network->free = f;
+    network->active--;
+}
+
+uint32_t network_advance(struct network *network, double now, const uint32_t **tags)
+{
+    double limit = now * (1 + 4 * DBL_EPSILON);
+    struct queue_event event;
+    network->completed.count = 0;
+    network->now = now;
+    while (queue_peek(network->queue, &event) && event.time <= limit) {
+        struct flow *flow = &network->flows.at[event.identity];
+        if (flow->state == FLOW_ACTIVE && flow->finish > limit) {
+            correct_event(network, flow);
+            continue;
+        }
+        queue_cancel(network->queue, event.handle);
+        if (flow->state == FLOW_WAITING && needs_bandwidth(network, event.identity))
+            activate(network, event.identity, now);
+        else
+            complete(network, event.identity);
+    }
+    *tags = network->completed.at;
+    return network->completed.count;
+}
+
+static double left(const struct flow *flow, double now)
+{
+    double remaining = flow->remaining - flow->rate * (now - flow->updated);
+    return remaining > 0 ? remaining : 0;
+}
+
+static void set_rate(struct network *network, uint32_t f, double rate, double now)
+{
+    struct flow *flow = &network->flows.at[f];
+    flow->remaining = left(flow, now);
+    flow->updated = now;
+    flow->rate = rate;
+    flow->finish = rate > 0 ? now + flow->remaining / rate : INFINITY;
+    if (flow->event == QUEUE_NONE) {
+        if (flow->finish < INFINITY) {
+            flow->key = flow->finish;
+            flow->event = queue_add(network->queue, flow->key, PHASE_COMPLETION, f);
+        }
+    } else if (flow->finish < flow->key) {
+        correct_event(network, flow);
+    }
+}
+
+void network_solve(struct network *network, double now)
+{
+    network->now = now;
+    struct maxmin *maxmin = &network->maxmin;
+    maxmin_solve(maxmin);
+    for (uint32_t i = 0; i < maxmin->changes.count; i++) {
+        uint32_t f = maxmin->changes.at[i].flow;
+        double rate = maxmin->flows.at[f].level * network->flows.at[f].weight;
+        if (rate != network->flows.at[f].rate)
+            set_rate(network, f, rate, now);
+    }
+}
+
+double network_rate(const struct network *network, uint32_t flow)
+{
+    return network->flows.at[flow].state == FLOW_ACTIVE ? network->flows.at[flow].rate : 0;
+}
+
+double network_remaining(const struct network *network, uint32_t flow, double now)
+{
+    return left(&network->flows.at[flow], now);
+}
+
+uint32_t network_active(const struct network *network)
+{
+    return network->active;
+}
+
+double network_carried(const struct network *network, uint32_t link)
+{
+    const struct maxmin_link *record = &network->maxmin.links.at[link];
+    double carried = network->carried.at[link];
+    for (uint32_t i = 0; i < record->count; i++) {
+        struct incidence entry = network->maxmin.pool.at[record->first + i];
+        const struct flow *flow = &network->flows.at[entry.other];
+        carried += entry.coefficient / flow->weight * (flow->bytes - left(flow, network->now));
+    }
+    return carried;
+}

@@ -1,0 +1,91 @@
+/* Run: the state of one execution, and the event loop. Everything is in flat arrays by index; the loop
+ * allocates nothing (vectors may double).
+ *
+ * An *instance* is one operation of one rank: first_instance[rank] + slot. A *meeting* is one communication
+ * of a group: group.first_meeting + match; its members' slots, by place in the group, stand in `arrivals`. */
+#ifndef PARTITA_ENGINE_RUN_H
+#define PARTITA_ENGINE_RUN_H
+
+#include "engine/engine.h"
+#include "engine/network.h"
+#include "engine/queue.h"
+#include "engine/round.h"
+#include "engine/task.h"
+
+enum { RUN_ENDED = UINT32_MAX }; /* in `pending`: the operation has ended */
+
+struct run_rank {
+    const struct task *tasks;
+    const uint32_t *successors;
+    const uint32_t *groups; /* its group table */
+    uint32_t first_instance, first_stream, first_place;
+};
+
+struct run_stream {
+    double free;         /* end of its last operation, seconds */
+    uint32_t rank, slot; /* the operation that runs */
+};
+
+struct run_group {
+    uint32_t first_meeting;
+    uint32_t first_arrival; /* of its first meeting; member_count each */
+    uint32_t member_count;
+    uint32_t rendezvous;
+};
+
+struct run_meeting {
+    uint32_t arrived;
+    uint32_t transfer; /* in `transfers`, PROGRAM_NONE until it starts */
+};
+
+struct run_release {
+    uint32_t rank, slot;
+};
+
+/* An activity as the network wants it. */
+struct run_activity {
+    const struct network_usage *usage;
+    uint32_t usage_count;
+    double bytes_factor, latency, cap;
+};
+
+struct run {
+    struct platform *platform;
+    const struct job *job;
+    const struct engine_options *options;
+    struct arena arena;      /* owns the arrays below */
+    struct queue *queue;     /* ends of computations; identity: stream */
+    struct network *network; /* tag: transfer, or with ROUND_TAG a step of one */
+    struct round_table rounds;
+    struct run_rank *ranks;
+    struct run_stream *streams;
+    struct run_group *groups;
+    struct run_meeting *meetings;
+    uint32_t *arrivals; /* slots, PROGRAM_NONE: not there yet */
+    uint32_t *places;   /* first_place + group slot: the rank's place in that group */
+    uint32_t *pending;  /* per instance: ends it still waits for */
+    uint32_t
+        *activity_of; /* per group and kind, the last kind being a message; PROGRAM_NONE: not yet asked for */
+    struct engine_record *records;
+    double (*waits)[4];
+    VECTOR(struct run_activity) activities;
+    VECTOR(struct activity) activity_list; /* handed to the result */
+    VECTOR(struct engine_transfer) transfers;
+    VECTOR(struct run_release) ready; /* work due now; emptied in every instant */
+    uint32_t instances, streams_count, ended;
+    uint64_t events, releases; /* releases: of this instant */
+    double now;
+    const char *error; /* the first failure; ends the loop */
+};
+
+/* Executes everything that can be executed; run->error says what stopped it, if something did. */
+void run_loop(struct run *run);
+
+/* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message), computed at first
+ * use. PROGRAM_NONE with run->error when two members have no route. */
+uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind);
+
+/* "rank 3 (stage 1) receive 'block[3]' F, micro-batch 2, group 'pipeline'" */
+const char *run_describe(const struct run *run, struct arena *arena, uint32_t rank, uint32_t slot);
+
+#endif

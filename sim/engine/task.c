@@ -1,0 +1,101 @@
+/* Successors are the transpose of the dependencies, by counting sort: O(operations + dependencies). */
+#include "engine/task.h"
+
+#include <assert.h>
+
+static const char *check_op(struct arena *arena, const struct program *program, uint32_t slot)
+{
+    const struct op *op = &program->ops[slot];
+    if (op->kind >= OP_KIND_COUNT || op->stream >= program->stream_count)
+        return arena_format(arena, "operation %u has kind %u and stream %u of %u", slot, op->kind, op->stream,
+                            program->stream_count);
+    if (op->kind == OP_COLLECTIVE && op->collective >= COLLECTIVE_KIND_COUNT)
+        return arena_format(arena, "operation %u is an unknown collective (%u)", slot, op->collective);
+    if ((op->kind == OP_COMPUTE) != (op->group == PROGRAM_NONE))
+        return arena_format(arena, "operation %u: a communication has a group, a computation has none", slot);
+    double amount = op->kind == OP_COMPUTE ? op->seconds : op->bytes;
+    if (!(amount >= 0 && amount < 1e300))
+        return arena_format(arena, "operation %u has an amount of %g", slot, amount);
+    for (uint32_t i = 0; i < op->dependency_count; i++)
+        if (program->dependencies[op->first_dependency + i] >= slot)
+            return arena_format(arena, "operation %u depends on operation %u, which is not before it", slot,
+                                program->dependencies[op->first_dependency + i]);
+    return NULL;
+}
+
+static void transpose(struct arena *arena, const struct program *program, struct task_program *out)
+{
+    out->successors = ARENA_ARRAY(arena, uint32_t, program->dependency_count + 1);
+    uint32_t *cursor = ARENA_ARRAY(arena, uint32_t, program->op_count + 1);
+    for (uint32_t s = 0; s < program->op_count; s++)
+        for (uint32_t i = 0; i < program->ops[s].dependency_count; i++)
+            cursor[program->dependencies[program->ops[s].first_dependency + i]]++;
+    uint32_t total = 0;
+    for (uint32_t s = 0; s <= program->op_count; s++) {
+        out->tasks[s].first_successor = total;
+        total += cursor[s];
+        cursor[s] = out->tasks[s].first_successor;
+    }
+    for (uint32_t s = 0; s < program->op_count; s++)
+        for (uint32_t i = 0; i < program->ops[s].dependency_count; i++)
+            out->successors[cursor[program->dependencies[program->ops[s].first_dependency + i]]++] = s;
+}
+
+static void note_slots(struct arena *arena, const struct program *program, struct task_program *out)
+{
+    out->slots = ARENA_ARRAY(arena, struct task_slot, out->slot_count + 1);
+    for (uint32_t s = 0; s < program->op_count; s++) {
+        const struct op *op = &program->ops[s];
+        if (op->group == PROGRAM_NONE)
+            continue;
+        struct task_slot *slot = &out->slots[op->group];
+        slot->used[op->kind] = true;
+        if (op->match >= slot->matches)
+            slot->matches = op->match + 1;
+    }
+}
+
+static const char *build_program(struct arena *arena, const struct program *program, struct task_program *out)
+{
+    static_assert(sizeof(struct task) == 32, "the record that the event loop reads");
+    out->tasks = ARENA_ARRAY(arena, struct task, (size_t)program->op_count + 1);
+    uint32_t *last = ARENA_ARRAY(arena, uint32_t, program->stream_count + 1);
+    for (uint32_t i = 0; i < program->stream_count; i++)
+        last[i] = PROGRAM_NONE;
+    for (uint32_t s = 0; s < program->op_count; s++) {
+        const char *problem = check_op(arena, program, s);
+        if (problem)
+            return problem;
+        const struct op *op = &program->ops[s];
+        bool first = last[op->stream] == PROGRAM_NONE;
+        out->tasks[s] = (struct task){.amount = op->kind == OP_COMPUTE ? op->seconds : op->bytes,
+                                      .next = PROGRAM_NONE,
+                                      .waits = op->dependency_count + !first,
+                                      .group = op->group,
+                                      .match = op->match,
+                                      .kind = op->kind,
+                                      .stream = op->stream,
+                                      .collective = op->collective};
+        if (!first)
+            out->tasks[last[op->stream]].next = s;
+        last[op->stream] = s;
+        if (op->group != PROGRAM_NONE && op->group >= out->slot_count)
+            out->slot_count = op->group + 1;
+    }
+    note_slots(arena, program, out);
+    transpose(arena, program, out);
+    return NULL;
+}
+
+struct task_program *task_build(struct arena *arena, const struct job *job, const char **error)
+{
+    struct task_program *programs = ARENA_ARRAY(arena, struct task_program, job->program_count + 1);
+    for (uint32_t p = 0; p < job->program_count; p++) {
+        const char *problem = build_program(arena, &job->programs[p], &programs[p]);
+        if (problem) {
+            *error = arena_format(arena, "program %u: %s", p, problem);
+            return NULL;
+        }
+    }
+    return programs;
+}

@@ -1,0 +1,234 @@
+/* The attention core: S[b,g,r,q,k] = Q[b,q,g,r,d] K[b,k,g,d], softmax over k, O[b,q,g,r,e] = S V[b,k,g,e].
+ * Heads are g groups times r per group; K and V have no r, and multi-head attention has none at all. The
+ * projections around it are fc layers. With `flash`, scores and softmax live inside one kernel. */
+#include "model/builder.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum attention_mask { ATTENTION_MASK_NONE, ATTENTION_MASK_CAUSAL };
+enum attention_score { ATTENTION_SCORE_DOT, ATTENTION_SCORE_ADDITIVE };
+static const char *const attention_masks[] = {"none", "causal", NULL};
+static const char *const attention_scores[] = {"dot", "additive", NULL};
+
+struct attention_keys {
+    int mask, score;
+    bool dropout, flash;
+};
+
+/* What the operators share: the sizes by role (0: there is no such dimension). */
+struct attention_shape {
+    struct tensor q, k, v;
+    uint64_t b, g, r, queries, keys, d, e;
+    uint32_t value_label;
+    double fraction;
+    bool flash;
+};
+
+static uint64_t attention_size(const struct builder *builder, const struct tensor *tensor, const char *label)
+{
+    int at = builder_find(builder, tensor, label);
+    return at < 0 ? 0 : tensor->dims[at].size;
+}
+
+/* Sizes by label; whatever does not belong, or differs between q, k and v, is an error. */
+static bool attention_read(struct builder *builder, struct attention_shape *shape)
+{
+    shape->q = builder_input(builder, 0);
+    shape->k = builder_input(builder, 1);
+    shape->v = builder_input(builder, 2);
+    shape->b = attention_size(builder, &shape->q, "b");
+    shape->g = attention_size(builder, &shape->q, "g");
+    shape->r = attention_size(builder, &shape->q, "r");
+    shape->queries = attention_size(builder, &shape->q, "s");
+    shape->keys = attention_size(builder, &shape->k, "s");
+    shape->d = attention_size(builder, &shape->q, "d");
+    shape->value_label = shape->v.rank ? shape->v.dims[shape->v.rank - 1].label : 0;
+    shape->e = shape->v.rank ? shape->v.dims[shape->v.rank - 1].size : 0;
+    uint32_t rank = 3u + (shape->g > 0) + (shape->r > 0);
+    bool good = shape->b && shape->queries && shape->d && shape->q.rank == rank && shape->keys;
+    good = good && shape->k.rank == rank - (shape->r > 0) && shape->v.rank == shape->k.rank;
+    good = good && attention_size(builder, &shape->k, "d") == shape->d;
+    good = good && attention_size(builder, &shape->k, "g") == shape->g;
+    good = good && attention_size(builder, &shape->v, "g") == shape->g;
+    good = good && attention_size(builder, &shape->v, "s") == shape->keys;
+    good = good && attention_size(builder, &shape->k, "b") == shape->b;
+    return good ||
+           builder_error(
+               builder,
+               "needs q with b, s, [g, [r]], d and k, v with b, s, [g], d of the same sizes; got q %s; "
+               "k %s; v %s",
+               builder_describe(builder, &shape->q), builder_describe(builder, &shape->k),
+               builder_describe(builder, &shape->v));
+}
+
+/* Iteration dimensions of a product; -1: none. */
+struct attention_dims {
+    int8_t b, g, r, q, k, d;
+};
+
+static int8_t attention_dim(struct builder *builder, struct operator* op, uint64_t size, const char *name)
+{
+    return size ? builder_dim(builder, op, size, builder_name(builder, name), 0, 0) : (int8_t)-1;
+}
+
+static struct attention_dims attention_iterate(struct builder *builder, struct operator* op,
+                                               const struct attention_shape *shape, uint64_t d,
+                                               const char *d_name)
+{
+    struct attention_dims dims;
+    dims.b = attention_dim(builder, op, shape->b, "b");
+    dims.g = attention_dim(builder, op, shape->g, "g");
+    dims.r = attention_dim(builder, op, shape->r, "r");
+    dims.q = attention_dim(builder, op, shape->queries, "q");
+    dims.k = attention_dim(builder, op, shape->keys, "k");
+    dims.d = attention_dim(builder, op, d, d_name);
+    return dims;
+}
+
+/* Indexes an operand by its labels; its sequence by `sequence`, its last dimension by `last`. */
+static void attention_index(const struct builder *builder, struct operand *operand,
+                            const struct tensor *tensor, const struct attention_dims *dims, int8_t sequence,
+                            int8_t last)
+{
+    const struct {
+        const char *label;
+        int8_t dim;
+    } map[] = {{"b", dims->b}, {"g", dims->g}, {"r", dims->r}, {"s", sequence}};
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        operand->dims[i].dim = last;
+    for (size_t m = 0; m < sizeof map / sizeof map[0]; m++) {
+        int at = builder_find(builder, tensor, map[m].label);
+        if (at >= 0)
+            operand->dims[at].dim = map[m].dim;
+    }
+}
+
+/* Appends the output's dimensions that exist, in this order. */
+static void attention_output(struct builder *builder, struct operator* op, const char *const labels[],
+                             const int8_t dims[], int count)
+{
+    struct operand *output = builder_output(builder, op);
+    for (int i = 0; i < count; i++)
+        if (dims[i] >= 0)
+            builder_extend(builder, op, output, builder_name(builder, labels[i]), dims[i]);
+}
+
+static void attention_hide(const struct builder *builder, const struct attention_shape *shape,
+                           uint32_t tensor)
+{
+    builder->model->tensors.at[tensor].internal = shape->flash;
+}
+
+/* Scores: a product of q and k, or (Bahdanau) a learned sum of tanh(q + k) over d. */
+static uint32_t attention_score(struct builder *builder, const struct attention_shape *shape, int score)
+{
+    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "scores");
+    struct attention_dims dims = attention_iterate(builder, op, shape, shape->d, "d");
+    op->fraction = shape->fraction;
+    const struct tensor *tensors[2] = {&shape->q, &shape->k};
+    for (int i = 0; i < 2; i++) {
+        struct operand *operand = builder_operand(builder, op, builder->inputs[i]);
+        attention_index(builder, operand, tensors[i], &dims, i ? dims.k : dims.q, dims.d);
+        operand->saved = true;
+    }
+    if (score == ATTENTION_SCORE_ADDITIVE) {
+        op->linear = false;
+        op->flops_per_point = 2 + 1 + activation_costs[ACTIVATION_TANH].flops;
+        builder_extend(builder, op, builder_parameter(builder, op, "weight"), builder_name(builder, "d"),
+                       dims.d);
+    }
+    attention_output(builder, op, (const char *const[]){"b", "g", "r", "q", "k"},
+                     (const int8_t[]){dims.b, dims.g, dims.r, dims.q, dims.k}, 5);
+    uint32_t tensor = builder_newest(builder);
+    attention_hide(builder, shape, tensor);
+    return tensor;
+}
+
+static uint32_t attention_softmax(struct builder *builder, const struct attention_shape *shape,
+                                  uint32_t scores)
+{
+    struct operator* op = builder_pointwise(builder, scores, "softmax", 6);
+    uint32_t last = op->dim_count - 1; /* k */
+    op->normalised = 1u << last;
+    op->statistics_forward = 2; /* maximum and sum */
+    op->statistics_backward = 1;
+    op->fraction = shape->fraction;
+    op->fused = shape->flash;
+    op->output_saved = !shape->flash;
+    attention_hide(builder, shape, builder_newest(builder));
+    return builder_newest(builder);
+}
+
+static uint32_t attention_dropout(struct builder *builder, const struct attention_shape *shape,
+                                  uint32_t scores)
+{
+    struct operator* op = builder_pointwise(builder, scores, "dropout", 2);
+    op->linear = true;
+    op->training_only = true;
+    op->saved_per_output = shape->flash ? 0 : 1; /* flash attention draws the mask again */
+    op->fraction = shape->fraction;
+    op->fused = shape->flash;
+    attention_hide(builder, shape, builder_newest(builder));
+    return builder_newest(builder);
+}
+
+static void attention_context(struct builder *builder, const struct attention_shape *shape, uint32_t scores)
+{
+    struct tensor weights = builder->model->tensors.at[scores];
+    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "context");
+    const char *e_name = names_text(builder->model->names, shape->value_label);
+    struct attention_dims dims = attention_iterate(builder, op, shape, shape->e, e_name);
+    op->fraction = shape->fraction;
+    struct operand *left = builder_operand(builder, op, scores);
+    attention_index(builder, left, &weights, &dims, -1, dims.k);
+    left->dims[builder_find(builder, &weights, "q")].dim = dims.q;
+    left->saved = !shape->flash;
+    struct operand *right = builder_operand(builder, op, builder->inputs[2]);
+    attention_index(builder, right, &shape->v, &dims, dims.k, dims.d);
+    right->saved = true;
+    attention_output(builder, op, (const char *const[]){"b", "s", "g", "r", e_name},
+                     (const int8_t[]){dims.b, dims.q, dims.g, dims.r, dims.d}, 5);
+    op->output_saved = shape->flash; /* its backward pass starts from the output … */
+    op->saved_per_output = shape->flash ? 4.0 / (double)shape->e : 0; /* … and one fp32 log-sum-exp per row */
+}
+
+static bool attention_build(struct builder *builder, const void *values)
+{
+    const struct attention_keys *keys = values;
+    struct attention_shape shape = {.fraction = 1, .flash = keys->flash};
+    if (!builder_want_inputs(builder, 3, 3) || !attention_read(builder, &shape))
+        return false;
+    if (keys->mask == ATTENTION_MASK_CAUSAL && shape.queries != shape.keys)
+        return builder_error(builder, "has a causal mask, but %llu queries and %llu keys",
+                             (unsigned long long)shape.queries, (unsigned long long)shape.keys);
+    if (keys->mask == ATTENTION_MASK_CAUSAL && builder->model->causal)
+        shape.fraction = ((double)shape.keys + 1) / (2 * (double)shape.keys);
+    uint32_t weights = attention_softmax(builder, &shape, attention_score(builder, &shape, keys->score));
+    if (keys->dropout)
+        weights = attention_dropout(builder, &shape, weights);
+    attention_context(builder, &shape, weights);
+    return true;
+}
+
+static const struct field attention_fields[] = {
+    {"mask", FIELD_CHOICE, offsetof(struct attention_keys, mask), .choices = attention_masks,
+     .about = "causal: a position attends to itself and those before; counted half when the model's "
+              "`attention` is "
+              "causal; default none"},
+    {"score", FIELD_CHOICE, offsetof(struct attention_keys, score), .choices = attention_scores,
+     .about = "dot, or additive (Bahdanau) with a learned vector; default dot"},
+    {"dropout", FIELD_FLAG, offsetof(struct attention_keys, dropout),
+     .about = "dropout on the weights; default no"},
+    {"flash", FIELD_FLAG, offsetof(struct attention_keys, flash),
+     .about = "one kernel that never stores scores or weights; default no"},
+};
+
+const struct layer_kind attention_layer = {
+    .name = "attention",
+    .about = "scores, softmax and context of [q, k, v]",
+    .fields = attention_fields,
+    .field_count = FIELDS_COUNT(attention_fields),
+    .build = attention_build,
+    .keys_size = sizeof(struct attention_keys),
+};

@@ -1,0 +1,95 @@
+/* Builder: what a layer kind uses to turn its keys into operators. build.c prepares one for each layer: its
+ * inputs, place and the scope of its expressions; the kind's build() adds operators in execution order; the
+ * last operator's output is what the layer gives.
+ *
+ * Tensors grow while they are built: builder_output() and builder_parameter() make an empty one and
+ * builder_extend() adds a dimension together with its index map. Pointers to operators (and operands, which
+ * lie inside) hold until the next builder_operator(); tensors are copied, not pointed at. */
+#ifndef PARTITA_MODEL_BUILDER_H
+#define PARTITA_MODEL_BUILDER_H
+
+#include "model/activation.h"
+#include "model/build.h"
+
+struct frame;
+
+/* What a name stands for. */
+struct named {
+    uint32_t tensor; /* that the layer or block of this name gives; MODEL_NONE: nothing has this name */
+    uint32_t layer;  /* MODEL_NONE for a block */
+};
+
+struct builder {
+    struct model *model;
+    struct input *input;
+    const struct scope *scope;          /* of the layer's expressions */
+    const struct frame *frame;          /* of the names that the layer may refer to */
+    struct place place;                 /* of the layer */
+    uint32_t layer;                     /* index */
+    uint32_t inputs[OPERATOR_OPERANDS]; /* tensors */
+    uint32_t input_count;
+    bool failed;                /* something was reported for this layer */
+    VECTOR(struct named) named; /* by the identity of the full name; frame.c */
+};
+
+/* The identity of a text; names_add() in short. */
+uint32_t builder_name(const struct builder *builder, const char *text);
+/* A copy of an input. */
+struct tensor builder_input(const struct builder *builder, uint32_t index);
+/* Position of a dimension in a tensor by its label; -1 when it has none. */
+int builder_find(const struct builder *builder, const struct tensor *tensor, const char *label);
+
+/* Reports "KIND 'NAME' …" at the layer; returns false. */
+bool builder_error(struct builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Checks, reporting what is wrong: the number of inputs; that an input has exactly these dimensions
+ * ("b c y x"). */
+bool builder_want_inputs(struct builder *builder, uint32_t low, uint32_t high);
+bool builder_want_dims(struct builder *builder, uint32_t input, const char *labels);
+/* "b, c 64, y 224, x 224" in the input's arena. */
+const char *builder_describe(const struct builder *builder, const struct tensor *tensor);
+
+/* Readers of keys that are a number or a pair [y, x]; whole numbers of at least `low`. */
+bool builder_pair(struct builder *builder, const struct value *value, const char *key, int64_t low,
+                  int64_t pair[2]);
+bool builder_integer(struct builder *builder, const struct value *value, const char *key, int64_t low,
+                     int64_t *number);
+
+/* Appends an operator to the layer. `name`: what it is inside the layer, "" when it is the layer. */
+struct operator* builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
+                                  const char *name);
+/* Appends a dimension to the iteration space; returns its index. Names may be 0. */
+int8_t builder_dim(struct builder *builder, struct operator* op, uint64_t size, uint32_t name,
+                   uint32_t second, uint32_t third);
+/* Appends a dimension named after a label; the features (c, h, f) also answer to "o" and "i". */
+int8_t builder_dim_labelled(struct builder *builder, struct operator* op, uint64_t size, uint32_t label);
+
+/* Appends an operand that reads a tensor; none of its dimensions is indexed yet. */
+struct operand *builder_operand(struct builder *builder, struct operator* op, uint32_t tensor);
+/* Appends an operand that reads a new parameter "LAYER.SUFFIX" without dimensions. */
+struct operand *builder_parameter(struct builder *builder, struct operator* op, const char *suffix);
+/* Makes the operator's output: a new tensor without dimensions. */
+struct operand *builder_output(struct builder *builder, struct operator* op);
+/* Appends a dimension to the tensor of an output or parameter, indexed by an iteration dimension. */
+struct operand_dim *builder_extend(struct builder *builder, const struct operator* op,
+                                   struct operand *operand, uint32_t label, int8_t dim);
+/* Appends one whose index merges an outer and an inner dimension. */
+void builder_extend_merged(struct builder *builder, const struct operator* op, struct operand *operand,
+                           uint32_t label, int8_t outer, int8_t inner);
+/* Appends one that is not indexed. */
+void builder_extend_whole(struct builder *builder, struct operand *operand, uint32_t label, uint64_t size);
+
+/* Appends a point-wise operator: one iteration dimension per dimension of the tensor, in its order; the
+ * tensor is operand 0 and the output has its shape. */
+struct operator* builder_pointwise(struct builder *builder, uint32_t tensor, const char *name, double flops);
+/* Appends an operand of the same shape as operand 0, matched by labels; reports when it differs. */
+struct operand *builder_operand_alike(struct builder *builder, struct operator* op, uint32_t tensor);
+/* Appends bias and activation of a conv or fc as one fused operator over `tensor`; `features`: bits of the
+ * tensor dimensions that the bias has. Nothing when there is neither. */
+void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t features, bool bias, int activation);
+
+/* The tensor that the newest operator gives. */
+uint32_t builder_newest(const struct builder *builder);
+/* Size of a window's output, or of a merged dimension. */
+uint64_t builder_dim_size(const struct operator* op, int8_t dim);
+
+#endif

@@ -1,0 +1,301 @@
+/* Convolution and pooling: windows over y and x. The iteration space of a convolution is b, [groups], o, i,
+ * y, x, ky, kx; grouped channels are merged, c = (groups, i) on the input and (groups, o) on the output; a
+ * depthwise convolution has the one dimension c for all three. */
+#include "model/builder.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct window {
+    int64_t kernel[2], stride[2], dilation[2];
+    int64_t pad[2]; /* at the low end: y, x */
+    uint64_t out[2];
+};
+
+/* Keys as they stand in the file; NULL where the key is absent. */
+struct window_values {
+    const struct value *kernel, *stride, *pad, *dilation;
+};
+
+/* Rows that a window reaches over. */
+static uint64_t conv_reach(const struct window *window, int axis)
+{
+    return (uint64_t)(window->dilation[axis] * (window->kernel[axis] - 1) + 1);
+}
+
+/* `pad: same` keeps ceil(size / stride) positions; an odd remainder of the padding goes to the high end. */
+static void conv_pad_same(struct window *window, int axis, uint64_t size)
+{
+    uint64_t stride = (uint64_t)window->stride[axis];
+    window->out[axis] = (size + stride - 1) / stride;
+    uint64_t span = (window->out[axis] - 1) * stride + conv_reach(window, axis);
+    window->pad[axis] = span > size ? (int64_t)((span - size) / 2) : 0;
+}
+
+static bool conv_axis(struct builder *builder, struct window *window, int axis, uint64_t size, bool ceil)
+{
+    uint64_t padded = size + 2 * (uint64_t)window->pad[axis], reach = conv_reach(window, axis);
+    uint64_t stride = (uint64_t)window->stride[axis];
+    if (padded < reach)
+        return builder_error(
+            builder, "has a kernel that reaches over %llu positions of %c, but its padded input has %llu",
+            (unsigned long long)reach, "yx"[axis], (unsigned long long)padded);
+    window->out[axis] = (padded - reach + (ceil ? stride - 1 : 0)) / stride + 1;
+    if (ceil && (window->out[axis] - 1) * stride >= size + (uint64_t)window->pad[axis])
+        window->out[axis]--; /* a window that starts beyond the input and its low padding is dropped */
+    return true;
+}
+
+/* Reads the keys of a window and finds the output's size. */
+static bool conv_window(struct builder *builder, const struct window_values *values, const struct tensor *x,
+                        bool ceil, struct window *window)
+{
+    bool same = values->pad && values->pad->text && strcmp(values->pad->text, "same") == 0;
+    *window = (struct window){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+    if (values->kernel && !builder_pair(builder, values->kernel, "kernel", 1, window->kernel))
+        return false;
+    if (values->stride && !builder_pair(builder, values->stride, "stride", 1, window->stride))
+        return false;
+    if (values->dilation && !builder_pair(builder, values->dilation, "dilation", 1, window->dilation))
+        return false;
+    if (values->pad && !same && !builder_pair(builder, values->pad, "pad", 0, window->pad))
+        return false;
+    for (int axis = 0; axis < 2; axis++) {
+        uint64_t size = x->dims[2 + axis].size;
+        if (same)
+            conv_pad_same(window, axis, size);
+        else if (!conv_axis(builder, window, axis, size, ceil))
+            return false;
+    }
+    return true;
+}
+
+static void conv_index(struct operand *operand, const struct window *window, int axis, int8_t dim,
+                       int8_t kernel)
+{
+    struct operand_dim *at = &operand->dims[2 + axis];
+    at->dim = dim;
+    at->kernel = kernel;
+    at->stride = (uint32_t)window->stride[axis];
+    at->dilation = (uint32_t)window->dilation[axis];
+    at->pad = (uint32_t)window->pad[axis];
+}
+
+struct conv_keys {
+    int64_t out, groups;
+    struct window_values window;
+    bool bias;
+    int act;
+};
+
+/* The channel dimensions of the iteration space; -1 where there is none. */
+struct conv_channels {
+    int8_t group, out, in;
+};
+
+static struct conv_channels conv_channel_dims(struct builder *builder, struct operator* op, uint64_t in,
+                                              uint64_t out, uint64_t groups)
+{
+    uint32_t c = builder_name(builder, "c"), o = builder_name(builder, "o"), i = builder_name(builder, "i");
+    struct conv_channels dims = {-1, -1, -1};
+    if (groups > 1 && groups == in && groups == out) {
+        dims.group = builder_dim(builder, op, groups, c, o, i);
+        return dims;
+    }
+    if (groups > 1)
+        dims.group = builder_dim(builder, op, groups, builder_name(builder, "groups"), c, 0);
+    dims.out = builder_dim(builder, op, out / groups, o, 0, 0);
+    dims.in = builder_dim(builder, op, in / groups, i, 0, 0);
+    return dims;
+}
+
+static void conv_index_channels(struct operand *operand, int8_t group, int8_t own)
+{
+    operand->dims[1].dim = group >= 0 ? group : own;
+    operand->dims[1].inner = group >= 0 ? own : (int8_t)-1;
+}
+
+static void conv_weight(struct builder *builder, struct operator* op, struct conv_channels channels,
+                        int8_t ky, int8_t kx)
+{
+    uint32_t c = builder_name(builder, "c");
+    struct operand *weight = builder_parameter(builder, op, "weight");
+    if (channels.group < 0)
+        builder_extend(builder, op, weight, c, channels.out);
+    else if (channels.out < 0)
+        builder_extend(builder, op, weight, c, channels.group);
+    else
+        builder_extend_merged(builder, op, weight, c, channels.group, channels.out);
+    if (channels.in >= 0)
+        builder_extend(builder, op, weight, builder_name(builder, "i"), channels.in);
+    builder_extend(builder, op, weight, builder_name(builder, "ky"), ky);
+    builder_extend(builder, op, weight, builder_name(builder, "kx"), kx);
+}
+
+static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_t out, uint64_t groups,
+                        const struct window *window)
+{
+    bool depthwise = groups > 1 && groups == x->dims[1].size;
+    struct operator* op =
+        builder_operator(builder, OPERATOR_EINSUM, depthwise ? KERNEL_DEPTHWISE : KERNEL_CONV, "");
+    const struct tensor_dim *dims = x->dims;
+    uint32_t y_name = builder_name(builder, "y"), x_name = builder_name(builder, "x");
+    int8_t b = builder_dim(builder, op, dims[0].size, dims[0].label, 0, 0);
+    struct conv_channels channels = conv_channel_dims(builder, op, dims[1].size, out, groups);
+    int8_t at_y = builder_dim(builder, op, window->out[0], y_name, 0, 0);
+    int8_t at_x = builder_dim(builder, op, window->out[1], x_name, 0, 0);
+    int8_t ky = builder_dim(builder, op, (uint64_t)window->kernel[0], builder_name(builder, "ky"), 0, 0);
+    int8_t kx = builder_dim(builder, op, (uint64_t)window->kernel[1], builder_name(builder, "kx"), 0, 0);
+    struct operand *input = builder_operand(builder, op, builder->inputs[0]);
+    input->saved = true;
+    input->dims[0].dim = b;
+    conv_index_channels(input, channels.group, channels.in);
+    conv_index(input, window, 0, at_y, ky);
+    conv_index(input, window, 1, at_x, kx);
+    conv_weight(builder, op, channels, ky, kx);
+    struct operand *output = builder_output(builder, op);
+    builder_extend(builder, op, output, dims[0].label, b);
+    if (channels.group >= 0 && channels.out >= 0)
+        builder_extend_merged(builder, op, output, dims[1].label, channels.group, channels.out);
+    else
+        builder_extend(builder, op, output, dims[1].label,
+                       channels.group >= 0 ? channels.group : channels.out);
+    builder_extend(builder, op, output, y_name, at_y);
+    builder_extend(builder, op, output, x_name, at_x);
+}
+
+static bool conv_build(struct builder *builder, const void *values)
+{
+    const struct conv_keys *keys = values;
+    struct window window;
+    if (!builder_want_inputs(builder, 1, 1) || !builder_want_dims(builder, 0, "b c y x"))
+        return false;
+    struct tensor x = builder_input(builder, 0);
+    int64_t channels = (int64_t)x.dims[1].size;
+    if (channels % keys->groups || keys->out % keys->groups)
+        return builder_error(builder,
+                             "has %lld groups, which do not divide its %lld input and %lld output channels",
+                             (long long)keys->groups, (long long)channels, (long long)keys->out);
+    if (!conv_window(builder, &keys->window, &x, false, &window))
+        return false;
+    conv_einsum(builder, &x, (uint64_t)keys->out, (uint64_t)keys->groups, &window);
+    builder_epilogue(builder, builder_newest(builder), 1u << 1, keys->bias, keys->act);
+    return true;
+}
+
+static const struct field conv_fields[] = {
+    {"out", FIELD_INTEGER, offsetof(struct conv_keys, out), .required = true, .low = 1, .high = 1e9,
+     .about = "output channels"},
+    {"kernel", FIELD_VALUE, offsetof(struct conv_keys, window.kernel), .required = true,
+     .about = "window: one number, or [y, x]"},
+    {"stride", FIELD_VALUE, offsetof(struct conv_keys, window.stride),
+     .about = "one number, or [y, x]; default 1"},
+    {"pad", FIELD_VALUE, offsetof(struct conv_keys, window.pad),
+     .about = "zeros added at each end: one number, [y, x], or `same`; default 0"},
+    {"dilation", FIELD_VALUE, offsetof(struct conv_keys, window.dilation),
+     .about = "distance of the window's elements: one number, or [y, x]; default 1"},
+    {"groups", FIELD_INTEGER, offsetof(struct conv_keys, groups), .low = 1, .high = 1e9,
+     .about = "independent channel groups; as many as channels: depthwise; default 1"},
+    {"bias", FIELD_FLAG, offsetof(struct conv_keys, bias),
+     .about = "adds a learned value per channel; default yes"},
+    {"act", FIELD_CHOICE, offsetof(struct conv_keys, act), .choices = activation_names,
+     .about = "activation that follows; default none"},
+};
+static const struct conv_keys conv_defaults = {.groups = 1, .bias = true};
+
+const struct layer_kind conv_layer = {
+    .name = "conv",
+    .about = "convolution over y and x, with bias and activation",
+    .fields = conv_fields,
+    .field_count = FIELDS_COUNT(conv_fields),
+    .build = conv_build,
+    .keys_size = sizeof(struct conv_keys),
+    .defaults = &conv_defaults,
+};
+
+/* ---- pooling ---- */
+
+enum conv_pool_function { CONV_POOL_MAX, CONV_POOL_AVERAGE };
+static const char *const conv_pool_functions[] = {"max", "avg", NULL};
+
+struct conv_pool_keys {
+    int function;
+    struct window_values window;
+    bool ceil, global;
+};
+
+/* The operator with its batch and channel dimensions, which it does not mix. */
+static struct operator* conv_pool_operator(struct builder *builder, const struct tensor *x, int function)
+{
+    struct operator* op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
+    struct operand *input = builder_operand(builder, op, builder->inputs[0]);
+    struct operand *output = builder_output(builder, op);
+    op->flops_per_point = 1;
+    op->linear = function == CONV_POOL_AVERAGE;
+    input->saved = op->output_saved = function == CONV_POOL_MAX;
+    for (int i = 0; i < 2; i++) {
+        input->dims[i].dim = builder_dim_labelled(builder, op, x->dims[i].size, x->dims[i].label);
+        builder_extend(builder, op, output, x->dims[i].label, input->dims[i].dim);
+    }
+    return op;
+}
+
+static void conv_pool_global(struct builder *builder, const struct tensor *x, int function)
+{
+    struct operator* op = conv_pool_operator(builder, x, function);
+    for (int i = 2; i < 4; i++)
+        op->operands[0].dims[i].dim = builder_dim_labelled(builder, op, x->dims[i].size, x->dims[i].label);
+}
+
+static bool conv_pool_build(struct builder *builder, const void *values)
+{
+    const struct conv_pool_keys *keys = values;
+    struct window_values where = keys->window;
+    struct window window;
+    if (!builder_want_inputs(builder, 1, 1) || !builder_want_dims(builder, 0, "b c y x"))
+        return false;
+    struct tensor x = builder_input(builder, 0);
+    if (keys->global) {
+        conv_pool_global(builder, &x, keys->function);
+        return true;
+    }
+    if (!where.kernel)
+        return builder_error(builder, "needs `kernel`, or `global: yes`");
+    if (!where.stride)
+        where.stride = where.kernel;
+    if (!conv_window(builder, &where, &x, keys->ceil, &window))
+        return false;
+    struct operator* op = conv_pool_operator(builder, &x, keys->function);
+    for (int axis = 0; axis < 2; axis++) {
+        uint32_t label = x.dims[2 + axis].label, kernel_name = builder_name(builder, axis ? "kx" : "ky");
+        int8_t dim = builder_dim(builder, op, window.out[axis], label, 0, 0);
+        int8_t kernel = builder_dim(builder, op, (uint64_t)window.kernel[axis], kernel_name, 0, 0);
+        conv_index(&op->operands[0], &window, axis, dim, kernel);
+        builder_extend(builder, op, &op->output, label, dim);
+    }
+    return true;
+}
+
+static const struct field conv_pool_fields[] = {
+    {"op", FIELD_CHOICE, offsetof(struct conv_pool_keys, function), .choices = conv_pool_functions,
+     .about = "max or avg; default max"},
+    {"kernel", FIELD_VALUE, offsetof(struct conv_pool_keys, window.kernel),
+     .about = "window: one number, or [y, x]"},
+    {"stride", FIELD_VALUE, offsetof(struct conv_pool_keys, window.stride),
+     .about = "one number, or [y, x]; default: the kernel"},
+    {"pad", FIELD_VALUE, offsetof(struct conv_pool_keys, window.pad),
+     .about = "one number, [y, x], or `same`; default 0"},
+    {"ceil", FIELD_FLAG, offsetof(struct conv_pool_keys, ceil),
+     .about = "rounds the output's size up instead of down"},
+    {"global", FIELD_FLAG, offsetof(struct conv_pool_keys, global),
+     .about = "over the whole map: gives b, c"},
+};
+
+const struct layer_kind conv_pool_layer = {
+    .name = "pool",
+    .about = "maximum or mean of windows, or of the whole map",
+    .fields = conv_pool_fields,
+    .field_count = FIELDS_COUNT(conv_pool_fields),
+    .build = conv_pool_build,
+    .keys_size = sizeof(struct conv_pool_keys),
+};

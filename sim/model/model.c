@@ -1,0 +1,155 @@
+#include "model/model.h"
+
+#include <assert.h>
+
+void model_init(struct model *model, struct names *names)
+{
+    *model = (struct model){.names = names, .sample = "sample"};
+    arena_init(&model->arena);
+}
+
+void model_fini(struct model *model)
+{
+    VECTOR_FREE(&model->layers);
+    VECTOR_FREE(&model->operators);
+    VECTOR_FREE(&model->tensors);
+    VECTOR_FREE(&model->units);
+    arena_fini(&model->arena);
+    *model = (struct model){0};
+}
+
+uint32_t model_find_layer(const struct model *model, const char *name)
+{
+    uint32_t id = names_find(model->names, name);
+    for (uint32_t i = 0; id != UINT32_MAX && i < model->layers.count; i++)
+        if (model->layers.at[i].name == id)
+            return i;
+    return MODEL_NONE;
+}
+
+uint32_t model_find_unit(const struct model *model, const char *name)
+{
+    uint32_t id = names_find(model->names, name);
+    for (uint32_t i = 0; id != UINT32_MAX && i < model->units.count; i++)
+        if (model->units.at[i].name == id)
+            return i;
+    return MODEL_NONE;
+}
+
+double model_elements(const struct tensor *tensor)
+{
+    double elements = 1;
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        elements *= (double)tensor->dims[i].size;
+    return elements;
+}
+
+/* In whole numbers: a sum of doubles is exact only up to 2^53. The builder keeps a tensor below 2^63. */
+static uint64_t model_count(const struct tensor *tensor)
+{
+    uint64_t elements = 1;
+    for (uint32_t i = 0; i < tensor->rank; i++)
+        elements *= tensor->dims[i].size;
+    return elements;
+}
+
+uint64_t model_parameters(const struct model *model)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < model->tensors.count; i++)
+        if (model->tensors.at[i].role == TENSOR_PARAMETER)
+            sum += model_count(&model->tensors.at[i]);
+    return sum;
+}
+
+/* Whether an operator before `last` reads the same tensor: then it was counted there. */
+static bool model_read_before(const struct model *model, uint32_t first, uint32_t last, uint32_t tensor)
+{
+    for (uint32_t o = first; o < last; o++)
+        for (uint32_t i = 0; i < model->operators.at[o].operand_count; i++)
+            if (model->operators.at[o].operands[i].tensor == tensor)
+                return true;
+    return false;
+}
+
+uint64_t model_layer_parameters(const struct model *model, uint32_t layer)
+{
+    assert(layer < model->layers.count);
+    uint64_t sum = 0;
+    uint32_t first = model->layers.at[layer].first_operator;
+    for (uint32_t o = first; o < first + model->layers.at[layer].operator_count; o++) {
+        const struct operator* op = & model->operators.at[o];
+        for (uint32_t i = 0; i < op->operand_count; i++) {
+            const struct tensor *tensor = &model->tensors.at[op->operands[i].tensor];
+            if (tensor->role == TENSOR_PARAMETER && tensor->layer == layer &&
+                !model_read_before(model, first, o, op->operands[i].tensor))
+                sum += model_count(tensor);
+        }
+    }
+    return sum;
+}
+
+double model_points(const struct operator* op)
+{
+    double points = op->fraction;
+    for (uint32_t i = 0; i < op->dim_count; i++)
+        points *= (double)op->dims[i].size;
+    return points;
+}
+
+static double model_operator_macs(const struct operator* op)
+{
+    return op->kind == OPERATOR_EINSUM ? model_points(op) : 0;
+}
+
+double model_layer_macs(const struct model *model, uint32_t layer)
+{
+    assert(layer < model->layers.count);
+    double sum = 0;
+    const struct layer *at = &model->layers.at[layer];
+    for (uint32_t i = 0; i < at->operator_count; i++)
+        sum += model_operator_macs(&model->operators.at[at->first_operator + i]);
+    return sum;
+}
+
+double model_macs(const struct model *model)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < model->operators.count; i++)
+        sum += model_operator_macs(&model->operators.at[i]);
+    return sum;
+}
+
+static uint64_t model_least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+struct interval model_needed(const struct model *model, const struct operator* op,
+                             const struct operand *operand, uint32_t tensor_dim, struct interval over)
+{
+    const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    assert(tensor_dim < tensor->rank);
+    const struct operand_dim *at = &operand->dims[tensor_dim];
+    uint64_t size = tensor->dims[tensor_dim].size;
+    if (over.low >= over.high)
+        return (struct interval){0, 0};
+    if (at->dim < 0)
+        return (struct interval){0, size};
+    uint64_t low = over.low, high = over.high,
+             shift = at->offset; /* [low − shift, high − shift) before clipping */
+    if (at->kernel >= 0) {
+        uint64_t reach = (op->dims[at->kernel].size - 1) * at->dilation;
+        low = over.low * at->stride;
+        high = (over.high - 1) * at->stride + reach + 1;
+        shift = at->pad;
+    } else if (at->inner >= 0) {
+        uint64_t inner = op->dims[at->inner].size;
+        low *= inner;
+        high *= inner;
+    }
+    struct interval needed = {low > shift ? low - shift : 0, high > shift ? high - shift : 0};
+    needed.low = model_least(needed.low, size);
+    needed.high = model_least(needed.high, size);
+    return needed;
+}

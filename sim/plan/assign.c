@@ -1,0 +1,154 @@
+#include "plan/assign.h"
+
+static bool assign_named(const struct iteration_dim *dim, uint32_t label)
+{
+    for (uint32_t n = 0; n < DIM_NAMES; n++)
+        if (dim->names[n] == label)
+            return label != 0;
+    return false;
+}
+
+/* An inner dimension of a merged pair (channels within a group) has no contiguous share of the tensor unless
+ * it is alone. */
+static bool assign_is_inner(const struct model *model, const struct operator* operator, uint32_t dim)
+{
+    for (uint32_t o = 0; o <= operator->operand_count; o++) {
+        const struct operand *operand =
+            o < operator->operand_count ? &operator->operands[o] : & operator->output;
+        for (uint32_t d = 0; d < model->tensors.at[operand->tensor].rank; d++)
+            if (operand->dims[d].inner == (int)dim &&
+                operand->dims[d].dim >= 0 && operator->dims[operand->dims[d].dim].size> 1)
+                return true;
+    }
+    return false;
+}
+
+/* The dimension that `label` names, or -1 when there is none that this axis may split. */
+static int assign_find(const struct model *model, const struct operator* operator, uint32_t label,
+                       uint32_t taken)
+{
+    for (uint32_t d = 0; d < operator->dim_count; d++)
+        if (assign_named(&operator->dims[d], label) &&
+            !operator->dims[d].opaque && !operator->dims[d].sequential && !(taken >> d & 1) &&
+            !assign_is_inner(model, operator, d))
+            return (int)d;
+    return -1;
+}
+
+struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
+                                  const struct operator* operator)
+{
+    struct assignment result;
+    uint32_t taken = 0;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        result.split[a] = -1;
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        const struct plan_axis *axis = &stage->axes[a];
+        if (axis->size == 1)
+            continue;
+        int fallback = -1, chosen = -1;
+        for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l] && chosen < 0; l++) {
+            int found = assign_find(model, operator, axis->labels[l], taken);
+            if (found >= 0 && operator->dims[found].size >= axis->size)
+                chosen = found;
+            else if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
+                fallback = found;
+        }
+        if (chosen < 0)
+            chosen = fallback;
+        result.split[a] = (int8_t)chosen;
+        if (chosen >= 0)
+            taken |= 1u << chosen;
+    }
+    return result;
+}
+
+struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
+                             const struct assignment * assignment, uint32_t dim, struct coordinates member)
+{
+    struct interval share = {0, operator->dims[dim].size };
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (assignment->split[a] == (int)dim)
+            share = layout_share(share, stage->axes[a].size, member.at[a]);
+    return share;
+}
+
+double assign_points(const struct plan_stage *stage, const struct operator* operator,
+                     const struct assignment * assignment, struct coordinates member)
+{
+    double points = operator->fraction;
+    for (uint32_t d = 0; d < operator->dim_count; d++) {
+        struct interval share = assign_share(stage, operator, assignment, d, member);
+        points *= (double)(share.high - share.low);
+    }
+    return points;
+}
+
+static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)
+{
+    for (uint32_t d = 0; d < rank; d++)
+        if (operand->dims[d].dim == dim || operand->dims[d].inner == dim)
+            return (int)d;
+    return -1;
+}
+
+struct layout assign_layout(const struct plan_stage *stage, const struct model *model,
+                            const struct operator* operator, const struct assignment * assignment,
+                            const struct operand *operand, bool output)
+{
+    struct layout layout = {{0}, {0}};
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        if (assignment->split[a] < 0)
+            continue;
+        int d = assign_tensor_dim(operand, model->tensors.at[operand->tensor].rank, assignment->split[a]);
+        if (d >= 0) {
+            layout.place[a] = PLACE_SPLIT;
+            layout.dim[a] = (uint8_t)d;
+        } else if (output && !(operator->normalised>> assignment->split[a] & 1)) {
+            layout.place[a] = PLACE_PARTIAL;
+        }
+    }
+    return layout;
+}
+
+struct box assign_box(const struct plan_stage *stage, const struct model *model,
+                      const struct operator* operator, const struct assignment * assignment,
+                      const struct operand *operand, struct coordinates member)
+{
+    const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    struct box box = {{{0, 0}}};
+    for (uint32_t d = 0; d < tensor->rank; d++) {
+        int dim = operand->dims[d].dim;
+        if (dim < 0) {
+            box.dims[d] = (struct interval){0, tensor->dims[d].size};
+            continue;
+        }
+        struct interval share = assign_share(stage, operator, assignment, (uint32_t)dim, member);
+        int inner = operand->dims[d].inner;
+        if (inner >= 0 && operator->dims[dim].size ==
+                          1) /* a pair whose outer dimension is trivial is the inner one */
+            box.dims[d] = assign_share(stage, operator, assignment, (uint32_t)inner, member);
+        else
+            box.dims[d] = model_needed(model, operator, operand, d, share);
+    }
+    return box;
+}
+
+bool assign_aligned(const struct plan_stage *stage, const struct model *model,
+                    const struct operator* operator, const struct assignment * assignment,
+                    const struct operand *operand)
+{
+    const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        if (assignment->split[a] < 0)
+            continue;
+        int d = assign_tensor_dim(operand, tensor->rank, assignment->split[a]);
+        if (d < 0)
+            continue;
+        const struct operand_dim *map = &operand->dims[d];
+        if (map->kernel >= 0 || map->inner >= 0 || map->offset ||
+            tensor->dims[d].size != operator->dims[map->dim].size)
+            return false;
+    }
+    return true;
+}

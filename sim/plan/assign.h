@@ -1,0 +1,44 @@
+/* Assign: which iteration dimension of an operator each axis of the mesh splits, and what follows for one
+ * member: its share of the iteration space and the box of each operand that it needs or produces. */
+#ifndef PARTITA_PLAN_ASSIGN_H
+#define PARTITA_PLAN_ASSIGN_H
+
+#include "plan/layout.h"
+
+/* Per axis: the iteration dimension that it splits, or -1: every member of the axis does the same work. */
+struct assignment {
+    int8_t split[PLAN_AXES];
+};
+
+/* The first of each axis's labels that names a dimension of the operator which is not opaque, not taken by an
+ * earlier axis and at least as large as the axis; failing that, the first that is merely there (some shares
+ * are then empty). */
+struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
+                                  const struct operator* operator);
+
+/* A member's share of one iteration dimension. */
+struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
+                             const struct assignment * assignment, uint32_t dim, struct coordinates member);
+
+/* Points of the iteration space that a member computes (causal fraction applied). */
+double assign_points(const struct plan_stage *stage, const struct operator* operator,
+                     const struct assignment * assignment, struct coordinates member);
+
+/* The layout that the operator needs an operand in (never partial), or leaves its output in (partial on the
+ * axes that split a contracted dimension). `output`: which of the two. */
+struct layout assign_layout(const struct plan_stage *stage, const struct model *model,
+                            const struct operator* operator, const struct assignment * assignment,
+                            const struct operand *operand, bool output);
+
+/* The box of an operand (or of the output) that a member touches: windows included, clipped to the tensor. */
+struct box assign_box(const struct plan_stage *stage, const struct model *model,
+                      const struct operator* operator, const struct assignment * assignment,
+                      const struct operand *operand, struct coordinates member);
+
+/* True when every member's assign_box() is its layout_box(): no window, offset or merged dimension is split.
+ */
+bool assign_aligned(const struct plan_stage *stage, const struct model *model,
+                    const struct operator* operator, const struct assignment * assignment,
+                    const struct operand *operand);
+
+#endif

@@ -1,0 +1,195 @@
+#include "plan/backward.h"
+
+#include "plan/boundary.h"
+
+/* Adds a summand to a tensor's gradient. */
+static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
+{
+    given.next = d->first_contribution[tensor];
+    d->first_contribution[tensor] = d->contributions.count;
+    VECTOR_PUSH(&d->contributions, given);
+}
+
+/* Where windows overlap, a member's contribution reaches into what others own: they get it and add it. */
+static uint32_t backward_exchange(struct derivation *d, uint32_t tensor, const struct contribution *given,
+                                  struct action base)
+{
+    struct convert_side from = {d->stage, state_tensor(d, tensor), given->layout, given->boxes};
+    struct convert_side to = {d->stage, state_tensor(d, tensor), given->layout, NULL};
+    struct message_list messages = {0};
+    convert_messages(&from, &to, true, &messages);
+    uint32_t action = given->action;
+    if (messages.count) {
+        base.kind = ACTION_EXCHANGE;
+        base.reason = REASON_HALO;
+        for (uint32_t a = 0; a < d->stage->axis_count && !base.because; a++)
+            if (given->layout.place[a] == PLACE_SPLIT)
+                base.because = state_tensor(d, tensor)->dims[given->layout.dim[a]].label;
+        state_messages(d, &base, &messages);
+        action = state_action(d, true, base, &given->action, 1);
+    }
+    VECTOR_FREE(&messages);
+    return action;
+}
+
+/* Two layouts that differ only in partial against replicated are added as partial (one member of a replicated
+ * axis gives its copy). Returns false when they cannot be added without a conversion. */
+static bool backward_merge(const struct derivation *d, struct layout *sum, const struct layout *other)
+{
+    struct layout merged = *sum;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        bool splits = sum->place[a] == PLACE_SPLIT || other->place[a] == PLACE_SPLIT;
+        if (splits && (sum->place[a] != other->place[a] || sum->dim[a] != other->dim[a]))
+            return false;
+        if (other->place[a] == PLACE_PARTIAL)
+            merged.place[a] = PLACE_PARTIAL;
+    }
+    *sum = merged;
+    return true;
+}
+
+/* Converts one group of equal contributions to the required layout. */
+static void backward_convert(struct derivation *d, uint32_t tensor, struct layout from,
+                             struct layout required, const struct index_list *made_by, struct action base,
+                             struct index_list *ready)
+{
+    struct convert_step steps[CONVERT_STEPS];
+    uint32_t count = convert_steps(d->stage, from, required, steps), last = MODEL_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        struct action action = base;
+        action.kind = ACTION_COLLECTIVE;
+        action.collective = steps[i].collective;
+        action.axis = steps[i].axis;
+        action.before = steps[i].before;
+        action.after = steps[i].after;
+        bool partial = steps[i].before.place[action.axis] == PLACE_PARTIAL;
+        action.reason = partial                             ? REASON_CONTRACTED
+                        : steps[i].collective == ALL_TO_ALL ? REASON_OTHER_DIM
+                                                            : REASON_WANTED_WHOLE;
+        if (!partial)
+            action.because = state_tensor(d, tensor)->dims[steps[i].before.dim[action.axis]].label;
+        last = i ? state_action(d, true, action, &last, 1)
+                 : state_action(d, true, action, made_by->at, made_by->count);
+    }
+    if (count)
+        VECTOR_PUSH(ready, last);
+    else
+        for (uint32_t i = 0; i < made_by->count; i++)
+            VECTOR_PUSH(ready, made_by->at[i]);
+}
+
+/* Adds up the gradient of a tensor and converts it to the required layout. Fills `ready` with the actions to
+ * wait for. */
+static void backward_gather(struct derivation *d, uint32_t tensor, struct layout required, struct action base,
+                            struct index_list *ready)
+{
+    enum { GROUPS = 8 };
+    struct layout layouts[GROUPS];
+    struct index_list made_by[GROUPS] = {{0}};
+    uint32_t groups = 0;
+    base.tensor = tensor;
+    base.element_bytes = derive_element_bytes(d->plan, state_tensor(d, tensor));
+    for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
+        struct contribution given = d->contributions.at[c];
+        if (given.boxes)
+            given.action = backward_exchange(d, tensor, &given, base);
+        uint32_t g = 0;
+        while (g < groups && !backward_merge(d, &layouts[g], &given.layout))
+            g++;
+        if (g == groups && groups < GROUPS)
+            layouts[groups++] = given.layout;
+        VECTOR_PUSH(&made_by[g < GROUPS ? g : GROUPS - 1], given.action);
+    }
+    for (uint32_t g = 0; g < groups; g++) {
+        backward_convert(d, tensor, layouts[g], required, &made_by[g], base, ready);
+        VECTOR_FREE(&made_by[g]);
+    }
+}
+
+/* All-reduces of the backward statistics of a normalisation over a split dimension. */
+static void backward_statistics(struct derivation *d, uint32_t index, struct action base,
+                                struct index_list *ready)
+{
+    const struct operator* operator= state_operator(d, index);
+    const struct stage_operator *so = &d->operators.at[index];
+    if (operator->statistics_backward <= 0 ||(operator->statistics_local && !d->plan->synchronise_statistics))
+        return;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        int split = so->assignment.split[a];
+        if (split < 0 || !(operator->normalised>> split & 1))
+            continue;
+        struct action action = base;
+        action.kind = ACTION_COLLECTIVE;
+        action.collective = ALL_REDUCE;
+        action.axis = (uint8_t)a;
+        action.tensor = operator->output.tensor;
+        action.elements = operator->statistics_backward;
+        action.element_bytes = 4;
+        action.reason = REASON_STATISTICS;
+        action.because = operator->dims[split].names[0];
+        uint32_t made = state_action(d, true, action, ready->at, ready->count);
+        VECTOR_PUSH(ready, made);
+    }
+}
+
+/* What an operator's backward kernel adds to the gradients of its operands. */
+static void backward_operands(struct derivation *d, uint32_t index, uint32_t kernel)
+{
+    const struct model *model = d->plan->model;
+    const struct operator* operator= state_operator(d, index);
+    const struct assignment assignment = d->operators.at[index].assignment;
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        const struct operand *operand = &operator->operands[i];
+        if (!operand->gradient || model->tensors.at[operand->tensor].role == TENSOR_PARAMETER ||
+            !d->needs_gradient[operand->tensor])
+            continue;
+        struct contribution given = {
+            .layout = assign_layout(d->stage, model, operator, & assignment, operand, true),
+            .boxes = state_boxes(d, operator, & assignment, operand),
+            .action = kernel};
+        backward_contribute(d, operand->tensor, given);
+    }
+}
+
+static void backward_operator(struct derivation *d, uint32_t index)
+{
+    const struct model *model = d->plan->model;
+    const struct stage_operator so = d->operators.at[index];
+    const struct operator* operator= & model->operators.at[so.operator];
+    if (!d->needs_gradient[operator->output.tensor])
+        return;
+    struct action base = {.operator = index, .unit = so.unit, .part = model->layers.at[operator->layer].part};
+    struct layout required =
+        layout_reduced(assign_layout(d->stage, model, operator, & so.assignment, &operator->output, true));
+    struct index_list ready = {0};
+    backward_gather(d, operator->output.tensor, required, base, &ready);
+    backward_statistics(d, index, base, &ready);
+    base.kind = ACTION_KERNEL;
+    base.tensor = operator->output.tensor;
+    uint32_t kernel = state_action(d, true, base, ready.at, ready.count);
+    VECTOR_FREE(&ready);
+    backward_operands(d, index, kernel);
+}
+
+void backward_derive(struct derivation *derivations, uint32_t stage)
+{
+    struct derivation *d = &derivations[stage];
+    boundary_collect(derivations, stage);
+    for (uint32_t i = d->operators.count; i-- > 0;)
+        backward_operator(d, i);
+    for (uint32_t i = 0; i < d->imports.count; i++) {
+        const struct stage_import import = d->imports.at[i];
+        if (!import.gradient || import.source == MODEL_NONE)
+            continue;
+        struct layout required = layout_reduced(d->forms.at[import.form].layout);
+        struct action base = {
+            .operator= MODEL_NONE,
+            .unit = d->stage->first_unit,
+            .part =
+                d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part};
+        struct index_list ready = {0};
+        backward_gather(d, import.tensor, required, base, &ready);
+        boundary_return(d, &import, &required, ready.at, ready.count);
+        VECTOR_FREE(&ready);
+    }
+}

@@ -1,0 +1,77 @@
+#include "plan/balance.h"
+
+#include "plan/state.h"
+#include "plan/work.h"
+
+#include <math.h>
+
+/* Predicted seconds of every unit for one micro-batch, without communication. */
+static double *balance_times(const struct plan *plan, const struct plan_stage *whole, struct arena *arena)
+{
+    const struct model *model = plan->model;
+    double *times = ARENA_ARRAY(arena, double, model->units.count);
+    bool *needs = ARENA_ARRAY(arena, bool, model->tensors.count);
+    state_needs_gradient(model, needs);
+    struct derivation d = {.plan = plan,
+                           .stage = whole,
+                           .member_count = whole->devices.count,
+                           .arena = arena,
+                           .needs_gradient = needs};
+    for (uint32_t o = 0; o < model->operators.count; o++) {
+        const struct operator* operator= & model->operators.at[o];
+        uint32_t unit = model->layers.at[operator->layer].unit;
+        if (operator->training_only && !plan->training)
+            continue;
+        VECTOR_PUSH(&d.operators,
+                    ((struct stage_operator){o, unit, assign_operator(whole, model, operator)}));
+        double forward = work_forward(&d, d.operators.count - 1, 0).seconds;
+        times[unit] += forward;
+        if (plan->training && needs[operator->output.tensor])
+            times[unit] += work_backward(&d, d.operators.count - 1, 0).seconds +
+                           (plan->recompute == RECOMPUTE_FULL ? forward : 0);
+    }
+    VECTOR_FREE(&d.operators);
+    return times;
+}
+
+struct balance_cell {
+    double slowest, squares; /* of the best cut so far: compared in this order */
+    uint32_t from;           /* first unit of its last stage */
+};
+
+/* Sums of the same numbers in another order differ by rounding; such cuts are equal. */
+static bool balance_better(double slowest, double squares, const struct balance_cell *than)
+{
+    double tolerance = 1e-9 * than->slowest;
+    if (fabs(slowest - than->slowest) > tolerance)
+        return slowest < than->slowest;
+    return squares < than->squares * (1 - 1e-9);
+}
+
+void balance_units(const struct plan *plan, const struct plan_stage *whole, uint32_t stages, uint32_t *first,
+                   struct arena *arena)
+{
+    uint32_t units = plan->model->units.count;
+    double *times = balance_times(plan, whole, arena), *before = ARENA_ARRAY(arena, double, units + 1);
+    for (uint32_t u = 0; u < units; u++)
+        before[u + 1] = before[u] + times[u];
+    /* best[s][u]: the first u units in s + 1 stages */
+    struct balance_cell *best = ARENA_ARRAY(arena, struct balance_cell, (size_t)stages * (units + 1));
+    for (uint32_t s = 0; s < stages; s++)
+        for (uint32_t u = s + 1; u + (stages - 1 - s) <= units; u++) {
+            struct balance_cell *cell = &best[(size_t)s * (units + 1) + u];
+            *cell = (struct balance_cell){.slowest = INFINITY, .squares = INFINITY};
+            for (uint32_t from = s ? s : 0; from < u; from++) {
+                if (s == 0 && from > 0)
+                    break;
+                const struct balance_cell *rest = s ? &best[(size_t)(s - 1) * (units + 1) + from] : NULL;
+                double last = before[u] - before[from], squares = (rest ? rest->squares : 0) + last * last;
+                double slowest = rest && rest->slowest > last ? rest->slowest : last;
+                if (isinf(cell->slowest) || balance_better(slowest, squares, cell))
+                    *cell = (struct balance_cell){slowest, squares, from};
+            }
+        }
+    first[stages] = units;
+    for (uint32_t s = stages; s-- > 0;)
+        first[s] = best[(size_t)s * (units + 1) + first[s + 1]].from;
+}

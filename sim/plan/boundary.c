@@ -1,0 +1,214 @@
+#include "plan/boundary.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct derivation *boundary_all(struct derivation *d)
+{
+    return d - d->stage_index; /* derivations stand in one array, in the order of the stages */
+}
+
+/* The stage that runs a tensor's producer. */
+static uint32_t boundary_source(const struct derivation *d, uint32_t tensor)
+{
+    const struct model *model = d->plan->model;
+    uint32_t unit = model->layers.at[model->tensors.at[tensor].layer].unit;
+    for (uint32_t s = 0; s < d->plan->stages.count; s++) {
+        const struct plan_stage *stage = &d->plan->stages.at[s];
+        if (unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count)
+            return s;
+    }
+    return MODEL_NONE;
+}
+
+static bool boundary_partial(const struct derivation *d, const struct form *form)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (form->layout.place[a] == PLACE_PARTIAL)
+            return true;
+    return false;
+}
+
+/* Makes sure that the source has a form without partial sums: a partial axis is reduced to shares where the
+ * importing stage has the same axis and splits the same dimension along it, else to whole copies. */
+static void boundary_reduce(struct derivation *source, const struct form_want *want,
+                            const struct plan_stage *importer)
+{
+    uint32_t first = source->first_form[want->tensor];
+    for (uint32_t f = first; f != MODEL_NONE; f = source->forms.at[f].next)
+        if (!boundary_partial(source, &source->forms.at[f]))
+            return;
+    struct layout target = source->forms.at[first].layout;
+    for (uint32_t a = 0; a < source->stage->axis_count; a++) {
+        if (target.place[a] != PLACE_PARTIAL)
+            continue;
+        bool alike = a < importer->axis_count && importer->axes[a].name == source->stage->axes[a].name &&
+                     importer->axes[a].size == source->stage->axes[a].size;
+        target.place[a] = alike ? want->layout.place[a] : PLACE_REPLICATED;
+        target.dim[a] = alike ? want->layout.dim[a] : 0;
+    }
+    const struct model_unit *last =
+        &source->plan->model->units.at[source->stage->first_unit + source->stage->unit_count - 1];
+    uint32_t layer = last->first_layer + last->layer_count - 1;
+    struct form_want reduced = {.tensor = want->tensor,
+                                .operator= MODEL_NONE,
+                                .layout = target,
+                                .unit = source->stage->first_unit + source->stage->unit_count - 1,
+                                .part = source->plan->model->layers.at[layer].part};
+    forms_convert(source, first, &reduced);
+}
+
+static double boundary_volume(const struct message_list *messages)
+{
+    double elements = 0;
+    for (uint32_t i = 0; i < messages->count; i++)
+        elements += messages->at[i].elements;
+    return elements;
+}
+
+/* The messages from the source's form that needs the fewest bytes sent. */
+static uint32_t boundary_choose(struct derivation *source, const struct convert_side *to, uint32_t tensor,
+                                struct message_list *messages)
+{
+    uint32_t best = MODEL_NONE;
+    double least = INFINITY;
+    for (uint32_t f = source->first_form[tensor]; f != MODEL_NONE; f = source->forms.at[f].next) {
+        const struct form *form = &source->forms.at[f];
+        if (boundary_partial(source, form))
+            continue;
+        struct convert_side from = {source->stage, to->tensor, form->layout, NULL};
+        if (form->boxes && !state_owns_shares(source, form, tensor))
+            from.boxes = form->boxes;
+        struct message_list candidate = {0};
+        convert_messages(&from, to, false, &candidate);
+        if (boundary_volume(&candidate) < least) {
+            least = boundary_volume(&candidate);
+            VECTOR_FREE(messages);
+            *messages = candidate;
+            best = f;
+        } else {
+            VECTOR_FREE(&candidate);
+        }
+    }
+    return best;
+}
+
+static uint32_t boundary_slots(const struct derivation *d, uint32_t source)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < d->imports.count; i++)
+        count += d->imports.at[i].source == source;
+    return count;
+}
+
+/* The SEND (on the source's list, if it is a stage) and the RECEIVE of one tensor. */
+static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t source_action,
+                              const struct form_want *want, const struct message_list *messages,
+                              uint32_t slot)
+{
+    struct action action = {.tensor = want->tensor,
+                            .operator= want->operator,
+                            .unit = want->unit,
+                            .part = want->part,
+                            .reason = REASON_STAGE,
+                            .slot = slot,
+                            .element_bytes = derive_element_bytes(d->plan, state_tensor(d, want->tensor))};
+    if (source != MODEL_NONE) {
+        struct derivation *from = &boundary_all(d)[source];
+        struct action send = action;
+        send.kind = ACTION_SEND;
+        send.peer = d->stage_index;
+        send.operator= MODEL_NONE;
+        send.unit = from->stage->first_unit + from->stage->unit_count - 1;
+        state_messages(from, &send, messages);
+        state_action(from, false, send, &source_action, 1);
+    }
+    action.kind = ACTION_RECEIVE;
+    action.peer = source;
+    state_messages(d, &action, messages);
+    return state_action(d, false, action, NULL, 0);
+}
+
+uint32_t boundary_import(struct derivation *d, const struct form_want *want)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    struct form made = {.layout = want->layout, .boxes = want->boxes, .action = MODEL_NONE};
+    uint32_t source = MODEL_NONE, source_form = MODEL_NONE, source_action = MODEL_NONE;
+    struct message_list messages = {0};
+    struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
+    if (tensor->producer == MODEL_NONE) {
+        if (d->plan->input_device == MODEL_NONE)
+            return state_form(d, want->tensor, made);
+        uint32_t device = d->plan->input_device;
+        struct plan_stage outside = {.devices = {&device, 1, 1}};
+        struct convert_side from = {&outside, tensor, {{0}, {0}}, NULL};
+        convert_messages(&from, &to, false, &messages);
+    } else {
+        source = boundary_source(d, want->tensor);
+        struct derivation *other = &boundary_all(d)[source];
+        boundary_reduce(other, want, d->stage);
+        source_form = boundary_choose(other, &to, want->tensor, &messages);
+        source_action = other->forms.at[source_form].action;
+    }
+    uint32_t slot = boundary_slots(d, source);
+    made.action = boundary_pair(d, source, source_action, want, &messages, slot);
+    VECTOR_FREE(&messages);
+    uint32_t form = state_form(d, want->tensor, made);
+    VECTOR_PUSH(&d->imports, ((struct stage_import){want->tensor, source, form, source_form, slot,
+                                                    d->needs_gradient[want->tensor]}));
+    return form;
+}
+
+/* The layout that a stage wants a gradient in: that in which it computed the tensor, partial read as
+ * replicated. */
+static struct layout boundary_produced(const struct derivation *d, uint32_t tensor)
+{
+    return layout_reduced(d->forms.at[d->first_form[tensor]].layout);
+}
+
+void boundary_return(struct derivation *d, const struct stage_import *import, const struct layout *layout,
+                     const uint32_t *dependencies, uint32_t count)
+{
+    struct derivation *source = &boundary_all(d)[import->source];
+    const struct tensor *tensor = state_tensor(d, import->tensor);
+    struct convert_side from = {d->stage, tensor, *layout, NULL};
+    struct convert_side to = {source->stage, tensor, boundary_produced(source, import->tensor), NULL};
+    struct message_list messages = {0};
+    convert_messages(&from, &to, false, &messages);
+    struct action send = {
+        .kind = ACTION_SEND,
+        .tensor = import->tensor,
+        .operator= MODEL_NONE,
+        .unit = d->stage->first_unit,
+        .part = d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part,
+        .reason = REASON_STAGE,
+        .peer = import->source,
+        .slot = import->slot,
+        .element_bytes = derive_element_bytes(d->plan, tensor)};
+    state_messages(d, &send, &messages);
+    state_action(d, true, send, dependencies, count);
+    VECTOR_FREE(&messages);
+}
+
+void boundary_collect(struct derivation *derivations, uint32_t stage)
+{
+    struct derivation *d = &derivations[stage];
+    for (uint32_t s = stage + 1; s < d->plan->stages.count; s++)
+        for (uint32_t i = 0; i < derivations[s].backward.count; i++) {
+            struct action sent = derivations[s].backward.at[i];
+            if (sent.kind != ACTION_SEND || sent.peer != stage)
+                continue;
+            struct message_list messages = {derivations[s].messages.at + sent.first_message,
+                                            sent.message_count, sent.message_count};
+            struct action action = sent;
+            action.kind = ACTION_RECEIVE;
+            action.peer = s;
+            action.unit = d->stage->first_unit + d->stage->unit_count - 1;
+            state_messages(d, &action, &messages);
+            struct contribution given = {.layout = boundary_produced(d, sent.tensor),
+                                         .next = d->first_contribution[sent.tensor]};
+            given.action = state_action(d, true, action, NULL, 0);
+            d->first_contribution[sent.tensor] = d->contributions.count;
+            VECTOR_PUSH(&d->contributions, given);
+        }
+}

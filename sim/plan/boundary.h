@@ -1,0 +1,22 @@
+/* Boundary: tensors that cross from one stage to another, forward, and their gradients on the way back. */
+#ifndef PARTITA_PLAN_BOUNDARY_H
+#define PARTITA_PLAN_BOUNDARY_H
+
+#include "plan/forms.h"
+
+/* Brings a tensor that this stage does not have into the wanted form: from the stage that made it, from the
+ * plan's input device, or (a model input without an input device) from nowhere: every member has its part
+ * already. Returns the form. */
+uint32_t boundary_import(struct derivation *d, const struct form_want *want);
+
+/* The way back: appends the SEND of an import's gradient to this stage's backward list. `dependencies`: what
+ * made it. */
+void boundary_return(struct derivation *d, const struct stage_import *import, const struct layout *layout,
+                     const uint32_t *dependencies, uint32_t count);
+
+/* Appends to this stage's backward list the RECEIVEs of the gradients of all tensors that later stages
+ * imported from it, each as a contribution. `derivations`: of all stages; the later ones have derived their
+ * backward lists. */
+void boundary_collect(struct derivation *derivations, uint32_t stage);
+
+#endif

@@ -1,0 +1,45 @@
+/* Builder: appends operations to the program of one rank. Kernels of one layer part that follow one another
+ * without waiting for a communication become one compute operation. */
+#ifndef PARTITA_PLAN_BUILDER_H
+#define PARTITA_PLAN_BUILDER_H
+
+#include "plan/cast.h"
+#include "plan/work.h"
+
+struct builder {
+    struct cast *cast;
+    struct names *names;
+    uint32_t rank; /* whose program this is */
+    VECTOR(struct op) ops;
+    VECTOR(uint32_t) dependencies;
+    VECTOR(bool)
+    waited;         /* per operation: compute has waited for it, so later compute need not say so again */
+    uint32_t *used; /* per group slot: collectives and exchanges so far */
+    /* The pass that is being built. */
+    uint8_t pass;
+    uint32_t step, micro_batch;
+    uint32_t open;           /* the compute operation that still takes kernels; PROGRAM_NONE */
+    uint32_t last_compute;   /* of the whole program; PROGRAM_NONE */
+    struct index_list gate;  /* operations that the next kernel waits for besides its own */
+    double allocates, frees; /* to be charged to the next compute operation */
+};
+
+void builder_init(struct builder *builder, struct cast *cast, uint32_t rank, struct names *names);
+void builder_fini(struct builder *builder);
+
+/* Adds the work of one kernel. `after`: operations that it waits for. Returns the operation that it became
+ * part of. */
+uint32_t builder_kernel(struct builder *builder, uint32_t label, const struct work *work,
+                        const struct index_list *after);
+
+/* Ends the open compute operation: the next kernel begins another. */
+void builder_close(struct builder *builder);
+
+/* Adds one communication in a group of the registry. `match` MODEL_NONE: the next one of that group. */
+uint32_t builder_communicate(struct builder *builder, enum op_kind kind, int collective, uint32_t group,
+                             uint32_t match, double bytes, uint32_t label, const struct index_list *after);
+
+/* Copies what was built into a program in `arena`. */
+void builder_finish(struct builder *builder, struct arena *arena, struct program *program);
+
+#endif

@@ -1,0 +1,353 @@
+#include "plan/cast.h"
+
+#include "plan/state.h"
+
+#include <string.h>
+
+static uint32_t cast_rank_of(struct cast *cast, uint32_t *rank_of_device, uint32_t device)
+{
+    if (rank_of_device[device] == MODEL_NONE) {
+        rank_of_device[device] = cast->ranks.count;
+        VECTOR_PUSH(&cast->ranks, ((struct cast_rank){.device = device, .like = MODEL_NONE}));
+    }
+    return rank_of_device[device];
+}
+
+static void cast_roles(struct cast *cast, struct arena *arena)
+{
+    const struct plan *plan = cast->plan;
+    uint32_t devices = plan->platform->devices.count;
+    uint32_t *rank_of_device = ARENA_ARRAY(arena, uint32_t, devices);
+    for (uint32_t i = 0; i < devices; i++)
+        rank_of_device[i] = MODEL_NONE;
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        struct plan_stage *stage = &cast->plan->stages.at[s];
+        stage->ranks = ARENA_ARRAY(arena, uint32_t, stage->devices.count);
+        for (uint32_t m = 0; m < stage->devices.count; m++) {
+            stage->ranks[m] = cast_rank_of(cast, rank_of_device, stage->devices.at[m]);
+            VECTOR_PUSH(&cast->ranks.at[stage->ranks[m]].roles, ((struct role){s, m}));
+        }
+        stage->first_rank = stage->ranks[0];
+    }
+    cast->input_rank = MODEL_NONE;
+    if (plan->input_device != MODEL_NONE) {
+        cast->input_rank = cast_rank_of(cast, rank_of_device, plan->input_device);
+        cast->ranks.at[cast->input_rank].input = true;
+    }
+}
+
+static bool cast_sends(const struct action *action)
+{
+    return action->kind == ACTION_SEND || action->kind == ACTION_EXCHANGE;
+}
+
+static bool cast_receives(const struct action *action)
+{
+    return action->kind == ACTION_RECEIVE || action->kind == ACTION_EXCHANGE;
+}
+
+/* Compressed rows: for each member of a stage, the messages that it sends or receives, ascending. */
+static void cast_index(struct cast *cast, uint32_t s)
+{
+    const struct derivation *d = &cast->derivations[s];
+    struct index_list *first = &cast->first[s], *all = &cast->sent_or_received[s];
+    struct index_list sides = {0}; /* per message: 1 sent here, 2 received here */
+    for (uint32_t i = 0; i < d->messages.count; i++)
+        VECTOR_PUSH(&sides, 0u);
+    for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+        const struct action *action =
+            i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+        for (uint32_t k = 0; k < action->message_count; k++)
+            sides.at[action->first_message + k] =
+                (cast_sends(action) ? 1u : 0u) | (cast_receives(action) ? 2u : 0u);
+    }
+    for (uint32_t m = 0; m <= d->member_count; m++)
+        VECTOR_PUSH(first, 0u);
+    for (uint32_t i = 0; i < sides.count; i++) {
+        if (sides.at[i] & 1)
+            first->at[d->messages.at[i].from + 1]++;
+        if (sides.at[i] & 2)
+            first->at[d->messages.at[i].to + 1]++;
+    }
+    for (uint32_t m = 0; m < d->member_count; m++)
+        first->at[m + 1] += first->at[m];
+    for (uint32_t i = 0; i < first->at[d->member_count]; i++)
+        VECTOR_PUSH(all, 0u);
+    struct index_list next = {0};
+    for (uint32_t m = 0; m < d->member_count; m++)
+        VECTOR_PUSH(&next, first->at[m]);
+    for (uint32_t i = 0; i < sides.count; i++) {
+        if (sides.at[i] & 1)
+            all->at[next.at[d->messages.at[i].from]++] = i;
+        if (sides.at[i] & 2)
+            all->at[next.at[d->messages.at[i].to]++] = i;
+    }
+    VECTOR_FREE(&next);
+    VECTOR_FREE(&sides);
+}
+
+const uint32_t *cast_messages(const struct cast *cast, uint32_t stage, uint32_t member,
+                              const struct action *action, uint32_t *count)
+{
+    const struct index_list *all = &cast->sent_or_received[stage];
+    uint32_t low = cast->first[stage].at[member], end = cast->first[stage].at[member + 1], high = end;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (all->at[middle] < action->first_message)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *count = 0;
+    while (low + *count < end && all->at[low + *count] < action->first_message + action->message_count)
+        ++*count;
+    return all->at + low;
+}
+
+uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct action *action,
+                      const struct message_part *message)
+{
+    const struct plan *plan = cast->plan;
+    uint32_t from, to;
+    enum channel channel = action->kind == ACTION_EXCHANGE ? CHANNEL_EXCHANGE
+                           : action->backward              ? CHANNEL_BACKWARD
+                                                           : CHANNEL_FORWARD;
+    const struct plan_stage *here = &plan->stages.at[stage];
+    if (action->kind == ACTION_EXCHANGE) {
+        from = here->ranks[message->from];
+        to = here->ranks[message->to];
+    } else if (action->peer == MODEL_NONE) {
+        channel = CHANNEL_INPUT;
+        from = cast->input_rank;
+        to = here->ranks[message->to];
+    } else if (action->kind == ACTION_SEND) {
+        from = here->ranks[message->from];
+        to = plan->stages.at[action->peer].ranks[message->to];
+    } else {
+        from = plan->stages.at[action->peer].ranks[message->from];
+        to = here->ranks[message->to];
+    }
+    bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD;
+    return registry_channel(cast->registry, from, to, channel, meet);
+}
+
+uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)
+{
+    const struct derivation *d = &cast->derivations[importer];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < d->imports.count; i++)
+        count += d->imports.at[i].source == source;
+    return count;
+}
+
+static void cast_add_group(struct cast_rank *rank, uint32_t group)
+{
+    for (uint32_t i = rank->groups.count; i-- > 0;)
+        if (rank->groups.at[i] == group)
+            return;
+    VECTOR_PUSH(&rank->groups, group);
+}
+
+uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member)
+{
+    uint32_t tensor = cast->derivations[stage].parameters.at[index].tensor;
+    struct index_list ranks = {0};
+    for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
+        const struct derivation *d = &cast->derivations[s];
+        for (uint32_t i = 0; i < d->parameters.count; i++)
+            if (d->parameters.at[i].tensor == tensor && member < d->member_count)
+                VECTOR_PUSH(&ranks, d->stage->ranks[member]);
+    }
+    uint32_t group = MODEL_NONE;
+    if (ranks.count > 1)
+        group =
+            registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | member, ranks.at, ranks.count);
+    VECTOR_FREE(&ranks);
+    return group;
+}
+
+uint32_t cast_barrier(const struct cast *cast)
+{
+    struct index_list ranks = {0};
+    for (uint32_t r = 0; r < cast->ranks.count; r++)
+        if (cast->ranks.at[r].roles.count)
+            VECTOR_PUSH(&ranks, r);
+    uint32_t group = registry_named(cast->registry, "barrier", 0, ranks.at, ranks.count);
+    VECTOR_FREE(&ranks);
+    return group;
+}
+
+/* What a trainer adds: gradients of tied parameters, the barrier. */
+static void cast_training_groups(struct cast *cast, struct cast_rank *rank, struct role role)
+{
+    const struct derivation *d = &cast->derivations[role.stage];
+    for (uint32_t i = 0; i < d->parameters.count; i++) {
+        if (d->parameters.at[i].partial_axes)
+            cast_add_group(rank, registry_axes(cast->registry, d->stage, role.stage,
+                                               d->parameters.at[i].partial_axes, role.member));
+        uint32_t tied = cast_tied(cast, role.stage, i, role.member);
+        if (tied != MODEL_NONE)
+            cast_add_group(rank, tied);
+    }
+    if (cast->plan->barrier && cast->ranks.count > 1)
+        cast_add_group(rank, cast_barrier(cast));
+}
+
+/* The groups of one member, in the order of its actions: the same order for all members that are alike. */
+static void cast_groups(struct cast *cast, struct cast_rank *rank, struct role role)
+{
+    const struct derivation *d = &cast->derivations[role.stage];
+    for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+        const struct action *action =
+            i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+        if (action->kind == ACTION_COLLECTIVE)
+            cast_add_group(
+                rank, registry_axes(cast->registry, d->stage, role.stage, 1u << action->axis, role.member));
+        uint32_t count;
+        const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
+        for (uint32_t k = 0; k < count; k++)
+            cast_add_group(rank, cast_channel(cast, role.stage, action, &d->messages.at[messages[k]]));
+    }
+    if (cast->plan->training)
+        cast_training_groups(cast, rank, role);
+}
+
+/* The input device sends to every member that wants input. */
+static void cast_input_groups(struct cast *cast)
+{
+    struct cast_rank *rank = &cast->ranks.at[cast->input_rank];
+    for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
+        const struct derivation *d = &cast->derivations[s];
+        for (uint32_t i = 0; i < d->forward.count; i++) {
+            const struct action *action = &d->forward.at[i];
+            for (uint32_t k = 0;
+                 action->kind == ACTION_RECEIVE && action->peer == MODEL_NONE && k < action->message_count;
+                 k++)
+                cast_add_group(rank,
+                               cast_channel(cast, s, action, &d->messages.at[action->first_message + k]));
+        }
+    }
+}
+
+struct signature {
+    double *at;
+    uint32_t count, room;
+};
+
+static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
+{
+    uint32_t i = 0;
+    while (i < rank->groups.count && rank->groups.at[i] != group)
+        i++;
+    return i;
+}
+
+/* Every number by which the programs of two members of one stage could differ. */
+static void cast_sign(const struct cast *cast, const struct cast_rank *rank, struct signature *out)
+{
+    struct role role = rank->roles.at[0];
+    const struct derivation *d = &cast->derivations[role.stage];
+    const struct device *device = &cast->plan->platform->devices.at[rank->device];
+    struct coordinates at = layout_coordinates(d->stage, role.member);
+    out->count = 0;
+    VECTOR_PUSH(out, device->type);
+    VECTOR_PUSH(out, device->speed);
+    VECTOR_PUSH(out, rank->groups.count);
+    for (uint32_t o = 0; o < d->operators.count; o++) {
+        const struct operator* operator= state_operator(d, o);
+        const struct assignment *assignment = &d->operators.at[o].assignment;
+        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+            int split = assignment->split[a];
+            if (split < 0 || operator->dims[split].size % d->stage->axes[a].size == 0)
+                continue;
+            struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
+            VECTOR_PUSH(out, (double)(share.high - share.low));
+        }
+        for (uint32_t i = 0; i < operator->operand_count; i++)
+            if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
+                struct box box =
+                    assign_box(d->stage, d->plan->model, operator, assignment, &operator->operands[i], at);
+                VECTOR_PUSH(out, layout_elements(&box, state_tensor(d, operator->operands[i].tensor)->rank));
+            }
+    }
+    for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+        const struct action *action =
+            i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+        uint32_t count;
+        const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
+        for (uint32_t k = 0; k < count; k++) {
+            const struct message_part *message = &d->messages.at[messages[k]];
+            bool mine = action->kind == ACTION_SEND ||
+                        (action->kind == ACTION_EXCHANGE && message->from == role.member);
+            VECTOR_PUSH(out, mine ? 1.0 : 2.0);
+            VECTOR_PUSH(out, i);
+            VECTOR_PUSH(out, message->elements);
+            VECTOR_PUSH(out, cast_ordinal(rank, cast_channel(cast, role.stage, action, message)));
+        }
+    }
+}
+
+/* Finds, for each rank with one role, the first rank of its stage that is alike. */
+static void cast_alike(struct cast *cast)
+{
+    for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
+        const struct plan_stage *stage = &cast->plan->stages.at[s];
+        VECTOR(struct signature) kinds = {0};
+        struct index_list first = {0};
+        for (uint32_t m = 0; m < stage->devices.count; m++) {
+            struct cast_rank *rank = &cast->ranks.at[stage->ranks[m]];
+            if (rank->roles.count > 1 || rank->input || rank->like != MODEL_NONE)
+                continue;
+            struct signature mine = {0};
+            cast_sign(cast, rank, &mine);
+            for (uint32_t k = 0; k < kinds.count && rank->like == MODEL_NONE; k++)
+                if (kinds.at[k].count == mine.count &&
+                    memcmp(kinds.at[k].at, mine.at, mine.count * sizeof(double)) == 0)
+                    rank->like = first.at[k];
+            if (rank->like == MODEL_NONE) {
+                rank->like = stage->ranks[m];
+                VECTOR_PUSH(&kinds, mine);
+                VECTOR_PUSH(&first, stage->ranks[m]);
+            } else {
+                VECTOR_FREE(&mine);
+            }
+        }
+        for (uint32_t k = 0; k < kinds.count; k++)
+            VECTOR_FREE(&kinds.at[k]);
+        VECTOR_FREE(&kinds);
+        VECTOR_FREE(&first);
+    }
+    for (uint32_t r = 0; r < cast->ranks.count; r++)
+        if (cast->ranks.at[r].like == MODEL_NONE)
+            cast->ranks.at[r].like = r;
+}
+
+void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivations,
+               struct registry *registry, struct arena *arena)
+{
+    *cast = (struct cast){.plan = plan, .derivations = derivations, .registry = registry};
+    cast_roles(cast, arena);
+    cast->sent_or_received = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
+    cast->first = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        cast_index(cast, s);
+    for (uint32_t r = 0; r < cast->ranks.count; r++)
+        for (uint32_t i = 0; i < cast->ranks.at[r].roles.count; i++)
+            cast_groups(cast, &cast->ranks.at[r], cast->ranks.at[r].roles.at[i]);
+    if (cast->input_rank != MODEL_NONE)
+        cast_input_groups(cast);
+    cast_alike(cast);
+}
+
+void cast_fini(struct cast *cast)
+{
+    for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
+        VECTOR_FREE(&cast->sent_or_received[s]);
+        VECTOR_FREE(&cast->first[s]);
+    }
+    for (uint32_t r = 0; r < cast->ranks.count; r++) {
+        VECTOR_FREE(&cast->ranks.at[r].roles);
+        VECTOR_FREE(&cast->ranks.at[r].groups);
+    }
+    VECTOR_FREE(&cast->ranks);
+}

@@ -1,0 +1,56 @@
+/* Cast: which rank plays which parts (members of stages, source of the input, sink of the output), and which
+ * ranks are alike. */
+#ifndef PARTITA_PLAN_CAST_H
+#define PARTITA_PLAN_CAST_H
+
+#include "plan/registry.h"
+
+struct role {
+    uint32_t stage, member;
+};
+
+struct cast_rank {
+    uint32_t device;
+    VECTOR(struct role) roles; /* in the order of the stages */
+    bool input;                /* it sends the samples to the stages */
+    struct index_list groups;  /* its communications: slot g of its group table is groups.at[g] */
+    uint32_t like;             /* the first rank that does the same; itself if none */
+};
+
+struct cast {
+    struct plan *plan;
+    struct derivation *derivations;
+    struct registry *registry;
+    VECTOR(struct cast_rank) ranks;
+    struct index_list *sent_or_received; /* per stage: messages of member m at [first[m], first[m + 1]) */
+    struct index_list *first;
+    uint32_t input_rank; /* MODEL_NONE: none */
+};
+
+/* Casts all ranks; allocates stage->ranks in `arena`. */
+void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivations,
+               struct registry *registry, struct arena *arena);
+void cast_fini(struct cast *cast);
+
+/* The messages of an action in which a member takes part: consecutive entries of the returned array, *count
+ * of them. */
+const uint32_t *cast_messages(const struct cast *cast, uint32_t stage, uint32_t member,
+                              const struct action *action, uint32_t *count);
+
+/* The group in which a message of an action travels. */
+uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct action *action,
+                      const struct message_part *message);
+
+/* The group that adds up the gradient of parameter `index` of a stage with the copies that other stages hold
+ * of the same tensor (tied embeddings); MODEL_NONE when no other stage has one or when a lower stage counts
+ * it already. */
+uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member);
+
+/* The group of all ranks that train, which meet before the optimizer. */
+uint32_t cast_barrier(const struct cast *cast);
+
+/* Transfers between two stages per micro-batch and direction: matches of a channel are (instance · this +
+ * slot). */
+uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source);
+
+#endif

@@ -1,0 +1,121 @@
+#include "plan/convert.h"
+
+#include <string.h>
+
+static void convert_push(struct convert_step *steps, uint32_t *count, int collective, uint32_t axis,
+                         struct layout *now, enum placement place, uint8_t dim)
+{
+    struct convert_step *step = &steps[(*count)++];
+    *step = (struct convert_step){.collective = (uint8_t)collective, .axis = (uint8_t)axis, .before = *now};
+    now->place[axis] = (uint8_t)place;
+    now->dim[axis] = dim;
+    step->after = *now;
+}
+
+uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
+                       struct convert_step steps[CONVERT_STEPS])
+{
+    uint32_t count = 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (from.place[a] == PLACE_REPLICATED && to.place[a] == PLACE_SPLIT) {
+            from.place[a] = PLACE_SPLIT;
+            from.dim[a] = to.dim[a];
+        }
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (from.place[a] == PLACE_PARTIAL && to.place[a] == PLACE_SPLIT)
+            convert_push(steps, &count, REDUCE_SCATTER, a, &from, PLACE_SPLIT, to.dim[a]);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (from.place[a] == PLACE_SPLIT && to.place[a] == PLACE_SPLIT && from.dim[a] != to.dim[a])
+            convert_push(steps, &count, ALL_TO_ALL, a, &from, PLACE_SPLIT, to.dim[a]);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (from.place[a] == PLACE_PARTIAL)
+            convert_push(steps, &count, ALL_REDUCE, a, &from, PLACE_REPLICATED, 0);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (from.place[a] == PLACE_SPLIT && to.place[a] == PLACE_REPLICATED)
+            convert_push(steps, &count, ALL_GATHER, a, &from, PLACE_REPLICATED, 0);
+    return count;
+}
+
+struct box convert_box(const struct convert_side *side, uint32_t member)
+{
+    if (side->boxes)
+        return side->boxes[member];
+    return layout_box(side->stage, side->tensor, &side->layout, layout_coordinates(side->stage, member), 0);
+}
+
+/* Of the members that hold the same box as `holder` (they differ only on axes that are not split), the one to
+ * send to member `to`: the same coordinates as the receiver where the meshes have the same axis sizes, else
+ * receivers take holders in turn. */
+static uint32_t convert_holder(const struct convert_side *from, uint32_t holder,
+                               const struct convert_side *to, uint32_t member)
+{
+    struct coordinates at = layout_coordinates(from->stage, holder);
+    struct coordinates wanted = layout_coordinates(to->stage, member);
+    uint32_t turn = member;
+    for (uint32_t a = 0; a < from->stage->axis_count; a++) {
+        if (from->layout.place[a] == PLACE_SPLIT)
+            continue;
+        uint32_t size = from->stage->axes[a].size;
+        bool alike = a < to->stage->axis_count && to->stage->axes[a].size == size;
+        at.at[a] = alike ? wanted.at[a] : turn % size;
+        if (!alike)
+            turn /= size;
+    }
+    return layout_member(from->stage, at);
+}
+
+/* A member that stands for its box: its coordinates are 0 on every axis that is not split. */
+static bool convert_distinct(const struct convert_side *side, uint32_t member)
+{
+    struct coordinates at = layout_coordinates(side->stage, member);
+    for (uint32_t a = 0; a < side->stage->axis_count; a++)
+        if (side->layout.place[a] != PLACE_SPLIT && at.at[a])
+            return false;
+    return true;
+}
+
+/* The member of `side` on a device, or MODEL_NONE. */
+static uint32_t convert_on_device(const struct convert_side *side, uint32_t device)
+{
+    for (uint32_t m = 0; m < side->stage->devices.count; m++)
+        if (side->stage->devices.at[m] == device)
+            return m;
+    return MODEL_NONE;
+}
+
+/* True when two members hold the same box: equal coordinates on every split axis. */
+static bool convert_alike(const struct convert_side *side, uint32_t a, uint32_t b)
+{
+    struct coordinates x = layout_coordinates(side->stage, a), y = layout_coordinates(side->stage, b);
+    for (uint32_t i = 0; i < side->stage->axis_count; i++)
+        if (side->layout.place[i] == PLACE_SPLIT && x.at[i] != y.at[i])
+            return false;
+    return true;
+}
+
+void convert_messages(const struct convert_side *from, const struct convert_side *to, bool same,
+                      struct message_list *out)
+{
+    uint32_t rank = from->tensor->rank;
+    struct index_list distinct = {0};
+    for (uint32_t m = 0; m < from->stage->devices.count; m++)
+        if (convert_distinct(from, m))
+            VECTOR_PUSH(&distinct, m);
+    for (uint32_t m = 0; m < to->stage->devices.count; m++) {
+        struct box wanted = convert_box(to, m);
+        if (layout_elements(&wanted, rank) == 0)
+            continue;
+        uint32_t self = same ? m : convert_on_device(from, to->stage->devices.at[m]);
+        for (uint32_t i = 0; i < distinct.count; i++) {
+            if (self != MODEL_NONE && convert_alike(from, distinct.at[i], self))
+                continue; /* it holds that itself */
+            struct box held = convert_box(from, distinct.at[i]);
+            struct box both = layout_intersection(&held, &wanted, rank);
+            double elements = layout_elements(&both, rank);
+            if (elements > 0)
+                VECTOR_PUSH(
+                    out, ((struct message_part){convert_holder(from, distinct.at[i], to, m), m, elements}));
+        }
+    }
+    VECTOR_FREE(&distinct);
+}

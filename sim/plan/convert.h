@@ -1,0 +1,44 @@
+/* Convert: one tensor from the layout it is in to the layout it is wanted in. */
+#ifndef PARTITA_PLAN_CONVERT_H
+#define PARTITA_PLAN_CONVERT_H
+
+#include "plan/derive.h"
+
+/* One collective of a conversion, along one axis. */
+struct convert_step {
+    uint8_t collective; /* enum collective_kind */
+    uint8_t axis;
+    struct layout before, after;
+};
+
+enum { CONVERT_STEPS = 2 * PLAN_AXES };
+
+/* The collectives that turn `from` into `to` (which is never partial), and how many. Free slices (R → S) come
+ * first and shrink what the others move; then P → S, S → S', P → R, S → R. At most two steps an axis. */
+uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
+                       struct convert_step steps[CONVERT_STEPS]);
+
+/* What a source's members hold, and which of them hold the same. */
+struct convert_side {
+    const struct plan_stage *stage;
+    const struct tensor *tensor;
+    struct layout layout;    /* members that differ only on axes that are not split hold the same box */
+    const struct box *boxes; /* per member, or NULL for the layout's own */
+};
+
+struct box convert_box(const struct convert_side *side, uint32_t member);
+
+struct message_list {
+    struct message_part *at;
+    uint32_t count, room;
+};
+
+/* Appends the messages that give each member of `to` what it wants and lacks: for each distinct box of the
+ * source, the part of it that the member wants, from the holder that is the member itself, else the one with
+ * the member's own coordinates, else holders in turn. With `add` the source boxes may overlap and are summed
+ * (gradients of a halo); otherwise they must not. `same`: both sides are the same stage, so a member's own
+ * box costs nothing; otherwise devices are compared. */
+void convert_messages(const struct convert_side *from, const struct convert_side *to, bool same,
+                      struct message_list *out);
+
+#endif

@@ -1,0 +1,221 @@
+#include "plan/derive.h"
+
+#include "plan/backward.h"
+#include "plan/boundary.h"
+#include "plan/forms.h"
+#include "plan/state.h"
+
+const char *const derive_reasons[REASON_COUNT] = {
+    "",
+    "is contracted and split: partial sums are added",
+    "is split, but the next operator needs it whole",
+    "is split, but the next operator splits another dimension",
+    "is read through windows, or in shares, that reach into what other members own",
+    "is normalised over and split: its statistics are combined",
+    "crosses to another stage",
+};
+
+double derive_element_bytes(const struct plan *plan, const struct tensor *tensor)
+{
+    return tensor->discrete ? 4 : precision_bytes(plan->precision);
+}
+
+struct box derive_box(const struct derivation *d, uint32_t tensor, uint32_t form, uint32_t member)
+{
+    const struct form *f = &d->forms.at[form];
+    if (f->boxes)
+        return f->boxes[member];
+    return layout_box(d->stage, state_tensor(d, tensor), &f->layout, layout_coordinates(d->stage, member), 0);
+}
+
+double derive_payload(const struct derivation *d, const struct action *action, struct coordinates member)
+{
+    const struct tensor *tensor = state_tensor(d, action->tensor);
+    if (action->elements >
+        0) { /* statistics: so many values per point of the dimensions that are not normalised */
+        const struct operator* operator= state_operator(d, action->operator);
+        double elements = action->elements;
+        for (uint32_t i = 0; i < operator->dim_count; i++)
+            if (!(operator->normalised>> i & 1)) {
+                struct interval share = assign_share(
+                    d->stage, operator, & d->operators.at[action->operator].assignment, i, member);
+                elements *= (double)(share.high - share.low);
+            }
+        return elements * action->element_bytes;
+    }
+    const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
+    uint32_t whole = action->collective == ALL_TO_ALL ? 0 : 1u << action->axis;
+    struct box box = layout_box(d->stage, tensor, layout, member, whole);
+    return layout_elements(&box, tensor->rank) * action->element_bytes;
+}
+
+static void derive_parameter(struct derivation *d, uint32_t operator_index, const struct operand *operand)
+{
+    const struct operator* operator= state_operator(d, operator_index);
+    const struct stage_operator *so = &d->operators.at[operator_index];
+    struct layout layout =
+        assign_layout(d->stage, d->plan->model, operator, & so->assignment, operand, false);
+    uint32_t partial = 0;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (so->assignment.split[a] >= 0 && layout.place[a] == PLACE_REPLICATED)
+            partial |= 1u << a;
+    for (uint32_t i = 0; i < d->parameters.count; i++)
+        if (d->parameters.at[i].tensor ==
+            operand->tensor) { /* tied inside the stage: one copy, one gradient */
+            d->parameters.at[i].partial_axes |= partial;
+            return;
+        }
+    VECTOR_PUSH(&d->parameters, ((struct stage_parameter){operand->tensor, so->unit, layout, partial}));
+}
+
+static bool derive_from_outside(const struct derivation *d, uint32_t tensor, uint32_t unit)
+{
+    const struct tensor *t = state_tensor(d, tensor);
+    return t->producer == MODEL_NONE || d->plan->model->layers.at[t->layer].unit != unit;
+}
+
+/* Notes that a form is kept for the backward pass: once per tensor, form and unit. */
+static void derive_save(struct derivation *d, uint32_t tensor, uint32_t form, uint32_t unit, double extra)
+{
+    bool input = derive_from_outside(d, tensor, unit);
+    for (uint32_t i = d->saved.count; i-- > 0 && extra == 0;) {
+        if (d->saved.at[i].unit != unit)
+            break; /* units come in order */
+        if (d->saved.at[i].tensor == tensor && d->saved.at[i].form == form && d->saved.at[i].extra == 0)
+            return;
+    }
+    VECTOR_PUSH(&d->saved, ((struct stage_saved){tensor, unit, form, extra, input}));
+}
+
+/* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */
+static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index, uint32_t part,
+                                  uint32_t after)
+{
+    const struct operator* operator= state_operator(d, operator_index);
+    const struct stage_operator *so = &d->operators.at[operator_index];
+    if (operator->statistics_local && !(d->plan->training && d->plan->synchronise_statistics))
+        return after;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        int split = so->assignment.split[a];
+        if (split < 0 || !(operator->normalised>> split & 1) || operator->statistics_forward <= 0)
+            continue;
+        struct action action = {.kind = ACTION_COLLECTIVE,
+                                .collective = ALL_REDUCE,
+                                .axis = (uint8_t)a,
+                                .operator= operator_index,
+                                .tensor = operator->output.tensor,
+                                .unit = so->unit,
+                                .part = part,
+                                .elements = operator->statistics_forward,
+                                .element_bytes = 4,
+                                .reason = REASON_STATISTICS,
+                                .because = operator->dims[split].names[0] };
+        after = state_action(d, false, action, &after, 1);
+    }
+    return after;
+}
+
+static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
+{
+    const struct model *model = d->plan->model;
+    const struct operator* operator= & model->operators.at[index];
+    uint32_t part = model->layers.at[operator->layer].part, me = d->operators.count, count = 0;
+    uint32_t dependencies[OPERATOR_OPERANDS + 1];
+    VECTOR_PUSH(&d->operators,
+                ((struct stage_operator){index, unit, assign_operator(d->stage, model, operator)}));
+    const struct assignment assignment = d->operators.at[me].assignment;
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        const struct operand *operand = &operator->operands[i];
+        if (model->tensors.at[operand->tensor].role == TENSOR_PARAMETER) {
+            derive_parameter(d, me, operand);
+            continue;
+        }
+        struct form_want want = {.tensor = operand->tensor,
+                                 .operator= me,
+                                 .unit = unit,
+                                 .part = part,
+                                 .layout =
+                                     assign_layout(d->stage, model, operator, & assignment, operand, false),
+                                 .boxes = state_boxes(d, operator, & assignment, operand)};
+        uint32_t form = forms_obtain(d, &want);
+        dependencies[count++] = d->forms.at[form].action;
+        bool kept = operand->saved ||
+                    (d->plan->recompute == RECOMPUTE_FULL && derive_from_outside(d, operand->tensor, unit));
+        if (d->plan->training && kept && d->needs_gradient[operator->output.tensor])
+            derive_save(d, operand->tensor, form, unit, 0);
+    }
+    uint32_t ready = derive_statistics(d, me, part, count ? dependencies[0] : MODEL_NONE);
+    dependencies[count++] = ready;
+    struct action kernel = {
+        .kind = ACTION_KERNEL, .operator= me, .tensor = operator->output.tensor, .unit = unit, .part = part};
+    struct form made = {.layout =
+                            assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
+                        .boxes = state_boxes(d, operator, & assignment, &operator->output)};
+    made.action = state_action(d, false, kernel, dependencies, count);
+    uint32_t form = state_form(d, operator->output.tensor, made);
+    if (!d->plan->training || !d->needs_gradient[operator->output.tensor])
+        return;
+    if (operator->output_saved)
+        derive_save(d, operator->output.tensor, form, unit, 0);
+    if (operator->saved_per_output> 0)
+        derive_save(d, operator->output.tensor, form, unit, operator->saved_per_output);
+}
+
+static void derive_forward(struct derivation *d)
+{
+    const struct model *model = d->plan->model;
+    for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
+        const struct model_unit *unit = &model->units.at[u];
+        for (uint32_t l = unit->first_layer; l < unit->first_layer + unit->layer_count; l++) {
+            const struct layer *layer = &model->layers.at[l];
+            for (uint32_t o = layer->first_operator; o < layer->first_operator + layer->operator_count; o++)
+                if (d->plan->training || !model->operators.at[o].training_only)
+                    derive_operator(d, o, u);
+        }
+    }
+}
+
+static void derive_init(struct derivation *d, const struct plan *plan, uint32_t index, const bool *needs,
+                        struct arena *arena)
+{
+    uint32_t tensors = plan->model->tensors.count;
+    *d = (struct derivation){.plan = plan,
+                             .stage = &plan->stages.at[index],
+                             .stage_index = index,
+                             .arena = arena,
+                             .member_count = plan->stages.at[index].devices.count,
+                             .needs_gradient = needs};
+    d->first_form = ARENA_ARRAY(arena, uint32_t, tensors);
+    d->first_contribution = ARENA_ARRAY(arena, uint32_t, tensors);
+    for (uint32_t t = 0; t < tensors; t++)
+        d->first_form[t] = d->first_contribution[t] = MODEL_NONE;
+}
+
+bool derive_plan(const struct plan *plan, struct derivation *derivations, struct arena *arena,
+                 struct report *report)
+{
+    uint32_t errors = report->errors;
+    bool *needs = ARENA_ARRAY(arena, bool, plan->model->tensors.count);
+    state_needs_gradient(plan->model, needs);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        derive_init(&derivations[s], plan, s, needs, arena);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        derive_forward(&derivations[s]);
+    for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)
+        backward_derive(derivations, s);
+    return report->errors == errors;
+}
+
+void derive_fini(struct derivation *d)
+{
+    VECTOR_FREE(&d->operators);
+    VECTOR_FREE(&d->forward);
+    VECTOR_FREE(&d->backward);
+    VECTOR_FREE(&d->messages);
+    VECTOR_FREE(&d->dependencies);
+    VECTOR_FREE(&d->forms);
+    VECTOR_FREE(&d->parameters);
+    VECTOR_FREE(&d->saved);
+    VECTOR_FREE(&d->imports);
+    VECTOR_FREE(&d->contributions);
+}

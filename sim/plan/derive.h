@@ -1,0 +1,138 @@
+/* Derive: from the operators of a stage and the axes of its mesh to everything that its members do for one
+ * micro-batch: kernels and communications, forward and backward, in order and with their dependencies.
+ *
+ * Forward, each operator states the layout that it needs its operands in (assign.h); a tensor that exists in
+ * another layout is converted (all-reduce, reduce-scatter, all-gather, all-to-all, exchange of the
+ * difference), once per layout, and the converted form is kept for later consumers. Backward, the gradient of
+ * an operand is partial on the axes that split a dimension which the operand lacks; contributions of several
+ * consumers are added in a common layout and then converted, by the same routine, to the layout in which the
+ * tensor was computed, partial read as replicated. Nothing is tabulated per partitioning scheme. */
+#ifndef PARTITA_PLAN_DERIVE_H
+#define PARTITA_PLAN_DERIVE_H
+
+#include "plan/assign.h"
+
+enum action_kind { ACTION_KERNEL, ACTION_COLLECTIVE, ACTION_EXCHANGE, ACTION_SEND, ACTION_RECEIVE };
+
+/* Why a communication is needed, for `partita explain`. */
+enum reason {
+    REASON_NONE,
+    REASON_CONTRACTED,   /* dimension `because` is contracted and split: partial sums */
+    REASON_WANTED_WHOLE, /* the next operator does not split what this tensor is split along */
+    REASON_OTHER_DIM,    /* the next operator splits another dimension */
+    REASON_HALO,         /* windows reach into rows or columns of other members, or shares differ */
+    REASON_STATISTICS,   /* a normalised dimension is split: its statistics are combined */
+    REASON_STAGE,        /* the tensor crosses to another stage */
+    REASON_COUNT
+};
+
+struct message_part {
+    uint32_t from, to; /* members of the sending and the receiving stage */
+    double elements;
+};
+
+struct action {
+    uint8_t kind;       /* enum action_kind */
+    uint8_t collective; /* enum collective_kind */
+    uint8_t axis;       /* of a collective */
+    uint8_t reason;     /* enum reason */
+    bool backward;
+    uint32_t
+    operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
+    uint32_t tensor;             /* communications */
+    uint32_t because;            /* interned name of a dimension, or 0 */
+    uint32_t unit, part;         /* of the model; part interned */
+    struct layout before, after; /* collectives */
+    double elements;             /* > 0: elements per point instead of the tensor's (statistics) */
+    double element_bytes;
+    uint32_t peer; /* SEND, RECEIVE: the other stage; MODEL_NONE: plan->input_device */
+    uint32_t slot; /* SEND, RECEIVE: which of the transfers between the two stages this is */
+    uint32_t first_message, message_count;
+    uint32_t first_dependency, dependency_count; /* earlier actions of the same list */
+};
+
+/* One form in which a tensor exists on this mesh. */
+struct form {
+    struct layout layout;
+    struct box *boxes; /* per member, where they are not the layout's own; else NULL. In the arena. */
+    uint32_t action;   /* that made it; MODEL_NONE: it was there */
+    uint32_t next;     /* next form of the tensor; MODEL_NONE ends */
+};
+
+struct stage_operator {
+    uint32_t operator; /* of the model */
+    uint32_t unit;
+    struct assignment assignment;
+};
+
+struct stage_parameter {
+    uint32_t tensor, unit;
+    struct layout layout;  /* where it is stored and used */
+    uint32_t partial_axes; /* bit set: its gradient is a partial sum along these */
+};
+
+struct stage_saved {
+    uint32_t tensor, unit;
+    uint32_t form; /* index into forms; the layout it is kept in */
+    double extra;  /* bytes per element kept besides or instead (dropout mask); 0: the tensor itself in the
+                      plan's precision */
+    bool input;    /* made outside its unit: all that full recomputation keeps */
+};
+
+/* A tensor that another stage made. */
+struct stage_import {
+    uint32_t tensor, source; /* stage; MODEL_NONE: plan->input_device */
+    uint32_t form;           /* in this stage */
+    uint32_t source_form;    /* in the source stage */
+    uint32_t slot;           /* it is the slot-th import from that source */
+    bool gradient;
+};
+
+/* One summand of a tensor's gradient. */
+struct contribution {
+    struct layout layout;
+    struct box *boxes; /* per member, where windows overlap; else NULL */
+    uint32_t action;   /* of the backward list */
+    uint32_t next;
+};
+
+struct derivation {
+    const struct plan *plan;
+    const struct plan_stage *stage;
+    uint32_t stage_index, member_count;
+    struct arena *arena; /* not owned */
+    VECTOR(struct stage_operator) operators;
+    VECTOR(struct action) forward;
+    VECTOR(struct action) backward;
+    VECTOR(struct message_part) messages;
+    VECTOR(uint32_t) dependencies;
+    VECTOR(struct form) forms;
+    uint32_t *first_form; /* per tensor of the model; MODEL_NONE: not here */
+    VECTOR(struct stage_parameter) parameters;
+    VECTOR(struct stage_saved) saved;
+    VECTOR(struct stage_import) imports;
+    VECTOR(struct contribution) contributions;
+    uint32_t *first_contribution; /* per tensor of the model */
+    const bool *needs_gradient;   /* per tensor of the model */
+};
+
+/* Derives all stages of a plan; `derivations` has one entry per stage. Reports (at the stage's place) what
+ * cannot be derived. */
+bool derive_plan(const struct plan *plan, struct derivation *derivations, struct arena *arena,
+                 struct report *report);
+void derive_fini(struct derivation *derivation);
+
+/* Bytes of an action's payload for one member of a group (struct op's `bytes`): the whole buffer along the
+ * action's axis. */
+double derive_payload(const struct derivation *derivation, const struct action *action,
+                      struct coordinates member);
+
+/* Bytes of an element of a tensor in memory and in messages. */
+double derive_element_bytes(const struct plan *plan, const struct tensor *tensor);
+
+/* The box of a form that a member holds. */
+struct box derive_box(const struct derivation *derivation, uint32_t tensor, uint32_t form, uint32_t member);
+
+extern const char *const derive_reasons[REASON_COUNT];
+
+#endif

@@ -1,0 +1,140 @@
+#include "plan/forms.h"
+
+#include "plan/boundary.h"
+
+#include <math.h>
+
+bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want)
+{
+    uint32_t splits[TENSOR_DIMS] = {0};
+    bool nested = false;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        if (form->layout.place[a] == PLACE_PARTIAL)
+            return false;
+        if (form->layout.place[a] == PLACE_SPLIT) {
+            if (want->layout.place[a] != PLACE_SPLIT || want->layout.dim[a] != form->layout.dim[a])
+                return false;
+            nested |= splits[form->layout.dim[a]]++ > 0;
+        }
+    }
+    if (!form->boxes && !want->boxes && !nested)
+        return true;
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    struct convert_side held = {d->stage, tensor, form->layout, form->boxes};
+    struct convert_side wanted = {d->stage, tensor, want->layout, want->boxes};
+    for (uint32_t m = 0; m < d->member_count; m++) {
+        struct box outer = convert_box(&held, m), inner = convert_box(&wanted, m);
+        if (!layout_covers(&outer, &inner, tensor->rank))
+            return false;
+    }
+    return true;
+}
+
+/* Elements that a conversion moves, to choose the cheapest of several forms. */
+static double forms_cost(const struct derivation *d, const struct form *form, const struct form_want *want)
+{
+    struct convert_step steps[CONVERT_STEPS];
+    uint32_t count = convert_steps(d->stage, form->layout, want->layout, steps);
+    double cost = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct action action = {.collective = steps[i].collective,
+                                .axis = steps[i].axis,
+                                .tensor = want->tensor,
+                                .before = steps[i].before,
+                                .after = steps[i].after,
+                                .element_bytes = 1};
+        cost += derive_payload(d, &action, (struct coordinates){{0}}) *
+                (steps[i].collective == ALL_REDUCE ? 2 : 1);
+    }
+    return cost;
+}
+
+/* Why an axis is partial: the dimension of the producer that it splits. */
+static uint32_t forms_contracted(const struct derivation *d, uint32_t tensor, uint32_t axis)
+{
+    uint32_t producer = state_tensor(d, tensor)->producer;
+    for (uint32_t i = d->operators.count; i-- > 0;)
+        if (d->operators.at[i].operator== producer && d->operators.at[i].assignment.split[axis] >= 0)
+            return state_operator(d, i)->dims[d->operators.at[i].assignment.split[axis]].names[0];
+    return 0;
+}
+
+static struct action forms_collective(const struct derivation *d, const struct convert_step *step,
+                                      const struct form_want *want)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    struct action action = {.kind = ACTION_COLLECTIVE,
+                            .collective = step->collective,
+                            .axis = step->axis,
+                            .tensor = want->tensor,
+                            .before = step->before,
+                            .after = step->after,
+                            .operator= want->operator,
+                            .unit = want->unit,
+                            .part = want->part,
+                            .element_bytes = derive_element_bytes(d->plan, tensor)};
+    if (step->before.place[step->axis] == PLACE_PARTIAL) {
+        action.reason = REASON_CONTRACTED;
+        action.because = forms_contracted(d, want->tensor, step->axis);
+    } else {
+        action.reason = step->collective == ALL_TO_ALL ? REASON_OTHER_DIM : REASON_WANTED_WHOLE;
+        action.because = tensor->dims[step->before.dim[step->axis]].label;
+    }
+    return action;
+}
+
+uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct form_want *want)
+{
+    const struct form form = d->forms.at[form_index];
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    struct convert_step steps[CONVERT_STEPS];
+    uint32_t count = convert_steps(d->stage, form.layout, want->layout, steps);
+    struct form made = {.layout = want->layout, .action = form.action};
+    for (uint32_t i = 0; i < count; i++)
+        made.action = state_action(d, false, forms_collective(d, &steps[i], want), &made.action, 1);
+
+    /* After collectives (or a slice) every member holds its share; what it wants beyond that is exchanged. */
+    struct convert_side held = {d->stage, tensor, want->layout, NULL};
+    if (!count && form.boxes && !state_owns_shares(d, &form, want->tensor))
+        held.boxes = form.boxes;
+    struct message_list messages = {0};
+    if (want->boxes || held.boxes) {
+        struct convert_side wanted = {d->stage, tensor, want->layout, want->boxes};
+        convert_messages(&held, &wanted, true, &messages);
+        made.boxes = want->boxes;
+    }
+    if (messages.count) {
+        struct action action = {.kind = ACTION_EXCHANGE,
+                                .tensor = want->tensor,
+                                .operator= want->operator,
+                                .unit = want->unit,
+                                .part = want->part,
+                                .reason = REASON_HALO,
+                                .element_bytes = derive_element_bytes(d->plan, tensor)};
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (want->layout.place[a] == PLACE_SPLIT && !action.because)
+                action.because = tensor->dims[want->layout.dim[a]].label;
+        state_messages(d, &action, &messages);
+        made.action = state_action(d, false, action, &made.action, 1);
+    }
+    VECTOR_FREE(&messages);
+    return state_form(d, want->tensor, made);
+}
+
+uint32_t forms_obtain(struct derivation *d, const struct form_want *want)
+{
+    uint32_t best = MODEL_NONE;
+    double least = INFINITY;
+    if (d->first_form[want->tensor] == MODEL_NONE)
+        return boundary_import(d, want);
+    for (uint32_t f = d->first_form[want->tensor]; f != MODEL_NONE; f = d->forms.at[f].next) {
+        if (forms_satisfies(d, &d->forms.at[f], want))
+            return f;
+        double cost = forms_cost(d, &d->forms.at[f], want);
+        if (cost < least) {
+            least = cost;
+            best = f;
+        }
+    }
+    return forms_convert(d, best, want);
+}

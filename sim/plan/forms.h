@@ -1,0 +1,25 @@
+/* Forms: the layouts in which a stage holds a tensor, and how a wanted one is obtained. */
+#ifndef PARTITA_PLAN_FORMS_H
+#define PARTITA_PLAN_FORMS_H
+
+#include "plan/state.h"
+
+struct form_want {
+    uint32_t tensor;
+    uint32_t operator;    /* stage operator that asks; MODEL_NONE: another stage */
+    struct layout layout; /* never partial */
+    struct box *boxes;    /* per member; NULL: the layout's own */
+    uint32_t unit, part;
+};
+
+/* A form that gives what is wanted: one that is there, else one made by the cheapest conversion, else
+ * imported from the stage that made the tensor. Returns its index. */
+uint32_t forms_obtain(struct derivation *d, const struct form_want *want);
+
+/* True when the form gives every member what is wanted without communication. */
+bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want);
+
+/* Appends the conversion of a form; returns the new form's index. */
+uint32_t forms_convert(struct derivation *d, uint32_t form, const struct form_want *want);
+
+#endif

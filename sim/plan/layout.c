@@ -1,0 +1,109 @@
+#include "plan/layout.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct coordinates layout_coordinates(const struct plan_stage *stage, uint32_t member)
+{
+    struct coordinates result = {{0}};
+    for (uint32_t a = stage->axis_count; a-- > 0;) {
+        result.at[a] = member % stage->axes[a].size;
+        member /= stage->axes[a].size;
+    }
+    return result;
+}
+
+uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordinates)
+{
+    uint32_t member = 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        member = member * stage->axes[a].size + coordinates.at[a];
+    return member;
+}
+
+struct interval layout_share(struct interval whole, uint32_t ways, uint32_t index)
+{
+    uint64_t size = whole.high > whole.low ? whole.high - whole.low : 0;
+    return (struct interval){whole.low + size * index / ways, whole.low + size * (index + 1) / ways};
+}
+
+struct box layout_box(const struct plan_stage *stage, const struct tensor *tensor,
+                      const struct layout *layout, struct coordinates member, uint32_t ignore)
+{
+    struct box box = {{{0, 0}}};
+    for (uint32_t d = 0; d < tensor->rank; d++)
+        box.dims[d] = (struct interval){0, tensor->dims[d].size};
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1))
+            box.dims[layout->dim[a]] =
+                layout_share(box.dims[layout->dim[a]], stage->axes[a].size, member.at[a]);
+    return box;
+}
+
+double layout_elements(const struct box *box, uint32_t rank)
+{
+    double elements = 1;
+    for (uint32_t d = 0; d < rank; d++)
+        elements *= box->dims[d].high > box->dims[d].low ? (double)(box->dims[d].high - box->dims[d].low) : 0;
+    return elements;
+}
+
+bool layout_covers(const struct box *outer, const struct box *inner, uint32_t rank)
+{
+    for (uint32_t d = 0; d < rank; d++)
+        if (inner->dims[d].low >= inner->dims[d].high)
+            return true; /* nothing needed */
+    for (uint32_t d = 0; d < rank; d++)
+        if (inner->dims[d].low < outer->dims[d].low || inner->dims[d].high > outer->dims[d].high)
+            return false;
+    return true;
+}
+
+struct box layout_intersection(const struct box *a, const struct box *b, uint32_t rank)
+{
+    struct box both = {{{0, 0}}};
+    for (uint32_t d = 0; d < rank; d++) {
+        both.dims[d].low = a->dims[d].low > b->dims[d].low ? a->dims[d].low : b->dims[d].low;
+        both.dims[d].high = a->dims[d].high < b->dims[d].high ? a->dims[d].high : b->dims[d].high;
+        if (both.dims[d].high < both.dims[d].low)
+            both.dims[d].high = both.dims[d].low;
+    }
+    return both;
+}
+
+bool layout_equal(const struct layout *a, const struct layout *b, uint32_t axis_count)
+{
+    for (uint32_t i = 0; i < axis_count; i++)
+        if (a->place[i] != b->place[i] || (a->place[i] == PLACE_SPLIT && a->dim[i] != b->dim[i]))
+            return false;
+    return true;
+}
+
+struct layout layout_reduced(struct layout layout)
+{
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (layout.place[a] == PLACE_PARTIAL)
+            layout.place[a] = PLACE_REPLICATED;
+    return layout;
+}
+
+char *layout_describe(const struct plan_stage *stage, const struct tensor *tensor,
+                      const struct layout *layout, const struct names *names, char *buffer, size_t size)
+{
+    size_t used = 0;
+    buffer[0] = 0;
+    for (uint32_t a = 0; a < stage->axis_count && used < size; a++) {
+        const char *axis = names_text(names, stage->axes[a].name), *gap = a ? " " : "";
+        int written;
+        if (layout->place[a] == PLACE_SPLIT)
+            written = snprintf(buffer + used, size - used, "%s%s:S(%s)", gap, axis,
+                               names_text(names, tensor->dims[layout->dim[a]].label));
+        else
+            written = snprintf(buffer + used, size - used, "%s%s:%s", gap, axis,
+                               layout->place[a] == PLACE_PARTIAL ? "P" : "R");
+        used += (size_t)written;
+    }
+    if (!stage->axis_count)
+        snprintf(buffer, size, "whole");
+    return buffer;
+}

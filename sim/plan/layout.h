@@ -1,0 +1,50 @@
+/* Layout: how a tensor lies on a mesh of devices. On each axis of the mesh it is replicated, split along one
+ * of its dimensions, or partial (every member holds a summand). A split is into contiguous shares as equal as
+ * can be; two axes may split the same dimension, the later axis inside the share of the earlier one.
+ *
+ * A box is the part of a tensor that one member holds: an interval per tensor dimension. */
+#ifndef PARTITA_PLAN_LAYOUT_H
+#define PARTITA_PLAN_LAYOUT_H
+
+#include "plan/plan.h"
+
+enum placement { PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL };
+
+struct layout {
+    uint8_t place[PLAN_AXES]; /* enum placement, per axis of the mesh */
+    uint8_t dim[PLAN_AXES];   /* tensor dimension, where place is PLACE_SPLIT; else 0 */
+};
+
+struct box {
+    struct interval dims[TENSOR_DIMS];
+};
+
+/* A member's coordinates on its mesh. */
+struct coordinates {
+    uint32_t at[PLAN_AXES];
+};
+
+struct coordinates layout_coordinates(const struct plan_stage *stage, uint32_t member);
+uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordinates);
+
+/* Share `index` of `ways` of an interval: [low + n·index/ways, low + n·(index+1)/ways). Empty when there are
+ * more ways than elements. */
+struct interval layout_share(struct interval whole, uint32_t ways, uint32_t index);
+
+/* What a member holds of a tensor in a layout. Axes in `ignore` (bit set) count as replicated. */
+struct box layout_box(const struct plan_stage *stage, const struct tensor *tensor,
+                      const struct layout *layout, struct coordinates member, uint32_t ignore);
+
+double layout_elements(const struct box *box, uint32_t rank);
+bool layout_covers(const struct box *outer, const struct box *inner, uint32_t rank);
+struct box layout_intersection(const struct box *a, const struct box *b, uint32_t rank);
+bool layout_equal(const struct layout *a, const struct layout *b, uint32_t axis_count);
+
+/* The layout with partial read as replicated. */
+struct layout layout_reduced(struct layout layout);
+
+/* Writes "S(y) R P" with the axes' names: "y:S(rows) tensor:R". For explanations. Returns `buffer`. */
+char *layout_describe(const struct plan_stage *stage, const struct tensor *tensor,
+                      const struct layout *layout, const struct names *names, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,13 @@
+#include "plan/plan.h"
+
+void plan_init(struct plan *plan)
+{
+    *plan = (struct plan){.steps = 1, .input_device = MODEL_NONE, .output_device = MODEL_NONE};
+}
+
+void plan_fini(struct plan *plan)
+{
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        VECTOR_FREE(&plan->stages.at[s].devices);
+    VECTOR_FREE(&plan->stages);
+}

@@ -1,0 +1,235 @@
+#include "plan/stages.h"
+
+#include "plan/assign.h"
+#include "plan/balance.h"
+#include "platform/topology.h"
+
+#include <string.h>
+
+static void stages_axis(struct plan *plan, struct plan_stage *stage, const char *name, uint32_t size,
+                        const char *const *labels)
+{
+    if (size == 1)
+        return;
+    struct plan_axis *axis = &stage->axes[stage->axis_count++];
+    axis->name = names_add(plan->platform->names, name);
+    axis->size = size;
+    for (uint32_t l = 0; labels[l]; l++)
+        axis->labels[l] = names_add(plan->platform->names, labels[l]);
+}
+
+/* Whether an axis splits anything in its stage. */
+static bool stages_axis_used(const struct plan *plan, const struct plan_stage *stage, uint32_t axis)
+{
+    const struct model *model = plan->model;
+    const struct model_unit *first = &model->units.at[stage->first_unit];
+    const struct model_unit *last = &model->units.at[stage->first_unit + stage->unit_count - 1];
+    for (uint32_t l = first->first_layer; l < last->first_layer + last->layer_count; l++)
+        for (uint32_t o = 0; o < model->layers.at[l].operator_count; o++)
+            if (assign_operator(stage, model, &model->operators.at[model->layers.at[l].first_operator + o])
+                    .split[axis] >= 0)
+                return true;
+    return false;
+}
+
+static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
+{
+    static const char *const data[] = {"b", NULL};
+    static const char *const tensor[] = {"g", "r", "f", "v", NULL};
+    static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
+    stages_axis(plan, stage, "data", degrees->data, data);
+    stages_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    stage->place = degrees->place;
+}
+
+bool stages_expand(struct input *input, const struct stages_degrees *degrees,
+                   const struct index_list *devices, struct plan *plan)
+{
+    uint32_t each = degrees->data * degrees->tensor, units = plan->model->units.count;
+    if (degrees->pipeline > units)
+        return report_error(&input->report, degrees->place,
+                            "a pipeline of %u stages needs as many units; the model has %u",
+                            degrees->pipeline, units);
+    struct plan_stage whole = {.unit_count = units};
+    stages_template(degrees, plan, &whole);
+    for (uint32_t i = 0; i < each; i++)
+        VECTOR_PUSH(&whole.devices, devices->at[i]);
+    bool used = true;
+    for (uint32_t a = 0; a < whole.axis_count; a++)
+        if (!stages_axis_used(plan, &whole, a))
+            used = report_error(
+                &input->report, degrees->place,
+                "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
+                "say plan.stages with a split instead",
+                names_text(plan->platform->names, whole.axes[a].name),
+                a == 0 && degrees->data > 1 ? "b" : "g, r, f, v");
+    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
+    if (used)
+        balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
+    VECTOR_FREE(&whole.devices);
+    for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
+        struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
+        stages_template(degrees, plan, &stage);
+        for (uint32_t i = 0; i < each; i++)
+            VECTOR_PUSH(&stage.devices, devices->at[s * each + i]);
+        VECTOR_PUSH(&plan->stages, stage);
+    }
+    return used;
+}
+
+struct stages_entry {
+    const char *layers;
+    const struct value *split, *devices;
+};
+
+#define AT(member) offsetof(struct stages_entry, member)
+static const struct field stages_fields[] = {
+    {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
+    {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
+    {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+};
+#undef AT
+
+/* The unit that a name means: a unit, or a layer that is all there is of its unit. MODEL_NONE after
+ * reporting. */
+static uint32_t stages_unit(struct input *input, const struct model *model, const char *name,
+                            struct place place)
+{
+    uint32_t unit = model_find_unit(model, name);
+    if (unit != MODEL_NONE)
+        return unit;
+    uint32_t layer = model_find_layer(model, name);
+    if (layer != MODEL_NONE) {
+        const struct model_unit *around = &model->units.at[model->layers.at[layer].unit];
+        if (around->layer_count == 1)
+            return model->layers.at[layer].unit;
+        report_error(&input->report, place,
+                     "layer '%s' is inside the unit '%s', which a stage boundary may not cut", name,
+                     names_text(model->names, around->name));
+        return MODEL_NONE;
+    }
+    const char **known = ARENA_ARRAY(&input->arena, const char *, model->units.count);
+    for (uint32_t u = 0; u < model->units.count; u++)
+        known[u] = names_text(model->names, model->units.at[u].name);
+    fields_no_such(input, place, "layer", name, known, model->units.count);
+    return MODEL_NONE;
+}
+
+static bool stages_range(struct input *input, const struct plan *plan, const char *text, struct place place,
+                         struct plan_stage *stage)
+{
+    const char *dots = strstr(text, "..");
+    char *first = arena_text(&input->arena, text), *last = first;
+    if (dots) {
+        first[dots - text] = 0;
+        last = arena_text(&input->arena, dots + 2);
+    }
+    uint32_t low = stages_unit(input, plan->model, first, place),
+             high = stages_unit(input, plan->model, last, place);
+    if (low == MODEL_NONE || high == MODEL_NONE)
+        return false;
+    if (high < low)
+        return report_error(&input->report, place, "'%s' comes after '%s' in the model", first, last);
+    stage->first_unit = low;
+    stage->unit_count = high - low + 1;
+    return true;
+}
+
+/* Names of the dimensions that operators of a stage have and may be split along. */
+static uint32_t stages_dimensions(const struct plan *plan, const struct plan_stage *stage, const char **known,
+                                  uint32_t room)
+{
+    const struct model *model = plan->model;
+    uint32_t count = 0;
+    for (uint32_t o = 0; o < model->operators.count; o++) {
+        const struct operator* operator= & model->operators.at[o];
+        uint32_t unit = model->layers.at[operator->layer].unit;
+        if (unit < stage->first_unit || unit - stage->first_unit >= stage->unit_count)
+            continue;
+        for (uint32_t i = 0; i < operator->dim_count; i++)
+            for (uint32_t n = 0; n < DIM_NAMES && !operator->dims[i].opaque; n++) {
+                const char *name = names_text(model->names, operator->dims[i].names[n]);
+                bool seen = !*name;
+                for (uint32_t k = 0; k < count; k++)
+                    seen |= strcmp(known[k], name) == 0;
+                if (!seen && count < room)
+                    known[count++] = name;
+            }
+    }
+    return count;
+}
+
+static bool stages_split(struct input *input, const struct value *split, struct plan *plan,
+                         struct plan_stage *stage)
+{
+    static const struct field ways_field = {.key = "split", .kind = FIELD_INTEGER, .low = 1, .high = 1e6};
+    enum { KNOWN = 64 };
+    const char *known[KNOWN];
+    bool good = fields_want_map(input, split, split->place, "split");
+    uint32_t count = stages_dimensions(plan, stage, known, KNOWN);
+    for (uint32_t i = 0; good && i < split->count; i++) {
+        const struct entry *entry = &split->entries[i];
+        int64_t ways = 0;
+        if (!fields_read_one(input, entry->value, &ways_field, NULL, &ways))
+            return false;
+        if (stage->axis_count == PLAN_AXES)
+            return report_error(&input->report, entry->place, "a split has at most %d dimensions", PLAN_AXES);
+        const char *labels[] = {entry->key, NULL};
+        uint32_t axis = stage->axis_count;
+        stages_axis(plan, stage, entry->key, (uint32_t)ways, labels);
+        if (ways > 1 && !stages_axis_used(plan, stage, axis))
+            good = fields_no_such(input, entry->place, "dimension to split in these layers:", entry->key,
+                                  known, count);
+    }
+    return good;
+}
+
+static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
+                         struct plan_stage *stage)
+{
+    struct stages_entry entry = {0};
+    if (!fields_want_map(input, item, item->place, "stage") ||
+        !fields_read(input, item, item->place, "stage", stages_fields, FIELDS_COUNT(stages_fields), NULL,
+                     &entry))
+        return false;
+    stage->place = item->place;
+    bool good = stages_range(input, plan, entry.layers, value_get(item, "layers")->place, stage);
+    good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
+    if (good && entry.split)
+        good = stages_split(input, entry.split, plan, stage);
+    uint32_t members = 1;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        members *= stage->axes[a].size;
+    if (good && members != stage->devices.count)
+        good =
+            report_error(&input->report, item->place, "the split makes %u shares; the stage has %u devices",
+                         members, stage->devices.count);
+    return good;
+}
+
+static const char *stages_unit_name(const struct plan *plan, uint32_t unit)
+{
+    return names_text(plan->model->names, plan->model->units.at[unit].name);
+}
+
+bool stages_read(struct input *input, const struct value *list, struct plan *plan)
+{
+    bool good = fields_want_list(input, list, list->place, "plan.stages");
+    uint32_t next = 0;
+    for (uint32_t i = 0; good && i < list->count; i++) {
+        struct plan_stage stage = {0};
+        good = stages_entry(input, list->entries[i].value, plan, &stage);
+        if (good && stage.first_unit > next)
+            good = report_error(&input->report, stage.place, "no stage has '%s', which comes before '%s'",
+                                stages_unit_name(plan, next), stages_unit_name(plan, stage.first_unit));
+        else if (good && stage.first_unit < next)
+            good = report_error(&input->report, stage.place, "'%s' is in an earlier stage already",
+                                stages_unit_name(plan, stage.first_unit));
+        next = stage.first_unit + stage.unit_count;
+        VECTOR_PUSH(&plan->stages, stage);
+    }
+    if (good && next < plan->model->units.count)
+        good = report_error(&input->report, list->place, "no stage has '%s' and what comes after it",
+                            stages_unit_name(plan, next));
+    return good;
+}

@@ -1,0 +1,24 @@
+/* Stages: from what the user wrote to the plan's list of stages. Degrees are shorthand that expands into it.
+ */
+#ifndef PARTITA_PLAN_STAGES_H
+#define PARTITA_PLAN_STAGES_H
+
+#include "input/fields.h"
+#include "plan/plan.h"
+
+struct stages_degrees {
+    uint32_t data, tensor, pipeline;
+    bool sequence_parallel;
+    struct place place;
+};
+
+/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·tensor devices of the
+ * list, with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
+ * tensor innermost. */
+bool stages_expand(struct input *input, const struct stages_degrees *degrees,
+                   const struct index_list *devices, struct plan *plan);
+
+/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}}. */
+bool stages_read(struct input *input, const struct value *list, struct plan *plan);
+
+#endif

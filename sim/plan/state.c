@@ -1,0 +1,77 @@
+#include "plan/state.h"
+
+uint32_t state_action(struct derivation *d, bool backward, struct action action, const uint32_t *dependencies,
+                      uint32_t count)
+{
+    action.backward = backward;
+    action.first_dependency = d->dependencies.count;
+    for (uint32_t i = 0; i < count; i++)
+        if (dependencies[i] != MODEL_NONE)
+            VECTOR_PUSH(&d->dependencies, dependencies[i]);
+    action.dependency_count = d->dependencies.count - action.first_dependency;
+    if (backward) {
+        VECTOR_PUSH(&d->backward, action);
+        return d->backward.count - 1;
+    }
+    VECTOR_PUSH(&d->forward, action);
+    return d->forward.count - 1;
+}
+
+void state_messages(struct derivation *d, struct action *action, const struct message_list *messages)
+{
+    action->first_message = d->messages.count;
+    action->message_count = messages->count;
+    for (uint32_t i = 0; i < messages->count; i++)
+        VECTOR_PUSH(&d->messages, messages->at[i]);
+}
+
+uint32_t state_form(struct derivation *d, uint32_t tensor, struct form form)
+{
+    form.next = MODEL_NONE;
+    uint32_t index = d->forms.count;
+    VECTOR_PUSH(&d->forms, form);
+    if (d->first_form[tensor] == MODEL_NONE) {
+        d->first_form[tensor] = index;
+        return index;
+    }
+    uint32_t last = d->first_form[tensor];
+    while (d->forms.at[last].next != MODEL_NONE)
+        last = d->forms.at[last].next;
+    d->forms.at[last].next = index;
+    return index;
+}
+
+struct box *state_boxes(struct derivation *d, const struct operator* operator,
+                        const struct assignment * assignment, const struct operand *operand)
+{
+    if (assign_aligned(d->stage, d->plan->model, operator, assignment, operand))
+        return NULL;
+    struct box *boxes = ARENA_ARRAY(d->arena, struct box, d->member_count);
+    for (uint32_t m = 0; m < d->member_count; m++)
+        boxes[m] = assign_box(d->stage, d->plan->model, operator, assignment, operand,
+                              layout_coordinates(d->stage, m));
+    return boxes;
+}
+
+bool state_owns_shares(const struct derivation *d, const struct form *form, uint32_t tensor)
+{
+    const struct tensor *t = state_tensor(d, tensor);
+    for (uint32_t m = 0; form->boxes && m < d->member_count; m++) {
+        struct box share = layout_box(d->stage, t, &form->layout, layout_coordinates(d->stage, m), 0);
+        if (!layout_covers(&form->boxes[m], &share, t->rank))
+            return false;
+    }
+    return true;
+}
+
+void state_needs_gradient(const struct model *model, bool *needs)
+{
+    for (uint32_t t = 0; t < model->tensors.count; t++)
+        needs[t] = model->tensors.at[t].role == TENSOR_PARAMETER;
+    for (uint32_t o = 0; o < model->operators.count; o++) { /* execution order: operands before outputs */
+        const struct operator* operator= & model->operators.at[o];
+        for (uint32_t i = 0; i < operator->operand_count; i++)
+            if (operator->operands[i].gradient && needs[operator->operands[i].tensor])
+                needs[operator->output.tensor] = true;
+    }
+}

@@ -1,0 +1,40 @@
+/* State: what the forward and the backward derivation share while they fill a struct derivation. */
+#ifndef PARTITA_PLAN_STATE_H
+#define PARTITA_PLAN_STATE_H
+
+#include "plan/convert.h"
+
+/* Appends an action to one of the two lists with its dependencies (MODEL_NONE entries are dropped); returns
+ * its index. */
+uint32_t state_action(struct derivation *d, bool backward, struct action action, const uint32_t *dependencies,
+                      uint32_t count);
+
+/* Moves a list of messages into the derivation and notes their range in the action. */
+void state_messages(struct derivation *d, struct action *action, const struct message_list *messages);
+
+/* Adds a form of a tensor, last in its list; returns its index. */
+uint32_t state_form(struct derivation *d, uint32_t tensor, struct form form);
+
+/* The boxes of an operand for every member, in the arena; NULL when they are the layout's own. */
+struct box *state_boxes(struct derivation *d, const struct operator* operator,
+                        const struct assignment * assignment, const struct operand *operand);
+
+/* True when every member's box of a form covers its share in the form's layout: exchanges may then start from
+ * the shares. */
+bool state_owns_shares(const struct derivation *d, const struct form *form, uint32_t tensor);
+
+/* Marks the tensors that get a gradient: those that depend on a parameter. `needs` has one entry per tensor.
+ */
+void state_needs_gradient(const struct model *model, bool *needs);
+
+static inline const struct tensor *state_tensor(const struct derivation *d, uint32_t tensor)
+{
+    return &d->plan->model->tensors.at[tensor];
+}
+
+static inline const struct operator* state_operator(const struct derivation *d, uint32_t index)
+{
+    return &d->plan->model->operators.at[d->operators.at[index].operator];
+}
+
+#endif

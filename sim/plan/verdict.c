@@ -1,0 +1,68 @@
+#include "plan/verdict.h"
+
+#include "plan/memory.h"
+
+/* Most bytes of activations alive at once: operations of the compute stream run one after another, so the
+ * order of the program is the order of time, whatever the network does. */
+static double verdict_activations(const struct program *program)
+{
+    double now = 0, most = 0;
+    for (uint32_t i = 0; i < program->op_count; i++) {
+        now += program->ops[i].allocates;
+        if (now > most)
+            most = now;
+        now -= program->ops[i].frees;
+    }
+    return most;
+}
+
+static double verdict_model_flops(const struct program *program, uint32_t step)
+{
+    double flops = 0;
+    for (uint32_t i = 0; i < program->op_count; i++)
+        if (program->ops[i].step == step && program->ops[i].pass != PASS_R)
+            flops += program->ops[i].model_flops;
+    return flops;
+}
+
+static struct plan_memory verdict_member(const struct plan *plan, const struct derivation *d, uint32_t member,
+                                         const struct job *job)
+{
+    double parameters = memory_parameters(d, member);
+    const struct rank *rank = &job->ranks[d->stage->ranks[member]];
+    const struct device *device = &plan->platform->devices.at[rank->device];
+    struct plan_memory memory = {
+        .parameters = parameters * precision_bytes(plan->precision),
+        .gradients = plan->training ? parameters * precision_bytes(plan->gradient_precision) : 0,
+        .optimizer = plan->training ? parameters * memory_optimizer_bytes(plan) : 0,
+        .activations = verdict_activations(&job->programs[rank->program]),
+        .capacity = plan->platform->device_types.at[device->type].memory,
+    };
+    memory.total = memory.parameters + memory.gradients + memory.optimizer + memory.activations;
+    return memory;
+}
+
+void verdict_fill(struct plan *plan, const struct derivation *derivations, const struct job *job)
+{
+    plan->fits = true;
+    plan->model_flops = 0;
+    double *flops = vector_grow(NULL, &(uint32_t){job->program_count}, sizeof(double));
+    for (uint32_t p = 0; p < job->program_count; p++)
+        flops[p] = verdict_model_flops(&job->programs[p], job->steps - 1);
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        plan->model_flops += flops[job->ranks[r].program];
+    vector_release(flops);
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        struct plan_stage *stage = &plan->stages.at[s];
+        for (uint32_t m = 0; m < stage->devices.count; m++) {
+            if (m && job->ranks[stage->ranks[m]].program == job->ranks[stage->ranks[m - 1]].program)
+                continue; /* alike */
+            struct plan_memory memory = verdict_member(plan, &derivations[s], m, job);
+            if (memory.total - memory.capacity > stage->memory.total - stage->memory.capacity || m == 0) {
+                stage->memory = memory;
+                stage->fullest_rank = stage->ranks[m];
+            }
+            plan->fits &= memory.total <= memory.capacity;
+        }
+    }
+}

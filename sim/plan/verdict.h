@@ -1,0 +1,11 @@
+/* Verdict: does every device have the memory that its share of the plan needs? */
+#ifndef PARTITA_PLAN_VERDICT_H
+#define PARTITA_PLAN_VERDICT_H
+
+#include "plan/derive.h"
+
+/* Fills each stage's memory (of its fullest device), plan->fits and plan->model_flops from the programs of a
+ * job. */
+void verdict_fill(struct plan *plan, const struct derivation *derivations, const struct job *job);
+
+#endif

@@ -1,0 +1,148 @@
+#include "plan/work.h"
+
+#include "cost/cost.h"
+#include "plan/memory.h"
+#include "plan/state.h"
+
+void work_add(struct work *sum, const struct work *other)
+{
+    sum->flops += other->flops;
+    sum->model_flops += other->model_flops;
+    sum->weight_flops += other->weight_flops;
+    sum->bytes += other->bytes;
+    sum->launches += other->launches;
+    sum->seconds += other->seconds;
+}
+
+/* Bytes of an operand (or the output) that a member touches. */
+static double work_bytes(const struct derivation *d, uint32_t index, const struct operand *operand,
+                         uint32_t member)
+{
+    const struct tensor *tensor = state_tensor(d, operand->tensor);
+    if (tensor->internal)
+        return 0;
+    struct box box =
+        assign_box(d->stage, d->plan->model, state_operator(d, index), &d->operators.at[index].assignment,
+                   operand, layout_coordinates(d->stage, member));
+    return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+}
+
+static double work_launches(const struct operator* operator)
+{
+    double launches = 1;
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential)
+            launches *= (double)operator->dims[i].size;
+    return launches;
+}
+
+static void work_price(const struct derivation *d, const struct operator* operator, uint32_t device,
+                       struct work *work)
+{
+    const struct platform *platform = d->plan->platform;
+    const struct device *where = &platform->devices.at[device];
+    struct kernel kernel = {operator->kernel, work->flops, work->bytes, work->launches};
+    work->seconds =
+        cost_seconds(&platform->device_types.at[where->type], where->speed, d->plan->precision, &kernel);
+}
+
+struct work work_forward(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work work = {0};
+    if (operator->kind == OPERATOR_VIEW)
+        return work;
+    double points = assign_points(d->stage, operator, & d->operators.at[index].assignment,
+                                  layout_coordinates(d->stage, member));
+    if (points <= 0)
+        return work;
+    double output = work_bytes(d, index, &operator->output, member);
+    work.flops = operator->kind == OPERATOR_LOOKUP ? 0 : operator->flops_per_point * points;
+    work.model_flops = operator->kind == OPERATOR_EINSUM ? work.flops : 0;
+    if (!operator->fused) {
+        work.launches = work_launches(operator);
+        work.bytes = output;
+        for (uint32_t i = 0; i < operator->operand_count; i++) {
+            bool table = operator->kind == OPERATOR_LOOKUP && state_tensor(d, operator->operands[i].tensor)
+                             ->role == TENSOR_PARAMETER;
+            work.bytes += table ? output : work_bytes(d, index, &operator->operands[i], member);
+        }
+    }
+    work_price(d, operator, d->stage->devices.at[member], &work);
+    return work;
+}
+
+/* Whether the backward pass makes a gradient of this operand. */
+static bool work_wanted(const struct derivation *d, const struct operand *operand)
+{
+    return state_tensor(d, operand->tensor)->role == TENSOR_PARAMETER ||
+           (operand->gradient && d->needs_gradient[operand->tensor]);
+}
+
+/* An einsum makes each operand's gradient by an einsum of its own over the same iteration space. */
+static struct work work_backward_einsum(const struct derivation *d, uint32_t index, uint32_t member,
+                                        double points)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work work = {0};
+    double output = work_bytes(d, index, &operator->output, member), operands = 0;
+    for (uint32_t i = 0; i < operator->operand_count; i++)
+        operands += work_bytes(d, index, &operator->operands[i], member);
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        if (!work_wanted(d, &operator->operands[i]))
+            continue;
+        double flops = operator->flops_per_point * points;
+        work.flops += flops;
+        work.model_flops += flops;
+        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+            work.weight_flops += flops;
+        work.bytes += output + operands; /* reads dY and the others, writes its own gradient */
+        work.launches += work_launches(operator);
+    }
+    return work;
+}
+
+struct work work_backward(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work work = {0};
+    if (operator->kind == OPERATOR_VIEW)
+        return work;
+    double points = assign_points(d->stage, operator, & d->operators.at[index].assignment,
+                                  layout_coordinates(d->stage, member));
+    if (points <= 0)
+        return work;
+    if (operator->kind == OPERATOR_EINSUM) {
+        work = work_backward_einsum(d, index, member, points);
+    } else {
+        double output = work_bytes(d, index, &operator->output, member);
+        work.flops = operator->kind == OPERATOR_LOOKUP ? 0 : operator->flops_per_point * points;
+        work.bytes = output * (operator->output_saved ? 2 : 1);
+        work.launches = work_launches(operator);
+        for (uint32_t i = 0; i < operator->operand_count; i++) {
+            const struct operand *operand = &operator->operands[i];
+            bool table = operator->kind == OPERATOR_LOOKUP && state_tensor(d, operand->tensor)->role ==
+                         TENSOR_PARAMETER;
+            double bytes = table ? 2 * output : work_bytes(d, index, operand, member);
+            work.bytes += bytes * ((operand->saved ? 1 : 0) + (work_wanted(d, operand) ? 1 : 0));
+        }
+        if (operator->fused)
+            work.bytes = work.launches = 0;
+    }
+    work_price(d, operator, d->stage->devices.at[member], &work);
+    return work;
+}
+
+struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters)
+{
+    const struct device *where = &plan->platform->devices.at[device];
+    const struct device_type *type = &plan->platform->device_types.at[where->type];
+    double weights = precision_bytes(plan->precision), gradients = precision_bytes(plan->gradient_precision);
+    /* Reads the gradient, reads and writes the states, writes (and without a master copy reads) the weights.
+     */
+    struct work work = {.bytes = parameters * (gradients + 2 * memory_optimizer_bytes(plan) + 2 * weights),
+                        .launches = 1};
+    struct kernel kernel = {KERNEL_MEMORY, 0, work.bytes, 1};
+    work.seconds = cost_seconds(type, where->speed, plan->precision, &kernel);
+    return work;
+}

@@ -1,0 +1,24 @@
+/* Work: FLOPs, bytes and seconds of one operator for one member, forward and backward. */
+#ifndef PARTITA_PLAN_WORK_H
+#define PARTITA_PLAN_WORK_H
+
+#include "plan/derive.h"
+
+struct work {
+    double flops;        /* all floating-point operations */
+    double model_flops;  /* those of einsums: what MFU counts */
+    double weight_flops; /* backward: the part of flops that makes parameter gradients (pass W) */
+    double bytes;        /* moved to and from memory */
+    double launches;
+    double seconds; /* by cost_seconds(), on the member's device */
+};
+
+struct work work_forward(const struct derivation *d, uint32_t operator, uint32_t member);
+struct work work_backward(const struct derivation *d, uint32_t operator, uint32_t member);
+
+/* Seconds that the optimizer takes to update `parameters` elements on a device. */
+struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters);
+
+void work_add(struct work *sum, const struct work *other);
+
+#endif

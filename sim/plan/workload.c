@@ -1,0 +1,353 @@
+#include "plan/workload.h"
+
+#include "plan/schedule.h"
+#include "plan/stages.h"
+#include "platform/topology.h"
+
+#include <string.h>
+
+static const char *const workload_steps[] = {"training", "inference", NULL};
+static const char *const workload_optimizers[] = {"sgd", "momentum", "adam", NULL};
+
+#define AT(member) offsetof(struct workload, member)
+const struct field workload_fields[] = {
+    {.key = "name", .kind = FIELD_TEXT, .offset = AT(name), .about = "title of the run"},
+    {.key = "about",
+     .kind = FIELD_TEXT,
+     .offset = AT(about),
+     .about = "one sentence; shown by `partita list workloads`"},
+    {.key = "topology", .kind = FIELD_VALUE, .offset = AT(topology), .about = "a topology's name or file"},
+    {.key = "set", .kind = FIELD_VALUE, .offset = AT(set), .about = "values for the topology's parameters"},
+    {.key = "model",
+     .kind = FIELD_VALUE,
+     .offset = AT(model),
+     .required = true,
+     .about = "a model's name or file, or a map: `name` and values for its parameters"},
+    {.key = "step",
+     .kind = FIELD_CHOICE,
+     .offset = AT(step),
+     .choices = workload_steps,
+     .about = "training or inference"},
+    {.key = "batch",
+     .kind = FIELD_VALUE,
+     .offset = AT(batch),
+     .about = "samples per step, or a map: global, micro, sequence"},
+    {.key = "precision",
+     .kind = FIELD_CHOICE,
+     .offset = AT(precision),
+     .choices = precision_names,
+     .about = "of weights, activations and messages"},
+    {.key = "gradients",
+     .kind = FIELD_CHOICE,
+     .offset = AT(gradients),
+     .choices = precision_names,
+     .about = "precision of accumulated and synchronised gradients; fp32 by default"},
+    {.key = "optimizer",
+     .kind = FIELD_CHOICE,
+     .offset = AT(optimizer),
+     .choices = workload_optimizers,
+     .about = "decides the optimizer's memory and the time of its update"},
+    {.key = "steps",
+     .kind = FIELD_INTEGER,
+     .offset = AT(steps),
+     .low = 1,
+     .high = 1000,
+     .about = "steps to simulate; the last one is reported (2 by default for training, 1 for inference)"},
+    {.key = "seed",
+     .kind = FIELD_INTEGER,
+     .offset = AT(seed),
+     .low = 0,
+     .high = 9e15,
+     .about = "of all random streams"},
+    {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
+};
+const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
+
+static const struct field workload_batch_fields[] = {
+    {.key = "global",
+     .kind = FIELD_INTEGER,
+     .offset = AT(global_batch),
+     .low = 1,
+     .high = 1e9,
+     .required = true},
+    {.key = "micro", .kind = FIELD_INTEGER, .offset = AT(micro_batch), .low = 1, .high = 1e9},
+    {.key = "sequence", .kind = FIELD_VALUE, .offset = AT(sequence)},
+};
+#undef AT
+
+struct workload_plan {
+    int64_t tensor, data, pipeline;
+    int schedule, recompute;
+    bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
+    const struct value *stages, *devices, *input;
+};
+
+static const char *const workload_schedules[] = {"gpipe", "1f1b", "inference",
+                                                 NULL}; /* the order of schedule_table */
+static const char *const workload_recompute[] = {"none", "full", NULL};
+
+#define AT(member) offsetof(struct workload_plan, member)
+const struct field workload_plan_fields[] = {
+    {.key = "tensor",
+     .kind = FIELD_INTEGER,
+     .offset = AT(tensor),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that split the heads, the inner features and the vocabulary"},
+    {.key = "data",
+     .kind = FIELD_INTEGER,
+     .offset = AT(data),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that split the batch (by default what the other degrees leave, in training)"},
+    {.key = "pipeline",
+     .kind = FIELD_INTEGER,
+     .offset = AT(pipeline),
+     .low = 1,
+     .high = 1e5,
+     .about = "stages, balanced by predicted time"},
+    {.key = "sequence-parallel",
+     .kind = FIELD_FLAG,
+     .offset = AT(sequence_parallel),
+     .about = "the tensor axis also splits the sequence where nothing else is split"},
+    {.key = "schedule",
+     .kind = FIELD_CHOICE,
+     .offset = AT(schedule),
+     .choices = workload_schedules,
+     .about = "order of the passes; see `partita list schedules`"},
+    {.key = "recompute",
+     .kind = FIELD_CHOICE,
+     .offset = AT(recompute),
+     .choices = workload_recompute,
+     .about = "full: keep only each unit's input and run its forward pass again before its backward pass"},
+    {.key = "barrier",
+     .kind = FIELD_FLAG,
+     .offset = AT(barrier),
+     .about = "all devices meet before the optimizer (gradient norm, overflow check); yes by default"},
+    {.key = "rendezvous",
+     .kind = FIELD_FLAG,
+     .offset = AT(rendezvous),
+     .about = "transfers between stages wait for the receiver; by default they start eagerly"},
+    {.key = "synchronise-statistics",
+     .kind = FIELD_FLAG,
+     .offset = AT(synchronise_statistics),
+     .about = "batch norm over the whole batch rather than each device's share"},
+    {.key = "stages",
+     .kind = FIELD_VALUE,
+     .offset = AT(stages),
+     .about = "explicit stages instead of degrees: a list of {layers, split, devices}"},
+    {.key = "devices",
+     .kind = FIELD_VALUE,
+     .offset = AT(devices),
+     .about = "the devices to use, in order; all by default"},
+    {.key = "input",
+     .kind = FIELD_VALUE,
+     .offset = AT(input),
+     .about = "the device that the samples come from; by default every device has its own"},
+};
+const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
+#undef AT
+
+bool workload_read(struct input *input, const struct value *document, struct workload *workload)
+{
+    *workload = (struct workload){.name = "unnamed",
+                                  .about = "",
+                                  .precision = FP32,
+                                  .gradients = -1,
+                                  .global_batch = 1,
+                                  .optimizer = OPTIMIZER_SGD,
+                                  .place = document->place};
+    bool good = fields_read(input, document, document->place, "workload", workload_fields,
+                            workload_field_count, NULL, workload);
+    const struct value *batch = workload->batch;
+    if (batch && batch->kind == VALUE_MAP)
+        good &= fields_read(input, batch, batch->place, "batch", workload_batch_fields,
+                            FIELDS_COUNT(workload_batch_fields), NULL, workload);
+    else if (batch)
+        good &= fields_read_one(input, batch, &workload_batch_fields[0], NULL, &workload->global_batch);
+    if (!workload->steps)
+        workload->steps = workload->step == 0 ? 2 : 1;
+    return good;
+}
+
+static bool workload_read_plan(struct input *input, const struct workload *workload,
+                               struct workload_plan *plan)
+{
+    *plan = (struct workload_plan){.tensor = 1, .pipeline = 1, .schedule = -1, .barrier = true};
+    if (!workload->plan || workload->plan->kind == VALUE_NULL)
+        return true;
+    bool good = fields_read(input, workload->plan, workload->plan->place, "plan", workload_plan_fields,
+                            workload_plan_field_count, NULL, plan);
+    if (plan->stages && good) {
+        static const char *const degrees[] = {"tensor", "data", "pipeline", "sequence-parallel", "devices"};
+        for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
+            if (value_get(workload->plan, degrees[i]))
+                good = report_error(
+                    &input->report, value_get(workload->plan, degrees[i])->place,
+                    "plan.%s cannot stand beside plan.stages: each stage says its own split and devices",
+                    degrees[i]);
+    }
+    return good;
+}
+
+/* Devices that a plan of degrees may use; false after reporting. */
+static bool workload_devices(struct input *input, const struct workload_plan *plan,
+                             const struct platform *platform, struct index_list *devices)
+{
+    if (plan->devices)
+        return topology_select(input, platform, plan->devices, devices);
+    for (uint32_t i = 0; i < platform->devices.count; i++)
+        VECTOR_PUSH(devices, i);
+    return true;
+}
+
+/* The data-parallel degree: as given, or what tensor and pipeline leave of the devices in training. 0 after
+ * reporting. */
+static int64_t workload_data(struct input *input, const struct workload *workload,
+                             const struct workload_plan *plan, const struct index_list *devices)
+{
+    int64_t count = devices->count, others = plan->tensor * plan->pipeline;
+    struct place place = workload->plan ? workload->plan->place : workload->place;
+    if (plan->data == 0 && workload->step == 1)
+        return others <= count
+                   ? 1
+                   : report_error(&input->report, place,
+                                  "tensor %lld x pipeline %lld needs %lld devices; there are %lld",
+                                  (long long)plan->tensor, (long long)plan->pipeline, (long long)others,
+                                  (long long)count);
+    if (plan->data == 0) {
+        if (count % others == 0)
+            return count / others;
+        report_error(&input->report, place,
+                     "tensor %lld x pipeline %lld = %lld does not divide the %lld devices; say plan.data or "
+                     "plan.devices",
+                     (long long)plan->tensor, (long long)plan->pipeline, (long long)others, (long long)count);
+        return 0;
+    }
+    if (plan->data * others > count) {
+        report_error(&input->report, place,
+                     "data %lld x tensor %lld x pipeline %lld needs %lld devices; there are %lld",
+                     (long long)plan->data, (long long)plan->tensor, (long long)plan->pipeline,
+                     (long long)(plan->data * others), (long long)count);
+        return 0;
+    }
+    return plan->data;
+}
+
+/* Samples per micro-batch and data-parallel member; 0 after reporting. */
+static int64_t workload_micro(struct input *input, const struct workload *workload, int64_t data,
+                              int64_t pipeline)
+{
+    int64_t global = workload->global_batch, micro = workload->micro_batch;
+    struct place place = workload->batch ? workload->batch->place : workload->place;
+    if (global % data) {
+        report_error(&input->report, place,
+                     "a global batch of %lld does not divide over %lld data-parallel devices",
+                     (long long)global, (long long)data);
+        return 0;
+    }
+    if (!micro)
+        micro = pipeline > 1 ? 1 : global / data;
+    if (global % (data * micro)) {
+        report_error(
+            &input->report, place,
+            "a global batch of %lld is not a whole number of micro-batches of %lld x %lld (micro x data)",
+            (long long)global, (long long)micro, (long long)data);
+        return 0;
+    }
+    return micro;
+}
+
+uint64_t workload_model_batch(struct input *input, const struct workload *workload,
+                              const struct platform *platform)
+{
+    struct workload_plan plan;
+    if (!workload_read_plan(input, workload, &plan))
+        return 0;
+    if (plan.stages)
+        return (uint64_t)workload_micro(input, workload, 1, plan.stages->count);
+    struct index_list devices = {0};
+    int64_t data = 0, micro = 0;
+    if (workload_devices(input, &plan, platform, &devices))
+        data = workload_data(input, workload, &plan, &devices);
+    if (data)
+        micro = workload_micro(input, workload, data, plan.pipeline);
+    VECTOR_FREE(&devices);
+    return (uint64_t)(data * micro);
+}
+
+static void workload_fill(const struct workload *workload, const struct workload_plan *read,
+                          struct plan *plan)
+{
+    plan->training = workload->step == 0;
+    plan->precision = (enum precision)workload->precision;
+    plan->gradient_precision = workload->gradients >= 0 ? (enum precision)workload->gradients : FP32;
+    plan->optimizer = (enum plan_optimizer)workload->optimizer;
+    plan->recompute = (enum plan_recompute)read->recompute;
+    plan->barrier = read->barrier;
+    plan->rendezvous = read->rendezvous;
+    plan->synchronise_statistics = read->synchronise_statistics;
+    plan->steps = (uint32_t)workload->steps;
+    plan->global_batch = (uint64_t)workload->global_batch;
+}
+
+static bool workload_schedule(struct input *input, const struct workload *workload,
+                              const struct workload_plan *read, struct plan *plan)
+{
+    plan->schedule = !plan->training      ? &inference_schedule
+                     : read->schedule < 0 ? &one_f_one_b_schedule
+                                          : schedule_table[read->schedule];
+    if (read->schedule < 0 || schedule_table[read->schedule]->training == plan->training)
+        return true;
+    return report_error(&input->report, value_get(workload->plan, "schedule")->place,
+                        "schedule %s is for %s; this step is %s", schedule_table[read->schedule]->name,
+                        plan->training ? "inference" : "training", plan->training ? "training" : "inference");
+}
+
+static bool workload_input(struct input *input, const struct workload_plan *read, struct plan *plan)
+{
+    if (!read->input)
+        return true;
+    struct index_list devices = {0};
+    bool good = topology_select(input, plan->platform, read->input, &devices);
+    if (good && devices.count != 1)
+        good = report_error(&input->report, read->input->place, "expected one device as plan.input; got %u",
+                            devices.count);
+    if (good)
+        plan->input_device = devices.at[0];
+    VECTOR_FREE(&devices);
+    return good;
+}
+
+bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
+                   struct model *model, struct plan *plan)
+{
+    struct workload_plan read;
+    plan->model = model;
+    plan->platform = platform;
+    if (!workload_read_plan(input, workload, &read))
+        return false;
+    workload_fill(workload, &read, plan);
+    bool good = workload_schedule(input, workload, &read, plan) && workload_input(input, &read, plan);
+    if (!good)
+        return false;
+    if (read.stages) {
+        plan->micro_batch = model->batch;
+        good = stages_read(input, read.stages, plan);
+    } else {
+        struct index_list devices = {0};
+        good = workload_devices(input, &read, platform, &devices);
+        int64_t data = good ? workload_data(input, workload, &read, &devices) : 0;
+        good = data > 0;
+        if (good) {
+            plan->micro_batch = model->batch / (uint64_t)data;
+            struct stages_degrees degrees = {(uint32_t)data, (uint32_t)read.tensor, (uint32_t)read.pipeline,
+                                             read.sequence_parallel,
+                                             workload->plan ? workload->plan->place : workload->place};
+            good = stages_expand(input, &degrees, &devices, plan);
+        }
+        VECTOR_FREE(&devices);
+    }
+    plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
+    return good;
+}

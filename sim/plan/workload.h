@@ -1,0 +1,44 @@
+/* Workload: reads workloads/NAME.yaml: which model on which topology, what a step is, and the plan
+ * (docs/workloads.md). */
+#ifndef PARTITA_PLAN_WORKLOAD_H
+#define PARTITA_PLAN_WORKLOAD_H
+
+#include "input/fields.h"
+#include "plan/plan.h"
+
+struct workload {
+    const char *name, *about;
+    const struct value *topology; /* a name, or NULL */
+    const struct value *set;      /* parameters of the topology, or NULL */
+    const struct value *model;    /* a name, or a map with `name` and parameters */
+    const struct value *batch;    /* a number or a map */
+    const struct value *plan;     /* a map, or NULL */
+    int step;                     /* 0 training, 1 inference */
+    int precision;                /* enum precision */
+    int gradients;                /* enum precision, or -1: fp32 */
+    int optimizer;                /* enum plan_optimizer */
+    int64_t steps;                /* simulated; 0: by default 2 for training, 1 for inference */
+    int64_t seed;
+    int64_t global_batch, micro_batch; /* samples; micro 0: by default */
+    const struct value *sequence;      /* batch.sequence, or NULL */
+    struct place place;
+};
+
+extern const struct field workload_fields[];      /* of a workload file */
+extern const struct field workload_plan_fields[]; /* of `plan:` */
+extern const uint32_t workload_field_count, workload_plan_field_count;
+
+/* Reads the workload's own keys; model, topology and plan stay values for the rooms that know them. */
+bool workload_read(struct input *input, const struct value *document, struct workload *workload);
+
+/* Makes the plan: stages, meshes, schedule, micro-batches. The model must have been built for
+ * workload_model_batch() samples. Reports and returns false on bad input. */
+bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
+                   struct model *model, struct plan *plan);
+
+/* Samples for which the model's shapes must hold: one micro-batch over all data-parallel members of a stage.
+ * Reports what does not divide and returns 0. */
+uint64_t workload_model_batch(struct input *input, const struct workload *workload,
+                              const struct platform *platform);
+
+#endif

@@ -1,0 +1,33 @@
+/* Build: what the readers of a topology's sections share while the platform is being built. */
+#ifndef PARTITA_PLATFORM_BUILD_H
+#define PARTITA_PLATFORM_BUILD_H
+
+#include "input/expression.h"
+#include "platform/pattern.h"
+#include "platform/platform.h"
+
+/* One entry of `overrides:`: changes the elements of an array of devices or links that match. */
+struct override {
+    struct pattern pattern;
+    const struct value *changes;
+    bool met;     /* a device or link entry has this name */
+    bool applied; /* … and the pattern matched one of its elements, or an error was reported */
+};
+
+struct build {
+    struct input *input;
+    struct platform *platform;
+    struct scope scope;                /* the parameters */
+    VECTOR(struct array) arrays;       /* devices, then switches; `first` is the first node */
+    VECTOR(struct override) overrides; /* in the order of the document: later ones win */
+    VECTOR(struct entry) names;        /* every name given so far, for duplicates */
+};
+
+/* Checks the name of an entry of devices, switches or links: well formed and not used yet. `what` is
+ * "device". */
+bool build_name(struct build *build, const struct entry *entry, const char *what);
+
+/* Builds "a device array 'gpu'" and the like, for messages. */
+const char *build_what(struct build *build, const char *kind, const char *name);
+
+#endif

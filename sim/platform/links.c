@@ -1,0 +1,137 @@
+#include "platform/links.h"
+
+#include <math.h>
+
+enum { LINKS_OVERRIDABLE = 6 };
+
+#define ENTRY(member) offsetof(struct links_entry, member)
+
+const struct field links_fields[] = {
+    LINK_TYPE_PROPERTIES(offsetof(struct links_entry, link)),
+    {.key = "count",
+     .kind = FIELD_INTEGER,
+     .offset = ENTRY(count),
+     .low = 1,
+     .high = 1e9,
+     .about = "parallel cables that act as one: multiplies the bandwidth; default 1"},
+    {.key = "type",
+     .kind = FIELD_TEXT,
+     .offset = ENTRY(type),
+     .about = "the link type: a file of topologies/links, or a parameter that names one"},
+    {.key = "from",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(from),
+     .about = "one end; a new name as an index is a variable that runs over the array"},
+    {.key = "to",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(to),
+     .about = "the other end; its indices may compute with the variables of `from`"},
+    {.key = "where",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(where),
+     .about = "a condition on the variables; cables for which it is false are left out"},
+    {.key = "stations",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(stations),
+     .about = "instead of `from` and `to`: the devices and switches on one shared medium"},
+    {.key = "access-point",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(access_point),
+     .about = "the device or switch through which all stations talk; absent: they talk directly"},
+};
+const size_t links_field_count = FIELDS_COUNT(links_fields);
+
+struct link links_capacity(const struct links_entry *entry, const struct link_type *direction, uint32_t name,
+                           uint32_t group)
+{
+    return (struct link){
+        .bandwidth = direction->bandwidth * direction->efficiency * (double)entry->count,
+        .latency = direction->latency,
+        .name = name,
+        .group = group,
+        .mode = (uint32_t)entry->link.mode,
+    };
+}
+
+bool links_override(struct build *build, struct override *override, struct links_entry *entry)
+{
+    const struct reference *reference = &override->pattern.reference;
+    const char *what = build_what(build, "the override of", reference->text);
+    override->applied = true;
+    int mode = entry->link.mode;
+    if (!fields_read(build->input, override->changes, reference->place, what, links_fields, LINKS_OVERRIDABLE,
+                     &build->scope, entry) ||
+        !link_type_check(build->input, &entry->link, build_what(build, "link", reference->text),
+                         reference->place))
+        return false;
+    if (entry->link.mode != mode && (entry->link.mode == LINK_SHARED || mode == LINK_SHARED))
+        return report_error(&build->input->report, reference->place,
+                            "an override cannot make '%s' a shared medium, or not one", reference->text);
+    return true;
+}
+
+/* Whether the entry's keys say one of the two things that an entry can be. */
+static bool links_check(struct build *build, const struct entry *entry, const struct links_entry *read)
+{
+    struct report *report = &build->input->report;
+    const char *name = entry->key;
+    bool shared = read->link.mode == LINK_SHARED;
+    if (read->stations && (read->from || read->to || read->where))
+        return report_error(
+            report, entry->place,
+            "link '%s' has 'stations' (one shared medium) and 'from' or 'to' (cables); it can be "
+            "only one of them",
+            name);
+    if (read->stations && !shared)
+        return report_error(report, entry->place,
+                            "link '%s' has 'stations', which need mode: shared; its mode is %s", name,
+                            link_type_modes[read->link.mode]);
+    if (read->stations)
+        return true;
+    if (shared)
+        return report_error(report, entry->place,
+                            "link '%s' is a shared medium: it needs 'stations' instead of 'from' and 'to' (a "
+                            "cable that both directions share is mode: half-duplex)",
+                            name);
+    if (read->access_point)
+        return report_error(report, read->access_point->place, "an access point needs 'stations'");
+    if (!read->from || !read->to)
+        return report_error(report, entry->place, "link '%s' needs 'from' and 'to', or 'stations'", name);
+    return true;
+}
+
+static bool links_read_entry(struct build *build, const struct entry *entry)
+{
+    struct input *input = build->input;
+    struct links_entry read = {.count = 1};
+    if (!build_name(build, entry, "link"))
+        return false;
+    const char *what = build_what(build, "the link entry", entry->key);
+    if (!fields_want_map(input, entry->value, entry->place, what))
+        return false;
+    link_type_init(&read.link);
+    /* The type first: what the entry says itself lies over it. */
+    const struct value *type = value_get(entry->value, "type");
+    const struct field field = {.key = "type", .kind = FIELD_TEXT};
+    bool well = !type || (fields_read_one(input, type, &field, &build->scope, &read.type) &&
+                          link_type_load(input, read.type, type->place, &read.link));
+    well = fields_read(input, entry->value, entry->place, what, links_fields, links_field_count,
+                       &build->scope, &read) &&
+           well;
+    if (!well || !link_type_check(input, &read.link, build_what(build, "link", entry->key), entry->place) ||
+        !links_check(build, entry, &read))
+        return false;
+    return read.stations ? medium_read(build, entry, &read) : cable_read(build, entry, &read);
+}
+
+bool links_read(struct build *build, const struct value *section)
+{
+    bool well = true;
+    if (!section || section->kind == VALUE_NULL)
+        return true;
+    if (!fields_want_map(build->input, section, section->place, "links"))
+        return false;
+    for (uint32_t i = 0; i < section->count; i++)
+        well = links_read_entry(build, &section->entries[i]) && well;
+    return well;
+}

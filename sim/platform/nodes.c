@@ -1,0 +1,251 @@
+#include "platform/nodes.h"
+
+#include "platform/device_type.h"
+#include "platform/graph.h"
+#include "platform/override.h"
+
+#include <math.h>
+
+enum { NODES_MOST = 1 << 20 };
+
+struct nodes_entry {
+    const struct value *count; /* first in the tables: an override of a device has all keys but this */
+    const char *type;
+    double speed;
+    bool forward;
+    const struct value *with;
+};
+
+#define ENTRY(member) offsetof(struct nodes_entry, member)
+#define COUNT                                                                                                \
+    {                                                                                                        \
+        .key = "count", .kind = FIELD_VALUE, .offset = ENTRY(count),                                         \
+        .about = "how many: a number, or a list of numbers for several indices; absent: a single one"        \
+    }
+
+const struct field nodes_device_fields[] = {
+    COUNT,
+    {.key = "type",
+     .kind = FIELD_TEXT,
+     .offset = ENTRY(type),
+     .about = "the device type: a file of topologies/devices, or a parameter that names one"},
+    {.key = "speed",
+     .kind = FIELD_NUMBER,
+     .offset = ENTRY(speed),
+     .about = "multiplies peak rates and memory bandwidth; default 1; 0.5 is a device at half speed"},
+    {.key = "forward",
+     .kind = FIELD_FLAG,
+     .offset = ENTRY(forward),
+     .about = "whether the device passes on traffic of others; default yes"},
+    {.key = "with",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(with),
+     .about = "a map of keys of the device type to change; without `type`, the whole type"},
+};
+const size_t nodes_device_field_count = FIELDS_COUNT(nodes_device_fields);
+
+const struct field nodes_switch_fields[] = {COUNT};
+const size_t nodes_switch_field_count = FIELDS_COUNT(nodes_switch_fields);
+
+static bool nodes_size(struct build *build, const struct value *value, struct array *array)
+{
+    const struct field field = {.key = "count", .kind = FIELD_INTEGER, .low = 0, .high = NODES_MOST};
+    int64_t size;
+    if (!fields_read_one(build->input, value, &field, &build->scope, &size))
+        return false;
+    if (array->rank == ARRAY_RANK)
+        return report_error(&build->input->report, value->place, "an array has at most %d indices",
+                            ARRAY_RANK);
+    if (size * array->count > NODES_MOST)
+        return report_error(&build->input->report, value->place, "'%s' has more than %d elements",
+                            array->name, NODES_MOST);
+    array->size[array->rank++] = (uint32_t)size;
+    array->count *= (uint32_t)size;
+    return true;
+}
+
+/* Adds the array of an entry; its nodes come next. */
+static bool nodes_array(struct build *build, const struct entry *entry, const struct value *count,
+                        struct array *array)
+{
+    *array = (struct array){
+        .name = entry->key, .place = entry->place, .count = 1, .first = build->platform->nodes.count};
+    bool well = true;
+    if (count && count->kind == VALUE_LIST)
+        for (uint32_t i = 0; i < count->count && well; i++)
+            well = nodes_size(build, count->entries[i].value, array);
+    else if (count)
+        well = nodes_size(build, count, array);
+    if (well)
+        VECTOR_PUSH(&build->arrays, *array);
+    return well;
+}
+
+/* The type of a device: the file that `type` names (found from `place`), then `with`, then the `with` of an
+ * override (`more`). Any of the three may be NULL, not all. */
+static bool nodes_type(struct build *build, const char *name, struct place place, const char *file,
+                       const struct value *with, const struct value *more, uint32_t *index)
+{
+    struct input *input = build->input;
+    struct names *names = build->platform->names;
+    struct device_type type;
+    if (!file && !with && !more)
+        return report_error(
+            &input->report, place,
+            "the device '%s' has no type: it needs a 'type' (a file of topologies/devices) or a "
+            "'with' that says everything",
+            name);
+    device_type_init(names, file ? file : name, &type);
+    uint32_t own_name = type.name;
+    if (file && !device_type_load(input, names, file, place, &type))
+        return false;
+    if (with && !device_type_change(input, names, with, &build->scope, &type))
+        return false;
+    if (!file && !value_get(with, "name"))
+        type.name = own_name; /* `with` said everything: nothing was changed */
+    if (more && !device_type_change(input, names, more, &build->scope, &type))
+        return false;
+    *index = graph_add_type(build->platform, &type);
+    return device_type_check(input, names, &type, place);
+}
+
+static bool nodes_speed(struct build *build, const struct value *map, double speed)
+{
+    const struct value *value = value_get(map, "speed");
+    if (!value || (speed > 0 && isfinite(speed)))
+        return true;
+    return report_error(&build->input->report, value->place, "expected a speed of more than 0; got '%s'",
+                        value->text);
+}
+
+static void nodes_add(struct build *build, const struct array *array, struct device device, bool forward)
+{
+    struct platform *platform = build->platform;
+    uint32_t indices[ARRAY_RANK];
+    char text[ARRAY_TEXT];
+    device.group = names_add(platform->names, array->name);
+    for (uint32_t e = 0; e < array->count; e++) {
+        array_indices(array, e, indices);
+        device.name = names_add(platform->names, array_text(array->name, array->rank, indices, "", text));
+        graph_add_device(platform, device, !forward);
+    }
+}
+
+/* Gives the devices of an array that an override names its speed, its forwarding and, if it says so, a type.
+ */
+static void nodes_change(struct build *build, const struct array *array, const struct pattern *pattern,
+                         const struct nodes_entry *over, const uint32_t *type)
+{
+    struct platform *platform = build->platform;
+    struct index_list nodes = {0};
+    pattern_elements(pattern, array, &nodes);
+    for (uint32_t i = 0; i < nodes.count; i++) {
+        struct node *node = &platform->nodes.at[nodes.at[i]];
+        struct device *device = &platform->devices.at[node->device];
+        device->speed = over->speed;
+        device->type = type ? *type : device->type;
+        node->terminal = !over->forward;
+    }
+    VECTOR_FREE(&nodes);
+}
+
+/* Where the name of the type stands, for messages and for files beside it. */
+static struct place nodes_type_place(const struct value *map, struct place otherwise)
+{
+    const struct value *type = value_get(map, "type");
+    return type ? type->place : otherwise;
+}
+
+/* Lays one override over the entry it changes and applies the result to every device that matches. */
+static bool nodes_override(struct build *build, const struct entry *entry, const struct nodes_entry *read,
+                           const struct array *array, struct override *override)
+{
+    const struct value *changes = override->changes;
+    const struct reference *reference = &override->pattern.reference;
+    struct nodes_entry over = *read;
+    uint32_t type;
+    override->applied = true;
+    over.with = NULL;
+    if (!fields_read(build->input, changes, reference->place,
+                     build_what(build, "the override of", reference->text), nodes_device_fields + 1,
+                     nodes_device_field_count - 1, &build->scope, &over) ||
+        !nodes_speed(build, changes, over.speed))
+        return false;
+    bool retyped = over.with || value_get(changes, "type");
+    struct place place = nodes_type_place(changes, nodes_type_place(entry->value, entry->place));
+    if (retyped && !nodes_type(build, entry->key, place, over.type, read->with, over.with, &type))
+        return false;
+    nodes_change(build, array, &override->pattern, &over, retyped ? &type : NULL);
+    return true;
+}
+
+static bool nodes_read_device(struct build *build, const struct entry *entry)
+{
+    struct nodes_entry read = {.speed = 1, .forward = true};
+    struct array array;
+    struct device device = {0};
+    if (!build_name(build, entry, "device"))
+        return false;
+    bool well = fields_read(build->input, entry->value, entry->place,
+                            build_what(build, "the device entry", entry->key), nodes_device_fields,
+                            nodes_device_field_count, &build->scope, &read);
+    if (!well || !nodes_array(build, entry, read.count, &array))
+        return false;
+    well = nodes_speed(build, entry->value, read.speed);
+    well = nodes_type(build, entry->key, nodes_type_place(entry->value, entry->place), read.type, read.with,
+                      NULL, &device.type) &&
+           well;
+    device.speed = read.speed;
+    nodes_add(build, &array, device, read.forward);
+    struct override *override;
+    for (uint32_t next = 0; (override = override_next(build, &array, &next));)
+        well = nodes_override(build, entry, &read, &array, override) && well;
+    return well;
+}
+
+static bool nodes_read_switch(struct build *build, const struct entry *entry)
+{
+    struct platform *platform = build->platform;
+    struct nodes_entry read = {0};
+    struct array array;
+    uint32_t indices[ARRAY_RANK];
+    char text[ARRAY_TEXT];
+    if (!build_name(build, entry, "switch"))
+        return false;
+    if (entry->value->kind != VALUE_NULL &&
+        !fields_read(build->input, entry->value, entry->place,
+                     build_what(build, "the switch entry", entry->key), nodes_switch_fields,
+                     nodes_switch_field_count, &build->scope, &read))
+        return false;
+    if (!nodes_array(build, entry, read.count, &array))
+        return false;
+    for (uint32_t e = 0; e < array.count; e++) {
+        array_indices(&array, e, indices);
+        graph_add_switch(platform,
+                         names_add(platform->names, array_text(array.name, array.rank, indices, "", text)));
+    }
+    return true;
+}
+
+static bool nodes_read(struct build *build, const struct value *section, const char *what,
+                       bool (*read)(struct build *build, const struct entry *entry))
+{
+    bool well = true;
+    if (!section || section->kind == VALUE_NULL)
+        return true;
+    if (!fields_want_map(build->input, section, section->place, what))
+        return false;
+    for (uint32_t i = 0; i < section->count; i++)
+        well = read(build, &section->entries[i]) && well;
+    return well;
+}
+
+bool nodes_read_devices(struct build *build, const struct value *section)
+{
+    return nodes_read(build, section, "devices", nodes_read_device);
+}
+
+bool nodes_read_switches(struct build *build, const struct value *section)
+{
+    return nodes_read(build, section, "switches", nodes_read_switch);
+}

@@ -1,0 +1,21 @@
+#include "platform/platform.h"
+
+#include "platform/route.h"
+
+void platform_init(struct platform *platform, struct names *names)
+{
+    *platform = (struct platform){.names = names};
+    arena_init(&platform->arena);
+}
+
+void platform_fini(struct platform *platform)
+{
+    route_fini(platform);
+    VECTOR_FREE(&platform->device_types);
+    VECTOR_FREE(&platform->devices);
+    VECTOR_FREE(&platform->links);
+    VECTOR_FREE(&platform->nodes);
+    VECTOR_FREE(&platform->arcs);
+    arena_fini(&platform->arena);
+    *platform = (struct platform){0};
+}

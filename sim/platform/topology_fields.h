@@ -1,0 +1,10 @@
+/* Topology fields: the keys of a topology file, for the manual. */
+#ifndef PARTITA_PLATFORM_TOPOLOGY_FIELDS_H
+#define PARTITA_PLATFORM_TOPOLOGY_FIELDS_H
+
+#include "input/fields.h"
+
+extern const struct field topology_fields[];
+extern const size_t topology_field_count;
+
+#endif

@@ -1,0 +1,205 @@
+#include "study/scenario.h"
+
+#include "model/build.h"
+#include "plan/emit.h"
+#include "plan/verdict.h"
+#include "platform/topology.h"
+#include "platform/route.h"
+
+#include <string.h>
+
+static void scenario_init(struct scenario *scenario, const char *data_root)
+{
+    memset(scenario, 0, sizeof *scenario);
+    input_init(&scenario->input, data_root);
+    names_init(&scenario->names);
+    arena_init(&scenario->arena);
+    arena_init(&scenario->job.arena);
+    platform_init(&scenario->platform, &scenario->names);
+    model_init(&scenario->model, &scenario->names);
+    plan_init(&scenario->plan);
+    scenario->job.names = &scenario->names;
+}
+
+void scenario_fini(struct scenario *scenario)
+{
+    for (uint32_t s = 0; scenario->derivations && s < scenario->plan.stages.count; s++)
+        derive_fini(&scenario->derivations[s]);
+    plan_fini(&scenario->plan);
+    model_fini(&scenario->model);
+    platform_fini(&scenario->platform);
+    arena_fini(&scenario->job.arena);
+    arena_fini(&scenario->arena);
+    names_fini(&scenario->names);
+    input_fini(&scenario->input);
+}
+
+/* `model: NAME` is short for `model: {name: NAME}`; written out, so that --set model.KEY has a map to go to. */
+static void scenario_spell_model(struct scenario *scenario)
+{
+    struct value *model = value_get(scenario->document, "model");
+    if (!model || model->kind != VALUE_SCALAR)
+        return;
+    struct arena *arena = &scenario->input.arena;
+    struct value *name = value_new_scalar(arena, model->place, model->text, model->quoted);
+    struct value map = *value_new(arena, model->place, VALUE_MAP);
+    *model = map;
+    value_put(arena, model, "name", name->place, name);
+}
+
+static bool scenario_is_workload_key(const char *key, size_t length)
+{
+    for (uint32_t i = 0; i < workload_field_count; i++)
+        if (strlen(workload_fields[i].key) == length && strncmp(workload_fields[i].key, key, length) == 0)
+            return true;
+    return false;
+}
+
+static bool scenario_is_topology_key(const char *key, size_t length)
+{
+    for (uint32_t i = 0; i < topology_field_count; i++)
+        if (strlen(topology_fields[i].key) == length && strncmp(topology_fields[i].key, key, length) == 0)
+            return true;
+    return false;
+}
+
+/* Applies the --set options whose first key belongs to the workload (or, with `topology`, to the topology). `topology.KEY` is short for a
+ * parameter of the topology. */
+static bool scenario_set(struct scenario *scenario, const struct scenario_options *options, bool topology)
+{
+    bool good = true;
+    struct arena *arena = &scenario->input.arena;
+    for (uint32_t i = 0; i < options->set_count; i++) {
+        const char *text = options->sets[i], *equals = strchr(text, '=');
+        if (!equals || equals == text) {
+            good = report_error(&scenario->input.report, (struct place){"--set", 0, 0}, "expected key=value; got '%s'", text);
+            continue;
+        }
+        char *path = arena_format(arena, "%.*s", (int)(equals - text), text);
+        size_t first = strcspn(path, ".[");
+        bool parameter = strncmp(path, "topology.", 9) == 0;
+        bool workload = parameter || scenario_is_workload_key(path, first);
+        if (!workload && !scenario_is_topology_key(path, first)) {
+            const char *known[64];
+            uint32_t count = 0;
+            for (uint32_t k = 0; k < workload_field_count; k++)
+                known[count++] = workload_fields[k].key;
+            for (uint32_t k = 0; k < topology_field_count; k++)
+                known[count++] = topology_fields[k].key;
+            good = fields_no_such(&scenario->input, (struct place){arena_format(arena, "--set %s", path), 0, 0},
+                                  "key of a workload or topology:", arena_format(arena, "%.*s", (int)first, path), known, count);
+            continue;
+        }
+        if (workload == topology)
+            continue;
+        if (parameter)
+            path = arena_format(arena, "set.%s", path + 9);
+        good &= document_set(&scenario->input, topology ? scenario->topology_document : scenario->document, path, equals + 1);
+    }
+    return good;
+}
+
+static bool scenario_topology(struct scenario *scenario, const struct scenario_options *options)
+{
+    const char *name = options->topology;
+    struct place place = {NULL, 0, 0};
+    if (!name && !scenario->workload.topology)
+        return report_error(&scenario->input.report, scenario->workload.place,
+                            "the workload names no topology; add `topology: NAME` or use --topology");
+    if (!name) {
+        const struct value *value = scenario->workload.topology;
+        place = value->place;
+        if (value->kind != VALUE_SCALAR)
+            return report_error(&scenario->input.report, place, "expected the name of a topology; got %s",
+                                value_describe(value, &scenario->input.arena));
+        name = value->text;
+    }
+    const char *path = document_find(&scenario->input, "topologies", name, place);
+    scenario->topology_document = path ? document_load(&scenario->input, path) : NULL;
+    scenario->topology_path = path;
+    if (!scenario->topology_document || !scenario_set(scenario, options, true))
+        return false;
+    return topology_read(&scenario->input, scenario->topology_document, scenario->workload.set, &scenario->platform);
+}
+
+/* The model's parameters: everything in `model:` but its name, and the sequence length of `batch:`. */
+static const struct value *scenario_model_set(struct scenario *scenario)
+{
+    struct arena *arena = &scenario->input.arena;
+    const struct value *model = scenario->workload.model;
+    struct value *set = value_new(arena, model->place, VALUE_MAP);
+    for (uint32_t i = 0; i < model->count; i++)
+        if (strcmp(model->entries[i].key, "name") != 0)
+            value_put(arena, set, model->entries[i].key, model->entries[i].place, model->entries[i].value);
+    const struct value *sequence = scenario->workload.sequence;
+    if (sequence && !value_get(set, "sequence"))
+        value_put(arena, set, "sequence", sequence->place, value_clone(arena, sequence));
+    return set;
+}
+
+static bool scenario_model(struct scenario *scenario)
+{
+    const struct value *model = scenario->workload.model;
+    const struct value *name = model->kind == VALUE_MAP ? value_get(model, "name") : NULL;
+    if (!name || name->kind != VALUE_SCALAR)
+        return report_error(&scenario->input.report, model->place, "expected a model's name, or a map with `name`; got %s",
+                            value_describe(model, &scenario->input.arena));
+    const char *path = document_find(&scenario->input, "workloads/models", name->text, name->place);
+    struct value *document = path ? document_load(&scenario->input, path) : NULL;
+    uint64_t batch = document ? workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform) : 0;
+    return batch && build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
+}
+
+/* Every pair that communicates must have a route; found here, where the message can name the stage. */
+static bool scenario_connected(struct scenario *scenario)
+{
+    const struct job *job = &scenario->job;
+    bool good = true;
+    for (uint32_t g = 0; g < job->group_count && good; g++) {
+        const struct group *group = &job->groups[g];
+        for (uint32_t m = 0; m < group->member_count && good; m++) {
+            uint32_t from = job->ranks[job->members[group->first_member + m]].device, count;
+            uint32_t to = job->ranks[job->members[group->first_member + (m + 1) % group->member_count]].device;
+            if (group->member_count == 2 && m == 1 && group->rendezvous)
+                continue;
+            route_links(&scenario->platform, from, to, &count);
+            if (count == UINT32_MAX)
+                good = report_error(&scenario->input.report, scenario->topology_document->place,
+                                    "no route from %s to %s, which the plan makes communicate (%s)",
+                                    names_text(&scenario->names, scenario->platform.devices.at[from].name),
+                                    names_text(&scenario->names, scenario->platform.devices.at[to].name),
+                                    names_text(&scenario->names, group->name));
+        }
+    }
+    return good;
+}
+
+bool scenario_load(struct scenario *scenario, const struct scenario_options *options)
+{
+    scenario_init(scenario, options->data_root);
+    struct input *input = &scenario->input;
+    scenario->workload_path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
+    scenario->document = scenario->workload_path ? document_load(input, scenario->workload_path) : NULL;
+    if (!scenario->document)
+        return false;
+    scenario_spell_model(scenario);
+    if (!scenario_set(scenario, options, false) || !workload_read(input, scenario->document, &scenario->workload))
+        return false;
+    if (!scenario_topology(scenario, options) || !scenario_model(scenario))
+        return false;
+    if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
+        return false;
+    scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
+    if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
+        !emit_job(&scenario->plan, scenario->derivations, &scenario->job, &input->report))
+        return false;
+    verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
+    return scenario_connected(scenario);
+}
+
+const char *scenario_resolved(struct scenario *scenario)
+{
+    struct arena *arena = &scenario->input.arena;
+    return arena_format(arena, "workload:\n%s\ntopology:\n%s\n", value_write(scenario->document, arena),
+                        value_write(scenario->topology_document, arena));
+}

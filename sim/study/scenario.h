@@ -1,0 +1,39 @@
+/* Scenario: one workload on one topology, from its files to a job that the engine can run. */
+#ifndef PARTITA_STUDY_SCENARIO_H
+#define PARTITA_STUDY_SCENARIO_H
+
+#include "input/document.h"
+#include "plan/derive.h"
+#include "plan/workload.h"
+
+struct scenario_options {
+    const char *workload;      /* path or shipped name */
+    const char *topology;      /* path or shipped name; NULL: the workload's */
+    const char *const *sets;   /* "key=value" */
+    uint32_t set_count;
+    const char *data_root;     /* folder with topologies/ and workloads/ */
+};
+
+struct scenario {
+    struct input input;
+    struct names names;
+    struct arena arena; /* of the derivations */
+    struct workload workload;
+    struct value *document, *topology_document;
+    const char *workload_path, *topology_path;
+    struct platform platform;
+    struct model model;
+    struct plan plan;
+    struct derivation *derivations; /* one per stage */
+    struct job job;
+    bool derived;
+};
+
+/* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either case. */
+bool scenario_load(struct scenario *scenario, const struct scenario_options *options);
+void scenario_fini(struct scenario *scenario);
+
+/* The resolved input as YAML: the workload and the topology with everything included and every change applied. */
+const char *scenario_resolved(struct scenario *scenario);
+
+#endif

@@ -1,0 +1,247 @@
+#include "platform_fixture.h"
+
+#include "platform/graph.h"
+
+static void goes_by_latency_before_hops(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 "devices: {a: {" TINY "}, b: {" TINY "}, c: {" TINY "}}\n"
+                 "links:\n"
+                 "  direct: {bandwidth: 1 GB/s, latency: 10 us, from: a, to: c}\n"
+                 "  first: {bandwidth: 1 GB/s, latency: 4 us, from: a, to: b}\n"
+                 "  second: {bandwidth: 1 GB/s, latency: 5 us, from: b, to: c}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "a", "c"), "first> second>");
+    assert_string_equal(fixture_route(&f, "c", "a"), "second< first<");
+    assert_string_equal(fixture_route(&f, "a", "a"), "");
+    fixture_fini(&f);
+}
+
+static void goes_by_hops_where_latencies_are_equal(void **state)
+{
+    (void)state;
+    struct fixture f; /* 0.1 + 0.2 us is not 0.3 us in binary, but it is in femtoseconds */
+    fixture_load(&f,
+                 "devices: {a: {" TINY "}, b: {" TINY "}, c: {" TINY "}}\n"
+                 "links:\n"
+                 "  first: {bandwidth: 1 GB/s, latency: 0.1 us, from: a, to: b}\n"
+                 "  second: {bandwidth: 1 GB/s, latency: 0.2 us, from: b, to: c}\n"
+                 "  direct: {bandwidth: 1 GB/s, latency: 0.3 us, from: a, to: c}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "a", "c"), "direct>");
+    fixture_fini(&f);
+}
+
+static void goes_by_the_lowest_node_where_hops_are_equal(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 "devices: {a: {" TINY "}, b: {" TINY "}}\n"
+                 "switches: {first: , second: }\n"
+                 "links:\n"
+                 "  a-second: {bandwidth: 1 GB/s, from: a, to: second}\n"
+                 "  second-b: {bandwidth: 1 GB/s, from: second, to: b}\n"
+                 "  a-first: {bandwidth: 1 GB/s, from: a, to: first}\n"
+                 "  first-b: {bandwidth: 1 GB/s, from: first, to: b}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "a", "b"), "a-first> first-b>");
+    assert_string_equal(fixture_route(&f, "b", "a"), "first-b< a-first<");
+    fixture_fini(&f);
+}
+
+static void says_where_there_is_no_route(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 "devices: {a: {count: 2, " TINY "}, b: {count: 2, " TINY "}}\n"
+                 "links:\n"
+                 "  a-a: {bandwidth: 1 GB/s, from: \"a[0]\", to: \"a[1]\"}\n"
+                 "  b-b: {bandwidth: 1 GB/s, from: \"b[0]\", to: \"b[1]\"}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "a[0]", "b[1]"), "none");
+    assert_string_equal(fixture_route(&f, "a[0]", "a[1]"), "a-a>");
+    fixture_fini(&f);
+}
+
+static void a_device_that_does_not_forward_is_an_end_only(void **state)
+{
+    (void)state;
+    static const char *const text =
+        "parameters: {passes: yes}\n"
+        "devices: {d: {count: 4, forward: passes, " TINY "}}\n"
+        "links: {ring: {bandwidth: 1 GB/s, from: \"d[i]\", to: \"d[(i+1)%4]\"}}\n";
+    struct fixture f;
+    fixture_load(&f, text, NULL);
+    assert_string_equal(fixture_route(&f, "d[0]", "d[2]"), "ring[0]> ring[1]>");
+    fixture_fini(&f);
+    fixture_load(&f, text, "passes: no");
+    assert_string_equal(fixture_route(&f, "d[0]", "d[2]"), "none");
+    assert_string_equal(fixture_route(&f, "d[0]", "d[3]"), "ring[3]<");
+    fixture_fini(&f);
+}
+
+static void half_duplex_is_one_link_for_both_directions(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 "devices: {a: {" TINY "}, b: {" TINY "}}\n"
+                 "links: {bus: {bandwidth: 1 GB/s, mode: half-duplex, from: a, to: b}}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "a", "b"), "bus");
+    assert_string_equal(fixture_route(&f, "b", "a"), "bus");
+    assert_int_equal(f.platform.links.count, 1);
+    fixture_fini(&f);
+}
+
+static void an_ad_hoc_medium_is_used_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(
+        &f,
+        "devices: {pi: {count: 3, " TINY "}, gateway: {" TINY "}}\n"
+        "links: {air: {bandwidth: 54 Mbps, latency: 1 ms, mode: shared, stations: [\"pi[*]\", gateway]}}\n",
+        NULL);
+    assert_int_equal(f.platform.links.count, 1);
+    assert_string_equal(fixture_route(&f, "pi[0]", "pi[2]"), "air");
+    assert_string_equal(fixture_route(&f, "gateway", "pi[1]"), "air");
+    fixture_fini(&f);
+}
+
+static void through_an_access_point_the_medium_is_used_twice(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 "devices: {pi: {count: 3, " TINY "}, gateway: {" TINY "}}\n"
+                 "links: {air: {bandwidth: 54 Mbps, mode: shared, stations: pi, access-point: gateway}}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "pi[0]", "pi[2]"), "air air");
+    assert_string_equal(fixture_route(&f, "pi[0]", "gateway"), "air");
+    assert_string_equal(fixture_route(&f, "gateway", "pi[0]"), "air");
+    fixture_fini(&f);
+}
+
+static void routes_of_one_source_stay_valid_together(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 "devices: {d: {count: 40, " TINY "}}\nswitches: {hub: }\n"
+                 "links: {cable: {bandwidth: 1 GB/s, from: \"d[i]\", to: hub}}\n",
+                 NULL);
+    const uint32_t *route[40];
+    uint32_t count;
+    for (uint32_t d = 1; d < 40; d++)
+        route[d] = route_links(&f.platform, 0, d, &count);
+    for (uint32_t d = 1; d < 40; d++) {
+        assert_int_equal(route[d][0], 0);         /* cable[0]> */
+        assert_int_equal(route[d][1], 2 * d + 1); /* cable[d]< */
+    }
+    fixture_fini(&f);
+}
+
+static uint64_t next_random(uint64_t *random)
+{
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return *random >> 11;
+}
+
+/* A random graph of devices, some of which do not forward, and switches; latencies are whole microseconds,
+ * many of them equal. */
+static void random_graph(struct platform *platform, uint64_t *random)
+{
+    uint32_t devices = 2 + (uint32_t)(next_random(random) % 10),
+             switches = (uint32_t)(next_random(random) % 6);
+    for (uint32_t d = 0; d < devices; d++)
+        graph_add_device(platform, (struct device){.speed = 1}, next_random(random) % 3 == 0);
+    for (uint32_t s = 0; s < switches; s++)
+        graph_add_switch(platform, 0);
+    uint32_t nodes = devices + switches, arcs = (uint32_t)(next_random(random) % (nodes * 4));
+    for (uint32_t a = 0; a < arcs; a++) {
+        uint32_t link = UINT32_MAX;
+        if (next_random(random) % 5)
+            link = graph_add_link(platform,
+                                  (struct link){1e9, 1e-6 * (double)(next_random(random) % 4), 0, 0, 0});
+        graph_add_arc(platform, (uint32_t)(next_random(random) % nodes),
+                      (uint32_t)(next_random(random) % nodes), link);
+    }
+    graph_close(platform);
+}
+
+/* Bellman-Ford over (microseconds, arcs) from a node: the cost of the best path to every node. */
+static void relax_until_nothing_changes(const struct platform *platform, uint32_t source, uint64_t *cost)
+{
+    for (uint32_t n = 0; n < platform->nodes.count; n++)
+        cost[n] = n == source ? 0 : UINT64_MAX;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t a = 0; a < platform->arcs.count; a++) {
+            const struct arc *arc = &platform->arcs.at[a];
+            if (cost[arc->from] == UINT64_MAX ||
+                (platform->nodes.at[arc->from].terminal && arc->from != source))
+                continue;
+            double latency = arc->link == UINT32_MAX ? 0 : platform->links.at[arc->link].latency;
+            uint64_t offer = cost[arc->from] + (uint64_t)llround(latency * 1e6) * 1000 + 1;
+            if (offer < cost[arc->to]) {
+                cost[arc->to] = offer;
+                changed = true;
+            }
+        }
+    }
+}
+
+static void agrees_with_bellman_ford_on_random_graphs(void **state)
+{
+    (void)state;
+    struct names names;
+    names_init(&names);
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct platform platform;
+        uint64_t random = seed * 0x9e3779b97f4a7c15u, cost[32];
+        platform_init(&platform, &names);
+        random_graph(&platform, &random);
+        for (uint32_t from = 0; from < platform.devices.count; from++) {
+            relax_until_nothing_changes(&platform, from, cost);
+            for (uint32_t to = 0; to < platform.devices.count; to++) {
+                uint32_t count;
+                const uint32_t *links = route_links(&platform, from, to, &count);
+                if ((count == UINT32_MAX) != (cost[to] == UINT64_MAX))
+                    fail_msg("seed %llu: %u -> %u is reached by one only", (unsigned long long)seed, from,
+                             to);
+                double latency = 0;
+                for (uint32_t i = 0; i < count && count != UINT32_MAX; i++)
+                    latency += platform.links.at[links[i]].latency * 1e6;
+                if (count != UINT32_MAX && (uint64_t)llround(latency) != cost[to] / 1000)
+                    fail_msg("seed %llu: %u -> %u takes %g us, not %llu us", (unsigned long long)seed, from,
+                             to, latency, (unsigned long long)(cost[to] / 1000));
+            }
+        }
+        platform_fini(&platform);
+    }
+    names_fini(&names);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(goes_by_latency_before_hops),
+        cmocka_unit_test(goes_by_hops_where_latencies_are_equal),
+        cmocka_unit_test(goes_by_the_lowest_node_where_hops_are_equal),
+        cmocka_unit_test(says_where_there_is_no_route),
+        cmocka_unit_test(a_device_that_does_not_forward_is_an_end_only),
+        cmocka_unit_test(half_duplex_is_one_link_for_both_directions),
+        cmocka_unit_test(an_ad_hoc_medium_is_used_once),
+        cmocka_unit_test(through_an_access_point_the_medium_is_used_twice),
+        cmocka_unit_test(routes_of_one_source_stay_valid_together),
+        cmocka_unit_test(agrees_with_bellman_ford_on_random_graphs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
