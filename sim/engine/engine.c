@@ -225,7 +225,8 @@ static double span(const struct run *run)
 static void hand_over(struct run *run, struct engine_result *result)
 {
     const struct job *job = run->job;
-    qsort(run->transfers.at, run->transfers.count, sizeof *run->transfers.at, compare_transfers);
+    if (run->transfers.count)
+        qsort(run->transfers.at, run->transfers.count, sizeof *run->transfers.at, compare_transfers);
     result->records = run->records;
     result->stream_waits = run->waits;
     result->first_record = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);

@@ -7,13 +7,6 @@
 #include <stddef.h>
 #include <string.h>
 
-extern const struct layer_kind source_input_layer, conv_layer, conv_pool_layer, fc_layer, norm_layer,
-    pointwise_act_layer, pointwise_add_layer, pointwise_multiply_layer, pointwise_glu_layer,
-    pointwise_dropout_layer, pointwise_scale_layer, pointwise_rotary_layer, view_concat_layer,
-    view_flatten_layer, view_sequence_layer, view_select_layer, view_prepend_layer, resample_reorg_layer,
-    resample_upsample_layer, embedding_layer, embedding_position_layer, attention_layer, recurrent_lstm_layer,
-    recurrent_gru_layer, recurrent_rnn_layer, softmax_layer, softmax_loss_layer;
-
 const struct layer_kind *const build_kinds[] = {
     &source_input_layer,
     &conv_layer,

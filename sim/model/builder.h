@@ -89,7 +89,15 @@ void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t feature
 
 /* The tensor that the newest operator gives. */
 uint32_t builder_newest(const struct builder *builder);
-/* Size of a window's output, or of a merged dimension. */
+/* Size of an iteration dimension. */
 uint64_t builder_dim_size(const struct operator* op, int8_t dim);
+
+/* The kinds, by file; listed in build.c. */
+extern const struct layer_kind source_input_layer, conv_layer, conv_pool_layer, fc_layer, norm_layer,
+    pointwise_act_layer, pointwise_add_layer, pointwise_multiply_layer, pointwise_glu_layer,
+    pointwise_dropout_layer, pointwise_scale_layer, pointwise_rotary_layer, view_concat_layer,
+    view_flatten_layer, view_sequence_layer, view_select_layer, view_prepend_layer, resample_reorg_layer,
+    resample_upsample_layer, embedding_layer, embedding_position_layer, attention_layer, recurrent_lstm_layer,
+    recurrent_gru_layer, recurrent_rnn_layer, softmax_layer, softmax_loss_layer;
 
 #endif

@@ -30,7 +30,7 @@ struct cable_end {
 };
 
 struct cable {
-    struct build *build;
+    struct draft *draft;
     const struct entry *entry;
     const struct links_entry *read;
     struct cable_end from, to;
@@ -69,13 +69,13 @@ static uint32_t cable_variable(struct cable *cable, const char *text, uint32_t s
 
 static bool cable_end(struct cable *cable, const struct value *value, const char *what, struct cable_end *end)
 {
-    struct build *build = cable->build;
+    struct draft *draft = cable->draft;
     struct reference reference;
-    if (!reference_read(build->input, value, what, &reference))
+    if (!reference_read(draft->input, value, what, &reference))
         return false;
     end->text = reference.text;
-    end->array = reference_find(build->input, &reference, "device or switch", build->arrays.at,
-                                build->arrays.count, false);
+    end->array = reference_find(draft->input, &reference, "device or switch", draft->arrays.at,
+                                draft->arrays.count, false);
     if (!end->array)
         return false;
     for (uint32_t i = 0; i < reference.rank; i++) {
@@ -84,7 +84,7 @@ static bool cable_end(struct cable *cable, const struct value *value, const char
         index->place = reference.index_place[i];
         index->variable = cable_variable(cable, index->text, end->array->size[i]);
         if (cable->variables.rank > ARRAY_RANK)
-            return report_error(&build->input->report, index->place,
+            return report_error(&draft->input->report, index->place,
                                 "a pattern of links has at most %d variables", ARRAY_RANK);
     }
     return true;
@@ -99,7 +99,7 @@ static char *cable_name(struct cable *cable, const char *suffix, char *text)
 static bool cable_index(struct cable *cable, const struct cable_end *end, uint32_t dimension, uint32_t *out)
 {
     const struct cable_index *index = &end->index[dimension];
-    struct input *input = cable->build->input;
+    struct input *input = cable->draft->input;
     char name[ARRAY_TEXT];
     struct quantity result;
     double size = end->array->size[dimension];
@@ -135,10 +135,10 @@ static bool cable_wanted(struct cable *cable, bool *wanted)
 {
     struct quantity result = {.number = 1};
     if (cable->where &&
-        !expression_evaluate(cable->build->input, cable->where, cable->where_place, &cable->scope, &result))
+        !expression_evaluate(cable->draft->input, cable->where, cable->where_place, &cable->scope, &result))
         return false;
     if (result.unit != UNIT_NONE)
-        return report_error(&cable->build->input->report, cable->where_place,
+        return report_error(&cable->draft->input->report, cable->where_place,
                             "expected a condition such as 'i < j'; '%s' is %s", cable->where,
                             unit_name(result.unit));
     *wanted = result.number != 0;
@@ -148,8 +148,8 @@ static bool cable_wanted(struct cable *cable, bool *wanted)
 /* One capacity for both directions, or one each. */
 static bool cable_add(struct cable *cable, const struct links_entry *read, uint32_t from, uint32_t to)
 {
-    struct build *build = cable->build;
-    struct platform *platform = build->platform;
+    struct draft *draft = cable->draft;
+    struct platform *platform = draft->platform;
     bool duplex = read->link.mode == LINK_FULL_DUPLEX;
     struct link_type back;
     char text[ARRAY_TEXT];
@@ -158,13 +158,13 @@ static bool cable_add(struct cable *cable, const struct links_entry *read, uint3
     uint32_t there = graph_add_link(platform, links_capacity(read, &read->link, name, group));
     uint32_t again = there;
     if (duplex) {
-        if (!link_type_reverse(build->input, &read->link, &build->scope, &back) ||
-            !link_type_check(build->input, &back, build_what(build, "the reverse of link", cable->entry->key),
+        if (!link_type_reverse(draft->input, &read->link, &draft->scope, &back) ||
+            !link_type_check(draft->input, &back, draft_what(draft, "the reverse of link", cable->entry->key),
                              cable->entry->place))
             return false;
         name = names_add(platform->names, cable_name(cable, "<", text));
         again = graph_add_link(platform, links_capacity(read, &back, name, group));
-    } else if (read->link.reverse && !link_type_reverse(build->input, &read->link, &build->scope, &back)) {
+    } else if (read->link.reverse && !link_type_reverse(draft->input, &read->link, &draft->scope, &back)) {
         return false;
     }
     graph_add_arc(platform, from, to, there);
@@ -175,7 +175,7 @@ static bool cable_add(struct cable *cable, const struct links_entry *read, uint3
 /* The cable of one combination of the variables. */
 static bool cable_instance(struct cable *cable, uint32_t combination)
 {
-    struct build *build = cable->build;
+    struct draft *draft = cable->draft;
     uint32_t from, to;
     bool wanted;
     array_indices(&cable->variables, combination, cable->value);
@@ -191,9 +191,9 @@ static bool cable_instance(struct cable *cable, uint32_t combination)
         return true;
     struct links_entry read = *cable->read;
     struct override *override;
-    for (uint32_t next = 0; (override = override_next(build, &cable->variables, &next));)
+    for (uint32_t next = 0; (override = override_next(draft, &cable->variables, &next));)
         if (pattern_matches(&override->pattern, cable->variables.rank, cable->value) &&
-            !links_override(build, override, &read))
+            !links_override(draft, override, &read))
             return false;
     return cable_add(cable, &read, from, to);
 }
@@ -202,7 +202,7 @@ static bool cable_instance(struct cable *cable, uint32_t combination)
  * file names and texts of messages live elsewhere. */
 static bool cable_expand(struct cable *cable)
 {
-    struct input *input = cable->build->input;
+    struct input *input = cable->draft->input;
     const struct arena kept = input->arena;
     bool well = true;
     arena_init(&input->arena);
@@ -223,24 +223,24 @@ static bool cable_count(struct cable *cable)
     for (uint32_t v = 0; v < cable->variables.rank && count <= CABLE_MOST; v++)
         count *= cable->variables.size[v];
     if (count > CABLE_MOST)
-        return report_error(&cable->build->input->report, cable->entry->place,
+        return report_error(&cable->draft->input->report, cable->entry->place,
                             "link '%s' runs over more than %d combinations of its variables",
                             cable->entry->key, CABLE_MOST);
     cable->variables.count = (uint32_t)count;
     return true;
 }
 
-bool cable_read(struct build *build, const struct entry *entry, const struct links_entry *read)
+bool cable_read(struct draft *draft, const struct entry *entry, const struct links_entry *read)
 {
-    struct cable cable = {.build = build, .entry = entry, .read = read};
+    struct cable cable = {.draft = draft, .entry = entry, .read = read};
     cable.variables = (struct array){.name = entry->key, .place = entry->place};
-    cable.scope.outer = &build->scope;
+    cable.scope.outer = &draft->scope;
     bool well = cable_end(&cable, read->from, "one end of the link (from)", &cable.from) &&
                 cable_end(&cable, read->to, "the other end of the link (to)", &cable.to);
     const struct value *where = read->where;
     if (well && where) {
         const struct field field = {.key = "where", .kind = FIELD_TEXT};
-        well = fields_read_one(build->input, where, &field, NULL, &cable.where);
+        well = fields_read_one(draft->input, where, &field, NULL, &cable.where);
         cable.where_place = where->place;
         cable.where_place.column += where->quoted && where->place.line;
     }

@@ -53,27 +53,27 @@ struct link links_capacity(const struct links_entry *entry, const struct link_ty
     };
 }
 
-bool links_override(struct build *build, struct override *override, struct links_entry *entry)
+bool links_override(struct draft *draft, struct override *override, struct links_entry *entry)
 {
     const struct reference *reference = &override->pattern.reference;
-    const char *what = build_what(build, "the override of", reference->text);
+    const char *what = draft_what(draft, "the override of", reference->text);
     override->applied = true;
     int mode = entry->link.mode;
-    if (!fields_read(build->input, override->changes, reference->place, what, links_fields, LINKS_OVERRIDABLE,
-                     &build->scope, entry) ||
-        !link_type_check(build->input, &entry->link, build_what(build, "link", reference->text),
+    if (!fields_read(draft->input, override->changes, reference->place, what, links_fields, LINKS_OVERRIDABLE,
+                     &draft->scope, entry) ||
+        !link_type_check(draft->input, &entry->link, draft_what(draft, "link", reference->text),
                          reference->place))
         return false;
     if (entry->link.mode != mode && (entry->link.mode == LINK_SHARED || mode == LINK_SHARED))
-        return report_error(&build->input->report, reference->place,
+        return report_error(&draft->input->report, reference->place,
                             "an override cannot make '%s' a shared medium, or not one", reference->text);
     return true;
 }
 
 /* Whether the entry's keys say one of the two things that an entry can be. */
-static bool links_check(struct build *build, const struct entry *entry, const struct links_entry *read)
+static bool links_check(struct draft *draft, const struct entry *entry, const struct links_entry *read)
 {
-    struct report *report = &build->input->report;
+    struct report *report = &draft->input->report;
     const char *name = entry->key;
     bool shared = read->link.mode == LINK_SHARED;
     if (read->stations && (read->from || read->to || read->where))
@@ -100,38 +100,38 @@ static bool links_check(struct build *build, const struct entry *entry, const st
     return true;
 }
 
-static bool links_read_entry(struct build *build, const struct entry *entry)
+static bool links_read_entry(struct draft *draft, const struct entry *entry)
 {
-    struct input *input = build->input;
+    struct input *input = draft->input;
     struct links_entry read = {.count = 1};
-    if (!build_name(build, entry, "link"))
+    if (!draft_name(draft, entry, "link"))
         return false;
-    const char *what = build_what(build, "the link entry", entry->key);
+    const char *what = draft_what(draft, "the link entry", entry->key);
     if (!fields_want_map(input, entry->value, entry->place, what))
         return false;
     link_type_init(&read.link);
     /* The type first: what the entry says itself lies over it. */
     const struct value *type = value_get(entry->value, "type");
     const struct field field = {.key = "type", .kind = FIELD_TEXT};
-    bool well = !type || (fields_read_one(input, type, &field, &build->scope, &read.type) &&
+    bool well = !type || (fields_read_one(input, type, &field, &draft->scope, &read.type) &&
                           link_type_load(input, read.type, type->place, &read.link));
     well = fields_read(input, entry->value, entry->place, what, links_fields, links_field_count,
-                       &build->scope, &read) &&
+                       &draft->scope, &read) &&
            well;
-    if (!well || !link_type_check(input, &read.link, build_what(build, "link", entry->key), entry->place) ||
-        !links_check(build, entry, &read))
+    if (!well || !link_type_check(input, &read.link, draft_what(draft, "link", entry->key), entry->place) ||
+        !links_check(draft, entry, &read))
         return false;
-    return read.stations ? medium_read(build, entry, &read) : cable_read(build, entry, &read);
+    return read.stations ? medium_read(draft, entry, &read) : cable_read(draft, entry, &read);
 }
 
-bool links_read(struct build *build, const struct value *section)
+bool links_read(struct draft *draft, const struct value *section)
 {
     bool well = true;
     if (!section || section->kind == VALUE_NULL)
         return true;
-    if (!fields_want_map(build->input, section, section->place, "links"))
+    if (!fields_want_map(draft->input, section, section->place, "links"))
         return false;
     for (uint32_t i = 0; i < section->count; i++)
-        well = links_read_entry(build, &section->entries[i]) && well;
+        well = links_read_entry(draft, &section->entries[i]) && well;
     return well;
 }

@@ -3,7 +3,7 @@
 #ifndef PARTITA_PLATFORM_LINKS_H
 #define PARTITA_PLATFORM_LINKS_H
 
-#include "platform/build.h"
+#include "platform/draft.h"
 #include "platform/link_type.h"
 #include "platform/override.h"
 
@@ -18,17 +18,17 @@ struct links_entry {
 extern const struct field links_fields[];
 extern const size_t links_field_count;
 
-bool links_read(struct build *build, const struct value *section);
+bool links_read(struct draft *draft, const struct value *section);
 
 /* The usable capacity of one direction. */
 struct link links_capacity(const struct links_entry *entry, const struct link_type *direction, uint32_t name,
                            uint32_t group);
 
 /* Lays one override over an entry. */
-bool links_override(struct build *build, struct override *override, struct links_entry *entry);
+bool links_override(struct draft *draft, struct override *override, struct links_entry *entry);
 
 /* Reads the pattern of cables (the shared medium) that an entry describes into the platform. */
-bool cable_read(struct build *build, const struct entry *entry, const struct links_entry *read);
-bool medium_read(struct build *build, const struct entry *entry, const struct links_entry *read);
+bool cable_read(struct draft *draft, const struct entry *entry, const struct links_entry *read);
+bool medium_read(struct draft *draft, const struct entry *entry, const struct links_entry *read);
 
 #endif

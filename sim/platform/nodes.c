@@ -47,17 +47,17 @@ const size_t nodes_device_field_count = FIELDS_COUNT(nodes_device_fields);
 const struct field nodes_switch_fields[] = {COUNT};
 const size_t nodes_switch_field_count = FIELDS_COUNT(nodes_switch_fields);
 
-static bool nodes_size(struct build *build, const struct value *value, struct array *array)
+static bool nodes_size(struct draft *draft, const struct value *value, struct array *array)
 {
     const struct field field = {.key = "count", .kind = FIELD_INTEGER, .low = 0, .high = NODES_MOST};
     int64_t size;
-    if (!fields_read_one(build->input, value, &field, &build->scope, &size))
+    if (!fields_read_one(draft->input, value, &field, &draft->scope, &size))
         return false;
     if (array->rank == ARRAY_RANK)
-        return report_error(&build->input->report, value->place, "an array has at most %d indices",
+        return report_error(&draft->input->report, value->place, "an array has at most %d indices",
                             ARRAY_RANK);
     if (size * array->count > NODES_MOST)
-        return report_error(&build->input->report, value->place, "'%s' has more than %d elements",
+        return report_error(&draft->input->report, value->place, "'%s' has more than %d elements",
                             array->name, NODES_MOST);
     array->size[array->rank++] = (uint32_t)size;
     array->count *= (uint32_t)size;
@@ -65,29 +65,29 @@ static bool nodes_size(struct build *build, const struct value *value, struct ar
 }
 
 /* Adds the array of an entry; its nodes come next. */
-static bool nodes_array(struct build *build, const struct entry *entry, const struct value *count,
+static bool nodes_array(struct draft *draft, const struct entry *entry, const struct value *count,
                         struct array *array)
 {
     *array = (struct array){
-        .name = entry->key, .place = entry->place, .count = 1, .first = build->platform->nodes.count};
+        .name = entry->key, .place = entry->place, .count = 1, .first = draft->platform->nodes.count};
     bool well = true;
     if (count && count->kind == VALUE_LIST)
         for (uint32_t i = 0; i < count->count && well; i++)
-            well = nodes_size(build, count->entries[i].value, array);
+            well = nodes_size(draft, count->entries[i].value, array);
     else if (count)
-        well = nodes_size(build, count, array);
+        well = nodes_size(draft, count, array);
     if (well)
-        VECTOR_PUSH(&build->arrays, *array);
+        VECTOR_PUSH(&draft->arrays, *array);
     return well;
 }
 
 /* The type of a device: the file that `type` names (found from `place`), then `with`, then the `with` of an
  * override (`more`). Any of the three may be NULL, not all. */
-static bool nodes_type(struct build *build, const char *name, struct place place, const char *file,
+static bool nodes_type(struct draft *draft, const char *name, struct place place, const char *file,
                        const struct value *with, const struct value *more, uint32_t *index)
 {
-    struct input *input = build->input;
-    struct names *names = build->platform->names;
+    struct input *input = draft->input;
+    struct names *names = draft->platform->names;
     struct device_type type;
     if (!file && !with && !more)
         return report_error(
@@ -99,28 +99,28 @@ static bool nodes_type(struct build *build, const char *name, struct place place
     uint32_t own_name = type.name;
     if (file && !device_type_load(input, names, file, place, &type))
         return false;
-    if (with && !device_type_change(input, names, with, &build->scope, &type))
+    if (with && !device_type_change(input, names, with, &draft->scope, &type))
         return false;
     if (!file && !value_get(with, "name"))
         type.name = own_name; /* `with` said everything: nothing was changed */
-    if (more && !device_type_change(input, names, more, &build->scope, &type))
+    if (more && !device_type_change(input, names, more, &draft->scope, &type))
         return false;
-    *index = graph_add_type(build->platform, &type);
+    *index = graph_add_type(draft->platform, &type);
     return device_type_check(input, names, &type, place);
 }
 
-static bool nodes_speed(struct build *build, const struct value *map, double speed)
+static bool nodes_speed(struct draft *draft, const struct value *map, double speed)
 {
     const struct value *value = value_get(map, "speed");
     if (!value || (speed > 0 && isfinite(speed)))
         return true;
-    return report_error(&build->input->report, value->place, "expected a speed of more than 0; got '%s'",
+    return report_error(&draft->input->report, value->place, "expected a speed of more than 0; got '%s'",
                         value->text);
 }
 
-static void nodes_add(struct build *build, const struct array *array, struct device device, bool forward)
+static void nodes_add(struct draft *draft, const struct array *array, struct device device, bool forward)
 {
-    struct platform *platform = build->platform;
+    struct platform *platform = draft->platform;
     uint32_t indices[ARRAY_RANK];
     char text[ARRAY_TEXT];
     device.group = names_add(platform->names, array->name);
@@ -133,10 +133,10 @@ static void nodes_add(struct build *build, const struct array *array, struct dev
 
 /* Gives the devices of an array that an override names its speed, its forwarding and, if it says so, a type.
  */
-static void nodes_change(struct build *build, const struct array *array, const struct pattern *pattern,
+static void nodes_change(struct draft *draft, const struct array *array, const struct pattern *pattern,
                          const struct nodes_entry *over, const uint32_t *type)
 {
-    struct platform *platform = build->platform;
+    struct platform *platform = draft->platform;
     struct index_list nodes = {0};
     pattern_elements(pattern, array, &nodes);
     for (uint32_t i = 0; i < nodes.count; i++) {
@@ -157,7 +157,7 @@ static struct place nodes_type_place(const struct value *map, struct place other
 }
 
 /* Lays one override over the entry it changes and applies the result to every device that matches. */
-static bool nodes_override(struct build *build, const struct entry *entry, const struct nodes_entry *read,
+static bool nodes_override(struct draft *draft, const struct entry *entry, const struct nodes_entry *read,
                            const struct array *array, struct override *override)
 {
     const struct value *changes = override->changes;
@@ -166,58 +166,58 @@ static bool nodes_override(struct build *build, const struct entry *entry, const
     uint32_t type;
     override->applied = true;
     over.with = NULL;
-    if (!fields_read(build->input, changes, reference->place,
-                     build_what(build, "the override of", reference->text), nodes_device_fields + 1,
-                     nodes_device_field_count - 1, &build->scope, &over) ||
-        !nodes_speed(build, changes, over.speed))
+    if (!fields_read(draft->input, changes, reference->place,
+                     draft_what(draft, "the override of", reference->text), nodes_device_fields + 1,
+                     nodes_device_field_count - 1, &draft->scope, &over) ||
+        !nodes_speed(draft, changes, over.speed))
         return false;
     bool retyped = over.with || value_get(changes, "type");
     struct place place = nodes_type_place(changes, nodes_type_place(entry->value, entry->place));
-    if (retyped && !nodes_type(build, entry->key, place, over.type, read->with, over.with, &type))
+    if (retyped && !nodes_type(draft, entry->key, place, over.type, read->with, over.with, &type))
         return false;
-    nodes_change(build, array, &override->pattern, &over, retyped ? &type : NULL);
+    nodes_change(draft, array, &override->pattern, &over, retyped ? &type : NULL);
     return true;
 }
 
-static bool nodes_read_device(struct build *build, const struct entry *entry)
+static bool nodes_read_device(struct draft *draft, const struct entry *entry)
 {
     struct nodes_entry read = {.speed = 1, .forward = true};
     struct array array;
     struct device device = {0};
-    if (!build_name(build, entry, "device"))
+    if (!draft_name(draft, entry, "device"))
         return false;
-    bool well = fields_read(build->input, entry->value, entry->place,
-                            build_what(build, "the device entry", entry->key), nodes_device_fields,
-                            nodes_device_field_count, &build->scope, &read);
-    if (!well || !nodes_array(build, entry, read.count, &array))
+    bool well = fields_read(draft->input, entry->value, entry->place,
+                            draft_what(draft, "the device entry", entry->key), nodes_device_fields,
+                            nodes_device_field_count, &draft->scope, &read);
+    if (!well || !nodes_array(draft, entry, read.count, &array))
         return false;
-    well = nodes_speed(build, entry->value, read.speed);
-    well = nodes_type(build, entry->key, nodes_type_place(entry->value, entry->place), read.type, read.with,
+    well = nodes_speed(draft, entry->value, read.speed);
+    well = nodes_type(draft, entry->key, nodes_type_place(entry->value, entry->place), read.type, read.with,
                       NULL, &device.type) &&
            well;
     device.speed = read.speed;
-    nodes_add(build, &array, device, read.forward);
+    nodes_add(draft, &array, device, read.forward);
     struct override *override;
-    for (uint32_t next = 0; (override = override_next(build, &array, &next));)
-        well = nodes_override(build, entry, &read, &array, override) && well;
+    for (uint32_t next = 0; (override = override_next(draft, &array, &next));)
+        well = nodes_override(draft, entry, &read, &array, override) && well;
     return well;
 }
 
-static bool nodes_read_switch(struct build *build, const struct entry *entry)
+static bool nodes_read_switch(struct draft *draft, const struct entry *entry)
 {
-    struct platform *platform = build->platform;
+    struct platform *platform = draft->platform;
     struct nodes_entry read = {0};
     struct array array;
     uint32_t indices[ARRAY_RANK];
     char text[ARRAY_TEXT];
-    if (!build_name(build, entry, "switch"))
+    if (!draft_name(draft, entry, "switch"))
         return false;
     if (entry->value->kind != VALUE_NULL &&
-        !fields_read(build->input, entry->value, entry->place,
-                     build_what(build, "the switch entry", entry->key), nodes_switch_fields,
-                     nodes_switch_field_count, &build->scope, &read))
+        !fields_read(draft->input, entry->value, entry->place,
+                     draft_what(draft, "the switch entry", entry->key), nodes_switch_fields,
+                     nodes_switch_field_count, &draft->scope, &read))
         return false;
-    if (!nodes_array(build, entry, read.count, &array))
+    if (!nodes_array(draft, entry, read.count, &array))
         return false;
     for (uint32_t e = 0; e < array.count; e++) {
         array_indices(&array, e, indices);
@@ -227,25 +227,25 @@ static bool nodes_read_switch(struct build *build, const struct entry *entry)
     return true;
 }
 
-static bool nodes_read(struct build *build, const struct value *section, const char *what,
-                       bool (*read)(struct build *build, const struct entry *entry))
+static bool nodes_read(struct draft *draft, const struct value *section, const char *what,
+                       bool (*read)(struct draft *draft, const struct entry *entry))
 {
     bool well = true;
     if (!section || section->kind == VALUE_NULL)
         return true;
-    if (!fields_want_map(build->input, section, section->place, what))
+    if (!fields_want_map(draft->input, section, section->place, what))
         return false;
     for (uint32_t i = 0; i < section->count; i++)
-        well = read(build, &section->entries[i]) && well;
+        well = read(draft, &section->entries[i]) && well;
     return well;
 }
 
-bool nodes_read_devices(struct build *build, const struct value *section)
+bool nodes_read_devices(struct draft *draft, const struct value *section)
 {
-    return nodes_read(build, section, "devices", nodes_read_device);
+    return nodes_read(draft, section, "devices", nodes_read_device);
 }
 
-bool nodes_read_switches(struct build *build, const struct value *section)
+bool nodes_read_switches(struct draft *draft, const struct value *section)
 {
-    return nodes_read(build, section, "switches", nodes_read_switch);
+    return nodes_read(draft, section, "switches", nodes_read_switch);
 }

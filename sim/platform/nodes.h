@@ -3,14 +3,14 @@
 #define PARTITA_PLATFORM_NODES_H
 
 #include "input/fields.h"
-#include "platform/build.h"
+#include "platform/draft.h"
 
 /* The keys of an entry of devices (without `count`: of an override of one) and of switches, for the manual.
  */
 extern const struct field nodes_device_fields[], nodes_switch_fields[];
 extern const size_t nodes_device_field_count, nodes_switch_field_count;
 
-bool nodes_read_devices(struct build *build, const struct value *section);
-bool nodes_read_switches(struct build *build, const struct value *section);
+bool nodes_read_devices(struct draft *draft, const struct value *section);
+bool nodes_read_switches(struct draft *draft, const struct value *section);
 
 #endif

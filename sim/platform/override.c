@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-bool override_read(struct build *build, const struct value *section)
+bool override_read(struct draft *draft, const struct value *section)
 {
-    struct input *input = build->input;
+    struct input *input = draft->input;
     bool well = true;
     if (!section || section->kind == VALUE_NULL)
         return true;
@@ -17,26 +17,26 @@ bool override_read(struct build *build, const struct value *section)
         struct override override = {.changes = entry->value};
         struct reference reference;
         if (reference_parse(input, entry->key, entry->place, &reference) &&
-            pattern_parse(input, &reference, &build->scope, &override.pattern))
-            VECTOR_PUSH(&build->overrides, override);
+            pattern_parse(input, &reference, &draft->scope, &override.pattern))
+            VECTOR_PUSH(&draft->overrides, override);
         else
             well = false;
     }
     return well;
 }
 
-struct override *override_next(struct build *build, const struct array *array, uint32_t *next)
+struct override *override_next(struct draft *draft, const struct array *array, uint32_t *next)
 {
-    while (*next < build->overrides.count) {
-        struct override *override = &build->overrides.at[(*next)++];
+    while (*next < draft->overrides.count) {
+        struct override *override = &draft->overrides.at[(*next)++];
         const struct reference *reference = &override->pattern.reference;
         if (strcmp(reference->name, array->name) != 0)
             continue;
         if (override->met)
             return override;
         override->met = true;
-        if (reference_find(build->input, reference, "array", array, 1, true) &&
-            pattern_fits(build->input, &override->pattern, array))
+        if (reference_find(draft->input, reference, "array", array, 1, true) &&
+            pattern_fits(draft->input, &override->pattern, array))
             return override;
         override->applied = true;
         override->pattern.reference.name = ""; /* reported: matches nothing from now on */
@@ -44,20 +44,20 @@ struct override *override_next(struct build *build, const struct array *array, u
     return NULL;
 }
 
-bool override_check(struct build *build)
+bool override_check(struct draft *draft)
 {
     bool well = true;
     VECTOR(const char *) names = {0};
-    for (uint32_t i = 0; i < build->names.count; i++)
-        VECTOR_PUSH(&names, build->names.at[i].key);
-    for (uint32_t i = 0; i < build->overrides.count; i++) {
-        const struct override *override = &build->overrides.at[i];
+    for (uint32_t i = 0; i < draft->names.count; i++)
+        VECTOR_PUSH(&names, draft->names.at[i].key);
+    for (uint32_t i = 0; i < draft->overrides.count; i++) {
+        const struct override *override = &draft->overrides.at[i];
         const struct reference *reference = &override->pattern.reference;
         if (!override->met)
-            well = fields_no_such(build->input, reference->place, "device or link", reference->name, names.at,
+            well = fields_no_such(draft->input, reference->place, "device or link", reference->name, names.at,
                                   names.count);
         else if (!override->applied)
-            well = report_error(&build->input->report, reference->place, "there is no link '%s' to override",
+            well = report_error(&draft->input->report, reference->place, "there is no link '%s' to override",
                                 reference->text);
     }
     VECTOR_FREE(&names);

@@ -6,8 +6,8 @@
 #include "platform/links.h"
 #include "platform/nodes.h"
 #include "platform/override.h"
-#include "platform/parameter.h"
 #include "platform/topology_fields.h"
+#include "platform/topology_parameter.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +40,12 @@ const struct field topology_fields[] = {
 const size_t topology_field_count = FIELDS_COUNT(topology_fields);
 
 /* One warning per array, since a mistake in a pattern leaves out many. */
-static void topology_warn_unlinked(struct build *build)
+static void topology_warn_unlinked(struct draft *draft)
 {
-    const struct platform *platform = build->platform;
+    const struct platform *platform = draft->platform;
     char text[ARRAY_TEXT];
-    for (uint32_t a = 0; a < build->arrays.count; a++) {
-        const struct array *array = &build->arrays.at[a];
+    for (uint32_t a = 0; a < draft->arrays.count; a++) {
+        const struct array *array = &draft->arrays.at[a];
         uint32_t unlinked = 0, first = 0, indices[ARRAY_RANK];
         if (array->count == 0 || platform->nodes.at[array->first].device == UINT32_MAX)
             continue;
@@ -61,8 +61,8 @@ static void topology_warn_unlinked(struct build *build)
         array_indices(array, first, indices);
         array_text(array->name, array->rank, indices, "", text);
         const char *more =
-            arena_format(&build->input->arena, ", nor have %u more of '%s'", unlinked - 1, array->name);
-        report_warning(&build->input->report, array->place, "the device '%s' has no link%s", text,
+            arena_format(&draft->input->arena, ", nor have %u more of '%s'", unlinked - 1, array->name);
+        report_warning(&draft->input->report, array->place, "the device '%s' has no link%s", text,
                        unlinked > 1 ? more : "");
     }
 }
@@ -76,29 +76,29 @@ static const char *topology_default_name(struct input *input, const char *file)
     return arena_format(&input->arena, "%.*s", dot ? (int)(dot - start) : (int)strlen(start), start);
 }
 
-static bool topology_build(struct build *build, const struct value *document, const struct value *set)
+static bool topology_fill(struct draft *draft, const struct value *document, const struct value *set)
 {
-    struct input *input = build->input;
-    struct platform *platform = build->platform;
+    struct input *input = draft->input;
+    struct platform *platform = draft->platform;
     struct topology_document read = {0};
     bool well = fields_read(input, document, document->place, "a topology", topology_fields,
                             topology_field_count, NULL, &read);
     platform->name = names_add(platform->names,
                                read.name ? read.name : topology_default_name(input, document->place.file));
     /* Without its parameters every other section would report names that are only unknown because of them. */
-    if (!parameter_bind(input, read.parameters, set, &build->scope))
+    if (!topology_parameter_bind(input, read.parameters, set, &draft->scope))
         return false;
-    well = override_read(build, read.overrides) && well;
-    bool nodes = nodes_read_devices(build, read.devices);
-    nodes = nodes_read_switches(build, read.switches) && nodes;
+    well = override_read(draft, read.overrides) && well;
+    bool nodes = nodes_read_devices(draft, read.devices);
+    nodes = nodes_read_switches(draft, read.switches) && nodes;
     if (!nodes) /* links would only report the missing ends again */
         return false;
     if (platform->devices.count == 0)
         return report_error(&input->report, read.devices ? read.devices->place : document->place,
                             "the topology has no devices");
-    well = links_read(build, read.links) && well;
+    well = links_read(draft, read.links) && well;
     if (well)
-        well = override_check(build);
+        well = override_check(draft);
     graph_close(platform);
     return well;
 }
@@ -106,15 +106,15 @@ static bool topology_build(struct build *build, const struct value *document, co
 bool topology_read(struct input *input, const struct value *document, const struct value *set,
                    struct platform *platform)
 {
-    struct build build = {.input = input, .platform = platform};
+    struct draft draft = {.input = input, .platform = platform};
     uint32_t errors = input->report.errors;
-    bool well = topology_build(&build, document, set) && input->report.errors == errors;
+    bool well = topology_fill(&draft, document, set) && input->report.errors == errors;
     if (well && platform->devices.count > 1)
-        topology_warn_unlinked(&build);
-    scope_fini(&build.scope);
-    VECTOR_FREE(&build.arrays);
-    VECTOR_FREE(&build.overrides);
-    VECTOR_FREE(&build.names);
+        topology_warn_unlinked(&draft);
+    scope_fini(&draft.scope);
+    VECTOR_FREE(&draft.arrays);
+    VECTOR_FREE(&draft.overrides);
+    VECTOR_FREE(&draft.names);
     if (!well) { /* nothing is ever half built */
         struct names *names = platform->names;
         platform_fini(platform);

@@ -3,8 +3,9 @@
 #include "model/build.h"
 #include "plan/emit.h"
 #include "plan/verdict.h"
-#include "platform/topology.h"
 #include "platform/route.h"
+#include "platform/topology.h"
+#include "platform/topology_fields.h"
 
 #include <string.h>
 
@@ -34,7 +35,8 @@ void scenario_fini(struct scenario *scenario)
     input_fini(&scenario->input);
 }
 
-/* `model: NAME` is short for `model: {name: NAME}`; written out, so that --set model.KEY has a map to go to. */
+/* `model: NAME` is short for `model: {name: NAME}`; written out, so that --set model.KEY has a map to go to.
+ */
 static void scenario_spell_model(struct scenario *scenario)
 {
     struct value *model = value_get(scenario->document, "model");
@@ -63,8 +65,8 @@ static bool scenario_is_topology_key(const char *key, size_t length)
     return false;
 }
 
-/* Applies the --set options whose first key belongs to the workload (or, with `topology`, to the topology). `topology.KEY` is short for a
- * parameter of the topology. */
+/* Applies the --set options whose first key belongs to the workload (or, with `topology`, to the topology).
+ * `topology.KEY` is short for a parameter of the topology. */
 static bool scenario_set(struct scenario *scenario, const struct scenario_options *options, bool topology)
 {
     bool good = true;
@@ -72,7 +74,8 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
     for (uint32_t i = 0; i < options->set_count; i++) {
         const char *text = options->sets[i], *equals = strchr(text, '=');
         if (!equals || equals == text) {
-            good = report_error(&scenario->input.report, (struct place){"--set", 0, 0}, "expected key=value; got '%s'", text);
+            good = report_error(&scenario->input.report, (struct place){"--set", 0, 0},
+                                "expected key=value; got '%s'", text);
             continue;
         }
         char *path = arena_format(arena, "%.*s", (int)(equals - text), text);
@@ -86,15 +89,18 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
                 known[count++] = workload_fields[k].key;
             for (uint32_t k = 0; k < topology_field_count; k++)
                 known[count++] = topology_fields[k].key;
-            good = fields_no_such(&scenario->input, (struct place){arena_format(arena, "--set %s", path), 0, 0},
-                                  "key of a workload or topology:", arena_format(arena, "%.*s", (int)first, path), known, count);
+            good = fields_no_such(
+                &scenario->input, (struct place){arena_format(arena, "--set %s", path), 0, 0},
+                "key of a workload or topology:", arena_format(arena, "%.*s", (int)first, path), known,
+                count);
             continue;
         }
         if (workload == topology)
             continue;
         if (parameter)
             path = arena_format(arena, "set.%s", path + 9);
-        good &= document_set(&scenario->input, topology ? scenario->topology_document : scenario->document, path, equals + 1);
+        good &= document_set(&scenario->input, topology ? scenario->topology_document : scenario->document,
+                             path, equals + 1);
     }
     return good;
 }
@@ -119,7 +125,8 @@ static bool scenario_topology(struct scenario *scenario, const struct scenario_o
     scenario->topology_path = path;
     if (!scenario->topology_document || !scenario_set(scenario, options, true))
         return false;
-    return topology_read(&scenario->input, scenario->topology_document, scenario->workload.set, &scenario->platform);
+    return topology_read(&scenario->input, scenario->topology_document, scenario->workload.set,
+                         &scenario->platform);
 }
 
 /* The model's parameters: everything in `model:` but its name, and the sequence length of `batch:`. */
@@ -142,12 +149,15 @@ static bool scenario_model(struct scenario *scenario)
     const struct value *model = scenario->workload.model;
     const struct value *name = model->kind == VALUE_MAP ? value_get(model, "name") : NULL;
     if (!name || name->kind != VALUE_SCALAR)
-        return report_error(&scenario->input.report, model->place, "expected a model's name, or a map with `name`; got %s",
+        return report_error(&scenario->input.report, model->place,
+                            "expected a model's name, or a map with `name`; got %s",
                             value_describe(model, &scenario->input.arena));
     const char *path = document_find(&scenario->input, "workloads/models", name->text, name->place);
     struct value *document = path ? document_load(&scenario->input, path) : NULL;
-    uint64_t batch = document ? workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform) : 0;
-    return batch && build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
+    uint64_t batch =
+        document ? workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform) : 0;
+    return batch &&
+           build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
 }
 
 /* Every pair that communicates must have a route; found here, where the message can name the stage. */
@@ -159,7 +169,8 @@ static bool scenario_connected(struct scenario *scenario)
         const struct group *group = &job->groups[g];
         for (uint32_t m = 0; m < group->member_count && good; m++) {
             uint32_t from = job->ranks[job->members[group->first_member + m]].device, count;
-            uint32_t to = job->ranks[job->members[group->first_member + (m + 1) % group->member_count]].device;
+            uint32_t to =
+                job->ranks[job->members[group->first_member + (m + 1) % group->member_count]].device;
             if (group->member_count == 2 && m == 1 && group->rendezvous)
                 continue;
             route_links(&scenario->platform, from, to, &count);
@@ -178,12 +189,14 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
 {
     scenario_init(scenario, options->data_root);
     struct input *input = &scenario->input;
-    scenario->workload_path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
+    scenario->workload_path =
+        document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
     scenario->document = scenario->workload_path ? document_load(input, scenario->workload_path) : NULL;
     if (!scenario->document)
         return false;
     scenario_spell_model(scenario);
-    if (!scenario_set(scenario, options, false) || !workload_read(input, scenario->document, &scenario->workload))
+    if (!scenario_set(scenario, options, false) ||
+        !workload_read(input, scenario->document, &scenario->workload))
         return false;
     if (!scenario_topology(scenario, options) || !scenario_model(scenario))
         return false;
@@ -200,6 +213,9 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
 const char *scenario_resolved(struct scenario *scenario)
 {
     struct arena *arena = &scenario->input.arena;
-    return arena_format(arena, "workload:\n%s\ntopology:\n%s\n", value_write(scenario->document, arena),
-                        value_write(scenario->topology_document, arena));
+    struct place place = scenario->document->place;
+    struct value *both = value_new(arena, place, VALUE_MAP);
+    value_put(arena, both, "workload", place, scenario->document);
+    value_put(arena, both, "topology", place, scenario->topology_document);
+    return value_write(both, arena);
 }

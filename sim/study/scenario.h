@@ -7,11 +7,11 @@
 #include "plan/workload.h"
 
 struct scenario_options {
-    const char *workload;      /* path or shipped name */
-    const char *topology;      /* path or shipped name; NULL: the workload's */
-    const char *const *sets;   /* "key=value" */
+    const char *workload;    /* path or shipped name */
+    const char *topology;    /* path or shipped name; NULL: the workload's */
+    const char *const *sets; /* "key=value" */
     uint32_t set_count;
-    const char *data_root;     /* folder with topologies/ and workloads/ */
+    const char *data_root; /* folder with topologies/ and workloads/ */
 };
 
 struct scenario {
@@ -29,11 +29,13 @@ struct scenario {
     bool derived;
 };
 
-/* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either case. */
+/* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either
+ * case. */
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options);
 void scenario_fini(struct scenario *scenario);
 
-/* The resolved input as YAML: the workload and the topology with everything included and every change applied. */
+/* The resolved input as YAML: the workload and the topology with everything included and every change
+ * applied. */
 const char *scenario_resolved(struct scenario *scenario);
 
 #endif

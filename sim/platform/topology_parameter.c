@@ -1,4 +1,4 @@
-#include "platform/parameter.h"
+#include "platform/topology_parameter.h"
 
 #include "input/fields.h"
 #include "platform/reference.h"
@@ -86,8 +86,8 @@ static bool parameter_bind_one(struct input *input, const struct entry *entry, c
     return true;
 }
 
-bool parameter_bind(struct input *input, const struct value *declared, const struct value *set,
-                    struct scope *scope)
+bool topology_parameter_bind(struct input *input, const struct value *declared, const struct value *set,
+                             struct scope *scope)
 {
     bool well = true;
     uint32_t count = 0;

@@ -1,6 +1,6 @@
-/* Build: what the readers of a topology's sections share while the platform is being built. */
-#ifndef PARTITA_PLATFORM_BUILD_H
-#define PARTITA_PLATFORM_BUILD_H
+/* Draft: what the readers of a topology's sections share while the platform is being built. */
+#ifndef PARTITA_PLATFORM_DRAFT_H
+#define PARTITA_PLATFORM_DRAFT_H
 
 #include "input/expression.h"
 #include "platform/pattern.h"
@@ -14,7 +14,7 @@ struct override {
     bool applied; /* … and the pattern matched one of its elements, or an error was reported */
 };
 
-struct build {
+struct draft {
     struct input *input;
     struct platform *platform;
     struct scope scope;                /* the parameters */
@@ -25,9 +25,9 @@ struct build {
 
 /* Checks the name of an entry of devices, switches or links: well formed and not used yet. `what` is
  * "device". */
-bool build_name(struct build *build, const struct entry *entry, const char *what);
+bool draft_name(struct draft *draft, const struct entry *entry, const char *what);
 
-/* Builds "a device array 'gpu'" and the like, for messages. */
-const char *build_what(struct build *build, const char *kind, const char *name);
+/* "a device array 'gpu'" and the like, for messages. */
+const char *draft_what(struct draft *draft, const char *kind, const char *name);
 
 #endif

@@ -1,0 +1,178 @@
+#include "cli/options.h"
+
+#include "base/nearest.h"
+#include "base/unit.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_INTEGER, OPTION_SECONDS };
+
+/* Every option of every command; `letter` names it in the commands' lists. */
+static const struct option {
+    char letter;
+    const char *name;
+    enum option_kind kind;
+    size_t offset;
+    const char *value, *about;
+} options_table[] = {
+    {'t', "--topology", OPTION_TEXT, offsetof(struct options, topology), "FILE",
+     "topology file or shipped name, instead of the workload's"},
+    {'s', "--set", OPTION_LIST, offsetof(struct options, sets), "KEY=VALUE",
+     "change any key of the workload or the topology; may be repeated"},
+    {'d', "--db", OPTION_TEXT, offsetof(struct options, database), "FILE",
+     "add the run to this SQLite database"},
+    {'j', "--json", OPTION_FLAG, offsetof(struct options, json), NULL,
+     "print one JSON value instead of text"},
+    {'q', "--quiet", OPTION_FLAG, offsetof(struct options, quiet), NULL, "print no summary"},
+    {'v', "--verbose", OPTION_FLAG, offsetof(struct options, verbose), NULL,
+     "print how long each phase took"},
+    {'l', "--layer", OPTION_TEXT, offsetof(struct options, layer), "NAME", "only this layer"},
+    {'o', "--output", OPTION_TEXT, offsetof(struct options, output), "FILE",
+     "file to write; a figure's ending (.svg .png .pdf) is its format"},
+    {'r', "--run", OPTION_INTEGER, offsetof(struct options, run), "N",
+     "number of the run in the database; the latest by default"},
+    {'f', "--from", OPTION_SECONDS, offsetof(struct options, from), "TIME",
+     "start of the part to draw, such as '20 ms'"},
+    {'T', "--to", OPTION_SECONDS, offsetof(struct options, to), "TIME", "end of the part to draw"},
+    {'k', "--ranks", OPTION_TEXT, offsetof(struct options, ranks), "LIST",
+     "ranks to draw, such as 0,8,16; one per stage by default"},
+    {'F', "--format", OPTION_TEXT, offsetof(struct options, format), "NAME",
+     "see `partita list exports`; csv by default"},
+};
+enum { OPTIONS_COUNT = sizeof options_table / sizeof options_table[0] };
+
+void options_unknown(const char *what, const char *name, const char *const *known, int count)
+{
+    const char *nearest = nearest_name(name, known, (size_t)count);
+    fprintf(stderr, "error: there is no %s '%s'", what, name);
+    if (nearest)
+        fprintf(stderr, "; did you mean '%s'?", nearest);
+    fprintf(stderr, " Valid:");
+    for (int i = 0; i < count; i++)
+        fprintf(stderr, "%s %s", i ? "," : "", known[i]);
+    fprintf(stderr, "\n");
+}
+
+static const struct option *options_find(const char *allowed, const char *word, size_t length)
+{
+    const char *known[OPTIONS_COUNT];
+    int count = 0;
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        if (!strchr(allowed, options_table[i].letter))
+            continue;
+        if (strlen(options_table[i].name) == length && strncmp(options_table[i].name, word, length) == 0)
+            return &options_table[i];
+        known[count++] = options_table[i].name;
+    }
+    char name[128];
+    snprintf(name, sizeof name, "%.*s", (int)length, word);
+    options_unknown("option", name, known, count);
+    return NULL;
+}
+
+static bool options_seconds(const char *name, const char *text, double *out)
+{
+    char *end;
+    enum unit unit;
+    double scale = 1, number = strtod(text, &end);
+    while (*end == ' ')
+        end++;
+    size_t length = unit_parse(end, &unit, &scale);
+    if (end == text || (number != 0 && (!length || unit != UNIT_SECONDS)) || end[length]) {
+        fprintf(stderr, "error: %s: expected %s; got '%s'\n", name, unit_expected(UNIT_SECONDS), text);
+        return false;
+    }
+    *out = number * scale;
+    return true;
+}
+
+static bool options_integer(const char *name, const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (end == text || *end || errno || number < 1) {
+        fprintf(stderr, "error: %s: expected a whole number from 1; got '%s'\n", name, text);
+        return false;
+    }
+    *out = number;
+    return true;
+}
+
+static bool options_store(struct options *options, const struct option *option, const char *text)
+{
+    void *target = (char *)options + option->offset;
+    switch (option->kind) {
+    case OPTION_FLAG:
+        *(bool *)target = true;
+        return true;
+    case OPTION_TEXT:
+        *(const char **)target = text;
+        return true;
+    case OPTION_LIST:
+        if (options->set_count == OPTIONS_MOST) {
+            fprintf(stderr, "error: more than %d --set options\n", OPTIONS_MOST);
+            return false;
+        }
+        options->sets[options->set_count++] = text;
+        return true;
+    case OPTION_INTEGER:
+        return options_integer(option->name, text, target);
+    case OPTION_SECONDS:
+        return options_seconds(option->name, text, target);
+    }
+    return false;
+}
+
+bool options_read(struct options *options, const char *allowed, int count, char **words)
+{
+    memset(options, 0, sizeof *options);
+    for (int i = 0; i < count; i++) {
+        const char *word = words[i];
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            options->help = true;
+            continue;
+        }
+        if (word[0] != '-' || word[1] != '-') {
+            if (options->argument_count == 8) {
+                fprintf(stderr, "error: too many arguments: '%s'\n", word);
+                return false;
+            }
+            options->arguments[options->argument_count++] = word;
+            continue;
+        }
+        size_t length = strcspn(word, "=");
+        const struct option *option = options_find(allowed, word, length);
+        if (!option)
+            return false;
+        const char *text = word[length] ? word + length + 1 : NULL;
+        if (option->kind == OPTION_FLAG && text) {
+            fprintf(stderr, "error: %s takes no value\n", option->name);
+            return false;
+        }
+        if (option->kind != OPTION_FLAG && !text && ++i < count)
+            text = words[i];
+        if (option->kind != OPTION_FLAG && !text) {
+            fprintf(stderr, "error: %s needs a value: %s\n", option->name, option->value);
+            return false;
+        }
+        if (!options_store(options, option, text))
+            return false;
+    }
+    return true;
+}
+
+void options_help(const char *allowed, FILE *to)
+{
+    char name[64];
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        if (!strchr(allowed, options_table[i].letter))
+            continue;
+        snprintf(name, sizeof name, "%s%s%s", options_table[i].name, options_table[i].value ? " " : "",
+                 options_table[i].value ? options_table[i].value : "");
+        fprintf(to, "  %-22s %s\n", name, options_table[i].about);
+    }
+}

@@ -1,0 +1,32 @@
+/* Options: the words after a subcommand. */
+#ifndef PARTITA_CLI_OPTIONS_H
+#define PARTITA_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { OPTIONS_MOST = 256 };
+
+struct options {
+    const char *arguments[8]; /* words that are not options */
+    int argument_count;
+    const char *topology, *database, *layer, *output, *format, *ranks;
+    const char *sets[OPTIONS_MOST];
+    uint32_t set_count;
+    bool json, quiet, verbose, help;
+    int64_t run;
+    double from, to; /* seconds */
+};
+
+/* Reads the words; `allowed` has the letters of the options that the command takes. Prints what is wrong and
+ * returns false. */
+bool options_read(struct options *options, const char *allowed, int count, char **words);
+
+/* Prints the options of a command, a line each. */
+void options_help(const char *allowed, FILE *to);
+
+/* Prints "there is no WHAT 'NAME'", the nearest valid name and all valid ones. */
+void options_unknown(const char *what, const char *name, const char *const *known, int count);
+
+#endif

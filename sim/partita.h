@@ -1,0 +1,64 @@
+/* Partita: a discrete-event simulator of distributed deep learning. The public interface of libpartita: what
+ * the program `partita` can do, one function each. Text goes to `out`, notes and errors to `err`. */
+#ifndef PARTITA_H
+#define PARTITA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a call returns, and the program's exit code. */
+enum partita_status {
+    PARTITA_OK = 0,
+    PARTITA_FAILED = 1,    /* the run failed: deadlock, failed self-check, database not written */
+    PARTITA_BAD_INPUT = 2, /* a file or an option is wrong; messages with file:line:column went to `err` */
+};
+
+/* Version of the library, "0.1.0". */
+const char *partita_version(void);
+
+/* Folder with topologies/, workloads/ and plot/: $PARTITA_DATA, else where it was installed, else the source
+ * tree. */
+const char *partita_data_folder(void);
+
+struct partita_options {
+    const char *workload;    /* file or shipped name (run, explain) */
+    const char *topology;    /* file or shipped name; NULL: the workload's */
+    const char *const *sets; /* "key=value" changes of any key of the workload or the topology */
+    uint32_t set_count;
+    const char *database; /* SQLite file to add the run to; NULL: none */
+    bool json;            /* one JSON object instead of the summary */
+    bool quiet;           /* no summary */
+    bool verbose;         /* seconds of each phase to `err` */
+    const char *layer;    /* explain: this layer only */
+};
+
+/* Simulates a workload. The summary (or JSON) goes to `out`. */
+enum partita_status partita_run(const struct partita_options *options, FILE *out, FILE *err);
+
+/* Prints how a workload is split, layer by layer: shapes, work, what each device computes and holds, what is
+ * communicated and why. A bare model (its name or file) is explained on one device. */
+enum partita_status partita_explain(const struct partita_options *options, FILE *out, FILE *err);
+
+/* Prints the names of one kind of thing ("topologies", "devices", "models", "schedules" …), or the kinds if
+ * `what` is NULL. */
+enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *err);
+
+/* Draws a figure ("timeline", "memory") of a run of a database; `run` <= 0: the latest. `from`, `to`: seconds
+ * of the step; both 0: all. */
+enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
+                                 double from, double to, const char *ranks, FILE *err);
+
+/* Writes a run of a database in another form ("canonical", "chrome", "csv") to `out`. */
+enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,
+                                   FILE *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

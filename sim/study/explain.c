@@ -1,0 +1,268 @@
+#include "study/explain.h"
+
+#include "base/nearest.h"
+#include "base/unit.h"
+#include "model/build.h"
+#include "study/explain_layer.h"
+#include "study/scenario.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void explain_unknown(const char *what, const char *name, const char *const *known, uint32_t count, FILE *err)
+{
+    const char *nearest = nearest_name(name, known, count);
+    fprintf(err, "error: there is no %s '%s'", what, name);
+    if (nearest)
+        fprintf(err, "; did you mean '%s'?", nearest);
+    fprintf(err, " Valid:");
+    for (uint32_t i = 0; i < count; i++)
+        fprintf(err, "%s %s", i ? "," : "", known[i]);
+    fprintf(err, "\n");
+}
+
+/* The layer asked for, or MODEL_NONE; false after printing that there is none. */
+static bool explain_wanted(const struct model *model, const char *name, uint32_t *layer, FILE *err)
+{
+    *layer = MODEL_NONE;
+    if (!name)
+        return true;
+    *layer = model_find_layer(model, name);
+    if (*layer != MODEL_NONE)
+        return true;
+    uint32_t room = 0;
+    const char **known = NULL;
+    for (uint32_t l = 0; l < model->layers.count; l++) {
+        if (l == room)
+            known = vector_grow(known, &room, sizeof *known);
+        known[l] = names_text(model->names, model->layers.at[l].name);
+    }
+    const char *nearest = nearest_name(name, known, model->layers.count);
+    fprintf(err, "error: the model has no layer '%s'", name);
+    fprintf(err, nearest ? "; did you mean '%s'?\n" : "\n", nearest);
+    vector_release(known);
+    return false;
+}
+
+static void explain_totals(const struct model *model, FILE *out)
+{
+    double macs = model_macs(model) / (double)model->batch;
+    fprintf(out, "%s: %llu parameters, %.0f MACs forward per %s (attention counted %s)\n",
+            names_text(model->names, model->name), (unsigned long long)model_parameters(model), macs,
+            model->sample, model->causal ? "causal" : "full");
+}
+
+static json_t *explain_model_json(const struct model *model)
+{
+    return json_pack("{s:s, s:I, s:f, s:s, s:s}", "model", names_text(model->names, model->name),
+                     "parameters", (json_int_t)model_parameters(model), "macs_forward",
+                     model_macs(model) / (double)model->batch, "attention", model->causal ? "causal" : "full",
+                     "sample", model->sample);
+}
+
+static void explain_dump(json_t *object, FILE *out)
+{
+    json_dumpf(object, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    fputc('\n', out);
+    json_decref(object);
+}
+
+/* A bare model: a table of its layers. */
+static void explain_model(const struct model *model, uint32_t only, bool json, FILE *out)
+{
+    if (json) {
+        json_t *object = explain_model_json(model), *layers = json_array();
+        for (uint32_t l = 0; l < model->layers.count; l++)
+            if (only == MODEL_NONE || only == l)
+                json_array_append_new(layers, explain_layer_json(model, NULL, l));
+        json_object_set_new(object, "layers", layers);
+        explain_dump(object, out);
+        return;
+    }
+    explain_totals(model, out);
+    fprintf(out, "  %-36s %-14s %-22s %14s %18s\n", "layer", "kind", "output", "parameters", "MACs");
+    for (uint32_t l = 0; l < model->layers.count; l++) {
+        const struct layer *layer = &model->layers.at[l];
+        if (only != MODEL_NONE && only != l)
+            continue;
+        char *shape = NULL;
+        size_t length = 0;
+        FILE *memory = open_memstream(&shape, &length);
+        explain_layer_shape(model, &model->tensors.at[layer->output], memory);
+        fclose(memory);
+        fprintf(out, "  %-36s %-14s %-22s %14llu %18.0f\n", names_text(model->names, layer->name),
+                names_text(model->names, layer->kind), shape,
+                (unsigned long long)model_layer_parameters(model, l),
+                model_layer_macs(model, l) / (double)model->batch);
+        free(shape);
+        for (uint32_t o = 0; only != MODEL_NONE && o < layer->operator_count; o++) {
+            fprintf(out, "      ");
+            explain_layer_einsum(model, &model->operators.at[layer->first_operator + o], out);
+            fprintf(out, "\n");
+        }
+    }
+}
+
+/* The text of one unit, with the unit's own name left out of the layers' names, so that equal units give
+ * equal texts. */
+static char *explain_unit(const struct derivation *d, uint32_t unit, uint32_t only)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    const struct model *model = d->plan->model;
+    const struct model_unit *u = &model->units.at[unit];
+    size_t prefix = strlen(names_text(model->names, u->name));
+    for (uint32_t l = u->first_layer; l < u->first_layer + u->layer_count; l++)
+        if (only == MODEL_NONE || only == l)
+            explain_layer_text(d, l, prefix, memory);
+    fclose(memory);
+    return text;
+}
+
+static void explain_stage(const struct scenario *s, uint32_t index, uint32_t only, FILE *out)
+{
+    const struct plan_stage *stage = &s->plan.stages.at[index];
+    char text[5][64];
+    fprintf(out, "\nstage %u: %u device%s", index, stage->devices.count,
+            stage->devices.count == 1 ? "" : "s");
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        fprintf(out, ", %s %u", names_text(&s->names, stage->axes[a].name), stage->axes[a].size);
+    fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
+            unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
+            unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),
+            unit_format(stage->memory.gradients, UNIT_BYTES, text[2], 64),
+            unit_format(stage->memory.optimizer, UNIT_BYTES, text[3], 64),
+            unit_format(stage->memory.activations, UNIT_BYTES, text[4], 64));
+    char *before = NULL;
+    uint32_t same = 0, end = stage->first_unit + stage->unit_count;
+    for (uint32_t u = stage->first_unit; u <= end; u++) {
+        char *now = u < end ? explain_unit(&s->derivations[index], u, only) : NULL;
+        if (now && before && strcmp(now, before) == 0) {
+            same++;
+            free(now);
+            continue;
+        }
+        if (same)
+            fprintf(out, "  ... and the same for the next %u, to %s\n", same,
+                    names_text(&s->names, s->model.units.at[u - 1].name));
+        same = 0;
+        free(before);
+        before = now;
+        if (now && *now)
+            fprintf(out, "  %s\n%s", names_text(&s->names, s->model.units.at[u].name), now);
+    }
+    free(before);
+}
+
+static void explain_scenario(const struct scenario *s, uint32_t only, bool json, FILE *out)
+{
+    if (json) {
+        json_t *object = explain_model_json(&s->model), *layers = json_array();
+        for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+            const struct plan_stage *stage = &s->plan.stages.at[i];
+            const struct model_unit *last = &s->model.units.at[stage->first_unit + stage->unit_count - 1];
+            for (uint32_t l = s->model.units.at[stage->first_unit].first_layer;
+                 l < last->first_layer + last->layer_count; l++)
+                if (only == MODEL_NONE || only == l)
+                    json_array_append_new(layers, explain_layer_json(&s->model, &s->derivations[i], l));
+        }
+        json_object_set_new(object, "workload", json_string(s->workload.name));
+        json_object_set_new(object, "fits", json_boolean(s->plan.fits));
+        json_object_set_new(object, "layers", layers);
+        explain_dump(object, out);
+        return;
+    }
+    fprintf(out, "%s\n", s->workload.name);
+    explain_totals(&s->model, out);
+    fprintf(out,
+            "shapes and bytes are those of one micro-batch (%llu %s%s per data-parallel member); 'a device' "
+            "is the first of its stage\n",
+            (unsigned long long)s->plan.micro_batch, s->model.sample, s->plan.micro_batch == 1 ? "" : "s");
+    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+        const struct plan_stage *stage = &s->plan.stages.at[i];
+        uint32_t unit = only == MODEL_NONE ? stage->first_unit : s->model.layers.at[only].unit;
+        if (unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count)
+            explain_stage(s, i, only, out);
+    }
+}
+
+static bool explain_ships(struct input *input, const char *folder, const char *name)
+{
+    uint32_t count;
+    const char *const *known = document_list(input, folder, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(known[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The document if the subject is a model; NULL if it is (or should be) a workload. */
+static struct value *explain_as_model(struct input *input, const struct explain_options *options)
+{
+    struct place nowhere = {NULL, 0, 0};
+    FILE *file = fopen(options->subject, "r");
+    if (file)
+        fclose(file);
+    if (!file && explain_ships(input, "workloads", options->subject))
+        return NULL;
+    bool model = explain_ships(input, "workloads/models", options->subject);
+    if (!file && !model)
+        return NULL;
+    const char *path =
+        document_find(input, file ? "workloads" : "workloads/models", options->subject, nowhere);
+    struct value *document = path ? document_load(input, path) : NULL;
+    return document && value_get(document, "layers") ? document : NULL;
+}
+
+/* `--set model.KEY=VALUE` or `--set KEY=VALUE`: parameters of the model. */
+static struct value *explain_model_set(struct input *input, const struct explain_options *options)
+{
+    struct value *set = value_new(&input->arena, (struct place){"--set", 0, 0}, VALUE_MAP);
+    for (uint32_t i = 0; i < options->set_count; i++) {
+        const char *text = options->sets[i], *equals = strchr(text, '=');
+        if (!equals) {
+            report_error(&input->report, (struct place){"--set", 0, 0}, "expected key=value; got '%s'", text);
+            continue;
+        }
+        if (strncmp(text, "model.", 6) == 0)
+            text += 6;
+        document_set(input, set, arena_format(&input->arena, "%.*s", (int)(equals - text), text), equals + 1);
+    }
+    return set;
+}
+
+bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
+{
+    struct input input;
+    input_init(&input, options->data_root);
+    struct value *document = explain_as_model(&input, options);
+    bool good = true;
+    uint32_t layer;
+    if (document) {
+        struct names names;
+        struct model model;
+        names_init(&names);
+        model_init(&model, &names);
+        struct value *set = explain_model_set(&input, options);
+        good = input.report.errors == 0 && build_model(&input, document, set, 1, &model);
+        report_print(&input.report, err);
+        good = good && explain_wanted(&model, options->layer, &layer, err);
+        if (good)
+            explain_model(&model, layer, options->json, out);
+        model_fini(&model);
+        names_fini(&names);
+    } else {
+        struct scenario s;
+        struct scenario_options wanted = {options->subject, options->topology, options->sets,
+                                          options->set_count, options->data_root};
+        good = scenario_load(&s, &wanted);
+        report_print(&s.input.report, err);
+        good = good && explain_wanted(&s.model, options->layer, &layer, err);
+        if (good)
+            explain_scenario(&s, layer, options->json, out);
+        scenario_fini(&s);
+    }
+    input_fini(&input);
+    return good;
+}

@@ -1,0 +1,156 @@
+#include "study/summary.h"
+
+#include "base/unit.h"
+#include "cost/cost.h"
+#include "plan/schedule.h"
+
+#include <jansson.h>
+#include <string.h>
+
+enum { TEXT = 64 };
+
+static const char *summary_name(const struct scenario *s, uint32_t id)
+{
+    return names_text(&s->names, id);
+}
+
+/* "12.3 %" of the window. */
+static void summary_share(FILE *out, const char *what, double seconds, double window)
+{
+    char text[TEXT];
+    if (window > 0 && seconds / window < 1e-6 && seconds < 1e-9)
+        return;
+    fprintf(out, "  %-28s %10s  %5.1f %%\n", what, unit_format(seconds, UNIT_SECONDS, text, TEXT),
+            100 * seconds / window);
+}
+
+static void summary_plan(const struct scenario *s, FILE *out)
+{
+    const struct plan *plan = &s->plan;
+    char text[TEXT];
+    fprintf(out, "model     %s, %.6g %s parameters\n", summary_name(s, s->model.name),
+            (double)model_parameters(&s->model) / (model_parameters(&s->model) >= 1e9 ? 1e9 : 1e6),
+            model_parameters(&s->model) >= 1e9 ? "billion" : "million");
+    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
+            s->job.rank_count, s->platform.devices.count);
+    fprintf(out, "step      %s of %llu %s%s in %u micro-batch%s, %s, schedule %s\n",
+            plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
+            s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
+            plan->micro_batches == 1 ? "" : "es", precision_names[plan->precision], plan->schedule->name);
+    for (uint32_t i = 0; i < plan->stages.count; i++) {
+        const struct plan_stage *stage = &plan->stages.at[i];
+        fprintf(out, "  stage %-2u %s..%s on %s%s", i,
+                summary_name(s, s->model.units.at[stage->first_unit].name),
+                summary_name(s, s->model.units.at[stage->first_unit + stage->unit_count - 1].name),
+                summary_name(s, s->platform.devices.at[stage->devices.at[0]].name),
+                stage->devices.count > 1 ? ".." : "");
+        if (stage->devices.count > 1)
+            fprintf(
+                out, "%s",
+                summary_name(s, s->platform.devices.at[stage->devices.at[stage->devices.count - 1]].name));
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            fprintf(out, ", %s %u", summary_name(s, stage->axes[a].name), stage->axes[a].size);
+        fprintf(out, "; %s", unit_format(stage->memory.total, UNIT_BYTES, text, TEXT));
+        fprintf(out, " of %s\n", unit_format(stage->memory.capacity, UNIT_BYTES, text, TEXT));
+    }
+}
+
+static void summary_verdict(const struct scenario *s, FILE *out)
+{
+    char text[5][TEXT];
+    if (s->plan.fits) {
+        fprintf(out, "memory    fits every device\n");
+        return;
+    }
+    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+        const struct plan_memory *m = &s->plan.stages.at[i].memory;
+        if (m->total <= m->capacity)
+            continue;
+        const struct rank *rank = &s->job.ranks[s->plan.stages.at[i].fullest_rank];
+        fprintf(out, "memory    DOES NOT FIT: stage %u needs %s on %s, %s more than it has: ", i,
+                unit_format(m->total, UNIT_BYTES, text[0], TEXT),
+                summary_name(s, s->platform.devices.at[rank->device].name),
+                unit_format(m->total - m->capacity, UNIT_BYTES, text[1], TEXT));
+        fprintf(out, "parameters %s, gradients %s, optimizer %s, activations %s\n",
+                unit_format(m->parameters, UNIT_BYTES, text[1], TEXT),
+                unit_format(m->gradients, UNIT_BYTES, text[2], TEXT),
+                unit_format(m->optimizer, UNIT_BYTES, text[3], TEXT),
+                unit_format(m->activations, UNIT_BYTES, text[4], TEXT));
+    }
+}
+
+void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
+{
+    char text[3][TEXT];
+    fprintf(out, "%s\n", s->workload.name);
+    summary_plan(s, out);
+    summary_verdict(s, out);
+    fprintf(out, "\n%-30s %s\n", s->plan.training ? "step time" : "latency",
+            unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
+    fprintf(out, "%-30s %s %ss/s", "throughput", unit_format(m->samples_per_s, UNIT_NONE, text[0], TEXT),
+            s->model.sample);
+    if (m->tokens_per_s > 0)
+        fprintf(out, ", %s tokens/s", unit_format(m->tokens_per_s, UNIT_NONE, text[1], TEXT));
+    fprintf(out, "\n%-30s %s per device, MFU %.1f %% (model FLOPs, attention counted %s, over %s x %u)\n",
+            "compute rate", unit_format(m->flops_per_device, UNIT_FLOPS, text[0], TEXT), 100 * m->mfu,
+            s->model.causal ? "causal" : "full",
+            unit_format(m->peak_flops / s->job.rank_count, UNIT_FLOPS, text[1], TEXT), s->job.rank_count);
+    fprintf(out, "%-30s %s\n", "bytes sent", unit_format(m->bytes_sent, UNIT_BYTES, text[0], TEXT));
+    fprintf(out, "%-30s %s\n", "peak memory of a device",
+            unit_format(m->peak_memory, UNIT_BYTES, text[0], TEXT));
+    if (m->energy > 0)
+        fprintf(out, "%-30s %s\n", "energy", unit_format(m->energy, UNIT_JOULES, text[0], TEXT));
+    fprintf(out, "\nwhere the time goes (mean over %u devices)\n", s->job.rank_count);
+    summary_share(out, "compute", m->compute, m->window);
+    for (uint32_t i = 0; i < m->exposed.count; i++) {
+        char what[128];
+        snprintf(what, sizeof what, "exposed %s", summary_name(s, m->exposed.at[i].group));
+        summary_share(out, what, m->exposed.at[i].seconds, m->window);
+    }
+    summary_share(out, "bubble", m->bubble, m->window);
+    summary_share(out, "idle (before and after)", m->idle, m->window);
+    summary_share(out, "whole step", m->window, m->window);
+}
+
+static json_t *summary_json_stages(const struct scenario *s)
+{
+    json_t *stages = json_array();
+    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+        const struct plan_stage *stage = &s->plan.stages.at[i];
+        const struct plan_memory *m = &stage->memory;
+        json_array_append_new(
+            stages,
+            json_pack("{s:s, s:s, s:i, s:{s:f, s:f, s:f, s:f, s:f, s:f}}", "first",
+                      summary_name(s, s->model.units.at[stage->first_unit].name), "last",
+                      summary_name(s, s->model.units.at[stage->first_unit + stage->unit_count - 1].name),
+                      "devices", (int)stage->devices.count, "memory_bytes", "parameters", m->parameters,
+                      "gradients", m->gradients, "optimizer", m->optimizer, "activations", m->activations,
+                      "total", m->total, "capacity", m->capacity));
+    }
+    return stages;
+}
+
+void summary_json(const struct scenario *s, const struct metrics *m, uint64_t events, double wall_seconds,
+                  FILE *out)
+{
+    json_t *exposed = json_object();
+    for (uint32_t i = 0; i < m->exposed.count; i++)
+        json_object_set_new(exposed, summary_name(s, m->exposed.at[i].group),
+                            json_real(m->exposed.at[i].seconds));
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:f, s:f, "
+                  "s:b, s:f, s:I, s:I, s:s, s:o, s:I, s:f}",
+                  "name", s->workload.name, "model", summary_name(s, s->model.name), "topology",
+                  summary_name(s, s->platform.name), "step", s->plan.training ? "training" : "inference",
+                  "step_time_s", m->step_time, "window_s", m->window, "samples_per_s", m->samples_per_s,
+                  "tokens_per_s", m->tokens_per_s, "flops_per_device", m->flops_per_device, "mfu", m->mfu,
+                  "bubble_fraction", m->bubble_fraction, "compute_s", m->compute, "bubble_s", m->bubble,
+                  "idle_s", m->idle, "exposed_communication_s", exposed, "peak_memory_bytes", m->peak_memory,
+                  "energy_j", m->energy, "fits", (int)s->plan.fits, "bytes_sent", m->bytes_sent, "devices",
+                  (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
+                  "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
+                  "events", (json_int_t)events, "wall_s", wall_seconds);
+    json_dumpf(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    fputc('\n', out);
+    json_decref(object);
+}

@@ -1,0 +1,14 @@
+/* Summary: what a run amounts to, for people and (JSON) for programs. */
+#ifndef PARTITA_STUDY_SUMMARY_H
+#define PARTITA_STUDY_SUMMARY_H
+
+#include "record/metrics.h"
+#include "study/scenario.h"
+
+void summary_print(const struct scenario *scenario, const struct metrics *metrics, FILE *out);
+
+/* One JSON object; keys are documented in docs/cli.md and stable. */
+void summary_json(const struct scenario *scenario, const struct metrics *metrics, uint64_t events,
+                  double wall_seconds, FILE *out);
+
+#endif

@@ -1,0 +1,397 @@
+/* The ring: moving symbolic chunks by its steps proves that each collective computes what it says; its
+ * activities are compared with its steps and with its closed form. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "collective/collective.h"
+#include "platform/route.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEMBERS = 12 };
+
+/* ---- symbolic execution ----
+ * have[rank][chunk] is the set of ranks whose contribution that copy of the chunk holds (all-to-all: chunk c
+ * of rank r is what r has for c). A step carries one chunk: the one that the sender received in the round
+ * before, at first its own. */
+
+struct machine {
+    uint32_t members;
+    uint32_t have[MEMBERS][MEMBERS];
+    uint32_t received[MEMBERS]; /* chunk that came in the last round */
+};
+
+static void machine_ring(struct machine *machine, const struct transfer_list *list, uint32_t reducing_rounds)
+{
+    uint32_t n = machine->members;
+    for (uint32_t i = 0; i < n; i++)
+        machine->received[i] = i;
+    for (uint32_t begin = 0, end; begin < list->count; begin = end) {
+        struct machine before = *machine;
+        for (end = begin; end < list->count && list->at[end].round == list->at[begin].round; end++) {
+            const struct transfer_step *step = &list->at[end];
+            uint32_t chunk = before.received[step->from], *copy = &machine->have[step->to][chunk];
+            if (step->round < reducing_rounds) {
+                assert_int_equal(*copy & before.have[step->from][chunk], 0); /* nothing is added twice */
+                *copy |= before.have[step->from][chunk];
+            } else {
+                *copy = before.have[step->from][chunk];
+            }
+            machine->received[step->to] = chunk;
+            assert_true(fabs(step->fraction * n - 1) < 1e-12);
+        }
+        assert_int_equal(end - begin, n); /* everybody sends in every round */
+    }
+}
+
+static uint32_t steps_of(int kind, uint32_t members, struct transfer_list *list)
+{
+    *list = (struct transfer_list){0};
+    ring_algorithm.steps(kind, members, list);
+    return list->count ? list->at[list->count - 1].round + 1 : 0;
+}
+
+static void all_reduce_gives_everybody_every_contribution(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        struct transfer_list list;
+        struct machine machine = {.members = n};
+        for (uint32_t r = 0; r < n; r++)
+            for (uint32_t c = 0; c < n; c++)
+                machine.have[r][c] = 1u << r;
+        assert_int_equal(steps_of(ALL_REDUCE, n, &list), 2 * (n - 1));
+        machine_ring(&machine, &list, n - 1);
+        for (uint32_t r = 0; r < n; r++)
+            for (uint32_t c = 0; c < n; c++)
+                assert_int_equal(machine.have[r][c], (1u << n) - 1);
+        VECTOR_FREE(&list);
+    }
+}
+
+static void reduce_scatter_leaves_each_chunk_whole_in_one_place(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        struct transfer_list list;
+        struct machine machine = {.members = n};
+        for (uint32_t r = 0; r < n; r++)
+            for (uint32_t c = 0; c < n; c++)
+                machine.have[r][c] = 1u << r;
+        assert_int_equal(steps_of(REDUCE_SCATTER, n, &list), n - 1);
+        machine_ring(&machine, &list, n - 1);
+        for (uint32_t r = 0; r < n; r++) {
+            uint32_t whole = 0;
+            for (uint32_t c = 0; c < n; c++)
+                whole += machine.have[r][c] == (1u << n) - 1;
+            assert_int_equal(whole, 1);
+        }
+        VECTOR_FREE(&list);
+    }
+}
+
+static void all_gather_gives_everybody_every_chunk(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        struct transfer_list list;
+        struct machine machine = {.members = n};
+        for (uint32_t r = 0; r < n; r++)
+            machine.have[r][r] = 1u << r;
+        assert_int_equal(steps_of(ALL_GATHER, n, &list), n - 1);
+        machine_ring(&machine, &list, 0);
+        for (uint32_t r = 0; r < n; r++)
+            for (uint32_t c = 0; c < n; c++)
+                assert_int_equal(machine.have[r][c], 1u << c);
+        VECTOR_FREE(&list);
+    }
+}
+
+static void all_to_all_sends_each_pair_its_share_once(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        struct transfer_list list;
+        uint32_t pairs[MEMBERS][MEMBERS] = {{0}}, busy[MEMBERS];
+        assert_int_equal(steps_of(ALL_TO_ALL, n, &list), n - 1);
+        for (uint32_t i = 0; i < list.count; i++) {
+            const struct transfer_step *step = &list.at[i];
+            if (i % n == 0)
+                memset(busy, 0, sizeof busy);
+            pairs[step->from][step->to]++;
+            assert_int_equal(busy[step->to]++, 0); /* nobody receives twice in a round */
+            assert_true(fabs(step->fraction * n - 1) < 1e-12);
+        }
+        for (uint32_t a = 0; a < n; a++)
+            for (uint32_t b = 0; b < n; b++)
+                assert_int_equal(pairs[a][b], a != b);
+        VECTOR_FREE(&list);
+    }
+}
+
+static void broadcast_reaches_everybody_after_its_sender_has_it(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        struct transfer_list list;
+        bool has[MEMBERS] = {true};
+        assert_int_equal(steps_of(BROADCAST, n, &list), n - 1);
+        for (uint32_t i = 0; i < list.count; i++) {
+            assert_true(has[list.at[i].from]);
+            assert_false(has[list.at[i].to]);
+            has[list.at[i].to] = true;
+            assert_true(list.at[i].fraction == 1);
+        }
+        for (uint32_t r = 0; r < n; r++)
+            assert_true(has[r]);
+        VECTOR_FREE(&list);
+    }
+}
+
+static void a_group_of_one_sends_nothing(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
+        struct transfer_list list;
+        assert_int_equal(steps_of(kind, 1, &list), 0);
+        assert_true(ring_algorithm.seconds(kind, 1, 1e9, 1, 1) == 0);
+        VECTOR_FREE(&list);
+    }
+}
+
+/* ---- activities ---- */
+
+struct fixture {
+    struct names names;
+    struct platform platform;
+};
+
+/* Devices on one switch; device i's link 2i goes up, 2i + 1 down. Device 3, if there, is slower and farther.
+ */
+static void star(struct fixture *fixture, uint32_t devices, bool uneven)
+{
+    names_init(&fixture->names);
+    platform_init(&fixture->platform, &fixture->names);
+    struct platform *platform = &fixture->platform;
+    for (uint32_t n = 0; n <= devices; n++)
+        VECTOR_PUSH(&platform->nodes, ((struct node){.device = n < devices ? n : UINT32_MAX}));
+    platform->first_arc = ARENA_ARRAY(&platform->arena, uint32_t, devices + 2);
+    for (uint32_t d = 0; d < devices; d++) {
+        struct link link = {.bandwidth = uneven && d == 3 ? 5 : 10, .latency = uneven && d == 3 ? 2 : 0.5};
+        VECTOR_PUSH(&platform->devices, ((struct device){.node = d, .speed = 1}));
+        VECTOR_PUSH(&platform->links, link);
+        VECTOR_PUSH(&platform->links, link);
+        VECTOR_PUSH(&platform->arcs, ((struct arc){d, devices, 2 * d}));
+        platform->first_arc[d + 1] = d + 1;
+    }
+    for (uint32_t d = 0; d < devices; d++)
+        VECTOR_PUSH(&platform->arcs, ((struct arc){devices, d, 2 * d + 1}));
+    platform->first_arc[devices + 1] = 2 * devices;
+}
+
+static void fixture_fini(struct fixture *fixture)
+{
+    platform_fini(&fixture->platform);
+    names_fini(&fixture->names);
+}
+
+/* Seconds of an activity alone on the platform. */
+static double alone(const struct platform *platform, const struct activity *activity, double bytes)
+{
+    double rate = activity->cap;
+    for (uint32_t i = 0; i < activity->usage.count; i++)
+        rate = fmin(rate, platform->links.at[activity->usage.at[i].link].bandwidth /
+                              activity->usage.at[i].coefficient);
+    return activity->latency + activity->bytes_factor * bytes / rate;
+}
+
+static void activities_match_the_closed_form_on_a_star(void **state)
+{
+    (void)state;
+    uint32_t devices[MEMBERS], pair[2];
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        struct fixture fixture;
+        star(&fixture, n, false);
+        for (uint32_t i = 0; i < n; i++)
+            devices[i] = n - 1 - i;
+        for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
+            struct activity activity;
+            assert_true(
+                collective_activity(&fixture.platform, &ring_algorithm, kind, devices, n, &activity, pair));
+            double expected = ring_algorithm.seconds(kind, n, 120, 1, 10);
+            assert_true(fabs(alone(&fixture.platform, &activity, 120) - expected) < 1e-12 * expected);
+            double largest = 0;
+            for (uint32_t i = 0; i < activity.usage.count; i++) {
+                largest = fmax(largest, activity.usage.at[i].coefficient);
+                assert_true(!i || activity.usage.at[i].link > activity.usage.at[i - 1].link);
+            }
+            assert_true(largest == 1);
+            assert_true((activity.cap == INFINITY) == (kind != BROADCAST || n == 2));
+            collective_activity_fini(&activity);
+        }
+        fixture_fini(&fixture);
+    }
+}
+
+/* A slower member: each round lasts as long as its slowest transfer. */
+static void each_round_waits_for_its_slowest_route(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    star(&fixture, 4, true);
+    uint32_t devices[] = {0, 1, 2, 3}, pair[2];
+    struct activity activity;
+    assert_true(
+        collective_activity(&fixture.platform, &ring_algorithm, ALL_REDUCE, devices, 4, &activity, pair));
+    assert_true(activity.latency == 6 * 2.5 && activity.rounds == 6 && activity.usage.count == 8);
+    assert_true(activity.bytes_factor == 1.5);
+    assert_true(fabs(alone(&fixture.platform, &activity, 100) - (15 + 150 / 5.0)) < 1e-12);
+    collective_activity_fini(&activity);
+    fixture_fini(&fixture);
+}
+
+static void a_ring_of_1024_needs_no_millions_of_steps(void **state)
+{
+    (void)state;
+    enum { MANY = 1024 };
+    struct fixture fixture;
+    star(&fixture, MANY, false);
+    uint32_t devices[MANY], pair[2];
+    for (uint32_t i = 0; i < MANY; i++)
+        devices[i] = i;
+    struct transfer_list list = {0};
+    struct index_list times = {0};
+    ring_algorithm.pattern(ALL_REDUCE, MANY, &list, &times);
+    assert_int_equal(list.count, MANY);
+    struct activity activity;
+    assert_true(
+        collective_activity(&fixture.platform, &ring_algorithm, ALL_REDUCE, devices, MANY, &activity, pair));
+    double expected = ring_algorithm.seconds(ALL_REDUCE, MANY, 1e6, 1, 10);
+    assert_true(fabs(alone(&fixture.platform, &activity, 1e6) - expected) < 1e-12 * expected);
+    collective_activity_fini(&activity);
+    VECTOR_FREE(&list);
+    VECTOR_FREE(&times);
+    fixture_fini(&fixture);
+}
+
+static bool same_step(const struct transfer_step *a, const struct transfer_step *b)
+{
+    return a->from == b->from && a->to == b->to && a->fraction == b->fraction;
+}
+
+static void patterns_are_the_steps_with_equal_rounds_once(void **state)
+{
+    (void)state;
+    for (uint32_t n = 2; n <= MEMBERS; n++) {
+        for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
+            struct transfer_list steps, pattern = {0};
+            struct index_list times = {0};
+            steps_of(kind, n, &steps);
+            ring_algorithm.pattern(kind, n, &pattern, &times);
+            uint32_t at = 0;
+            for (uint32_t begin = 0, end; begin < pattern.count; begin = end) {
+                uint32_t round = pattern.at[begin].round;
+                for (end = begin; end < pattern.count && pattern.at[end].round == round; end++)
+                    ;
+                for (uint32_t k = 0; k < (times.count ? times.at[round] : 1); k++)
+                    for (uint32_t i = begin; i < end; i++)
+                        assert_true(at < steps.count && same_step(&steps.at[at++], &pattern.at[i]));
+            }
+            assert_int_equal(at, steps.count);
+            VECTOR_FREE(&steps);
+            VECTOR_FREE(&pattern);
+            VECTOR_FREE(&times);
+        }
+    }
+}
+
+static void messages_follow_their_route(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    star(&fixture, 4, true);
+    struct activity activity;
+    assert_true(collective_message(&fixture.platform, 0, 3, &activity));
+    assert_int_equal(activity.usage.count, 2);
+    assert_int_equal(activity.usage.at[0].link, 0);
+    assert_int_equal(activity.usage.at[1].link, 7);
+    assert_true(activity.latency == 2.5 && activity.bytes_factor == 1);
+    collective_activity_fini(&activity);
+    assert_true(collective_message(&fixture.platform, 2, 2, &activity));
+    assert_true(activity.usage.count == 0 && activity.latency == 0);
+    collective_activity_fini(&activity);
+    fixture_fini(&fixture);
+}
+
+/* Station to station through the access point crosses the air twice. */
+static void a_medium_crossed_twice_counts_twice(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    star(&fixture, 3, false);
+    for (uint32_t a = 0; a < fixture.platform.arcs.count; a++)
+        fixture.platform.arcs.at[a].link = 0;
+    struct activity activity;
+    assert_true(collective_message(&fixture.platform, 1, 2, &activity));
+    assert_int_equal(activity.usage.count, 1);
+    assert_true(activity.usage.at[0].coefficient == 2 && activity.latency == 1);
+    collective_activity_fini(&activity);
+    uint32_t devices[] = {0, 1, 2}, pair[2];
+    assert_true(
+        collective_activity(&fixture.platform, &ring_algorithm, ALL_GATHER, devices, 3, &activity, pair));
+    assert_true(activity.usage.at[0].coefficient == 1);
+    assert_true(fabs(activity.bytes_factor - 4) < 1e-12); /* 3 members, 2 rounds, 2 crossings of a third */
+    collective_activity_fini(&activity);
+    fixture_fini(&fixture);
+}
+
+static void members_without_a_route_are_named(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    star(&fixture, 3, false);
+    fixture.platform.arcs.at[5].to = 0; /* nothing leads to device 2 */
+    uint32_t devices[] = {0, 1, 2}, pair[2] = {9, 9};
+    struct activity activity;
+    assert_false(
+        collective_activity(&fixture.platform, &ring_algorithm, ALL_GATHER, devices, 3, &activity, pair));
+    assert_int_equal(pair[0], 1);
+    assert_int_equal(pair[1], 2);
+    collective_activity_fini(&activity);
+    fixture_fini(&fixture);
+}
+
+static void algorithms_are_found_by_name(void **state)
+{
+    (void)state;
+    for (const struct algorithm *const *each = collective_algorithms; *each; each++)
+        assert_ptr_equal(collective_find((*each)->name), *each);
+    assert_null(collective_find("rong"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_reduce_gives_everybody_every_contribution),
+        cmocka_unit_test(reduce_scatter_leaves_each_chunk_whole_in_one_place),
+        cmocka_unit_test(all_gather_gives_everybody_every_chunk),
+        cmocka_unit_test(all_to_all_sends_each_pair_its_share_once),
+        cmocka_unit_test(broadcast_reaches_everybody_after_its_sender_has_it),
+        cmocka_unit_test(a_group_of_one_sends_nothing),
+        cmocka_unit_test(activities_match_the_closed_form_on_a_star),
+        cmocka_unit_test(each_round_waits_for_its_slowest_route),
+        cmocka_unit_test(a_ring_of_1024_needs_no_millions_of_steps),
+        cmocka_unit_test(patterns_are_the_steps_with_equal_rounds_once),
+        cmocka_unit_test(messages_follow_their_route),
+        cmocka_unit_test(a_medium_crossed_twice_counts_twice),
+        cmocka_unit_test(members_without_a_route_are_named),
+        cmocka_unit_test(algorithms_are_found_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
