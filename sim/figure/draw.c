@@ -20,7 +20,8 @@ static bool draw_add(struct draw *draw, int64_t rank, const char **error)
     if (!reader_done(&rows, error))
         return false;
     if (!found)
-        *error = arena_format(draw->arena, "run %lld has no rank %lld", (long long)draw->run, (long long)rank);
+        *error =
+            arena_format(draw->arena, "run %lld has no rank %lld", (long long)draw->run, (long long)rank);
     return found;
 }
 
@@ -54,7 +55,8 @@ static bool draw_listed(struct draw *draw, const char *text, const char **error)
 /* All ranks of a small run, else the first of each stage. */
 static bool draw_usual(struct draw *draw, const char **error)
 {
-    bool all = reader_value(draw->reader, "SELECT count(*) FROM rank WHERE run = ?1", draw->run, 0) <= DRAW_ALL;
+    bool all =
+        reader_value(draw->reader, "SELECT count(*) FROM rank WHERE run = ?1", draw->run, 0) <= DRAW_ALL;
     struct reader_rows rows =
         reader_query(draw->reader,
                      all ? "SELECT id FROM rank WHERE run = ?1 ORDER BY id"
@@ -92,15 +94,17 @@ static bool draw_run(struct draw *draw, const char **error)
         return false;
     draw->name = reader_string(draw->reader, "SELECT name FROM run WHERE id = ?1", draw->run, "");
     draw->window = reader_value(draw->reader, "SELECT window FROM run WHERE id = ?1", draw->run, 0);
-    draw->step = reader_value(
-        draw->reader, "SELECT value FROM metric WHERE run = ?1 AND name = 'step_time' AND scope = ''", draw->run, 0);
+    draw->step = reader_value(draw->reader,
+                              "SELECT value FROM metric WHERE run = ?1 AND name = 'step_time' AND scope = ''",
+                              draw->run, 0);
     draw->stages =
         (int64_t)reader_value(draw->reader, "SELECT count(*) FROM stage WHERE run = ?1", draw->run, 0);
     draw_time(draw);
     return draw->request->ranks ? draw_listed(draw, draw->request->ranks, error) : draw_usual(draw, error);
 }
 
-bool draw_open(struct draw *draw, const struct figure_request *request, struct arena *arena, const char **error)
+bool draw_open(struct draw *draw, const struct figure_request *request, struct arena *arena,
+               const char **error)
 {
     *draw = (struct draw){.request = request, .arena = arena};
     draw->reader = reader_open(request->database, arena, error);

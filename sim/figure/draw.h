@@ -17,17 +17,18 @@ struct draw {
     struct arena *arena;
     struct reader *reader; /* owned */
     int64_t run;
-    const char *name;    /* of the run */
-    double window, step; /* seconds */
-    double from, to;     /* seconds to show */
-    double scale;        /* of the axis: multiplies seconds */
-    const char *unit;    /* "ms" */
-    int64_t stages;      /* of the run */
+    const char *name;               /* of the run */
+    double window, step;            /* seconds */
+    double from, to;                /* seconds to show */
+    double scale;                   /* of the axis: multiplies seconds */
+    const char *unit;               /* "ms" */
+    int64_t stages;                 /* of the run */
     VECTOR(struct draw_rank) ranks; /* to show, in order; owned */
 };
 
 /* Opens the database, finds the run and the ranks. False with *error; then nothing is left to close. */
-bool draw_open(struct draw *draw, const struct figure_request *request, struct arena *arena, const char **error);
+bool draw_open(struct draw *draw, const struct figure_request *request, struct arena *arena,
+               const char **error);
 void draw_close(struct draw *draw);
 
 /* "stage 2: gpu[5]", or the device alone where there is one stage. */

@@ -11,14 +11,9 @@
 
 enum { GNUPLOT_MISSING = 127 }; /* exit status of a child that could not become gnuplot */
 
-/* Fonts of the axes are 13 pixels high; the PDF's are the same in hundredths of an inch (72 points each). */
 static const struct {
     const char *extension, *terminal;
-} gnuplot_terminals[] = {
-    {".png", "set terminal pngcairo size %d,%d noenhanced background rgb 'white' font 'DejaVu Sans,%g'"},
-    {".svg", "set terminal svg size %d,%d noenhanced background rgb 'white' font 'DejaVu Sans,%g'"},
-    {".pdf", "set terminal pdfcairo size %g,%g noenhanced background rgb 'white' fontscale 1 font 'DejaVu Sans,%g'"},
-};
+} gnuplot_terminals[] = {{".png", "pngcairo"}, {".svg", "svg"}, {".pdf", "pdfcairo fontscale 1"}};
 enum { GNUPLOT_PNG, GNUPLOT_SVG, GNUPLOT_PDF, GNUPLOT_TERMINALS };
 
 static int gnuplot_terminal(const char *output)
@@ -86,15 +81,12 @@ bool gnuplot_open(struct gnuplot *plot, const char *output, int width, int heigh
     close(probe);
     if (!gnuplot_folder(plot, error))
         return false;
-    const char *format = gnuplot_terminals[terminal].terminal;
-    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wformat-nonliteral\"");
-    if (terminal == GNUPLOT_PDF)
-        fprintf(plot->script, format, width / 100.0, height / 100.0, 13 * 0.72);
-    else
-        fprintf(plot->script, format, width, height, 13.0);
-    _Pragma("GCC diagnostic pop");
-    gnuplot_command(plot, "");
-    gnuplot_number(plot, "points", terminal == GNUPLOT_PDF ? 0.72 : 1); /* font units per pixel */
+    /* A hundred pixels are an inch, so fonts of a PDF, in points, are 0.72 of their height in pixels. */
+    double scale = terminal == GNUPLOT_PDF ? 0.01 : 1, points = terminal == GNUPLOT_PDF ? 0.72 : 1;
+    gnuplot_command(plot,
+                    "set terminal %s size %g,%g noenhanced background rgb 'white' font 'DejaVu Sans,%g'",
+                    gnuplot_terminals[terminal].terminal, width * scale, height * scale, 13 * points);
+    gnuplot_number(plot, "points", points);
     return true;
 }
 
@@ -217,7 +209,8 @@ bool gnuplot_run(struct gnuplot *plot, const char *template, const char **error)
     else if (status != 0)
         *error = arena_format(plot->arena, "%s: gnuplot: %s", plot->output, gnuplot_message(plot, log));
     else if (stat(plot->part, &drawn) != 0 || drawn.st_size == 0)
-        *error = arena_format(plot->arena, "%s: gnuplot drew nothing: %s", plot->output, gnuplot_message(plot, log));
+        *error = arena_format(plot->arena, "%s: gnuplot drew nothing: %s", plot->output,
+                              gnuplot_message(plot, log));
     else if (rename(plot->part, plot->output) != 0)
         *error = arena_format(plot->arena, "%s: cannot write it: %s", plot->output, strerror(errno));
     else

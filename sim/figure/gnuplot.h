@@ -34,7 +34,8 @@ void gnuplot_texts(struct gnuplot *plot, const char *name, const char *const *te
 /* One more command. */
 void gnuplot_command(struct gnuplot *plot, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A data file, and a variable `name` that holds its path. NULL when it cannot be made: gnuplot_run reports. */
+/* A data file, and a variable `name` that holds its path. NULL when it cannot be made: gnuplot_run reports.
+ */
 FILE *gnuplot_data(struct gnuplot *plot, const char *name);
 /* A text as a field of a data file. */
 void gnuplot_field(FILE *data, const char *text);

@@ -21,8 +21,8 @@ uint32_t palette_group(const char *name, uint32_t index)
         const char *name;
         uint32_t colour;
     } usual[] = {
-        {"tensor", 0xCC79A7},  {"pipeline", 0x808080}, {"data", 0x7B4FA3},    {"halo", 0xCC79A7},
-        {"expert", 0x4B2E63},  {"context", 0xE3B5D0},  {"sequence", 0xE3B5D0},
+        {"tensor", 0xCC79A7}, {"pipeline", 0x808080}, {"data", 0x7B4FA3},     {"halo", 0xCC79A7},
+        {"expert", 0x4B2E63}, {"context", 0xE3B5D0},  {"sequence", 0xE3B5D0},
     };
     static const uint32_t others[] = {0x5A5A5A, 0xB39BC8, 0x995A80, 0xA6A6A6};
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)

@@ -13,8 +13,8 @@ struct palette_pass {
 /* In the order of the legend; passes that share text and colour share an entry. Ends with a NULL pass. */
 extern const struct palette_pass palette_passes[];
 
-/* Colour of the index-th communication group of a figure: greys and purples. `name` has a fixed one when it is
- * a usual name. */
+/* Colour of the index-th communication group of a figure: greys and purples. `name` has a fixed one when it
+ * is a usual name. */
 uint32_t palette_group(const char *name, uint32_t index);
 
 /* Colour of line `index` of `count`. Up to seven from the set, beyond that a blue-to-yellow ramp. */

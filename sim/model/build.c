@@ -86,16 +86,22 @@ static bool build_optional_map(struct input *input, const struct value **value, 
     return !*value || fields_want_map(input, *value, (*value)->place, what);
 }
 
-/* A parameter may not be called like a key of every item: a use of the block could not set it. */
-static bool build_check_parameters(struct input *input, const struct value *parameters)
+/* Whether a key of an item means something else already: then it cannot set a parameter. */
+static bool build_is_reserved(const char *key, const char *block)
+{
+    for (int k = 0; expand_item_keys[k]; k++)
+        if (strcmp(key, expand_item_keys[k]) == 0)
+            return true;
+    return strcmp(key, block) == 0;
+}
+
+static bool build_check_parameters(struct input *input, const struct value *parameters, const char *block)
 {
     bool well = true;
     for (uint32_t i = 0; parameters && i < parameters->count; i++)
-        for (int k = 0; expand_item_keys[k]; k++)
-            if (strcmp(parameters->entries[i].key, expand_item_keys[k]) == 0 &&
-                strcmp(expand_item_keys[k], "layers") != 0)
-                well = report_error(&input->report, parameters->entries[i].place,
-                                    "'%s' cannot be a parameter's name", parameters->entries[i].key);
+        if (build_is_reserved(parameters->entries[i].key, block))
+            well = report_error(&input->report, parameters->entries[i].place,
+                                "'%s' cannot be the name of a parameter", parameters->entries[i].key);
     return well;
 }
 
@@ -126,7 +132,8 @@ static bool build_read_block(struct expand *expand, const struct entry *entry)
     if (!fields_read(input, entry->value, entry->place, what, build_block_fields,
                      FIELDS_COUNT(build_block_fields), NULL, &keys) ||
         !build_optional_map(input, &keys.parameters, "`parameters`") ||
-        !build_check_parameters(input, keys.parameters) || !build_check_inputs(input, keys.inputs) ||
+        !build_check_parameters(input, keys.parameters, entry->key) ||
+        !build_check_inputs(input, keys.inputs) ||
         !fields_want_list(input, keys.layers, entry->place, "`layers`"))
         return false;
     struct block block = {.name = entry->key,

@@ -1,6 +1,7 @@
 #include "model/builder.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,11 +98,18 @@ bool builder_want_dims(struct builder *builder, uint32_t input, const char *labe
 bool builder_integer(struct builder *builder, const struct value *value, const char *key, int64_t low,
                      int64_t *number)
 {
-    struct field field = {.key = key, .kind = FIELD_INTEGER, .low = (double)low, .high = 1e12};
+    struct field field = {.key = key, .kind = FIELD_INTEGER, .low = (double)low, .high = 1e9};
     if (fields_read_one(builder->input, value, &field, builder->scope, number))
         return true;
     builder->failed = true;
     return false;
+}
+
+uint32_t builder_label(struct builder *builder, const char *text)
+{
+    if (!isalpha((unsigned char)*text))
+        builder_error(builder, "has a dimension called '%s'; expected a label such as h", text);
+    return builder_name(builder, text);
 }
 
 bool builder_pair(struct builder *builder, const struct value *value, const char *key, int64_t low,

@@ -34,6 +34,8 @@ struct builder {
 
 /* The identity of a text; names_add() in short. */
 uint32_t builder_name(const struct builder *builder, const char *text);
+/* The identity of a dimension's label from a file; reports one that does not start with a letter. */
+uint32_t builder_label(struct builder *builder, const char *text);
 /* A copy of an input. */
 struct tensor builder_input(const struct builder *builder, uint32_t index);
 /* Position of a dimension in a tensor by its label; -1 when it has none. */
@@ -48,7 +50,7 @@ bool builder_want_dims(struct builder *builder, uint32_t input, const char *labe
 /* "b, c 64, y 224, x 224" in the input's arena. */
 const char *builder_describe(const struct builder *builder, const struct tensor *tensor);
 
-/* Readers of keys that are a number or a pair [y, x]; whole numbers of at least `low`. */
+/* Readers of keys that are a number or a pair [y, x]; whole numbers of at least `low`, at most 1e9. */
 bool builder_pair(struct builder *builder, const struct value *value, const char *key, int64_t low,
                   int64_t pair[2]);
 bool builder_integer(struct builder *builder, const struct value *value, const char *key, int64_t low,

@@ -48,7 +48,7 @@ static bool embedding_row(struct builder *builder, const struct value *out, stru
         return builder_error(builder, "gives one dimension; `out` has %u", out->count);
     if (!builder_integer(builder, map ? out->entries[0].value : out, "out", 1, &size))
         return false;
-    *row = (struct tensor_dim){builder_name(builder, map ? out->entries[0].key : "h"), (uint64_t)size};
+    *row = (struct tensor_dim){builder_label(builder, map ? out->entries[0].key : "h"), (uint64_t)size};
     return true;
 }
 
@@ -87,12 +87,12 @@ static bool embedding_build(struct builder *builder, const void *values)
 
 static const struct field embedding_fields[] = {
     {"vocabulary", FIELD_INTEGER, offsetof(struct embedding_keys, vocabulary), .required = true, .low = 1,
-     .high = 1e12, .about = "rows of the table"},
+     .high = 1e9, .about = "rows of the table"},
     {"out", FIELD_VALUE, offsetof(struct embedding_keys, out), .required = true,
      .about = "elements of a row: a number, or {h: 768}"},
-    {"positions", FIELD_INTEGER, offsetof(struct embedding_keys, positions), .low = 0, .high = 1e12,
+    {"positions", FIELD_INTEGER, offsetof(struct embedding_keys, positions), .low = 0, .high = 1e9,
      .about = "rows of a table of learned positions that is added; default none"},
-    {"types", FIELD_INTEGER, offsetof(struct embedding_keys, types), .low = 0, .high = 1e12,
+    {"types", FIELD_INTEGER, offsetof(struct embedding_keys, types), .low = 0, .high = 1e9,
      .about = "rows of a table of token types that is added (BERT: 2); default none"},
 };
 
@@ -118,7 +118,7 @@ static bool embedding_position_build(struct builder *builder, const void *values
 
 static const struct field embedding_position_fields[] = {
     {"count", FIELD_INTEGER, offsetof(struct embedding_position_keys, count), .required = true, .low = 1,
-     .high = 1e12, .about = "rows of the table: the longest sequence"},
+     .high = 1e9, .about = "rows of the table: the longest sequence"},
 };
 
 const struct layer_kind embedding_position_layer = {

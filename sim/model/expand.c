@@ -92,6 +92,8 @@ static bool expand_read_head(struct expand *expand, struct item *item)
         item->layers = value_get(item->value, "layers");
         if (!item->layers || item->layers->kind != VALUE_LIST)
             return expand_unknown_kind(expand, head);
+        if (result && result->kind != VALUE_SCALAR)
+            return expand_check_name(expand->builder.input, result, "`result`");
         name = value_get(item->value, "name");
         item->result = result ? result->text : NULL;
         fallback = "block";

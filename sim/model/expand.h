@@ -26,7 +26,7 @@ struct expand {
     const char *file[2]; /* a file's name in the input's arena and its copy in the model's */
 };
 
-extern const char *const expand_item_keys[]; /* that every item may have; NULL-terminated */
+extern const char *const expand_item_keys[]; /* that mean the same for every item, and `i`; NULL-terminated */
 
 /* Whether a text can be the name of a layer, block or parameter: letters, digits, '_', '-'. Reports. */
 bool expand_check_name(struct input *input, const struct value *name, const char *what);

@@ -35,7 +35,7 @@ static bool fc_read_out(struct builder *builder, const struct value *out, struct
         int64_t size;
         if (!builder_integer(builder, map ? out->entries[i].value : out, "out", 1, &size))
             return false;
-        shape->out[i] = (struct tensor_dim){builder_name(builder, label), (uint64_t)size};
+        shape->out[i] = (struct tensor_dim){builder_label(builder, label), (uint64_t)size};
     }
     return true;
 }

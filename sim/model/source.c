@@ -31,7 +31,7 @@ static bool source_input_build(struct builder *builder, const void *values)
         int64_t size;
         if (!builder_integer(builder, entry->value, entry->key, 1, &size))
             return false;
-        tensor.dims[tensor.rank++] = (struct tensor_dim){builder_name(builder, entry->key), (uint64_t)size};
+        tensor.dims[tensor.rank++] = (struct tensor_dim){builder_label(builder, entry->key), (uint64_t)size};
         if (model_elements(&tensor) > 9e18)
             return builder_error(builder, "has more than 9e18 elements");
     }

@@ -212,6 +212,16 @@ static const char *stages_unit_name(const struct plan *plan, uint32_t unit)
     return names_text(plan->model->names, plan->model->units.at[unit].name);
 }
 
+/* A model input is a unit without work: it need not be named, and goes to the stage after it. */
+static bool stages_idle(const struct plan *plan, uint32_t unit)
+{
+    const struct model_unit *u = &plan->model->units.at[unit];
+    for (uint32_t l = u->first_layer; l < u->first_layer + u->layer_count; l++)
+        if (plan->model->layers.at[l].operator_count)
+            return false;
+    return true;
+}
+
 bool stages_read(struct input *input, const struct value *list, struct plan *plan)
 {
     bool good = fields_want_list(input, list, list->place, "plan.stages");
@@ -219,6 +229,10 @@ bool stages_read(struct input *input, const struct value *list, struct plan *pla
     for (uint32_t i = 0; good && i < list->count; i++) {
         struct plan_stage stage = {0};
         good = stages_entry(input, list->entries[i].value, plan, &stage);
+        while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
+            stage.first_unit--;
+            stage.unit_count++;
+        }
         if (good && stage.first_unit > next)
             good = report_error(&input->report, stage.place, "no stage has '%s', which comes before '%s'",
                                 stages_unit_name(plan, next), stages_unit_name(plan, stage.first_unit));

@@ -177,7 +177,7 @@ static bool cable_instance(struct cable *cable, uint32_t combination)
 {
     struct draft *draft = cable->draft;
     uint32_t from, to;
-    bool wanted;
+    bool wanted = false;
     array_indices(&cable->variables, combination, cable->value);
     for (uint32_t v = 0; v < cable->variables.rank; v++)
         cable->scope.bindings.at[v].quantity.number = cable->value[v];

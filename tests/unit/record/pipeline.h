@@ -13,6 +13,14 @@
 #include <math.h>
 #include <string.h>
 
+/* cmocka's own comparison rounds to float. */
+#define ASSERT_CLOSE(actual, expected, tolerance)                                                            \
+    do {                                                                                                     \
+        double actual_ = (actual), expected_ = (expected);                                                   \
+        if (!(fabs(actual_ - expected_) <= (tolerance)))                                                     \
+            fail_msg("%s is %.17g, expected %.17g", #actual, actual_, expected_);                            \
+    } while (0)
+
 struct pipeline_shape {
     uint32_t stages, data, micro_batches, layers, steps;
     bool inference;

@@ -48,11 +48,11 @@ static void one_micro_batch_goes_through_every_stage_and_back(void **state)
     path_init(&path, &shape);
     /* F on both stages, B on both, one O on the first: exactly; and a message each way */
     double layer = shape.forward, message = shape.message / shape.bandwidth + shape.latency;
-    assert_float_equal(path.critical.seconds[CRITICAL_COMPUTE],
-                       2 * 2 * layer + 2 * 2 * 2 * layer + shape.layers * layer / 2, 1e-15);
-    assert_float_equal(path.critical.seconds[CRITICAL_COMMUNICATION], 2 * message, 1e-15);
-    assert_float_equal(share_of(&path, "pipeline"), 2 * message, 1e-15);
-    assert_float_equal(path.critical.seconds[CRITICAL_WAITING], 0, 0);
+    ASSERT_CLOSE(path.critical.seconds[CRITICAL_COMPUTE],
+                 2 * 2 * layer + 2 * 2 * 2 * layer + shape.layers * layer / 2, 1e-15);
+    ASSERT_CLOSE(path.critical.seconds[CRITICAL_COMMUNICATION], 2 * message, 1e-15);
+    ASSERT_CLOSE(share_of(&path, "pipeline"), 2 * message, 1e-15);
+    ASSERT_CLOSE(path.critical.seconds[CRITICAL_WAITING], 0, 0);
     assert_int_equal(path.critical.segments.at[0].rank, 0);
     assert_int_equal(path.critical.segments.at[0].slot, 0);
     path_fini(&path);
@@ -70,14 +70,14 @@ static void segments_touch_and_fill_the_window(void **state)
             path_init(&path, &shape);
             double now = path.metrics.window_start, labels = 0;
             for (uint32_t i = 0; i < path.critical.segments.count; i++) {
-                assert_float_equal(path.critical.segments.at[i].start, now, 1e-12);
+                ASSERT_CLOSE(path.critical.segments.at[i].start, now, 1e-12);
                 assert_true(path.critical.segments.at[i].seconds > 0);
                 now = path.critical.segments.at[i].start + path.critical.segments.at[i].seconds;
             }
-            assert_float_equal(now, path.metrics.window_start + path.metrics.window, 1e-12);
+            ASSERT_CLOSE(now, path.metrics.window_start + path.metrics.window, 1e-12);
             for (uint32_t i = 0; i < path.critical.labels.count; i++)
                 labels += path.critical.labels.at[i].seconds;
-            assert_float_equal(labels, path.metrics.window, 1e-12);
+            ASSERT_CLOSE(labels, path.metrics.window, 1e-12);
             path_fini(&path);
         }
 }
@@ -91,7 +91,7 @@ static void slow_gradients_put_their_group_on_the_path(void **state)
     path_init(&path, &shape);
     /* both all-reduces of a stage are serial on their stream: the path holds them entirely */
     double one = shape.gradient / shape.bandwidth + shape.latency;
-    assert_float_equal(share_of(&path, "data"), 2 * one, 1e-12);
+    ASSERT_CLOSE(share_of(&path, "data"), 2 * one, 1e-12);
     path_fini(&path);
 }
 

@@ -126,13 +126,13 @@ static void a_gap_is_split_into_exposed_communication_and_bubble(void **state)
     SHEET(sheet, 1, {0, 0, OP_COMPUTE, 0, 4, 0}, {0, 1, OP_COLLECTIVE, 3, 6, 0},
           {0, 2, OP_COLLECTIVE, 7, 11, 0}, {0, 0, OP_COMPUTE, 10, 12, 0});
     const struct metrics_rank *rank = &sheet.metrics.ranks.at[0];
-    assert_float_equal(sheet.metrics.window, 12, 0);
-    assert_float_equal(rank->compute, 6, 0);
-    assert_float_equal(exposed_of(&sheet, 0, "tensor"), 2, 0);
-    assert_float_equal(exposed_of(&sheet, 0, "data"), 3, 0);
-    assert_float_equal(rank->bubble, 1, 0);
-    assert_float_equal(rank->idle, 0, 0);
-    assert_float_equal(sheet.metrics.bubble_fraction, 1.0 / 12, 1e-15);
+    ASSERT_CLOSE(sheet.metrics.window, 12, 0);
+    ASSERT_CLOSE(rank->compute, 6, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "tensor"), 2, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "data"), 3, 0);
+    ASSERT_CLOSE(rank->bubble, 1, 0);
+    ASSERT_CLOSE(rank->idle, 0, 0);
+    ASSERT_CLOSE(sheet.metrics.bubble_fraction, 1.0 / 12, 1e-15);
     sheet_fini(&sheet);
 }
 
@@ -142,9 +142,9 @@ static void overlapping_communications_count_for_the_one_that_ends_last(void **s
     /* the gap is 1-6: tensor 1-5 outlasts data 2-4, but not data 4-6 */
     SHEET(sheet, 1, {0, 0, OP_COMPUTE, 0, 1, 0}, {0, 1, OP_COLLECTIVE, 1, 5, 0},
           {0, 2, OP_COLLECTIVE, 2, 4, 0}, {0, 2, OP_COLLECTIVE, 4, 6, 0}, {0, 0, OP_COMPUTE, 6, 7, 0});
-    assert_float_equal(exposed_of(&sheet, 0, "tensor"), 3, 0);
-    assert_float_equal(exposed_of(&sheet, 0, "data"), 2, 0);
-    assert_float_equal(sheet.metrics.ranks.at[0].bubble, 0, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "tensor"), 3, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "data"), 2, 0);
+    ASSERT_CLOSE(sheet.metrics.ranks.at[0].bubble, 0, 0);
     sheet_fini(&sheet);
 }
 
@@ -153,8 +153,8 @@ static void equal_ends_count_for_the_lower_stream(void **state)
     (void)state;
     SHEET(sheet, 1, {0, 0, OP_COMPUTE, 0, 1, 0}, {0, 2, OP_COLLECTIVE, 1, 4, 0},
           {0, 1, OP_COLLECTIVE, 2, 4, 0});
-    assert_float_equal(exposed_of(&sheet, 0, "data"), 1, 0);
-    assert_float_equal(exposed_of(&sheet, 0, "tensor"), 2, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "data"), 1, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "tensor"), 2, 0);
     sheet_fini(&sheet);
 }
 
@@ -163,11 +163,11 @@ static void time_outside_a_device_s_own_span_is_idle(void **state)
     (void)state;
     SHEET(sheet, 2, {0, 0, OP_COMPUTE, 5, 15, 0}, {1, 0, OP_COMPUTE, 7, 8, 0}, {1, 1, OP_SEND, 8, 9, 0});
     const struct metrics_rank *rank = &sheet.metrics.ranks.at[1];
-    assert_float_equal(sheet.metrics.window_start, 5, 0);
-    assert_float_equal(rank->idle, 2 + 6, 0);
-    assert_float_equal(exposed_of(&sheet, 1, "tensor"), 1, 0);
-    assert_float_equal(sheet.metrics.idle, 4, 0);
-    assert_float_equal(sheet.metrics.compute, 5.5, 0);
+    ASSERT_CLOSE(sheet.metrics.window_start, 5, 0);
+    ASSERT_CLOSE(rank->idle, 2 + 6, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 1, "tensor"), 1, 0);
+    ASSERT_CLOSE(sheet.metrics.idle, 4, 0);
+    ASSERT_CLOSE(sheet.metrics.compute, 5.5, 0);
     sheet_fini(&sheet);
 }
 
@@ -176,14 +176,14 @@ static void rates_follow_from_step_time_and_peak(void **state)
     (void)state;
     SHEET(sheet, 2, {0, 0, OP_COMPUTE, 0, 4, 0}, {1, 0, OP_COMPUTE, 0, 2, 0}, {1, 1, OP_COLLECTIVE, 2, 4, 0});
     const struct metrics *metrics = &sheet.metrics;
-    assert_float_equal(metrics->samples_per_s, 8, 0);
-    assert_float_equal(metrics->tokens_per_s, 64, 0);
-    assert_float_equal(metrics->peak_flops, 200, 0);
-    assert_float_equal(metrics->mfu, 400 / (4.0 * 200), 0);
-    assert_float_equal(metrics->flops_per_device, 50, 0);
-    assert_float_equal(metrics->ranks.at[0].flops, 50, 0);
-    assert_float_equal(metrics->energy, 10 * 4 + 10 * 2 + 2 * 2, 0);
-    assert_float_equal(metrics->bytes_sent, 1500, 0); /* 2 (4-1)/4 of 1,000 */
+    ASSERT_CLOSE(metrics->samples_per_s, 8, 0);
+    ASSERT_CLOSE(metrics->tokens_per_s, 64, 0);
+    ASSERT_CLOSE(metrics->peak_flops, 200, 0);
+    ASSERT_CLOSE(metrics->mfu, 400 / (4.0 * 200), 0);
+    ASSERT_CLOSE(metrics->flops_per_device, 50, 0);
+    ASSERT_CLOSE(metrics->ranks.at[0].flops, 50, 0);
+    ASSERT_CLOSE(metrics->energy, 10 * 4 + 10 * 2 + 2 * 2, 0);
+    ASSERT_CLOSE(metrics->bytes_sent, 1500, 0); /* 2 (4-1)/4 of 1,000 */
     sheet_fini(&sheet);
 }
 
@@ -192,11 +192,11 @@ static void only_the_last_step_counts_and_its_period_is_start_to_start(void **st
     (void)state;
     SHEET(sheet, 2, {0, 0, OP_COMPUTE, 0, 4, 0}, {1, 0, OP_COMPUTE, 1, 9, 0}, {0, 0, OP_COMPUTE, 7, 8, 1},
           {1, 0, OP_COMPUTE, 9, 12, 1});
-    assert_float_equal(sheet.metrics.step_time, 7, 0);
-    assert_float_equal(sheet.metrics.window_start, 7, 0);
-    assert_float_equal(sheet.metrics.window, 5, 0);
-    assert_float_equal(sheet.metrics.ranks.at[0].idle, 4, 0);
-    assert_float_equal(sheet.metrics.ranks.at[1].idle, 2, 0);
+    ASSERT_CLOSE(sheet.metrics.step_time, 7, 0);
+    ASSERT_CLOSE(sheet.metrics.window_start, 7, 0);
+    ASSERT_CLOSE(sheet.metrics.window, 5, 0);
+    ASSERT_CLOSE(sheet.metrics.ranks.at[0].idle, 4, 0);
+    ASSERT_CLOSE(sheet.metrics.ranks.at[1].idle, 2, 0);
     sheet_fini(&sheet);
 }
 
@@ -204,8 +204,8 @@ static void several_compute_streams_are_busy_together(void **state)
 {
     (void)state;
     SHEET(sheet, 1, {0, 0, OP_COMPUTE, 0, 3, 0}, {0, 3, OP_COMPUTE, 2, 5, 0}, {0, 1, OP_COLLECTIVE, 4, 6, 0});
-    assert_float_equal(sheet.metrics.ranks.at[0].compute, 5, 0);
-    assert_float_equal(exposed_of(&sheet, 0, "tensor"), 1, 0);
+    ASSERT_CLOSE(sheet.metrics.ranks.at[0].compute, 5, 0);
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "tensor"), 1, 0);
     sheet_fini(&sheet);
 }
 
@@ -232,12 +232,12 @@ static void member_bytes_follow_the_ring_algorithms(void **state)
                                                     [BROADCAST] = 300};
     for (uint8_t kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
         op.collective = kind;
-        assert_float_equal(metrics_member_bytes(&sheet.job, 0, &op), expected[kind], 1e-12);
+        ASSERT_CLOSE(metrics_member_bytes(&sheet.job, 0, &op), expected[kind], 1e-12);
     }
     op.kind = OP_SEND;
-    assert_float_equal(metrics_member_bytes(&sheet.job, 0, &op), 400, 0);
+    ASSERT_CLOSE(metrics_member_bytes(&sheet.job, 0, &op), 400, 0);
     op.kind = OP_RECEIVE;
-    assert_float_equal(metrics_member_bytes(&sheet.job, 0, &op), 0, 0);
+    ASSERT_CLOSE(metrics_member_bytes(&sheet.job, 0, &op), 0, 0);
     sheet_fini(&sheet);
 }
 
@@ -280,7 +280,7 @@ static void random_timelines_agree_with_brute_force(void **state)
             exposed_of(&sheet, 0, "tensor") != shares[1])
             fail_msg("seed %u: bubble %g, expected %g; compute %g, expected %g", seed, rank->bubble, bubble,
                      rank->compute, shares[0]);
-        assert_float_equal(exposed_of(&sheet, 0, "data"), shares[2], 0);
+        ASSERT_CLOSE(exposed_of(&sheet, 0, "data"), shares[2], 0);
         sheet_fini(&sheet);
     }
 }

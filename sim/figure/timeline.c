@@ -1,0 +1,375 @@
+/* Timeline: a Gantt chart. One band per rank; in it one lane per stream, the compute stream's tall, the
+ * others thin below it. Operations of one stream, pass and micro-batch that touch become one box, so that
+ * thousands of operations give a few hundred boxes. Boxes go to gnuplot as rows of a data file, in two files:
+ * those wide enough for a white border between neighbours, and hairlines without. */
+#include "figure/draw.h"
+#include "figure/gnuplot.h"
+#include "figure/palette.h"
+
+#include "base/unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TIMELINE_WIDTH = 1600, /* pixels */
+    TIMELINE_LEFT_LEAST = 90,
+    TIMELINE_RIGHT = 40,
+    TIMELINE_TOP = 100, /* title and legend */
+    TIMELINE_BOTTOM = 75,
+    TIMELINE_LABELLED = 400, /* operations up to which layers are told apart */
+    TIMELINE_LEGEND = 24
+};
+
+/* Of a band of height 1: the compute lanes' share, the others', and a gap. */
+static const double timeline_compute = 0.60, timeline_others = 0.28;
+static const double timeline_touch = 1e-3; /* of the time shown: a smaller gap does not part two boxes */
+static const double timeline_digit = 0.62; /* width of a character in font heights */
+
+struct timeline_lane {
+    const char *stream;
+    bool compute;
+    double top, height; /* in the band, 0 is its top */
+};
+
+struct timeline_box {
+    double start, end; /* seconds */
+    uint32_t band, lane, colour;
+    int64_t micro_batch;
+    const char *text; /* what to write into it if it fits, or NULL */
+    const char *pass, *kind, *label;
+};
+
+struct timeline_entry {
+    const char *text;
+    uint32_t colour;
+};
+
+struct timeline {
+    struct draw draw;
+    VECTOR(struct timeline_lane) lanes;
+    VECTOR(struct timeline_box) boxes;
+    VECTOR(const char *) groups; /* of communication, by first appearance */
+    struct timeline_entry legend[TIMELINE_LEGEND];
+    uint32_t legend_count;
+    bool labelled;    /* layers are told apart and named */
+    bool numbered;    /* there is more than one micro-batch */
+    int height, left; /* pixels */
+    double font;      /* pixels, of the texts in boxes */
+};
+
+/* Streams that the shown ranks use, compute streams first. */
+static bool timeline_lanes(struct timeline *timeline, const char **error)
+{
+    for (int compute = 1; compute >= 0; compute--)
+        for (uint32_t band = 0; band < timeline->draw.ranks.count; band++) {
+            struct reader_rows rows = reader_query(
+                timeline->draw.reader,
+                compute ? "SELECT name FROM stream WHERE run = ?1 AND rank = ?2 AND compute = 1 ORDER BY id"
+                        : "SELECT name FROM stream s WHERE run = ?1 AND rank = ?2 AND compute = 0 AND EXISTS "
+                          "(SELECT"
+                          " 1 FROM operation o WHERE o.run = s.run AND o.rank = s.rank AND o.stream = s.id)"
+                          " ORDER BY id",
+                timeline->draw.run, timeline->draw.ranks.at[band].rank);
+            while (reader_next(&rows)) {
+                uint32_t i = 0;
+                while (i < timeline->lanes.count &&
+                       strcmp(timeline->lanes.at[i].stream, reader_text(&rows, 0)) != 0)
+                    i++;
+                if (i == timeline->lanes.count)
+                    VECTOR_PUSH(&timeline->lanes,
+                                ((struct timeline_lane){
+                                    .stream = arena_text(timeline->draw.arena, reader_text(&rows, 0)),
+                                    .compute = compute}));
+            }
+            if (!reader_done(&rows, error))
+                return false;
+        }
+    return true;
+}
+
+/* Divides a band between its lanes. Without communication the compute lane takes its room too. */
+static void timeline_place_lanes(struct timeline *timeline)
+{
+    uint32_t compute = 0;
+    for (uint32_t i = 0; i < timeline->lanes.count; i++)
+        compute += timeline->lanes.at[i].compute;
+    uint32_t others = timeline->lanes.count - compute;
+    double upper = others ? timeline_compute : timeline_compute + timeline_others, top = 0.06;
+    for (uint32_t i = 0; i < timeline->lanes.count; i++) {
+        struct timeline_lane *lane = &timeline->lanes.at[i];
+        lane->height = lane->compute ? upper / compute : timeline_others / others;
+        lane->top = top;
+        top += lane->height;
+        if (!lane->compute)
+            lane->height *= 0.86; /* a hair of white between thin lanes */
+    }
+}
+
+static uint32_t timeline_lane_of(const struct timeline *timeline, const char *stream)
+{
+    uint32_t i = 0;
+    while (i + 1 < timeline->lanes.count && strcmp(timeline->lanes.at[i].stream, stream) != 0)
+        i++;
+    return i;
+}
+
+static void timeline_legend_add(struct timeline *timeline, const char *text, uint32_t colour)
+{
+    for (uint32_t i = 0; i < timeline->legend_count; i++)
+        if (strcmp(timeline->legend[i].text, text) == 0)
+            return;
+    if (timeline->legend_count < TIMELINE_LEGEND)
+        timeline->legend[timeline->legend_count++] = (struct timeline_entry){text, colour};
+}
+
+static const struct palette_pass *timeline_pass(const char *pass)
+{
+    const struct palette_pass *entry = palette_passes;
+    while (entry[1].pass && strcmp(entry->pass, pass) != 0)
+        entry++;
+    return entry;
+}
+
+static uint32_t timeline_group_colour(struct timeline *timeline, const char *name)
+{
+    uint32_t i = 0;
+    while (i < timeline->groups.count && strcmp(timeline->groups.at[i], name) != 0)
+        i++;
+    if (i == timeline->groups.count)
+        VECTOR_PUSH(&timeline->groups, arena_text(timeline->draw.arena, name));
+    return palette_group(name, i);
+}
+
+/* Whether `next` continues `box`: same lane, pass, micro-batch and kind, and no visible gap. */
+static bool timeline_continues(const struct timeline *timeline, const struct timeline_box *box,
+                               const struct timeline_box *next)
+{
+    double touch = timeline_touch * (timeline->draw.to - timeline->draw.from);
+    return box->band == next->band && box->lane == next->lane && box->colour == next->colour &&
+           box->micro_batch == next->micro_batch && next->start - box->end < touch &&
+           strcmp(box->pass, next->pass) == 0 && strcmp(box->kind, next->kind) == 0 &&
+           (!timeline->labelled || strcmp(box->label, next->label) == 0);
+}
+
+/* Texts that repeat from row to row are kept once. */
+static const char *timeline_keep(struct timeline *timeline, const char *before, const char *text)
+{
+    return before && strcmp(before, text) == 0 ? before : arena_text(timeline->draw.arena, text);
+}
+
+enum { ROW_STREAM, ROW_KIND, ROW_PASS, ROW_MICRO_BATCH, ROW_START, ROW_END, ROW_LABEL, ROW_GROUP };
+
+static void timeline_add(struct timeline *timeline, uint32_t band, const struct reader_rows *rows)
+{
+    const struct timeline_box *last =
+        timeline->boxes.count ? &timeline->boxes.at[timeline->boxes.count - 1] : NULL;
+    struct timeline_box box = {.start = reader_real(rows, ROW_START),
+                               .end = reader_real(rows, ROW_END),
+                               .band = band,
+                               .lane = timeline_lane_of(timeline, reader_text(rows, ROW_STREAM)),
+                               .micro_batch = reader_int(rows, ROW_MICRO_BATCH)};
+    if (box.end <= timeline->draw.from || box.start >= timeline->draw.to || box.end <= box.start)
+        return;
+    box.start = fmax(box.start, timeline->draw.from);
+    box.end = fmin(box.end, timeline->draw.to);
+    box.pass = timeline_keep(timeline, last ? last->pass : NULL, reader_text(rows, ROW_PASS));
+    box.kind = timeline_keep(timeline, last ? last->kind : NULL, reader_text(rows, ROW_KIND));
+    box.label = timeline->labelled
+                    ? timeline_keep(timeline, last ? last->label : NULL, reader_text(rows, ROW_LABEL))
+                    : "";
+    if (reader_type(rows, ROW_GROUP) != READER_NULL) {
+        box.colour = timeline_group_colour(timeline, reader_text(rows, ROW_GROUP));
+    } else {
+        const struct palette_pass *pass = timeline_pass(box.pass);
+        box.colour = pass->colour;
+        bool numbered = timeline->numbered && strchr("FBIWR", pass->pass[0]);
+        if (timeline->labelled)
+            box.text = box.label;
+        else if (numbered)
+            box.text = arena_format(timeline->draw.arena, "%lld", (long long)box.micro_batch);
+    }
+    if (last && timeline_continues(timeline, last, &box))
+        timeline->boxes.at[timeline->boxes.count - 1].end = fmax(last->end, box.end);
+    else
+        VECTOR_PUSH(&timeline->boxes, box);
+}
+
+static bool timeline_boxes(struct timeline *timeline, const char **error)
+{
+    for (uint32_t band = 0; band < timeline->draw.ranks.count; band++) {
+        struct reader_rows rows = reader_query(
+            timeline->draw.reader,
+            "SELECT s.name, k.name, p.name, o.micro_batch, o.start, o.end, t.text, g.name FROM operation o"
+            " CROSS JOIN stream s ON s.run = o.run AND s.rank = o.rank AND s.id = o.stream"
+            " CROSS JOIN kind k ON k.id = o.kind CROSS JOIN pass p ON p.id = o.pass"
+            " CROSS JOIN text t ON t.id = o.label"
+            " LEFT JOIN communication_group g ON g.run = o.run AND g.id = o.group_id"
+            " WHERE o.run = ?1 AND o.rank = ?2 ORDER BY o.stream, o.start, o.slot",
+            timeline->draw.run, timeline->draw.ranks.at[band].rank);
+        while (reader_next(&rows))
+            timeline_add(timeline, band, &rows);
+        if (!reader_done(&rows, error))
+            return false;
+    }
+    return true;
+}
+
+/* Passes in the palette's order, then groups. */
+static void timeline_legend(struct timeline *timeline)
+{
+    for (const struct palette_pass *pass = palette_passes; pass->pass; pass++)
+        for (uint32_t i = 0; i < timeline->boxes.count; i++)
+            if (timeline->boxes.at[i].kind[0] == 'c' && strcmp(timeline->boxes.at[i].kind, "compute") == 0 &&
+                strcmp(timeline->boxes.at[i].pass, pass->pass) == 0) {
+                timeline_legend_add(timeline, pass->about, pass->colour);
+                break;
+            }
+    for (uint32_t i = 0; i < timeline->groups.count; i++)
+        timeline_legend_add(timeline,
+                            arena_format(timeline->draw.arena, "%s communication", timeline->groups.at[i]),
+                            palette_group(timeline->groups.at[i], i));
+}
+
+/* Room for the bands' names on the left, and a height that suits the number of bands. */
+static void timeline_layout(struct timeline *timeline)
+{
+    uint32_t bands = timeline->draw.ranks.count;
+    size_t longest = 0;
+    for (uint32_t i = 0; i < bands; i++) {
+        size_t length = strlen(draw_label(&timeline->draw, &timeline->draw.ranks.at[i]));
+        longest = length > longest ? length : longest;
+    }
+    double band = bands <= 4 ? 130 : bands <= 8 ? 95 : bands <= 16 ? 50 : 40;
+    timeline->height = TIMELINE_TOP + TIMELINE_BOTTOM + (int)(band * bands);
+    timeline->left = (int)((double)longest * 13 * timeline_digit) + 35;
+    if (timeline->left < TIMELINE_LEFT_LEAST)
+        timeline->left = TIMELINE_LEFT_LEAST;
+    double lane = timeline->lanes.count ? timeline->lanes.at[0].height * band : 0;
+    timeline->font = fmin(13, 0.62 * lane);
+}
+
+static double timeline_pixels(const struct timeline *timeline, const struct timeline_box *box)
+{
+    double plot = TIMELINE_WIDTH - timeline->left - TIMELINE_RIGHT;
+    return (box->end - box->start) / (timeline->draw.to - timeline->draw.from) * plot;
+}
+
+static void timeline_write_boxes(struct timeline *timeline, struct gnuplot *plot)
+{
+    FILE *wide = gnuplot_data(plot, "wide"), *narrow = gnuplot_data(plot, "narrow");
+    uint32_t counts[2] = {0};
+    for (uint32_t i = 0; wide && narrow && i < timeline->boxes.count; i++) {
+        const struct timeline_box *box = &timeline->boxes.at[i];
+        const struct timeline_lane *lane = &timeline->lanes.at[box->lane];
+        bool fits = timeline_pixels(timeline, box) >= 4;
+        double scale = timeline->draw.scale, top = box->band + lane->top;
+        counts[fits]++;
+        fprintf(fits ? wide : narrow, "%.9g %.6g %.9g %.9g %.6g %.6g %u\n", box->start * scale, top,
+                box->start * scale, box->end * scale, top, top + lane->height, box->colour);
+    }
+    gnuplot_number(plot, "wide_boxes", counts[1]);
+    gnuplot_number(plot, "narrow_boxes", counts[0]);
+}
+
+/* Texts in the boxes that have the room: one and a third of their width. */
+static void timeline_write_texts(struct timeline *timeline, struct gnuplot *plot)
+{
+    FILE *texts = gnuplot_data(plot, "texts");
+    uint32_t count = 0;
+    for (uint32_t i = 0; texts && timeline->font >= 6 && i < timeline->boxes.count; i++) {
+        const struct timeline_box *box = &timeline->boxes.at[i];
+        const struct timeline_lane *lane = &timeline->lanes.at[box->lane];
+        double needed = box->text ? ((double)strlen(box->text) + 0.4) * timeline_digit * timeline->font : 0;
+        if (!lane->compute || !box->text || timeline_pixels(timeline, box) < needed)
+            continue;
+        fprintf(texts, "%.9g %.6g ", (box->start + box->end) / 2 * timeline->draw.scale,
+                box->band + lane->top + lane->height / 2);
+        gnuplot_field(texts, box->text);
+        fprintf(texts, " %u\n", palette_ink(box->colour));
+        count++;
+    }
+    gnuplot_number(plot, "text_count", count);
+    gnuplot_number(plot, "text_font", timeline->font);
+}
+
+static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
+{
+    const struct draw *draw = &timeline->draw;
+    char step[64];
+    gnuplot_number(plot, "left", (double)timeline->left / TIMELINE_WIDTH);
+    gnuplot_number(plot, "right", 1 - (double)TIMELINE_RIGHT / TIMELINE_WIDTH);
+    gnuplot_number(plot, "top", 1 - (double)TIMELINE_TOP / timeline->height);
+    gnuplot_number(plot, "bottom", (double)TIMELINE_BOTTOM / timeline->height);
+    gnuplot_number(plot, "height", timeline->height);
+    gnuplot_number(plot, "from", draw->from * draw->scale);
+    gnuplot_number(plot, "to", draw->to * draw->scale);
+    gnuplot_number(plot, "bands", draw->ranks.count);
+    gnuplot_text(plot, "unit", draw->unit);
+    gnuplot_text(plot, "heading",
+                 arena_format(draw->arena, "%s: step time %s", draw->name,
+                              unit_format(draw->step, UNIT_SECONDS, step, sizeof step)));
+    gnuplot_command(plot, "set ytics ()");
+    for (uint32_t i = 0; i < draw->ranks.count; i++) {
+        gnuplot_text(plot, "name", draw_label(draw, &draw->ranks.at[i]));
+        gnuplot_command(plot, "set ytics add (name %g)", i + 0.06 + timeline_compute / 2);
+    }
+    const char *texts[TIMELINE_LEGEND] = {0};
+    gnuplot_command(plot, "array legend_colours[%u]", TIMELINE_LEGEND);
+    for (uint32_t i = 0; i < timeline->legend_count; i++) {
+        texts[i] = timeline->legend[i].text;
+        gnuplot_command(plot, "legend_colours[%u] = %u", i + 1, timeline->legend[i].colour);
+    }
+    gnuplot_texts(plot, "legend_texts", texts, timeline->legend_count);
+    gnuplot_number(plot, "legend_count", timeline->legend_count);
+}
+
+static bool timeline_write(struct timeline *timeline, const char **error)
+{
+    struct gnuplot plot;
+    timeline_layout(timeline);
+    timeline_legend(timeline);
+    if (!gnuplot_open(&plot, timeline->draw.request->output, TIMELINE_WIDTH, timeline->height,
+                      timeline->draw.arena, error))
+        return false;
+    timeline_write_axes(timeline, &plot);
+    timeline_write_boxes(timeline, &plot);
+    timeline_write_texts(timeline, &plot);
+    return gnuplot_run(&plot, draw_template(&timeline->draw, "timeline.gp"), error);
+}
+
+/* Few operations without backward passes: an inference, where layers say more than micro-batches. */
+static void timeline_style(struct timeline *timeline)
+{
+    struct draw *draw = &timeline->draw;
+    double operations = reader_value(
+        draw->reader, "SELECT count(*) FROM operation WHERE run = ?1 AND kind = 0", draw->run, 0);
+    double training =
+        reader_value(draw->reader, "SELECT phase = 'training' FROM run WHERE id = ?1", draw->run, 1);
+    timeline->numbered =
+        reader_value(draw->reader, "SELECT micro_batches FROM run WHERE id = ?1", draw->run, 1) > 1;
+    timeline->labelled = training == 0 && operations <= TIMELINE_LABELLED;
+}
+
+static bool timeline_draw(const struct figure_request *request, struct arena *arena, const char **error)
+{
+    struct timeline timeline = {0};
+    if (!draw_open(&timeline.draw, request, arena, error))
+        return false;
+    timeline_style(&timeline);
+    bool ok = timeline_lanes(&timeline, error);
+    timeline_place_lanes(&timeline);
+    ok = ok && timeline_boxes(&timeline, error) && timeline_write(&timeline, error);
+    VECTOR_FREE(&timeline.lanes);
+    VECTOR_FREE(&timeline.boxes);
+    VECTOR_FREE(&timeline.groups);
+    draw_close(&timeline.draw);
+    return ok;
+}
+
+const struct figure_kind timeline_figure = {
+    .name = "timeline",
+    .about = "what each device does when: a band per rank, a lane per stream",
+    .draw = timeline_draw,
+};
