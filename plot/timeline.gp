@@ -1,7 +1,8 @@
 # A Gantt chart. Variables come from sim/figure/timeline.c: left, right, top, bottom (margins, fractions of the
-# picture), height (pixels), from, to, unit (the time axis), bands, heading, the legend's arrays, and the data
+# picture), height (of the picture in pixels), from, to, unit (the time axis), bands, heading, the legend's arrays, and the data
 # files: wide and narrow (x y xlow xhigh ylow yhigh colour) and texts (x y text colour).
-set title heading font sprintf(',%g', 17 * points) offset screen 0, screen 20. / height - 0.0
+key_font = sprintf(',%g', 13 * points) # set key takes no expression
+set label 1 heading at screen (left + right) / 2, screen 1 - 26. / height center font sprintf(',%g', 17 * points)
 set lmargin at screen left
 set rmargin at screen right
 set tmargin at screen top
@@ -17,8 +18,8 @@ set grid xtics linetype 1 linewidth 0.6 linecolor rgb '#E4E4E4'
 do for [band = 1:bands - 1] {
     set arrow from graph 0, first band to graph 1, first band nohead linewidth 0.8 linecolor rgb '#C8C8C8' back
 }
-set key at screen (left + right) / 2, screen 1 - 44. / height center top horizontal maxrows 2 \
-    samplen 1.2 width 1.5 height 0.4 font sprintf(',%g', 13 * points) noopaque
+set key at screen (left + right) / 2, screen 1 - 44. / height center top horizontal maxrows legend_rows \
+    Left reverse samplen 1.2 width 1 height 0.4 font key_font noopaque
 set style fill solid 1.0 noborder
 
 plot for [once = 1:narrow_boxes > 0] narrow using 1:2:3:4:5:6:7 with boxxyerror \

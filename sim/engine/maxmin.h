@@ -62,15 +62,11 @@ struct maxmin {
     struct index_list arrivals;   /* flows attached since the last pass */
     VECTOR(struct maxmin_change) changes;
     VECTOR(struct maxmin_entry) heap;
-    VECTOR(double) previous;   /* per link: level before a full solve */
-    uint32_t platform_links;   /* links below this are not private */
-    uint32_t pass, first_pass; /* numbers of this pass; first_pass: see repair */
-    uint32_t incidences;       /* entries of all attached flows */
-    uint32_t undecided;        /* flows without a level yet */
-    uint32_t work;             /* entries looked at in this pass */
-    uint32_t streak, direct;   /* local repairs given up in a row; full solves left before trying again */
-    double sweep, anchor;      /* level reached by the sweep; level of the last closing */
-    bool full;                 /* this pass solves everything */
+    uint32_t platform_links; /* links below this are not private */
+    uint32_t pass;
+    uint32_t incidences;  /* entries of all attached flows */
+    uint32_t undecided;   /* flows without a level yet */
+    double sweep, anchor; /* level reached by the sweep; level of the last closing */
 };
 
 void maxmin_init(struct maxmin *maxmin, const double *capacities, uint32_t link_count);

@@ -1,5 +1,4 @@
-/* Memory: bytes held over time, one line per shown rank, against the devices' capacity. Ranks of one program
- * share their line in the database, so each is looked up by its program. */
+/* Memory: bytes held over time, one line per shown program, against the devices' capacity. */
 #include "figure/draw.h"
 #include "figure/gnuplot.h"
 #include "figure/palette.h"
@@ -17,6 +16,7 @@ struct memory_point {
 };
 struct memory_line {
     const char *label;
+    int64_t source; /* the rank whose memory it is */
     double capacity;
     VECTOR(struct memory_point) points;
 };
@@ -27,25 +27,37 @@ struct memory {
     double largest; /* bytes: of all points and capacities */
 };
 
+/* The rank that stands for this one's program in the database, and the device's capacity; -1: none. */
+static bool memory_source(struct memory *memory, const struct draw_rank *rank, struct memory_line *line,
+                          const char **error)
+{
+    struct reader_rows rows = reader_query(
+        memory->draw.reader,
+        "SELECT d.memory, coalesce((SELECT min(m.id) FROM rank m WHERE m.run = r.run AND m.program = "
+        "r.program), -1)"
+        " FROM rank r JOIN device d ON d.run = r.run AND d.id = r.device WHERE r.run = ?1 AND r.id = ?2",
+        memory->draw.run, rank->rank);
+    line->source = -1;
+    if (reader_next(&rows)) {
+        line->capacity = reader_real(&rows, 0);
+        line->source = reader_int(&rows, 1);
+    }
+    return reader_done(&rows, error);
+}
+
+/* Adds a rank's line. Ranks of one program have the same: only those asked for are drawn twice. */
 static bool memory_line(struct memory *memory, const struct draw_rank *rank, const char **error)
 {
     struct draw *draw = &memory->draw;
     struct memory_line line = {.label = draw_label(draw, rank)};
-    struct reader_rows rows = reader_query(draw->reader,
-                                           "SELECT d.memory FROM rank r JOIN device d ON d.run = r.run AND "
-                                           "d.id = r.device WHERE r.run = ?1 AND r.id = ?2",
-                                           draw->run, rank->rank);
-    if (reader_next(&rows))
-        line.capacity = reader_real(&rows, 0);
-    if (!reader_done(&rows, error))
+    if (!memory_source(memory, rank, &line, error))
         return false;
-    rows = reader_query(
-        draw->reader,
-        "SELECT time, bytes FROM memory WHERE run = ?1 AND rank = (SELECT min(m.rank) FROM memory m JOIN "
-        "rank a"
-        " ON a.run = m.run AND a.id = m.rank JOIN rank b ON b.run = m.run AND b.program = a.program"
-        " WHERE m.run = ?1 AND b.id = ?2) ORDER BY time",
-        draw->run, rank->rank);
+    for (uint32_t i = 0; i < memory->lines.count && !draw->request->ranks; i++)
+        if (memory->lines.at[i].source == line.source)
+            return true;
+    struct reader_rows rows = reader_query(
+        draw->reader, "SELECT time, bytes FROM memory WHERE run = ?1 AND rank = ?2 ORDER BY time", draw->run,
+        line.source);
     while (reader_next(&rows)) {
         struct memory_point point = {reader_real(&rows, 0), reader_real(&rows, 1)};
         memory->largest = fmax(memory->largest, point.bytes);

@@ -41,6 +41,12 @@ struct timeline_box {
     const char *pass, *kind, *label;
 };
 
+/* When the flow of a message ended: a receive that was posted late ends after it. */
+struct timeline_flow {
+    int64_t group, match;
+    double end;
+};
+
 struct timeline_entry {
     const char *text;
     uint32_t colour;
@@ -50,7 +56,8 @@ struct timeline {
     struct draw draw;
     VECTOR(struct timeline_lane) lanes;
     VECTOR(struct timeline_box) boxes;
-    VECTOR(const char *) groups; /* of communication, by first appearance */
+    VECTOR(struct timeline_flow) flows; /* by group, match */
+    VECTOR(const char *) groups;        /* of communication, by first appearance */
     struct timeline_entry legend[TIMELINE_LEGEND];
     uint32_t legend_count;
     bool labelled;    /* layers are told apart and named */
@@ -159,14 +166,58 @@ static const char *timeline_keep(struct timeline *timeline, const char *before, 
     return before && strcmp(before, text) == 0 ? before : arena_text(timeline->draw.arena, text);
 }
 
-enum { ROW_STREAM, ROW_KIND, ROW_PASS, ROW_MICRO_BATCH, ROW_START, ROW_END, ROW_LABEL, ROW_GROUP };
+static int timeline_flow_order(const void *left, const void *right)
+{
+    const struct timeline_flow *a = left, *b = right;
+    if (a->group != b->group)
+        return a->group < b->group ? -1 : 1;
+    return a->match < b->match ? -1 : a->match > b->match;
+}
+
+static bool timeline_flows(struct timeline *timeline, const char **error)
+{
+    struct reader_rows rows = reader_query(timeline->draw.reader,
+                                           "SELECT group_id, match, end FROM transfer WHERE run = ?1 AND "
+                                           "kind = 'message' ORDER BY group_id, match",
+                                           timeline->draw.run, 0);
+    while (reader_next(&rows))
+        VECTOR_PUSH(&timeline->flows, ((struct timeline_flow){reader_int(&rows, 0), reader_int(&rows, 1),
+                                                              reader_real(&rows, 2)}));
+    return reader_done(&rows, error);
+}
+
+enum {
+    ROW_STREAM,
+    ROW_KIND,
+    ROW_PASS,
+    ROW_MICRO_BATCH,
+    ROW_START,
+    ROW_END,
+    ROW_LABEL,
+    ROW_GROUP,
+    ROW_GROUP_ID,
+    ROW_MATCH
+};
+
+/* When the communication of a row was over: of a receive, its flow. */
+static double timeline_end(const struct timeline *timeline, const struct reader_rows *rows)
+{
+    double end = reader_real(rows, ROW_END);
+    struct timeline_flow wanted = {.group = reader_int(rows, ROW_GROUP_ID),
+                                   .match = reader_int(rows, ROW_MATCH)};
+    if (!timeline->flows.count || strcmp(reader_text(rows, ROW_KIND), "receive") != 0)
+        return end;
+    const struct timeline_flow *flow = bsearch(&wanted, timeline->flows.at, timeline->flows.count,
+                                               sizeof *timeline->flows.at, timeline_flow_order);
+    return flow ? fmin(end, flow->end) : end;
+}
 
 static void timeline_add(struct timeline *timeline, uint32_t band, const struct reader_rows *rows)
 {
     const struct timeline_box *last =
         timeline->boxes.count ? &timeline->boxes.at[timeline->boxes.count - 1] : NULL;
     struct timeline_box box = {.start = reader_real(rows, ROW_START),
-                               .end = reader_real(rows, ROW_END),
+                               .end = timeline_end(timeline, rows),
                                .band = band,
                                .lane = timeline_lane_of(timeline, reader_text(rows, ROW_STREAM)),
                                .micro_batch = reader_int(rows, ROW_MICRO_BATCH)};
@@ -199,15 +250,16 @@ static void timeline_add(struct timeline *timeline, uint32_t band, const struct 
 static bool timeline_boxes(struct timeline *timeline, const char **error)
 {
     for (uint32_t band = 0; band < timeline->draw.ranks.count; band++) {
-        struct reader_rows rows = reader_query(
-            timeline->draw.reader,
-            "SELECT s.name, k.name, p.name, o.micro_batch, o.start, o.end, t.text, g.name FROM operation o"
-            " CROSS JOIN stream s ON s.run = o.run AND s.rank = o.rank AND s.id = o.stream"
-            " CROSS JOIN kind k ON k.id = o.kind CROSS JOIN pass p ON p.id = o.pass"
-            " CROSS JOIN text t ON t.id = o.label"
-            " LEFT JOIN communication_group g ON g.run = o.run AND g.id = o.group_id"
-            " WHERE o.run = ?1 AND o.rank = ?2 ORDER BY o.stream, o.start, o.slot",
-            timeline->draw.run, timeline->draw.ranks.at[band].rank);
+        struct reader_rows rows =
+            reader_query(timeline->draw.reader,
+                         "SELECT s.name, k.name, p.name, o.micro_batch, o.start, o.end, t.text, g.name, "
+                         "o.group_id, o.match FROM operation o"
+                         " CROSS JOIN stream s ON s.run = o.run AND s.rank = o.rank AND s.id = o.stream"
+                         " CROSS JOIN kind k ON k.id = o.kind CROSS JOIN pass p ON p.id = o.pass"
+                         " CROSS JOIN text t ON t.id = o.label"
+                         " LEFT JOIN communication_group g ON g.run = o.run AND g.id = o.group_id"
+                         " WHERE o.run = ?1 AND o.rank = ?2 ORDER BY o.stream, o.start, o.slot",
+                         timeline->draw.run, timeline->draw.ranks.at[band].rank);
         while (reader_next(&rows))
             timeline_add(timeline, band, &rows);
         if (!reader_done(&rows, error))
@@ -263,7 +315,7 @@ static void timeline_write_boxes(struct timeline *timeline, struct gnuplot *plot
     for (uint32_t i = 0; wide && narrow && i < timeline->boxes.count; i++) {
         const struct timeline_box *box = &timeline->boxes.at[i];
         const struct timeline_lane *lane = &timeline->lanes.at[box->lane];
-        bool fits = timeline_pixels(timeline, box) >= 4;
+        bool fits = lane->compute && timeline_pixels(timeline, box) >= 4;
         double scale = timeline->draw.scale, top = box->band + lane->top;
         counts[fits]++;
         fprintf(fits ? wide : narrow, "%.9g %.6g %.9g %.9g %.6g %.6g %u\n", box->start * scale, top,
@@ -294,6 +346,17 @@ static void timeline_write_texts(struct timeline *timeline, struct gnuplot *plot
     gnuplot_number(plot, "text_font", timeline->font);
 }
 
+/* Every entry takes the width of the longest. */
+static int timeline_legend_rows(const struct timeline *timeline)
+{
+    size_t longest = 0;
+    for (uint32_t i = 0; i < timeline->legend_count; i++)
+        if (strlen(timeline->legend[i].text) > longest)
+            longest = strlen(timeline->legend[i].text);
+    double entry = ((double)longest + 6) * 13 * timeline_digit, room = TIMELINE_WIDTH - 80;
+    return (int)ceil(timeline->legend_count * entry / room);
+}
+
 static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
 {
     const struct draw *draw = &timeline->draw;
@@ -322,6 +385,7 @@ static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
         gnuplot_command(plot, "legend_colours[%u] = %u", i + 1, timeline->legend[i].colour);
     }
     gnuplot_texts(plot, "legend_texts", texts, timeline->legend_count);
+    gnuplot_number(plot, "legend_rows", timeline_legend_rows(timeline));
     gnuplot_number(plot, "legend_count", timeline->legend_count);
 }
 
@@ -360,9 +424,11 @@ static bool timeline_draw(const struct figure_request *request, struct arena *ar
     timeline_style(&timeline);
     bool ok = timeline_lanes(&timeline, error);
     timeline_place_lanes(&timeline);
-    ok = ok && timeline_boxes(&timeline, error) && timeline_write(&timeline, error);
+    ok = ok && timeline_flows(&timeline, error) && timeline_boxes(&timeline, error) &&
+         timeline_write(&timeline, error);
     VECTOR_FREE(&timeline.lanes);
     VECTOR_FREE(&timeline.boxes);
+    VECTOR_FREE(&timeline.flows);
     VECTOR_FREE(&timeline.groups);
     draw_close(&timeline.draw);
     return ok;

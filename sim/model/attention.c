@@ -14,6 +14,7 @@ static const char *const attention_scores[] = {"dot", "additive", NULL};
 struct attention_keys {
     int mask, score;
     bool dropout, flash;
+    int64_t buckets;
 };
 
 /* What the operators share: the sizes by role (0: there is no such dimension). */
@@ -145,8 +146,19 @@ static uint32_t attention_score(struct builder *builder, const struct attention_
     return tensor;
 }
 
+/* Learned values per bucket of distances and head, added to the scores (T5). */
+static void attention_buckets(struct builder *builder, struct operator* op, uint64_t buckets)
+{
+    struct tensor scores = builder->model->tensors.at[op->operands[0].tensor];
+    int g = builder_find(builder, &scores, "g");
+    struct operand *table = builder_parameter(builder, op, "buckets");
+    builder_extend_whole(builder, table, builder_name(builder, "bucket"), buckets);
+    if (g >= 0)
+        builder_extend(builder, op, table, scores.dims[g].label, op->operands[0].dims[g].dim);
+}
+
 static uint32_t attention_softmax(struct builder *builder, const struct attention_shape *shape,
-                                  uint32_t scores)
+                                  uint32_t scores, int64_t buckets)
 {
     struct operator* op = builder_pointwise(builder, scores, "softmax", 6);
     uint32_t last = op->dim_count - 1; /* k */
@@ -156,6 +168,8 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
     op->fraction = shape->fraction;
     op->fused = shape->flash;
     op->output_saved = !shape->flash;
+    if (buckets)
+        attention_buckets(builder, op, (uint64_t)buckets);
     attention_hide(builder, shape, builder_newest(builder));
     return builder_newest(builder);
 }
@@ -204,7 +218,8 @@ static bool attention_build(struct builder *builder, const void *values)
                              (unsigned long long)shape.queries, (unsigned long long)shape.keys);
     if (keys->mask == ATTENTION_MASK_CAUSAL && builder->model->causal)
         shape.fraction = ((double)shape.keys + 1) / (2 * (double)shape.keys);
-    uint32_t weights = attention_softmax(builder, &shape, attention_score(builder, &shape, keys->score));
+    uint32_t weights =
+        attention_softmax(builder, &shape, attention_score(builder, &shape, keys->score), keys->buckets);
     if (keys->dropout)
         weights = attention_dropout(builder, &shape, weights);
     attention_context(builder, &shape, weights);
@@ -220,6 +235,8 @@ static const struct field attention_fields[] = {
      .about = "dot, or additive (Bahdanau) with a learned vector; default dot"},
     {"dropout", FIELD_FLAG, offsetof(struct attention_keys, dropout),
      .about = "dropout on the weights; default no"},
+    {"buckets", FIELD_INTEGER, offsetof(struct attention_keys, buckets), .low = 0, .high = 1e9,
+     .about = "rows of a table of learned relative positions, one column per head (T5: 32); default none"},
     {"flash", FIELD_FLAG, offsetof(struct attention_keys, flash),
      .about = "one kernel that never stores scores or weights; default no"},
 };

@@ -1,6 +1,7 @@
 /* Embeddings: rows of a table chosen by token identities, a one-hot product over v without FLOPs; and learned
  * positions, of which a sequence uses the first rows of its table. */
 #include "model/builder.h"
+#include "model/frame.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 struct embedding_keys {
     int64_t vocabulary, positions, types;
     const struct value *out;
+    const char *weight;
 };
 
 /* Adds tables of positions and of token types to a tensor [b, s, h]. A table of types is read wherever its
@@ -52,6 +54,29 @@ static bool embedding_row(struct builder *builder, const struct value *out, stru
     return true;
 }
 
+static bool embedding_look_up(struct builder *builder, const struct embedding_keys *keys,
+                              const struct tensor *tokens, const struct tensor_dim *row)
+{
+    struct operator* op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
+    struct operand *input = builder_operand(builder, op, builder->inputs[0]),
+                   *output = builder_output(builder, op);
+    uint32_t v_name = builder_name(builder, "v");
+    input->saved = true;
+    for (uint32_t i = 0; i < tokens->rank; i++) {
+        input->dims[i].dim = builder_dim(builder, op, tokens->dims[i].size, tokens->dims[i].label, 0, 0);
+        builder_extend(builder, op, output, tokens->dims[i].label, input->dims[i].dim);
+    }
+    int8_t v = builder_dim(builder, op, (uint64_t)keys->vocabulary, v_name, builder_name(builder, "i"), 0);
+    int8_t h = builder_dim(builder, op, row->size, row->label, builder_name(builder, "o"), 0);
+    builder_extend(builder, op, output, row->label, h);
+    if (keys->weight)
+        return frame_tie(builder, op, keys->weight, 2);
+    struct operand *table = builder_parameter(builder, op, "weight");
+    builder_extend(builder, op, table, v_name, v);
+    builder_extend(builder, op, table, row->label, h);
+    return true;
+}
+
 static bool embedding_build(struct builder *builder, const void *values)
 {
     const struct embedding_keys *keys = values;
@@ -65,21 +90,8 @@ static bool embedding_build(struct builder *builder, const void *values)
                              names_text(builder->model->names, tokens.name));
     if (!embedding_row(builder, keys->out, &row))
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
-    struct operand *input = builder_operand(builder, op, builder->inputs[0]);
-    struct operand *table = builder_parameter(builder, op, "weight"), *output = builder_output(builder, op);
-    uint32_t v_name = builder_name(builder, "v");
-    op->linear = false;
-    input->saved = true;
-    for (uint32_t i = 0; i < tokens.rank; i++) {
-        input->dims[i].dim = builder_dim(builder, op, tokens.dims[i].size, tokens.dims[i].label, 0, 0);
-        builder_extend(builder, op, output, tokens.dims[i].label, input->dims[i].dim);
-    }
-    int8_t v = builder_dim(builder, op, (uint64_t)keys->vocabulary, v_name, builder_name(builder, "i"), 0);
-    int8_t h = builder_dim(builder, op, row.size, row.label, builder_name(builder, "o"), 0);
-    builder_extend(builder, op, table, v_name, v);
-    builder_extend(builder, op, table, row.label, h);
-    builder_extend(builder, op, output, row.label, h);
+    if (!embedding_look_up(builder, keys, &tokens, &row))
+        return false;
     if (builder->failed || (!keys->positions && !keys->types))
         return !builder->failed;
     return embedding_add(builder, builder_newest(builder), keys->positions, keys->types, "add");
@@ -90,6 +102,8 @@ static const struct field embedding_fields[] = {
      .high = 1e9, .about = "rows of the table"},
     {"out", FIELD_VALUE, offsetof(struct embedding_keys, out), .required = true,
      .about = "elements of a row: a number, or {h: 768}"},
+    {"weight", FIELD_TEXT, offsetof(struct embedding_keys, weight),
+     .about = "layer whose table is used instead of an own one"},
     {"positions", FIELD_INTEGER, offsetof(struct embedding_keys, positions), .low = 0, .high = 1e9,
      .about = "rows of a table of learned positions that is added; default none"},
     {"types", FIELD_INTEGER, offsetof(struct embedding_keys, types), .low = 0, .high = 1e9,

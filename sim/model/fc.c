@@ -71,6 +71,14 @@ static bool fc_read_over(struct builder *builder, const struct value *over, stru
                                         builder_describe(builder, &shape->x));
 }
 
+static uint32_t fc_count(uint32_t bits)
+{
+    uint32_t count = 0;
+    for (; bits; bits &= bits - 1)
+        count++;
+    return count;
+}
+
 /* Indices of the iteration dimensions. */
 struct fc_dims {
     int8_t x[TENSOR_DIMS], out[TENSOR_DIMS];
@@ -116,45 +124,15 @@ static void fc_own_weight(struct builder *builder, struct operator* op, const st
     }
 }
 
-/* The iteration dimension that answers to a label, among the outputs and the contracted; -1: none. */
-static int8_t fc_dim_called(const struct operator* op, uint32_t label, uint64_t size)
+static void fc_output(struct builder *builder, struct operator* op, const struct fc_shape *shape,
+                      const struct fc_dims *dims)
 {
-    for (uint32_t i = op->dim_count; i-- > 0;)
-        for (int k = 0; k < DIM_NAMES; k++)
-            if (op->dims[i].names[k] == label && op->dims[i].size == size)
-                return (int8_t)i;
-    return -1;
-}
-
-/* Reads another layer's weight: its dimensions are matched by label, so it may be transposed. */
-static bool fc_tied_weight(struct builder *builder, struct operator* op, const char *name)
-{
-    struct named found = frame_find(builder, name);
-    uint32_t parameter = MODEL_NONE;
-    if (found.tensor == MODEL_NONE)
-        return frame_unknown(builder, builder->place, "weight", name);
-    if (found.layer != MODEL_NONE) {
-        const struct layer *layer = &builder->model->layers.at[found.layer];
-        const struct operator* first = & builder->model->operators.at[layer->first_operator];
-        for (uint32_t i = 0; layer->operator_count && i < first->operand_count && parameter == MODEL_NONE;
-             i++)
-            if (builder->model->tensors.at[first->operands[i].tensor].role == TENSOR_PARAMETER)
-                parameter = first->operands[i].tensor;
-    }
-    if (parameter == MODEL_NONE)
-        return builder_error(builder, "shares the weight of '%s', which has none", name);
-    struct tensor weight = builder->model->tensors.at[parameter];
-    struct operand *operand = builder_operand(builder, op, parameter);
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < weight.rank; i++) {
-        int8_t dim = fc_dim_called(op, weight.dims[i].label, weight.dims[i].size);
-        if (dim < 0)
-            return builder_error(builder, "shares the weight of '%s', whose dimensions (%s) do not fit", name,
-                                 builder_describe(builder, &weight));
-        operand->dims[i].dim = dim;
-        seen |= 1u << dim;
-    }
-    return seen != 0;
+    struct operand *output = builder_output(builder, op);
+    for (uint32_t i = 0; i < shape->x.rank; i++)
+        if (!(shape->over >> i & 1))
+            builder_extend(builder, op, output, shape->x.dims[i].label, dims->x[i]);
+    for (uint32_t i = 0; i < shape->out_count; i++)
+        builder_extend(builder, op, output, shape->out[i].label, dims->out[i]);
 }
 
 static bool fc_build(struct builder *builder, const void *values)
@@ -175,17 +153,10 @@ static bool fc_build(struct builder *builder, const void *values)
         input->dims[i].dim = dims.x[i];
     if (!keys->weight)
         fc_own_weight(builder, op, &shape, &dims);
-    else if (!fc_tied_weight(builder, op, keys->weight))
+    else if (!frame_tie(builder, op, keys->weight, shape.out_count + fc_count(shape.over)))
         return false;
-    struct operand *output = builder_output(builder, op);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < shape.x.rank; i++)
-        if (!(shape.over >> i & 1)) {
-            builder_extend(builder, op, output, shape.x.dims[i].label, dims.x[i]);
-            kept++;
-        }
-    for (uint32_t i = 0; i < shape.out_count; i++)
-        builder_extend(builder, op, output, shape.out[i].label, dims.out[i]);
+    fc_output(builder, op, &shape, &dims);
+    uint32_t kept = shape.x.rank - fc_count(shape.over);
     uint32_t features = ((1u << shape.out_count) - 1) << kept;
     builder_epilogue(builder, builder_newest(builder), features, keys->bias, keys->act);
     return true;

@@ -62,3 +62,47 @@ bool frame_define(struct builder *builder, struct place place, const char *full_
     builder->named.at[id] = named;
     return true;
 }
+
+/* The iteration dimension that answers to a label, among the outputs and the contracted; -1: none. */
+static int8_t frame_dim_called(const struct operator* op, uint32_t label, uint64_t size)
+{
+    for (uint32_t i = op->dim_count; i-- > 0;)
+        for (int k = 0; k < DIM_NAMES; k++)
+            if (op->dims[i].names[k] == label && op->dims[i].size == size)
+                return (int8_t)i;
+    return -1;
+}
+
+/* The first parameter of a layer's first operator; MODEL_NONE: it has none. */
+static uint32_t frame_weight(const struct model *model, uint32_t layer)
+{
+    const struct operator* first = & model->operators.at[model->layers.at[layer].first_operator];
+    if (!model->layers.at[layer].operator_count)
+        return MODEL_NONE;
+    for (uint32_t i = 0; i < first->operand_count; i++)
+        if (model->tensors.at[first->operands[i].tensor].role == TENSOR_PARAMETER)
+            return first->operands[i].tensor;
+    return MODEL_NONE;
+}
+
+bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank)
+{
+    struct named found = frame_find(builder, name);
+    if (found.tensor == MODEL_NONE)
+        return frame_unknown(builder, builder->place, "weight", name);
+    uint32_t parameter = found.layer == MODEL_NONE ? MODEL_NONE : frame_weight(builder->model, found.layer);
+    if (parameter == MODEL_NONE)
+        return builder_error(builder, "shares the weight of '%s', which has none", name);
+    struct tensor weight = builder->model->tensors.at[parameter];
+    struct operand *operand = builder_operand(builder, op, parameter);
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < weight.rank; i++) {
+        int8_t dim = frame_dim_called(op, weight.dims[i].label, weight.dims[i].size);
+        if (dim < 0 || weight.rank != rank || seen >> dim & 1)
+            return builder_error(builder, "shares the weight of '%s', whose dimensions (%s) do not fit", name,
+                                 builder_describe(builder, &weight));
+        operand->dims[i].dim = dim;
+        seen |= 1u << dim;
+    }
+    return true;
+}

@@ -23,6 +23,11 @@ struct named frame_find(const struct builder *builder, const char *name);
 /* Reports "there is no layer 'x' …" with the nearest visible name; returns false. */
 bool frame_unknown(struct builder *builder, struct place place, const char *key, const char *name);
 
+/* Appends an operand that reads another layer's weight (its first parameter). Its dimensions are matched by
+ * label and size, so it may be transposed. Reports and returns false when there is none or it does not fit.
+ */
+bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank);
+
 /* Gives a full name a meaning. Reports and returns false when it has one already. */
 bool frame_define(struct builder *builder, struct place place, const char *full_name, struct named named);
 

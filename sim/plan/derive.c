@@ -130,7 +130,7 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
             derive_parameter(d, me, operand);
             continue;
         }
-        struct form_want want = {.tensor = operand->tensor,
+        struct form_want want = {.tensor = d->same_as[operand->tensor],
                                  .operator= me,
                                  .unit = unit,
                                  .part = part,
@@ -140,9 +140,9 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
         uint32_t form = forms_obtain(d, &want);
         dependencies[count++] = d->forms.at[form].action;
         bool kept = operand->saved ||
-                    (d->plan->recompute == RECOMPUTE_FULL && derive_from_outside(d, operand->tensor, unit));
+                    (d->plan->recompute == RECOMPUTE_FULL && derive_from_outside(d, want.tensor, unit));
         if (d->plan->training && kept && d->needs_gradient[operator->output.tensor])
-            derive_save(d, operand->tensor, form, unit, 0);
+            derive_save(d, want.tensor, form, unit, 0);
     }
     uint32_t ready = derive_statistics(d, me, part, count ? dependencies[0] : MODEL_NONE);
     dependencies[count++] = ready;
@@ -176,7 +176,7 @@ static void derive_forward(struct derivation *d)
 }
 
 static void derive_init(struct derivation *d, const struct plan *plan, uint32_t index, const bool *needs,
-                        struct arena *arena)
+                        const uint32_t *same_as, struct arena *arena)
 {
     uint32_t tensors = plan->model->tensors.count;
     *d = (struct derivation){.plan = plan,
@@ -184,7 +184,8 @@ static void derive_init(struct derivation *d, const struct plan *plan, uint32_t 
                              .stage_index = index,
                              .arena = arena,
                              .member_count = plan->stages.at[index].devices.count,
-                             .needs_gradient = needs};
+                             .needs_gradient = needs,
+                              .same_as = same_as};
     d->first_form = ARENA_ARRAY(arena, uint32_t, tensors);
     d->first_contribution = ARENA_ARRAY(arena, uint32_t, tensors);
     for (uint32_t t = 0; t < tensors; t++)
@@ -196,9 +197,11 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
 {
     uint32_t errors = report->errors;
     bool *needs = ARENA_ARRAY(arena, bool, plan->model->tensors.count);
+    uint32_t *same_as = ARENA_ARRAY(arena, uint32_t, plan->model->tensors.count);
     state_needs_gradient(plan->model, needs);
+    state_same_as(plan, same_as);
     for (uint32_t s = 0; s < plan->stages.count; s++)
-        derive_init(&derivations[s], plan, s, needs, arena);
+        derive_init(&derivations[s], plan, s, needs, same_as, arena);
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_forward(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)

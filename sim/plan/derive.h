@@ -114,6 +114,7 @@ struct derivation {
     VECTOR(struct contribution) contributions;
     uint32_t *first_contribution; /* per tensor of the model */
     const bool *needs_gradient;   /* per tensor of the model */
+    const uint32_t *same_as;      /* per tensor: itself, or in inference what dropout was given */
 };
 
 /* Derives all stages of a plan; `derivations` has one entry per stage. Reports (at the stage's place) what

@@ -303,7 +303,7 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
             continue;
         const struct operator* operator= state_operator(d, action->operator);
         for (uint32_t k = 0; k < operator->operand_count; k++)
-            last[operator->operands[k].tensor] = i;
+            last[d->same_as[operator->operands[k].tensor]] = i;
         final = i;
     }
     for (uint32_t i = 0; i < d->forward.count; i++) {

@@ -27,6 +27,9 @@ bool state_owns_shares(const struct derivation *d, const struct form *form, uint
  */
 void state_needs_gradient(const struct model *model, bool *needs);
 
+/* In inference, operators of training only do not run: their outputs are their first operands. */
+void state_same_as(const struct plan *plan, uint32_t *same_as);
+
 static inline const struct tensor *state_tensor(const struct derivation *d, uint32_t tensor)
 {
     return &d->plan->model->tensors.at[tensor];

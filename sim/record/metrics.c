@@ -18,6 +18,8 @@ struct stretch {
 
 /* Reused from rank to rank. */
 struct sweep {
+    const double *flow_ends;     /* per communication: when its flow ended, INFINITY when it has none */
+    const uint32_t *first_match; /* per group: where its communications begin in `flow_ends` */
     VECTOR(struct stretch) busy, communications;
     uint32_t next; /* the first communication that has not started at the sweep's time */
     uint32_t last; /* of those started, the one that ends last; UINT32_MAX before the first */
@@ -109,7 +111,7 @@ static void sweep_rank(struct sweep *sweep, struct metrics_rank *rank, bool seve
         if (busy->start > now)
             sweep_gap(sweep, rank, now, busy->start);
         double from = busy->start > now ? busy->start : now;
-        if (busy->end > from) {
+        if (busy->end >= from) { /* also of no length: the gap before it is dealt with */
             covered += busy->end - from;
             now = busy->end;
         }
@@ -117,6 +119,30 @@ static void sweep_rank(struct sweep *sweep, struct metrics_rank *rank, bool seve
     sweep_gap(sweep, rank, now, rank->last_end);
     /* One stream is in-order, so both agree; `worked` lets the check of the sum find a stream that is not. */
     rank->compute = several_compute_streams ? covered : worked;
+}
+
+/* A receive that was ready late ends after its flow; only the flow is communication. */
+static double metrics_flow_end(const struct sweep *sweep, const struct op *op, uint32_t group, double end)
+{
+    return op->kind == OP_RECEIVE ? fmin(end, sweep->flow_ends[sweep->first_match[group] + op->match]) : end;
+}
+
+/* Fills the sweep's look-up of flows, in the arena. */
+static void metrics_flows(const struct job *job, const struct engine_result *result, struct sweep *sweep,
+                          struct arena *arena)
+{
+    uint32_t *first = ARENA_ARRAY(arena, uint32_t, job->group_count + 1);
+    for (uint32_t i = 0; i < job->group_count; i++)
+        first[i + 1] = first[i] + job->groups[i].match_count;
+    double *ends = ARENA_ARRAY(arena, double, first[job->group_count]);
+    for (uint32_t i = 0; i < first[job->group_count]; i++)
+        ends[i] = INFINITY;
+    for (uint32_t i = 0; i < result->transfer_count; i++) {
+        const struct engine_transfer *transfer = &result->transfers[i];
+        ends[first[transfer->group] + transfer->match] = transfer->end;
+    }
+    sweep->flow_ends = ends;
+    sweep->first_match = first;
 }
 
 /* Reads one rank's operations of the step: extents, FLOPs, bytes and, into `sweep`, its stretches. */
@@ -144,6 +170,7 @@ static void metrics_scan(const struct job *job, const struct engine_result *resu
         } else if (op->kind != OP_COMPUTE) {
             uint32_t group = job->group_table[on->first_group + op->group];
             stretch.share = metrics_share_index(rank, job->groups[group].name);
+            stretch.end = metrics_flow_end(sweep, op, group, stretch.end);
             rank->exposed.at[stretch.share].bytes += metrics_member_bytes(job, group, op);
             VECTOR_PUSH(&sweep->communications, stretch);
         }
@@ -162,7 +189,10 @@ static bool metrics_several_compute_streams(const struct program *program)
 static void metrics_ranks(const struct job *job, const struct engine_result *result, struct metrics *metrics)
 {
     struct sweep sweep = {0};
+    struct arena flows;
     double start = INFINITY, end = -INFINITY, earlier_start = INFINITY;
+    arena_init(&flows);
+    metrics_flows(job, result, &sweep, &flows);
     for (uint32_t i = 0; i < job->rank_count; i++) {
         VECTOR_PUSH(&metrics->ranks, (struct metrics_rank){0});
         struct metrics_rank *rank = &metrics->ranks.at[i];
@@ -174,6 +204,7 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
     }
     VECTOR_FREE(&sweep.busy);
     VECTOR_FREE(&sweep.communications);
+    arena_fini(&flows);
     metrics->window_start = start <= end ? start : 0;
     metrics->window = start <= end ? end - start : 0;
     metrics->step_time = job->steps > 1 && isfinite(earlier_start) ? start - earlier_start : metrics->window;

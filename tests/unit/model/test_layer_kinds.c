@@ -302,6 +302,18 @@ static void flash_attention_keeps_no_scores(void **state)
     built_fini(&built);
 }
 
+static void relative_positions_are_a_table_of_buckets_and_heads(void **state)
+{
+    (void)state;
+    struct built built;
+    built_from_text(&built, HEADS("none", ", buckets: 32"), NULL, 1);
+    built_want(&built);
+    assert_string_equal(written(&built, "core", "softmax"),
+                        "b:1 g:2 r:3 q:6 k:6 | [b,g,r,q,k] <- [b,g,r,q,k] [*,g]");
+    assert_int_equal(model_layer_parameters(&built.model, built_layer(&built, "core")), 64);
+    built_fini(&built);
+}
+
 static void attention_may_cross_sequences_and_add_its_scores(void **state)
 {
     (void)state;
@@ -557,6 +569,7 @@ int main(void)
         cmocka_unit_test(attention_is_two_products_around_a_softmax),
         cmocka_unit_test(a_causal_mask_halves_when_the_model_counts_causally),
         cmocka_unit_test(flash_attention_keeps_no_scores),
+        cmocka_unit_test(relative_positions_are_a_table_of_buckets_and_heads),
         cmocka_unit_test(attention_may_cross_sequences_and_add_its_scores),
         cmocka_unit_test(recurrent_layers_have_their_published_sizes),
         cmocka_unit_test(embeddings_look_up_rows_and_add_positions),

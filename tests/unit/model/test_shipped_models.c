@@ -52,6 +52,11 @@ static const struct truth truths[] = {
     {"llama2-70b", NULL, 68976648192, 303439439462400, NULL},
     {"llama3-70b", NULL, 70553706496, 657318974849024, NULL},
     {"llama3-405b", NULL, 405853388800, 3584579705241600, NULL},
+    {"t5-small", NULL, 60506624, 0, NULL}, /* version 1.0 */
+    {"t5-base", NULL, 222903552, 128597360640, NULL},
+    {"t5-large", NULL, 737668096, 0, NULL},
+    {"t5-3b", NULL, 2851598336, 0, NULL},
+    {"t5-11b", NULL, 11307321344, 0, NULL},
     {"mnist-cnn", NULL, 1663370, 0, NULL}, /* McMahan et al. 2016 */
     {"mnist-2nn", NULL, 199210, 0, NULL},
 };
