@@ -1,11 +1,11 @@
 # Memory over time. Variables come from sim/figure/memory.c: heading, from, to, time_unit, memory_unit, largest,
 # lines (a data file with one block of (time, memory) per line), line_count, labels, colours, capacities.
-key_font = sprintf(',%g', 13 * points) # set key takes no expression
-set title heading font sprintf(',%g', 17 * points)
+key_font = sprintf(',%g', 15 * points) # set key takes no expression
+set title heading font sprintf(',%g', 20 * points)
 set xrange [from:to]
 set yrange [0:largest * 1.06]
-set xlabel 'time (' . time_unit . ')' font sprintf(',%g', 14 * points)
-set ylabel 'memory (' . memory_unit . ')' font sprintf(',%g', 14 * points)
+set xlabel 'time (' . time_unit . ')' font sprintf(',%g', 16 * points)
+set ylabel 'memory (' . memory_unit . ')' font sprintf(',%g', 16 * points)
 set xtics out nomirror
 set ytics out nomirror
 set border 3 linecolor rgb '#404040'

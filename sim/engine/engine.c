@@ -12,8 +12,6 @@
 
 static const uint64_t engine_instant_limit = 10000000;
 
-/* ---- setting up ---- */
-
 /* What is wrong with a rank's use of a group, NULL if nothing. */
 static const char *slot_problem(const struct run *run, uint32_t r, uint32_t i, const struct task_slot *slot)
 {
@@ -199,8 +197,6 @@ static bool set_up(struct run *run, struct engine_result *result)
     release_first(run);
     return true;
 }
-
-/* ---- finishing ---- */
 
 static int compare_transfers(const void *a, const void *b)
 {

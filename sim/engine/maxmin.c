@@ -22,8 +22,6 @@
 
 enum link_state { SUMMED = 1, EXACT = 2, CLOSED = 4 };
 
-/* ---- building ---- */
-
 static void add_link(struct maxmin *maxmin, double capacity)
 {
     struct maxmin_link link = {.capacity = capacity, .level = INFINITY, .place = MAXMIN_NONE};
@@ -127,7 +125,6 @@ void maxmin_attach(struct maxmin *maxmin, uint32_t flow)
         entry->at = link->count;
         maxmin->pool.at[link->first + link->count++] = (struct incidence){entry->coefficient, flow, i};
     }
-    maxmin->incidences += route->count;
     route->attached = 1;
     VECTOR_PUSH(&maxmin->arrivals, flow);
 }
@@ -150,7 +147,6 @@ void maxmin_detach(struct maxmin *maxmin, uint32_t flow)
             else if (link->level < INFINITY)
                 mark_dirty(maxmin, l, 1); /* an unsaturated link gains nothing from a departure */
         }
-        maxmin->incidences -= route->count;
     }
     if (route->cap_link != MAXMIN_NONE)
         VECTOR_PUSH(&maxmin->free_links, route->cap_link);
@@ -167,7 +163,7 @@ void maxmin_set_capacity(struct maxmin *maxmin, uint32_t l, double capacity)
         mark_dirty(maxmin, l, 2);
 }
 
-/* ---- the sweep's heap: binary, by key then link, with the place of each link in its record ---- */
+/* The sweep's heap is binary, by key then link; each link's record has its place. */
 
 static bool entry_before(struct maxmin_entry a, struct maxmin_entry b)
 {
@@ -226,8 +222,6 @@ static void heap_lower(struct maxmin *maxmin, uint32_t l, double key)
         heap_up(maxmin, place, entry);
     }
 }
-
-/* ---- candidates ---- */
 
 /* Starts the pass's state of a link at its first touch. */
 static void touch(struct maxmin *maxmin, struct maxmin_link *link)
@@ -305,8 +299,6 @@ static void scan(struct maxmin *maxmin, uint32_t l)
     link->open_at_scan = (float)link->open;
     link->state |= SUMMED | EXACT;
 }
-
-/* ---- one pass ---- */
 
 /* Puts a flow on the list of changes at its first change in this pass. */
 static void remember(struct maxmin *maxmin, uint32_t f)
@@ -466,6 +458,10 @@ static void step(struct maxmin *maxmin)
             scan(maxmin, top.link);
             bound = least_of(link->level, candidate(link));
         }
+        if (bound == INFINITY) {
+            heap_pop(maxmin); /* limits nobody; comes back if a flow on it is undecided later */
+            return;
+        }
         if (bound > top.key) {
             heap_down(maxmin, 0, (struct maxmin_entry){bound, top.link});
             return;
@@ -475,7 +471,7 @@ static void step(struct maxmin *maxmin)
     if (level == INFINITY && link->level == INFINITY) {
         heap_pop(maxmin);
     } else if (level > link->level && !same(level, link->level, tolerance(link, level))) {
-        open_link(maxmin, top.link); /* only adds keys behind this one, which is still at the top */
+        open_link(maxmin, top.link); /* equal keys of lower links may have gone ahead of it */
         bool exact = (link->state & EXACT) && level > maxmin->sweep;
         heap_down(maxmin, link->place, (struct maxmin_entry){exact ? level : maxmin->sweep, top.link});
     } else {

@@ -64,7 +64,6 @@ struct maxmin {
     VECTOR(struct maxmin_entry) heap;
     uint32_t platform_links; /* links below this are not private */
     uint32_t pass;
-    uint32_t incidences;  /* entries of all attached flows */
     uint32_t undecided;   /* flows without a level yet */
     double sweep, anchor; /* level reached by the sweep; level of the last closing */
 };

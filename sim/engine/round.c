@@ -28,8 +28,6 @@ void round_fini(struct round_table *table)
     arena_fini(&table->arena);
 }
 
-/* ---- plans ---- */
-
 static void sum_rows(uint32_t *first, uint32_t members)
 {
     for (uint32_t m = 0; m < members; m++)
@@ -76,8 +74,6 @@ static uint32_t find_plan(struct run *run, int kind, uint32_t members)
     return table->plans.count - 1;
 }
 
-/* ---- routes between pairs of devices, found once ---- */
-
 static uint32_t hash_slot(const struct round_table *table, uint32_t from, uint32_t to)
 {
     uint32_t mask = table->slots.room - 1;
@@ -121,8 +117,6 @@ static uint32_t find_route(struct run *run, uint32_t from, uint32_t to)
     table->slots.at[slot] = table->routes.count;
     return table->routes.count - 1;
 }
-
-/* ---- running ---- */
 
 static uint32_t take_state(struct round_table *table, uint32_t p)
 {

@@ -16,8 +16,6 @@ static struct engine_record *record_of(struct run *run, uint32_t rank, uint32_t 
     return &run->records[run->ranks[rank].first_instance + slot];
 }
 
-/* ---- activities ---- */
-
 static uint32_t add_activity(struct run *run, struct activity activity)
 {
     uint32_t count = activity.usage.count;
@@ -60,8 +58,6 @@ uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind)
     *known = add_activity(run, activity);
     return *known;
 }
-
-/* ---- ends ---- */
 
 /* One of the ends that an operation waits for has come. */
 static void satisfy(struct run *run, uint32_t rank, uint32_t slot, uint32_t by, enum engine_cause how)
@@ -106,8 +102,6 @@ static void end_transfer(struct run *run, uint32_t index)
         if (slots[i] != PROGRAM_NONE)
             end_operation(run, members[i], slots[i]);
 }
-
-/* ---- communication ---- */
 
 /* Puts a communication on the network. What costs nothing ends at once. */
 static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t kind, double bytes,
@@ -220,8 +214,6 @@ static void arrive_receive(struct run *run, uint32_t r, uint32_t slot, uint32_t 
         record->cause_slot = slots[0];
     }
 }
-
-/* ---- the loop ---- */
 
 /* An operation has nothing left to wait for. */
 static void start_operation(struct run *run, uint32_t r, uint32_t slot)

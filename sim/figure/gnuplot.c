@@ -11,18 +11,22 @@
 
 enum { GNUPLOT_MISSING = 127 }; /* exit status of a child that could not become gnuplot */
 
-static const struct {
-    const char *extension, *terminal;
-} gnuplot_terminals[] = {{".png", "pngcairo"}, {".svg", "svg"}, {".pdf", "pdfcairo fontscale 1"}};
-enum { GNUPLOT_PNG, GNUPLOT_SVG, GNUPLOT_PDF, GNUPLOT_TERMINALS };
+/* Cairo draws a font of size 72 as high as 96 pixels of a bitmap, or one and a third inch of a PDF, whose
+ * pixels are a hundredth of an inch. */
+static const struct gnuplot_terminal {
+    const char *extension, *name;
+    double scale;  /* of the picture's size: pixels to what the terminal counts in */
+    double points; /* of a font: per pixel */
+} gnuplot_terminals[] = {
+    {".png", "pngcairo", 1, 0.75}, {".svg", "svg", 1, 1}, {".pdf", "pdfcairo fontscale 1", 0.01, 0.54}, {0}};
 
-static int gnuplot_terminal(const char *output)
+static const struct gnuplot_terminal *gnuplot_find_terminal(const char *output)
 {
     const char *dot = strrchr(output, '.');
-    for (int i = 0; dot && i < GNUPLOT_TERMINALS; i++)
-        if (strcasecmp(dot, gnuplot_terminals[i].extension) == 0)
-            return i;
-    return -1;
+    for (const struct gnuplot_terminal *terminal = gnuplot_terminals; dot && terminal->name; terminal++)
+        if (strcasecmp(dot, terminal->extension) == 0)
+            return terminal;
+    return NULL;
 }
 
 /* A text in single quotes, where gnuplot knows no escape but '' for '. A line break would end the command. */
@@ -63,8 +67,8 @@ bool gnuplot_open(struct gnuplot *plot, const char *output, int width, int heigh
                   const char **error)
 {
     *plot = (struct gnuplot){.arena = arena, .output = output};
-    int terminal = gnuplot_terminal(output);
-    if (terminal < 0) {
+    const struct gnuplot_terminal *terminal = gnuplot_find_terminal(output);
+    if (!terminal) {
         *error = arena_format(arena, "%s: a picture's name ends in .svg, .png or .pdf", output);
         return false;
     }
@@ -81,12 +85,10 @@ bool gnuplot_open(struct gnuplot *plot, const char *output, int width, int heigh
     close(probe);
     if (!gnuplot_folder(plot, error))
         return false;
-    /* A hundred pixels are an inch, so fonts of a PDF, in points, are 0.72 of their height in pixels. */
-    double scale = terminal == GNUPLOT_PDF ? 0.01 : 1, points = terminal == GNUPLOT_PDF ? 0.72 : 1;
-    gnuplot_command(plot,
-                    "set terminal %s size %g,%g noenhanced background rgb 'white' font 'DejaVu Sans,%g'",
-                    gnuplot_terminals[terminal].terminal, width * scale, height * scale, 13 * points);
-    gnuplot_number(plot, "points", points);
+    gnuplot_command(
+        plot, "set terminal %s size %g,%g noenhanced background rgb 'white' font 'DejaVu Sans,%g'",
+        terminal->name, width * terminal->scale, height * terminal->scale, GNUPLOT_FONT * terminal->points);
+    gnuplot_number(plot, "points", terminal->points);
     return true;
 }
 

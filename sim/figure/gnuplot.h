@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* Heights of fonts, in pixels. */
+enum { GNUPLOT_FONT = 15 };
+
 struct gnuplot {
     struct arena *arena; /* the caller's */
     const char *output;  /* where the picture goes */

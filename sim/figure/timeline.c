@@ -16,8 +16,9 @@ enum {
     TIMELINE_WIDTH = 1600, /* pixels */
     TIMELINE_LEFT_LEAST = 90,
     TIMELINE_RIGHT = 40,
-    TIMELINE_TOP = 100, /* title and legend */
-    TIMELINE_BOTTOM = 75,
+    TIMELINE_TOP = 64, /* the title; and per row of the legend: */
+    TIMELINE_LEGEND_ROW = 22,
+    TIMELINE_BOTTOM = 72,
     TIMELINE_LABELLED = 400, /* operations up to which layers are told apart */
     TIMELINE_LEGEND = 24
 };
@@ -50,6 +51,8 @@ struct timeline_flow {
 struct timeline_entry {
     const char *text;
     uint32_t colour;
+    uint32_t row;
+    double x; /* pixels */
 };
 
 struct timeline {
@@ -59,11 +62,13 @@ struct timeline {
     VECTOR(struct timeline_flow) flows; /* by group, match */
     VECTOR(const char *) groups;        /* of communication, by first appearance */
     struct timeline_entry legend[TIMELINE_LEGEND];
-    uint32_t legend_count;
-    bool labelled;    /* layers are told apart and named */
-    bool numbered;    /* there is more than one micro-batch */
-    int height, left; /* pixels */
-    double font;      /* pixels, of the texts in boxes */
+    uint32_t legend_count, legend_rows;
+    bool labelled;         /* layers are told apart and named */
+    bool numbered;         /* there is more than one micro-batch */
+    int height, left, top; /* pixels */
+    double band;           /* height of a band in pixels */
+    double font;           /* pixels, of the texts in boxes; 0: none has room */
+    double number;         /* characters that a number needs */
 };
 
 /* Streams that the shown ranks use, compute streams first. */
@@ -109,8 +114,10 @@ static void timeline_place_lanes(struct timeline *timeline)
         lane->height = lane->compute ? upper / compute : timeline_others / others;
         lane->top = top;
         top += lane->height;
-        if (!lane->compute)
-            lane->height *= 0.86; /* a hair of white between thin lanes */
+        if (!lane->compute) { /* a hair of white above each thin lane */
+            lane->top += 0.14 * lane->height;
+            lane->height *= 0.86;
+        }
     }
 }
 
@@ -128,7 +135,7 @@ static void timeline_legend_add(struct timeline *timeline, const char *text, uin
         if (strcmp(timeline->legend[i].text, text) == 0)
             return;
     if (timeline->legend_count < TIMELINE_LEGEND)
-        timeline->legend[timeline->legend_count++] = (struct timeline_entry){text, colour};
+        timeline->legend[timeline->legend_count++] = (struct timeline_entry){.text = text, .colour = colour};
 }
 
 static const struct palette_pass *timeline_pass(const char *pass)
@@ -284,7 +291,57 @@ static void timeline_legend(struct timeline *timeline)
                             palette_group(timeline->groups.at[i], i));
 }
 
-/* Room for the bands' names on the left, and a height that suits the number of bands. */
+static double timeline_pixels(const struct timeline *timeline, const struct timeline_box *box)
+{
+    double plot = TIMELINE_WIDTH - timeline->left - TIMELINE_RIGHT;
+    return (box->end - box->start) / (timeline->draw.to - timeline->draw.from) * plot;
+}
+
+static double timeline_entry_width(const struct timeline_entry *entry)
+{
+    return ((double)strlen(entry->text) + 5) * GNUPLOT_FONT * timeline_digit;
+}
+
+/* Puts the legend's entries from `first` on into one centred row; returns the first entry of the next row. */
+static uint32_t timeline_legend_row(struct timeline *timeline, uint32_t first)
+{
+    double width = 0;
+    uint32_t end = first;
+    while (end < timeline->legend_count &&
+           (end == first || width + timeline_entry_width(&timeline->legend[end]) < TIMELINE_WIDTH - 80))
+        width += timeline_entry_width(&timeline->legend[end++]);
+    double x = (timeline->left + TIMELINE_WIDTH - TIMELINE_RIGHT - width) / 2;
+    for (uint32_t i = first; i < end; i++) {
+        timeline->legend[i].x = x > 0 ? x : 0;
+        timeline->legend[i].row = timeline->legend_rows;
+        x += timeline_entry_width(&timeline->legend[i]);
+    }
+    timeline->legend_rows++;
+    return end;
+}
+
+/* The largest font, from 9 pixels on, with which the longest number fits into the widest box that has one: so
+ * either numbers of all lengths are shown or none. Layers' names are shown wherever they fit. */
+static void timeline_fit_font(struct timeline *timeline)
+{
+    double widest = 0, lane = timeline->lanes.count ? timeline->lanes.at[0].height * timeline->band : 0;
+    size_t longest = 1;
+    for (uint32_t i = 0; i < timeline->boxes.count; i++) {
+        const struct timeline_box *box = &timeline->boxes.at[i];
+        if (!box->text)
+            continue;
+        longest = strlen(box->text) > longest ? strlen(box->text) : longest;
+        widest = fmax(widest, timeline_pixels(timeline, box));
+    }
+    timeline->number = (double)longest + 0.4;
+    timeline->font = fmin(timeline->labelled ? 12 : GNUPLOT_FONT, 0.62 * lane);
+    if (!timeline->labelled)
+        timeline->font = fmin(timeline->font, widest / (timeline->number * timeline_digit));
+    if (timeline->font < 9)
+        timeline->font = 0;
+}
+
+/* Room for the bands' names on the left and the legend above, and a height that suits the number of bands. */
 static void timeline_layout(struct timeline *timeline)
 {
     uint32_t bands = timeline->draw.ranks.count;
@@ -293,19 +350,15 @@ static void timeline_layout(struct timeline *timeline)
         size_t length = strlen(draw_label(&timeline->draw, &timeline->draw.ranks.at[i]));
         longest = length > longest ? length : longest;
     }
-    double band = bands <= 4 ? 130 : bands <= 8 ? 95 : bands <= 16 ? 50 : 40;
-    timeline->height = TIMELINE_TOP + TIMELINE_BOTTOM + (int)(band * bands);
-    timeline->left = (int)((double)longest * 13 * timeline_digit) + 35;
+    timeline->left = (int)((double)longest * GNUPLOT_FONT * timeline_digit) + 35;
     if (timeline->left < TIMELINE_LEFT_LEAST)
         timeline->left = TIMELINE_LEFT_LEAST;
-    double lane = timeline->lanes.count ? timeline->lanes.at[0].height * band : 0;
-    timeline->font = fmin(13, 0.62 * lane);
-}
-
-static double timeline_pixels(const struct timeline *timeline, const struct timeline_box *box)
-{
-    double plot = TIMELINE_WIDTH - timeline->left - TIMELINE_RIGHT;
-    return (box->end - box->start) / (timeline->draw.to - timeline->draw.from) * plot;
+    for (uint32_t first = 0; first < timeline->legend_count;)
+        first = timeline_legend_row(timeline, first);
+    timeline->band = bands <= 4 ? 140 : bands <= 8 ? timeline->labelled ? 125 : 100 : bands <= 16 ? 50 : 40;
+    timeline->top = TIMELINE_TOP + (int)timeline->legend_rows * TIMELINE_LEGEND_ROW;
+    timeline->height = timeline->top + TIMELINE_BOTTOM + (int)(timeline->band * bands);
+    timeline_fit_font(timeline);
 }
 
 static void timeline_write_boxes(struct timeline *timeline, struct gnuplot *plot)
@@ -325,36 +378,48 @@ static void timeline_write_boxes(struct timeline *timeline, struct gnuplot *plot
     gnuplot_number(plot, "narrow_boxes", counts[0]);
 }
 
-/* Texts in the boxes that have the room: one and a third of their width. */
+/* Texts in the boxes that have the room; layers' names also upright, where only the height suffices. */
 static void timeline_write_texts(struct timeline *timeline, struct gnuplot *plot)
 {
-    FILE *texts = gnuplot_data(plot, "texts");
-    uint32_t count = 0;
-    for (uint32_t i = 0; texts && timeline->font >= 6 && i < timeline->boxes.count; i++) {
+    FILE *files[2] = {gnuplot_data(plot, "texts"), gnuplot_data(plot, "uprights")};
+    uint32_t counts[2] = {0};
+    for (uint32_t i = 0; files[0] && files[1] && timeline->font > 0 && i < timeline->boxes.count; i++) {
         const struct timeline_box *box = &timeline->boxes.at[i];
         const struct timeline_lane *lane = &timeline->lanes.at[box->lane];
-        double needed = box->text ? ((double)strlen(box->text) + 0.4) * timeline_digit * timeline->font : 0;
-        if (!lane->compute || !box->text || timeline_pixels(timeline, box) < needed)
+        if (!lane->compute || !box->text)
             continue;
-        fprintf(texts, "%.9g %.6g ", (box->start + box->end) / 2 * timeline->draw.scale,
+        double length = timeline->labelled ? (double)strlen(box->text) + 0.6 : timeline->number;
+        double needed = length * timeline_digit * timeline->font, width = timeline_pixels(timeline, box);
+        bool upright = width < needed;
+        if (upright &&
+            (!timeline->labelled || width < 1.25 * timeline->font || needed > lane->height * timeline->band))
+            continue;
+        fprintf(files[upright], "%.9g %.6g ", (box->start + box->end) / 2 * timeline->draw.scale,
                 box->band + lane->top + lane->height / 2);
-        gnuplot_field(texts, box->text);
-        fprintf(texts, " %u\n", palette_ink(box->colour));
-        count++;
+        gnuplot_field(files[upright], box->text);
+        fprintf(files[upright], " %u\n", palette_ink(box->colour));
+        counts[upright]++;
     }
-    gnuplot_number(plot, "text_count", count);
+    gnuplot_number(plot, "text_count", counts[0]);
+    gnuplot_number(plot, "upright_count", counts[1]);
     gnuplot_number(plot, "text_font", timeline->font);
 }
 
-/* Every entry takes the width of the longest. */
-static int timeline_legend_rows(const struct timeline *timeline)
+/* Drawn as objects: gnuplot's own key gives every entry the width of the longest. */
+static void timeline_write_legend(const struct timeline *timeline, struct gnuplot *plot)
 {
-    size_t longest = 0;
-    for (uint32_t i = 0; i < timeline->legend_count; i++)
-        if (strlen(timeline->legend[i].text) > longest)
-            longest = strlen(timeline->legend[i].text);
-    double entry = ((double)longest + 6) * 13 * timeline_digit, room = TIMELINE_WIDTH - 80;
-    return (int)ceil(timeline->legend_count * entry / room);
+    for (uint32_t i = 0; i < timeline->legend_count; i++) {
+        const struct timeline_entry *entry = &timeline->legend[i];
+        double x = entry->x / TIMELINE_WIDTH, height = timeline->height;
+        double y = 1 - (54 + (double)entry->row * TIMELINE_LEGEND_ROW) / height;
+        gnuplot_command(plot,
+                        "set object %u rectangle from screen %.6f, screen %.6f to screen %.6f, screen %.6f"
+                        " fillcolor rgb %u fillstyle solid 1.0 noborder",
+                        i + 1, x, y - 5 / height, x + 20.0 / TIMELINE_WIDTH, y + 5 / height, entry->colour);
+        gnuplot_text(plot, "name", entry->text);
+        gnuplot_command(plot, "set label name at screen %.6f, screen %.6f left", x + 27.0 / TIMELINE_WIDTH,
+                        y);
+    }
 }
 
 static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
@@ -363,7 +428,7 @@ static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
     char step[64];
     gnuplot_number(plot, "left", (double)timeline->left / TIMELINE_WIDTH);
     gnuplot_number(plot, "right", 1 - (double)TIMELINE_RIGHT / TIMELINE_WIDTH);
-    gnuplot_number(plot, "top", 1 - (double)TIMELINE_TOP / timeline->height);
+    gnuplot_number(plot, "top", 1 - (double)timeline->top / timeline->height);
     gnuplot_number(plot, "bottom", (double)TIMELINE_BOTTOM / timeline->height);
     gnuplot_number(plot, "height", timeline->height);
     gnuplot_number(plot, "from", draw->from * draw->scale);
@@ -378,22 +443,14 @@ static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
         gnuplot_text(plot, "name", draw_label(draw, &draw->ranks.at[i]));
         gnuplot_command(plot, "set ytics add (name %g)", i + 0.06 + timeline_compute / 2);
     }
-    const char *texts[TIMELINE_LEGEND] = {0};
-    gnuplot_command(plot, "array legend_colours[%u]", TIMELINE_LEGEND);
-    for (uint32_t i = 0; i < timeline->legend_count; i++) {
-        texts[i] = timeline->legend[i].text;
-        gnuplot_command(plot, "legend_colours[%u] = %u", i + 1, timeline->legend[i].colour);
-    }
-    gnuplot_texts(plot, "legend_texts", texts, timeline->legend_count);
-    gnuplot_number(plot, "legend_rows", timeline_legend_rows(timeline));
-    gnuplot_number(plot, "legend_count", timeline->legend_count);
+    timeline_write_legend(timeline, plot);
 }
 
 static bool timeline_write(struct timeline *timeline, const char **error)
 {
     struct gnuplot plot;
-    timeline_layout(timeline);
     timeline_legend(timeline);
+    timeline_layout(timeline);
     if (!gnuplot_open(&plot, timeline->draw.request->output, TIMELINE_WIDTH, timeline->height,
                       timeline->draw.arena, error))
         return false;

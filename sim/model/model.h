@@ -54,12 +54,14 @@ struct iteration_dim {
 };
 
 /* How one tensor dimension is indexed:
- *   by iteration dimension `dim`:                        index = i
- *   merged with an inner one (`inner` >= 0):             index = i · size(inner) + j     (channels c = (g,
- * i)) windowed (`kernel` >= 0):                            index = i · stride + k · dilation − pad A
- * concatenated operand adds `offset`: its index is i − offset (its share of the output's range is [offset,
- * offset + size)). dim < 0: not indexed; every point needs the whole dimension (a view that this notation
- * cannot express). A tensor dimension may be longer than the iteration dimension that indexes it: a table of
+ *
+ * - by iteration dimension `dim`: index = i
+ * - merged with an inner one (`inner` >= 0): index = i · size(inner) + j, as channels c = (groups, i)
+ * - windowed (`kernel` >= 0): index = i · stride + k · dilation − pad
+ * - dim < 0: not indexed; every point needs the whole dimension (what this notation cannot express)
+ *
+ * A concatenated operand adds `offset`: its index is i − offset; its share of the output's range is [offset,
+ * offset + size). A tensor dimension may be longer than the iteration dimension that indexes it: a table of
  * 1,024 positions read by a sequence of 512, the first position selected from a sequence. */
 struct operand_dim {
     int8_t dim, inner, kernel;

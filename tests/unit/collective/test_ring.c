@@ -16,10 +16,9 @@
 
 enum { MEMBERS = 12 };
 
-/* ---- symbolic execution ----
- * have[rank][chunk] is the set of ranks whose contribution that copy of the chunk holds (all-to-all: chunk c
- * of rank r is what r has for c). A step carries one chunk: the one that the sender received in the round
- * before, at first its own. */
+/* Symbolic execution: have[rank][chunk] is the set of ranks whose contribution that copy of the chunk holds
+ * (all-to-all: chunk c of rank r is what r has for c). A step carries one chunk: the one that the sender
+ * received in the round before, at first its own. */
 
 struct machine {
     uint32_t members;
@@ -164,8 +163,6 @@ static void a_group_of_one_sends_nothing(void **state)
         VECTOR_FREE(&list);
     }
 }
-
-/* ---- activities ---- */
 
 struct fixture {
     struct names names;

@@ -224,8 +224,6 @@ static void collectives_share_links(void **state)
     }
 }
 
-/* ---- pipelines ---- */
-
 struct pipeline {
     struct test_job *test;
     uint32_t stages, forward[JOB_RANKS], backward[JOB_RANKS]; /* pairs: stage to the next, and back */
@@ -306,8 +304,6 @@ static void two_runs_give_the_same_bits(void **state)
     }
     test_free(before);
 }
-
-/* ---- failures ---- */
 
 static void a_deadlock_names_its_cycle(void **state)
 {

@@ -558,6 +558,59 @@ static void every_kind_has_a_line_for_the_manual(void **state)
     }
 }
 
+static const char *manual(void)
+{
+    static char text[1 << 17];
+    FILE *file = fopen(PARTITA_SOURCE "/docs/models.md", "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+/* Each ```yaml block that has layers of its own is a model. */
+static void the_examples_of_the_manual_build(void **state)
+{
+    (void)state;
+    int count = 0;
+    for (const char *at = manual(); (at = strstr(at, "```yaml\n"));) {
+        char example[4096] = "";
+        at += strlen("```yaml\n");
+        size_t length = (size_t)(strstr(at, "```") - at);
+        assert_true(length < sizeof example);
+        memcpy(example, at, length);
+        if (!strstr(example, "\nlayers:"))
+            continue;
+        struct built built;
+        built_from_text(&built, example, NULL, 1);
+        built_want(&built);
+        built_fini(&built);
+        count++;
+    }
+    assert_int_equal(count, 2);
+}
+
+static void the_manual_lists_every_kind_and_key(void **state)
+{
+    (void)state;
+    const char *text = manual();
+    for (uint32_t i = 0; build_kinds[i]; i++) {
+        char row[1000];
+        snprintf(row, sizeof row, "| `%s` | | %s |\n", build_kinds[i]->name, build_kinds[i]->about);
+        const char *at = strstr(text, row);
+        if (!at)
+            fail_msg("docs/models.md lacks the row: %s", row);
+        for (uint32_t k = 0; k < build_kinds[i]->field_count; k++) {
+            const struct field *field = &build_kinds[i]->fields[k];
+            snprintf(row, sizeof row, "| | `%s`%s | %s |\n", field->key, field->required ? " (required)" : "",
+                     field->about);
+            at = strstr(at, row);
+            if (!at)
+                fail_msg("docs/models.md lacks the row of %s: %s", build_kinds[i]->name, row);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,6 +630,8 @@ int main(void)
         cmocka_unit_test(pointwise_layers_say_what_is_linear_and_what_is_kept),
         cmocka_unit_test(rotary_halves_stay_together),
         cmocka_unit_test(index_maps_fit_their_tensors_in_every_shipped_model),
+        cmocka_unit_test(the_examples_of_the_manual_build),
+        cmocka_unit_test(the_manual_lists_every_kind_and_key),
         cmocka_unit_test(every_kind_has_a_line_for_the_manual),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
