@@ -26,8 +26,8 @@ enum engine_cause {
     CAUSE_BEGIN,      /* nothing: it could start at time 0 */
     CAUSE_STREAM,     /* the operation before it in its stream (cause_slot) */
     CAUSE_DEPENDENCY, /* a dependency (cause_slot, same rank) */
-    CAUSE_PEER        /* another member of its group that was ready last (cause_rank, cause_slot); of a receive
-                         that was ready while its eager message was on its way: the send */
+    CAUSE_PEER /* another member of its group that was ready last (cause_rank, cause_slot); of a receive
+                  that was ready while its eager message was on its way: the send */
 };
 
 /* One executed operation. */
