@@ -60,7 +60,9 @@ struct engine_result {
     double makespan;           /* seconds: first start to last end */
     uint64_t events;           /* queue events and releases processed */
     double (*stream_waits)[4]; /* per rank and stream (first_stream[rank] + stream): seconds it stood idle
-                                  before an operation, by what released it (enum engine_cause) */
+                                  before an operation, by what released it (enum engine_cause); a member of a
+                                  group: until it was ready by its own cause, from then on by CAUSE_PEER. Time
+                                  0 to its first operation counts */
     uint32_t *first_stream;    /* rank_count + 1 entries */
 };
 

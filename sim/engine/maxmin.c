@@ -1,4 +1,4 @@
-/* Local repair of a max-min allocation, one pass per instant (docs/algorithms: max-min repair).
+/* Local repair of a max-min allocation, one pass per instant.
  *
  * Dirty links are swept in order of a lower bound of the level at which they can change: the smaller of
  * their old level and their candidate, the root c of Σ coefficient · min(c, cap) = capacity. There a flow's

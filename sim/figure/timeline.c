@@ -18,7 +18,7 @@ enum {
     TIMELINE_RIGHT = 40,
     TIMELINE_TOP = 64, /* the title; and per row of the legend: */
     TIMELINE_LEGEND_ROW = 22,
-    TIMELINE_BOTTOM = 72,
+    TIMELINE_BOTTOM = 78,
     TIMELINE_LABELLED = 400, /* operations up to which layers are told apart */
     TIMELINE_LEGEND = 24
 };

@@ -8,6 +8,7 @@
 #include "record/rows.h"
 #include "record/schema.h"
 
+#include <errno.h>
 #include <libgen.h>
 #include <sys/stat.h>
 
@@ -117,6 +118,7 @@ static bool recorder_describe(const struct recorder *recorder, const struct rows
 static bool recorder_write(struct recorder *recorder, struct rows *rows, double wall_seconds,
                            const char **error)
 {
+    errno = 0; /* for the message */
     bool ok = recorder_sql(recorder, "BEGIN IMMEDIATE") && rows_open(rows);
     for (int i = 0; ok && rows_writers[i]; i++)
         ok = rows_writers[i]->write(rows);

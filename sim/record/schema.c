@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const char schema_tables[] =
@@ -130,6 +131,8 @@ static const char *const schema_causes[] = {[CAUSE_BEGIN] = "begin",
 const char *schema_error(sqlite3 *db, const char *path, const char *doing, struct arena *arena)
 {
     int code = sqlite3_errcode(db), system = sqlite3_system_errno(db);
+    if (!system) /* SQLite does not keep it when a commit fails */
+        system = errno;
     if (code == SQLITE_NOTADB)
         return arena_format(arena, "%s: not a results database (it is no SQLite file)", path);
     bool named = system && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_FULL ||

@@ -55,28 +55,41 @@ static void summary_plan(const struct scenario *s, FILE *out)
     }
 }
 
+/* The stage that is most over its memory, what it holds, and how many others are over theirs. */
 static void summary_verdict(const struct scenario *s, FILE *out)
 {
     char text[5][TEXT];
-    if (s->plan.fits) {
+    uint32_t worst = 0, over = 0;
+    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+        const struct plan_memory *m = &s->plan.stages.at[i].memory, *w = &s->plan.stages.at[worst].memory;
+        over += m->total > m->capacity;
+        if (m->total - m->capacity > w->total - w->capacity)
+            worst = i;
+    }
+    if (!over) {
         fprintf(out, "memory    fits every device\n");
         return;
     }
-    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
-        const struct plan_memory *m = &s->plan.stages.at[i].memory;
-        if (m->total <= m->capacity)
-            continue;
-        const struct rank *rank = &s->job.ranks[s->plan.stages.at[i].fullest_rank];
-        fprintf(out, "memory    DOES NOT FIT: stage %u needs %s on %s, %s more than it has: ", i,
-                unit_format(m->total, UNIT_BYTES, text[0], TEXT),
-                summary_name(s, s->platform.devices.at[rank->device].name),
-                unit_format(m->total - m->capacity, UNIT_BYTES, text[1], TEXT));
-        fprintf(out, "parameters %s, gradients %s, optimizer %s, activations %s\n",
-                unit_format(m->parameters, UNIT_BYTES, text[1], TEXT),
-                unit_format(m->gradients, UNIT_BYTES, text[2], TEXT),
-                unit_format(m->optimizer, UNIT_BYTES, text[3], TEXT),
-                unit_format(m->activations, UNIT_BYTES, text[4], TEXT));
-    }
+    const struct plan_memory *m = &s->plan.stages.at[worst].memory;
+    const struct rank *rank = &s->job.ranks[s->plan.stages.at[worst].fullest_rank];
+    fprintf(out, "memory    DOES NOT FIT: stage %u needs %s on %s, %s more than it has\n", worst,
+            unit_format(m->total, UNIT_BYTES, text[0], TEXT),
+            summary_name(s, s->platform.devices.at[rank->device].name),
+            unit_format(m->total - m->capacity, UNIT_BYTES, text[1], TEXT));
+    fprintf(out, "          (parameters %s, gradients %s, optimizer %s, activations %s)\n",
+            unit_format(m->parameters, UNIT_BYTES, text[1], TEXT),
+            unit_format(m->gradients, UNIT_BYTES, text[2], TEXT),
+            unit_format(m->optimizer, UNIT_BYTES, text[3], TEXT),
+            unit_format(m->activations, UNIT_BYTES, text[4], TEXT));
+    if (over > 1)
+        fprintf(out, "          and %u other stage%s are over too\n", over - 1, over == 2 ? "" : "s");
+}
+
+/* A count or a rate without a unit: whole from 1,000, else four digits. */
+static const char *summary_number(double value, char *buffer)
+{
+    snprintf(buffer, TEXT, value >= 1000 ? "%.0f" : "%.4g", value);
+    return buffer;
 }
 
 void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
@@ -87,10 +100,9 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
     summary_verdict(s, out);
     fprintf(out, "\n%-30s %s\n", s->plan.training ? "step time" : "latency",
             unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
-    fprintf(out, "%-30s %s %ss/s", "throughput", unit_format(m->samples_per_s, UNIT_NONE, text[0], TEXT),
-            s->model.sample);
+    fprintf(out, "%-30s %s %ss/s", "throughput", summary_number(m->samples_per_s, text[0]), s->model.sample);
     if (m->tokens_per_s > 0)
-        fprintf(out, ", %s tokens/s", unit_format(m->tokens_per_s, UNIT_NONE, text[1], TEXT));
+        fprintf(out, ", %s tokens/s", summary_number(m->tokens_per_s, text[1]));
     fprintf(out, "\n%-30s %s per device, MFU %.1f %% (model FLOPs, attention counted %s, over %s x %u)\n",
             "compute rate", unit_format(m->flops_per_device, UNIT_FLOPS, text[0], TEXT), 100 * m->mfu,
             s->model.causal ? "causal" : "full",

@@ -174,6 +174,20 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* FNV-1a of all times: the same for every compiler and build type. */
+static uint64_t hash_times(const struct engine_result *result)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t i = 0; i < result->first_record[RANKS]; i++) {
+        double times[] = {result->records[i].ready, result->records[i].start, result->records[i].end};
+        unsigned char bytes[sizeof times];
+        memcpy(bytes, times, sizeof bytes);
+        for (size_t b = 0; b < sizeof bytes; b++)
+            hash = (hash ^ bytes[b]) * 0x100000001b3u;
+    }
+    return hash;
+}
+
 int main(int count, char **arguments)
 {
     uint32_t steps = count > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 8;
@@ -198,6 +212,7 @@ int main(int count, char **arguments)
     printf("%u operations, %u transfers, %llu events, makespan %.9f s: %.3f s, %.0f ns per operation\n",
            result.first_record[RANKS], result.transfer_count, (unsigned long long)result.events,
            result.makespan, seconds, 1e9 * seconds / result.first_record[RANKS]);
+    printf("times %016llx\n", (unsigned long long)hash_times(&result));
     engine_result_fini(&result);
     arena_fini(&job.arena);
     platform_fini(&platform);
