@@ -95,7 +95,7 @@ static uint32_t builder_slot(const struct builder *builder, uint32_t group)
     for (uint32_t i = 0; i < groups->count; i++)
         if (groups->at[i] == group)
             return i;
-    assert(!"a communication in a group that the rank was not cast into");
+    assert(false && "a communication in a group that the rank was not cast into");
     return 0;
 }
 

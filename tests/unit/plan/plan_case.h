@@ -1,0 +1,176 @@
+/* A plan built by hand for the tests of this room: a model from a few lines of YAML, devices that are all
+ * alike, and stages whose axes are written as text. */
+#ifndef PARTITA_TESTS_PLAN_CASE_H
+#define PARTITA_TESTS_PLAN_CASE_H
+
+#include "model/build.h"
+#include "plan/derive.h"
+#include "plan/schedule.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct plan_case {
+    struct input input;
+    struct names names;
+    struct arena arena;
+    struct model model;
+    struct platform platform;
+    struct plan plan;
+    struct derivation *derivations;
+};
+
+/* A small generator of the tests' own (splitmix64), so that a printed seed is enough to repeat a case. */
+static inline uint64_t case_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+/* Uniform in [low, high]. */
+static inline uint32_t case_between(uint64_t *state, uint32_t low, uint32_t high)
+{
+    return low + (uint32_t)(case_random(state) % (high - low + 1));
+}
+
+static inline struct value *case_parse(struct plan_case *c, const char *name, const char *text)
+{
+    return document_parse(&c->input, name, text, strlen(text), false);
+}
+
+/* Builds the model and a training plan without stages: fp32, one micro-batch, one step. */
+static inline void case_init(struct plan_case *c, const char *model, uint64_t batch)
+{
+    *c = (struct plan_case){0};
+    input_init(&c->input, PARTITA_SOURCE);
+    names_init(&c->names);
+    arena_init(&c->arena);
+    model_init(&c->model, &c->names);
+    platform_init(&c->platform, &c->names);
+    plan_init(&c->plan);
+    struct value *document = case_parse(c, "model", model);
+    bool well = document && build_model(&c->input, document, NULL, batch, &c->model);
+    if (!well) {
+        report_print(&c->input.report, stderr);
+        fail_msg("this model cannot be built:\n%s", model);
+    }
+    struct device_type type = {.name = names_add(&c->names, "Unit"), .kind = names_add(&c->names, "gpu")};
+    type.memory = 1e12;
+    type.memory_bandwidth = 1e30;
+    for (int p = 0; p < PRECISION_COUNT; p++)
+        type.peak[p] = 1e9;
+    for (int k = 0; k < KERNEL_COUNT; k++)
+        type.efficiency[k] = 1;
+    VECTOR_PUSH(&c->platform.device_types, type);
+    c->plan.model = &c->model;
+    c->plan.platform = &c->platform;
+    c->plan.training = true;
+    c->plan.global_batch = c->plan.micro_batch = batch;
+    c->plan.micro_batches = c->plan.steps = 1;
+    c->plan.precision = c->plan.gradient_precision = FP32;
+    c->plan.optimizer = OPTIMIZER_ADAM;
+    c->plan.schedule = &gpipe_schedule;
+    c->plan.synchronise_statistics = true;
+    c->plan.input_device = c->plan.output_device = MODEL_NONE;
+}
+
+static inline uint32_t case_device(struct plan_case *c)
+{
+    char name[32];
+    snprintf(name, sizeof name, "device[%u]", c->platform.devices.count);
+    uint32_t node = c->platform.nodes.count;
+    VECTOR_PUSH(&c->platform.nodes,
+                ((struct node){.name = names_add(&c->names, name), .device = c->platform.devices.count}));
+    VECTOR_PUSH(&c->platform.devices,
+                ((struct device){.name = names_add(&c->names, name), .node = node, .speed = 1}));
+    return c->platform.devices.count - 1;
+}
+
+/* "y:2 g,r,f:4" gives two axes: the first splits y over 2 members, the second g, else r, else f over 4. */
+static inline uint32_t case_axes(struct names *names, const char *text, struct plan_stage *stage)
+{
+    char copy[256], *save_axis = NULL;
+    uint32_t members = 1;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *axis = strtok_r(copy, " ", &save_axis); axis; axis = strtok_r(NULL, " ", &save_axis)) {
+        char *size = strchr(axis, ':'), *save_label = NULL;
+        struct plan_axis *at = &stage->axes[stage->axis_count++];
+        assert_non_null(size);
+        *size++ = 0;
+        at->size = (uint32_t)strtoul(size, NULL, 10);
+        at->name = names_add(names, axis);
+        uint32_t labels = 0;
+        for (char *label = strtok_r(axis, ",", &save_label); label; label = strtok_r(NULL, ",", &save_label))
+            at->labels[labels++] = names_add(names, label);
+        members *= at->size;
+    }
+    return members;
+}
+
+/* Appends a stage of `units` units (0: all that are left) on new devices. */
+static inline void case_stage(struct plan_case *c, uint32_t units, const char *axes)
+{
+    struct plan_stage stage = {0};
+    struct plan *plan = &c->plan;
+    if (plan->stages.count) {
+        const struct plan_stage *before = &plan->stages.at[plan->stages.count - 1];
+        stage.first_unit = before->first_unit + before->unit_count;
+    }
+    stage.unit_count = units ? units : c->model.units.count - stage.first_unit;
+    uint32_t members = case_axes(&c->names, axes, &stage);
+    for (uint32_t i = 0; i < members; i++)
+        VECTOR_PUSH(&stage.devices, case_device(c));
+    VECTOR_PUSH(&plan->stages, stage);
+}
+
+static inline bool case_derive(struct plan_case *c)
+{
+    c->derivations = ARENA_ARRAY(&c->arena, struct derivation, c->plan.stages.count);
+    return derive_plan(&c->plan, c->derivations, &c->arena, &c->input.report);
+}
+
+static inline void case_fini(struct plan_case *c)
+{
+    for (uint32_t s = 0; c->derivations && s < c->plan.stages.count; s++)
+        derive_fini(&c->derivations[s]);
+    plan_fini(&c->plan);
+    model_fini(&c->model);
+    platform_fini(&c->platform);
+    arena_fini(&c->arena);
+    names_fini(&c->names);
+    input_fini(&c->input);
+}
+
+/* The plan in one line, for messages. */
+static inline const char *case_describe(struct plan_case *c)
+{
+    const char *text = "";
+    for (uint32_t s = 0; s < c->plan.stages.count; s++) {
+        const struct plan_stage *stage = &c->plan.stages.at[s];
+        text = arena_format(&c->arena, "%s [units %u+%u", text, stage->first_unit, stage->unit_count);
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            text = arena_format(&c->arena, "%s %s:%u", text, names_text(&c->names, stage->axes[a].name),
+                                stage->axes[a].size);
+        text = arena_format(&c->arena, "%s]", text);
+    }
+    return text;
+}
+
+/* cmocka compares floats only. */
+#define ASSERT_NEAR(actual, expected, tolerance)                                                             \
+    do {                                                                                                     \
+        double actual_ = (actual), expected_ = (expected);                                                   \
+        if (!(fabs(actual_ - expected_) <= (tolerance) * (1 + fabs(expected_))))                             \
+            fail_msg("%s is %.17g, expected %.17g", #actual, actual_, expected_);                            \
+    } while (0)
+
+#endif
