@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { NEAREST_LONGEST = 96 };
+enum { NEAREST_LONGEST = 96, NEAREST_BEGINNING = 3 };
 
 unsigned nearest_distance(const char *a, const char *b)
 {
@@ -41,10 +41,14 @@ const char *nearest_name(const char *text, const char *const *names, size_t coun
             continue;
         size_t longer = strlen(text) > strlen(names[i]) ? strlen(text) : strlen(names[i]);
         unsigned distance = nearest_distance(text, names[i]);
-        if (distance <= (longer + 2) / 3 && (!best || distance < least)) {
+        if (distance <= (longer + 2) / 3 && distance < longer && (!best || distance < least)) {
             best = names[i];
             least = distance;
         }
     }
+    size_t length = strlen(text);
+    for (size_t i = 0; i < count && !best && length >= NEAREST_BEGINNING; i++)
+        if (names[i] && strncmp(text, names[i], length) == 0)
+            best = names[i];
     return best;
 }

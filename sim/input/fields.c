@@ -140,14 +140,17 @@ static bool fields_read_expression(const struct fields_reading *r, enum unit uni
     const char *text = r->value->text;
     struct quantity quantity;
     struct report *report = &r->input->report;
+    const char *expected = r->field->kind == FIELD_INTEGER ? "a whole number" : unit_expected(unit);
     if (!*text)
-        return report_error(report, r->value->place, "expected %s; got an empty text", unit_expected(unit));
+        return report_error(report, r->value->place, "expected %s; got an empty text", expected);
+    if (!r->scope && fields_is_unbound_word(r))
+        return report_error(report, r->value->place, "expected %s; got %s", expected, fields_got(r));
     if (!expression_evaluate(r->input, text, fields_text_place(r->value), r->scope, &quantity))
         return false;
     if (quantity.unit == UNIT_NONE && unit != UNIT_NONE && quantity.number != 0)
-        return report_error(report, r->value->place, "expected %s; got '%s'", unit_expected(unit), text);
+        return report_error(report, r->value->place, "expected %s; got '%s'", expected, text);
     if (quantity.unit != unit && quantity.unit != UNIT_NONE)
-        return report_error(report, r->value->place, "expected %s; '%s' is %s", unit_expected(unit), text,
+        return report_error(report, r->value->place, "expected %s; '%s' is %s", expected, text,
                             unit_name(quantity.unit));
     *number = quantity.number;
     return fields_in_range(r, *number);
@@ -240,6 +243,20 @@ static bool fields_known(struct input *input, const struct entry *entry, const c
     return fields_unknown(input, entry, what, names, count);
 }
 
+/* Whether an unknown key of the map, reported already, can only have meant this field. */
+static bool fields_misspelt(const struct value *map, const struct field *table, size_t count,
+                            const struct field *field)
+{
+    for (uint32_t i = 0; map && i < map->count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < count; k++)
+            known = known || strcmp(table[k].key, map->entries[i].key) == 0;
+        if (!known && nearest_name(map->entries[i].key, &field->key, 1))
+            return true;
+    }
+    return false;
+}
+
 bool fields_read(struct input *input, const struct value *map, struct place where, const char *what,
                  const struct field *table, size_t count, const struct scope *scope, void *target)
 {
@@ -252,7 +269,7 @@ bool fields_read(struct input *input, const struct value *map, struct place wher
         const struct value *value = value_get(map, table[i].key);
         if (value)
             well = fields_read_one(input, value, &table[i], scope, (char *)target + table[i].offset) && well;
-        else if (table[i].required)
+        else if (table[i].required && !fields_misspelt(map, table, count, &table[i]))
             well = fields_missing(input, map && map->place.file ? map->place : where, what, &table[i]);
     }
     return well;

@@ -28,9 +28,9 @@ static void summary_plan(const struct scenario *s, FILE *out)
 {
     const struct plan *plan = &s->plan;
     char text[TEXT];
+    double parameters = (double)model_parameters(&s->model);
     fprintf(out, "model     %s, %.6g %s parameters\n", summary_name(s, s->model.name),
-            (double)model_parameters(&s->model) / (model_parameters(&s->model) >= 1e9 ? 1e9 : 1e6),
-            model_parameters(&s->model) >= 1e9 ? "billion" : "million");
+            parameters / (parameters >= 1e9 ? 1e9 : 1e6), parameters >= 1e9 ? "billion" : "million");
     fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
             s->job.rank_count, s->platform.devices.count);
     fprintf(out, "step      %s of %llu %s%s in %u micro-batch%s, %s, schedule %s\n",
