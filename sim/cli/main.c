@@ -9,14 +9,14 @@
 struct command {
     const char *name, *usage, *about;
     const char *options; /* letters of the options it takes, see options.c */
-    int (*run)(const struct options *options);
+    enum partita_status (*run)(const struct options *options);
 };
 
-static int main_run(const struct options *o);
-static int main_explain(const struct options *o);
-static int main_plot(const struct options *o);
-static int main_list(const struct options *o);
-static int main_export(const struct options *o);
+static enum partita_status main_run(const struct options *o);
+static enum partita_status main_explain(const struct options *o);
+static enum partita_status main_plot(const struct options *o);
+static enum partita_status main_list(const struct options *o);
+static enum partita_status main_export(const struct options *o);
 
 static const struct command main_commands[] = {
     {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqv",
@@ -33,7 +33,7 @@ static const struct command main_commands[] = {
 };
 enum { MAIN_COMMANDS = sizeof main_commands / sizeof main_commands[0] };
 
-static int main_run(const struct options *o)
+static enum partita_status main_run(const struct options *o)
 {
     struct partita_options options = {.workload = o->arguments[0],
                                       .topology = o->topology,
@@ -46,7 +46,7 @@ static int main_run(const struct options *o)
     return partita_run(&options, stdout, stderr);
 }
 
-static int main_explain(const struct options *o)
+static enum partita_status main_explain(const struct options *o)
 {
     struct partita_options options = {.workload = o->arguments[0],
                                       .topology = o->topology,
@@ -57,25 +57,26 @@ static int main_explain(const struct options *o)
     return partita_explain(&options, stdout, stderr);
 }
 
-static int main_plot(const struct options *o)
+static enum partita_status main_plot(const struct options *o)
 {
     const char *output = o->output ? o->output : "timeline.svg";
     return partita_plot(o->arguments[0], o->arguments[1], o->run, output, o->from, o->to, o->ranks, stderr);
 }
 
-static int main_list(const struct options *o)
+static enum partita_status main_list(const struct options *o)
 {
     return partita_list(o->argument_count ? o->arguments[0] : NULL, o->json, stdout, stderr);
 }
 
-static int main_export(const struct options *o)
+static enum partita_status main_export(const struct options *o)
 {
     FILE *out = o->output ? fopen(o->output, "w") : stdout;
     if (!out) {
         fprintf(stderr, "error: cannot write '%s'\n", o->output);
         return PARTITA_FAILED;
     }
-    int status = partita_export(o->format ? o->format : "csv", o->arguments[0], o->run, out, stderr);
+    enum partita_status status =
+        partita_export(o->format ? o->format : "csv", o->arguments[0], o->run, out, stderr);
     if (out != stdout && fclose(out) != 0) {
         fprintf(stderr, "error: cannot write '%s'\n", o->output);
         status = PARTITA_FAILED;
@@ -148,10 +149,10 @@ int main(int count, char **words)
         fprintf(stderr, "error: expected: %s\n", command->usage);
         return PARTITA_BAD_INPUT;
     }
-    int status = command->run(&options);
+    enum partita_status status = command->run(&options);
     if (fflush(stdout) != 0 && status == PARTITA_OK) {
         fprintf(stderr, "error: cannot write the output\n");
         status = PARTITA_FAILED;
     }
-    return status;
+    return (int)status;
 }

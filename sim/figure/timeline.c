@@ -464,8 +464,10 @@ static bool timeline_write(struct timeline *timeline, const char **error)
 static void timeline_style(struct timeline *timeline)
 {
     struct draw *draw = &timeline->draw;
-    double operations = reader_value(
-        draw->reader, "SELECT count(*) FROM operation WHERE run = ?1 AND kind = 0", draw->run, 0);
+    double operations = reader_value(draw->reader,
+                                     "SELECT count(*) FROM operation WHERE run = ?1 AND kind = (SELECT id "
+                                     "FROM kind WHERE name = 'compute')",
+                                     draw->run, 0);
     double training =
         reader_value(draw->reader, "SELECT phase = 'training' FROM run WHERE id = ?1", draw->run, 1);
     timeline->numbered =

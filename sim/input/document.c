@@ -83,18 +83,31 @@ static const char *document_search(struct input *input, const char *const *folde
     return path;
 }
 
+/* What the name may have meant: a shipped file of the folder, or one of the same name in another folder. */
+static const char *document_hint(struct input *input, const char *folder, const char *name)
+{
+    uint32_t count;
+    const char *const *shipped = document_list(input, folder, &count);
+    const char *near = nearest_name(name, shipped, count);
+    if (near && nearest_distance(name, near) == 1)
+        return arena_format(&input->arena, "; did you mean '%s'?", near);
+    for (size_t i = 0; i < DOCUMENT_FOLDERS; i++) {
+        uint32_t others;
+        const char *const *other = document_list(input, document_folders[i], &others);
+        for (uint32_t j = 0; j < others; j++)
+            if (strcmp(other[j], name) == 0)
+                return arena_format(&input->arena, "; there is one in %s", document_folders[i]);
+    }
+    return near ? arena_format(&input->arena, "; did you mean '%s'?", near) : "";
+}
+
 const char *document_find(struct input *input, const char *folder, const char *name, struct place from)
 {
     const char *path = document_search(input, &folder, 1, name, from.file);
     if (path)
         return path;
-    uint32_t count;
-    const char *const *shipped = document_list(input, folder, &count);
-    const char *near = nearest_name(name, shipped, count);
-    const char *hint = near ? arena_format(&input->arena, "; did you mean '%s'?", near) : "";
-    report_error(&input->report, from,
-                 "there is no '%s' beside this file, in the working directory or in %s%s", name, folder,
-                 hint);
+    report_error(&input->report, from, "there is no '%s' %sin the working directory or in %s%s", name,
+                 from.line ? "beside this file, " : "", folder, document_hint(input, folder, name));
     return NULL;
 }
 
@@ -281,8 +294,8 @@ static struct value *document_layers(struct input *input, struct value *root,
     if (!root)
         return NULL;
     if (root->kind != VALUE_MAP) {
-        report_error(&input->report, root->place, "expected a map; got %s",
-                     value_describe(root, &input->arena));
+        report_error(&input->report, root->place, "expected a map of keys and values; got %s",
+                     root->kind == VALUE_NULL ? "an empty file" : value_describe(root, &input->arena));
         return NULL;
     }
     const struct value *reference = value_get(root, "extends");
@@ -411,7 +424,13 @@ static struct entry *document_slot(struct input *input, struct value *value, con
 
 bool document_set(struct input *input, struct value *root, const char *path, const char *text)
 {
-    struct place place = {.file = arena_format(&input->arena, "--set %s", path)};
+    return document_set_as(input, root, path, path, text);
+}
+
+bool document_set_as(struct input *input, struct value *root, const char *typed, const char *path,
+                     const char *text)
+{
+    struct place place = {.file = arena_format(&input->arena, "--set %s", typed)};
     struct value *value = read_yaml_option(input, place.file, text);
     if (!value)
         return false;

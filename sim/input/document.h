@@ -45,4 +45,8 @@ const char *const *document_list(struct input *input, const char *folder, uint32
  * false after reporting. */
 bool document_set(struct input *input, struct value *root, const char *path, const char *text);
 
+/* The same where the user typed the path in another way: messages stand at "--set typed". */
+bool document_set_as(struct input *input, struct value *root, const char *typed, const char *path,
+                     const char *text);
+
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+static const char *fields_expected(struct input *input, const struct field *field);
+
 struct fields_reading {
     struct input *input;
     const struct value *value;
@@ -140,17 +142,17 @@ static bool fields_read_expression(const struct fields_reading *r, enum unit uni
     const char *text = r->value->text;
     struct quantity quantity;
     struct report *report = &r->input->report;
-    const char *expected = r->field->kind == FIELD_INTEGER ? "a whole number" : unit_expected(unit);
     if (!*text)
-        return report_error(report, r->value->place, "expected %s; got an empty text", expected);
+        return report_error(report, r->value->place, "expected %s; got an empty text", unit_expected(unit));
     if (!r->scope && fields_is_unbound_word(r))
-        return report_error(report, r->value->place, "expected %s; got %s", expected, fields_got(r));
+        return report_error(report, r->value->place, "expected %s; got %s",
+                            fields_expected(r->input, r->field), fields_got(r));
     if (!expression_evaluate(r->input, text, fields_text_place(r->value), r->scope, &quantity))
         return false;
     if (quantity.unit == UNIT_NONE && unit != UNIT_NONE && quantity.number != 0)
-        return report_error(report, r->value->place, "expected %s; got '%s'", expected, text);
+        return report_error(report, r->value->place, "expected %s; got '%s'", unit_expected(unit), text);
     if (quantity.unit != unit && quantity.unit != UNIT_NONE)
-        return report_error(report, r->value->place, "expected %s; '%s' is %s", expected, text,
+        return report_error(report, r->value->place, "expected %s; '%s' is %s", unit_expected(unit), text,
                             unit_name(quantity.unit));
     *number = quantity.number;
     return fields_in_range(r, *number);

@@ -44,6 +44,17 @@ static struct place read_yaml_offset_place(const struct read_yaml *reader, size_
     return place;
 }
 
+/* Whether the character at a place is a tab. */
+static bool read_yaml_tab(const struct read_yaml *reader, struct place place)
+{
+    size_t at = 0;
+    for (uint32_t line = 1; line < place.line && at < reader->length; at++)
+        line += reader->text[at] == '\n';
+    for (uint32_t column = 1; column < place.column && at < reader->length; at++)
+        column += ((unsigned char)reader->text[at + 1] & 0xc0) != 0x80;
+    return place.line && at < reader->length && reader->text[at] == '\t';
+}
+
 static bool read_yaml_next(struct read_yaml *reader, yaml_event_t *event)
 {
     yaml_parser_t *parser = &reader->parser;
@@ -53,9 +64,15 @@ static bool read_yaml_next(struct read_yaml *reader, yaml_event_t *event)
     if (parser->error == YAML_READER_ERROR && !reader->option)
         place = read_yaml_offset_place(reader, parser->problem_offset);
     const char *problem = parser->problem ? parser->problem : "not well formed";
-    if (parser->context)
-        return report_error(&reader->input->report, place, "%s %s", problem, parser->context);
-    return report_error(&reader->input->report, place, "%s", problem);
+    const char *context = parser->context ? parser->context : "", *gap = *context ? " " : "";
+    struct place start = read_yaml_place(reader, parser->context_mark);
+    if (read_yaml_tab(reader, place))
+        return report_error(&reader->input->report, place,
+                            "found a tab where YAML wants spaces (%s%s%s)", problem, gap, context);
+    if (*context && start.line && start.line != place.line)
+        return report_error(&reader->input->report, place, "%s %s that starts at line %u, column %u", problem,
+                            context, start.line, start.column);
+    return report_error(&reader->input->report, place, "%s%s%s", problem, gap, context);
 }
 
 /* Opens an anchor when the event has one; returns its index + 1, else 0. */

@@ -73,6 +73,9 @@ static const struct field workload_batch_fields[] = {
     {.key = "micro", .kind = FIELD_INTEGER, .offset = AT(micro_batch), .low = 1, .high = 1e9},
     {.key = "sequence", .kind = FIELD_VALUE, .offset = AT(sequence)},
 };
+/* `batch: 64` */
+static const struct field workload_batch_field = {
+    .key = "batch", .kind = FIELD_INTEGER, .low = 1, .high = 1e9};
 #undef AT
 
 struct workload_plan {
@@ -164,7 +167,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
         good &= fields_read(input, batch, batch->place, "batch", workload_batch_fields,
                             FIELDS_COUNT(workload_batch_fields), NULL, workload);
     else if (batch)
-        good &= fields_read_one(input, batch, &workload_batch_fields[0], NULL, &workload->global_batch);
+        good &= fields_read_one(input, batch, &workload_batch_field, NULL, &workload->global_batch);
     if (!workload->steps)
         workload->steps = workload->step == 0 ? 2 : 1;
     return good;

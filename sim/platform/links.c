@@ -118,7 +118,9 @@ static bool links_read_entry(struct draft *draft, const struct entry *entry)
     well = fields_read(input, entry->value, entry->place, what, links_fields, links_field_count,
                        &draft->scope, &read) &&
            well;
-    if (!well || !link_type_check(input, &read.link, draft_what(draft, "link", entry->key), entry->place) ||
+    const struct value *own = value_get(entry->value, "bandwidth");
+    struct place place = own ? own->place : type ? type->place : entry->place;
+    if (!well || !link_type_check(input, &read.link, draft_what(draft, "link", entry->key), place) ||
         !links_check(draft, entry, &read))
         return false;
     return read.stations ? medium_read(draft, entry, &read) : cable_read(draft, entry, &read);

@@ -94,7 +94,7 @@ static bool topology_fill(struct draft *draft, const struct value *document, con
     if (!nodes) /* links would only report the missing ends again */
         return false;
     if (platform->devices.count == 0)
-        return report_error(&input->report, read.devices ? read.devices->place : document->place,
+        return well && report_error(&input->report, read.devices ? read.devices->place : document->place,
                             "the topology has no devices");
     well = links_read(draft, read.links) && well;
     if (well)

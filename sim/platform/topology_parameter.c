@@ -37,6 +37,20 @@ static bool parameter_is_arithmetic(const struct value *value, const struct scop
     return (binding && !binding->text) || text[length] == '(';
 }
 
+/* Whether a value for a text parameter is a name that only looks like a number ("5g-mmwave-downlink"). */
+static bool parameter_is_file_name(const struct value *value)
+{
+    bool letter = false;
+    if (value->kind != VALUE_SCALAR || !isdigit((unsigned char)*value->text))
+        return false;
+    for (const char *c = value->text; *c; c++) {
+        letter = letter || isalpha((unsigned char)*c);
+        if (!isalnum((unsigned char)*c) && !strchr("-_.", *c))
+            return false;
+    }
+    return letter;
+}
+
 /* A value as the binding of a name. A text that names an earlier text parameter stands for its text. */
 static bool parameter_value(struct input *input, const struct value *value, const struct scope *scope,
                             struct binding *out)
@@ -72,7 +86,9 @@ static bool parameter_bind_one(struct input *input, const struct entry *entry, c
     const struct value *value = value_get(set, entry->key);
     if (value) {
         chosen = (struct binding){.name = entry->key};
-        if (!parameter_value(input, value, scope, &chosen))
+        if (standard.text && parameter_is_file_name(value))
+            chosen.text = value->text;
+        else if (!parameter_value(input, value, scope, &chosen))
             return false;
         if (!chosen.text != !standard.text || chosen.quantity.unit != standard.quantity.unit)
             return report_error(&input->report, value->place,

@@ -1,11 +1,13 @@
 /* Metrics: what a finished run amounts to. All of the last step that was simulated ("the step"), all in SI.
  *
- *   window       of a device: from the first start to the last end of the step over all devices (the same for
- * all) span         of a device: its own first start to its own last end in the step compute      its compute
- * stream is busy exposed      its compute stream is idle inside its span while a communication of that group
- * is under way on it; when several are, the one that ends last has the time bubble       the rest of its span
- * (DESIGN: span − busy, less exposed communication) idle         window − span so compute + exposed + bubble
- * + idle = window on every device, to 1e-9. */
+ *   window   of a device: from the first start to the last end of the step over all devices (the same for
+ * all) span     of a device: its own first start to its own last end in the step compute  its compute stream
+ * is busy exposed  its compute stream is idle inside its span while a communication of that group is under
+ * way on it; when several are, the one that ends last has the time. Of a receive that was ready late only its
+ * flow counts: waiting behind a flow that has arrived is not communication bubble   the rest of its span
+ * (DESIGN: span − busy, less exposed communication) idle     window − span
+ *
+ * so compute + exposed + bubble + idle = window on every device, to 1e-9. */
 #ifndef PARTITA_RECORD_METRICS_H
 #define PARTITA_RECORD_METRICS_H
 
@@ -46,8 +48,9 @@ bool metrics_compute(const struct plan *plan, const struct job *job, const struc
                      struct metrics *metrics, const char **error);
 void metrics_fini(struct metrics *metrics);
 
-/* Bytes that one member sends in a collective or message (ring algorithms: 2(n−1)/n, (n−1)/n of the payload
- * …). */
+/* Bytes that one member of the job's group sends in a collective or message, by the ring algorithms:
+ * all-reduce 2(n−1)/n of the payload, reduce-scatter, all-gather and all-to-all (n−1)/n; broadcast (n−1)/n,
+ * the mean over its members (all but the last pass the whole buffer on); send all of it, receive nothing. */
 double metrics_member_bytes(const struct job *job, uint32_t group, const struct op *op);
 
 #endif

@@ -47,13 +47,24 @@ static void memory_changes(const struct rows *rows, uint32_t rank, struct memory
         qsort(list->at, list->count, sizeof *list->at, memory_order);
 }
 
+static bool memory_member(const struct plan_stage *stage, uint32_t rank)
+{
+    for (uint32_t i = 0; stage->ranks && i < stage->devices.count; i++)
+        if (stage->ranks[i] == rank)
+            return true;
+    return false;
+}
+
+/* Of all stages that the rank works on, by their fullest device. */
 static double memory_static(const struct rows *rows, uint32_t rank)
 {
-    uint32_t stage = rows->job->ranks[rank].stage;
-    if (stage >= rows->plan->stages.count)
-        return 0;
-    const struct plan_memory *memory = &rows->plan->stages.at[stage].memory;
-    return memory->parameters + memory->gradients + memory->optimizer;
+    double bytes = 0;
+    for (uint32_t i = 0; i < rows->plan->stages.count; i++) {
+        const struct plan_memory *memory = &rows->plan->stages.at[i].memory;
+        if (memory_member(&rows->plan->stages.at[i], rank))
+            bytes += memory->parameters + memory->gradients + memory->optimizer;
+    }
+    return bytes;
 }
 
 static bool memory_rank(const struct rows *rows, sqlite3_stmt *statement, uint32_t rank,

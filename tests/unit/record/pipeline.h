@@ -117,8 +117,7 @@ static inline void pipeline_pass(struct pipeline *p, struct pipeline_list *list,
 }
 
 /* Gradient synchronisation and optimizer, layer by layer from the last. */
-static inline void pipeline_update(struct pipeline *p, struct pipeline_list *list, uint32_t stage,
-                                   uint32_t step)
+static inline void pipeline_update(struct pipeline *p, struct pipeline_list *list, uint32_t step)
 {
     const struct pipeline_shape *shape = &p->shape;
     uint32_t backward = list->ops.count;
@@ -138,7 +137,6 @@ static inline void pipeline_update(struct pipeline *p, struct pipeline_list *lis
         update.seconds = shape->forward / 2;
         pipeline_add(list, update, slot);
     }
-    (void)stage;
 }
 
 static inline void pipeline_program(struct pipeline *p, uint32_t stage)
@@ -158,7 +156,7 @@ static inline void pipeline_program(struct pipeline *p, uint32_t stage)
             pipeline_pass(p, &list, stage, step, i, PASS_B);
         }
         if (!shape->inference)
-            pipeline_update(p, &list, stage, step);
+            pipeline_update(p, &list, step);
     }
     program->op_count = list.ops.count;
     program->ops = arena_copy(&p->job.arena, list.ops.at, list.ops.count * sizeof *list.ops.at);
