@@ -4,7 +4,10 @@
 
 #include "cli/options.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct command {
     const char *name, *usage, *about;
@@ -59,8 +62,10 @@ static enum partita_status main_explain(const struct options *o)
 
 static enum partita_status main_plot(const struct options *o)
 {
-    const char *output = o->output ? o->output : "timeline.svg";
-    return partita_plot(o->arguments[0], o->arguments[1], o->run, output, o->from, o->to, o->ranks, stderr);
+    char standard[64];
+    snprintf(standard, sizeof standard, "%s.svg", o->arguments[0]);
+    return partita_plot(o->arguments[0], o->arguments[1], o->run, o->output ? o->output : standard, o->from,
+                        o->to, o->ranks, stderr);
 }
 
 static enum partita_status main_list(const struct options *o)
@@ -68,29 +73,57 @@ static enum partita_status main_list(const struct options *o)
     return partita_list(o->argument_count ? o->arguments[0] : NULL, o->json, stdout, stderr);
 }
 
+/* Closes a stream; false after saying that not everything could be written. */
+static bool main_written(FILE *out, const char *name)
+{
+    bool failed = ferror(out) != 0;
+    failed = (out == stdout ? fflush(out) : fclose(out)) != 0 || failed;
+    if (failed)
+        fprintf(stderr, "error: cannot write %s: %s\n", name, strerror(errno));
+    return !failed;
+}
+
+/* Into a file beside the one asked for, which takes its place when it is complete. Pipes and devices are
+ * written to directly. */
+static enum partita_status main_export_file(const char *format, const struct options *o)
+{
+    struct stat about;
+    bool direct = stat(o->output, &about) == 0 && !S_ISREG(about.st_mode);
+    char *part = malloc(strlen(o->output) + sizeof ".part");
+    sprintf(part, "%s%s", o->output, direct ? "" : ".part");
+    FILE *out = fopen(part, "w");
+    enum partita_status status = PARTITA_FAILED;
+    if (!out) {
+        fprintf(stderr, "error: cannot write %s: %s\n", o->output, strerror(errno));
+    } else {
+        status = partita_export(format, o->arguments[0], o->run, out, stderr);
+        if (!main_written(out, o->output))
+            status = PARTITA_FAILED;
+        if (!direct && status != PARTITA_OK)
+            remove(part);
+        else if (!direct && rename(part, o->output) != 0) {
+            fprintf(stderr, "error: cannot write %s: %s\n", o->output, strerror(errno));
+            status = PARTITA_FAILED;
+        }
+    }
+    free(part);
+    return status;
+}
+
 static enum partita_status main_export(const struct options *o)
 {
-    FILE *out = o->output ? fopen(o->output, "w") : stdout;
-    if (!out) {
-        fprintf(stderr, "error: cannot write '%s'\n", o->output);
-        return PARTITA_FAILED;
-    }
-    enum partita_status status =
-        partita_export(o->format ? o->format : "csv", o->arguments[0], o->run, out, stderr);
-    if (out != stdout && fclose(out) != 0) {
-        fprintf(stderr, "error: cannot write '%s'\n", o->output);
-        status = PARTITA_FAILED;
-    }
-    return status;
+    const char *format = o->format ? o->format : "csv";
+    return o->output ? main_export_file(format, o)
+                     : partita_export(format, o->arguments[0], o->run, stdout, stderr);
 }
 
 static void main_help(FILE *to)
 {
     fprintf(to, "partita %s: simulates distributed deep learning\n\nusage:\n", partita_version());
     for (int i = 0; i < MAIN_COMMANDS; i++)
-        fprintf(to, "  %-62s %s\n", main_commands[i].usage, main_commands[i].about);
-    fprintf(to, "  %-62s %s\n", "partita help [COMMAND]", "this text, or a command's options");
-    fprintf(to, "  %-62s %s\n\n", "partita --version", "the version");
+        fprintf(to, "  %-66s %s\n", main_commands[i].usage, main_commands[i].about);
+    fprintf(to, "  %-66s %s\n", "partita help [COMMAND]", "this text, or a command's options");
+    fprintf(to, "  %-66s %s\n\n", "partita --version", "the version");
     fprintf(to, "A first example:  partita run vgg16-four-pis\n");
 }
 
@@ -99,14 +132,14 @@ static const struct command *main_find(const char *name)
     for (int i = 0; i < MAIN_COMMANDS; i++)
         if (strcmp(main_commands[i].name, name) == 0)
             return &main_commands[i];
-    const char *known[MAIN_COMMANDS];
+    const char *known[MAIN_COMMANDS + 2] = {"help", "--version"};
     for (int i = 0; i < MAIN_COMMANDS; i++)
-        known[i] = main_commands[i].name;
-    options_unknown("command", name, known, MAIN_COMMANDS);
+        known[i + 2] = main_commands[i].name;
+    options_unknown("command", name, known, MAIN_COMMANDS + 2);
     return NULL;
 }
 
-static int main_command_help(const char *name)
+static enum partita_status main_command_help(const char *name)
 {
     const struct command *command = main_find(name);
     if (!command)
@@ -124,35 +157,44 @@ static int main_wanted(const struct command *command, int *most)
     return none ? 0 : *most;
 }
 
-int main(int count, char **words)
+static enum partita_status main_call(int count, char **words)
 {
-    if (count < 2 || strcmp(words[1], "help") == 0 || strcmp(words[1], "--help") == 0 ||
-        strcmp(words[1], "-h") == 0) {
-        if (count > 2)
-            return main_command_help(words[2]);
-        main_help(count < 2 ? stderr : stdout);
-        return count < 2 ? PARTITA_BAD_INPUT : PARTITA_OK;
-    }
-    if (strcmp(words[1], "--version") == 0) {
-        printf("partita %s\n", partita_version());
-        return PARTITA_OK;
-    }
-    const struct command *command = main_find(words[1]);
+    const struct command *command = main_find(words[0]);
     struct options options;
     int most;
-    if (!command || !options_read(&options, command->options, count - 2, words + 2))
+    if (!command || !options_read(&options, command->options, count - 1, words + 1))
         return PARTITA_BAD_INPUT;
     if (options.help)
         return main_command_help(command->name);
     int least = main_wanted(command, &most);
-    if (options.argument_count < least || options.argument_count > most) {
-        fprintf(stderr, "error: expected: %s\n", command->usage);
-        return PARTITA_BAD_INPUT;
+    if (options.argument_count >= least && options.argument_count <= most)
+        return command->run(&options);
+    if (options.argument_count > most)
+        fprintf(stderr, "error: '%s' is one word too many; usage: %s\n", options.arguments[most],
+                command->usage);
+    else
+        fprintf(stderr, "error: something is missing; usage: %s\n", command->usage);
+    return PARTITA_BAD_INPUT;
+}
+
+int main(int count, char **words)
+{
+    const char *first = count < 2 ? "" : words[1];
+    enum partita_status status = PARTITA_OK;
+    if (count < 2) {
+        main_help(stderr);
+        status = PARTITA_BAD_INPUT;
+    } else if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
+        if (count > 2)
+            status = main_command_help(words[2]);
+        else
+            main_help(stdout);
+    } else if (strcmp(first, "--version") == 0) {
+        printf("partita %s\n", partita_version());
+    } else {
+        status = main_call(count - 1, words + 1);
     }
-    enum partita_status status = command->run(&options);
-    if (fflush(stdout) != 0 && status == PARTITA_OK) {
-        fprintf(stderr, "error: cannot write the output\n");
+    if (!main_written(stdout, "the output") && status == PARTITA_OK)
         status = PARTITA_FAILED;
-    }
     return (int)status;
 }

@@ -50,9 +50,8 @@ void options_unknown(const char *what, const char *name, const char *const *know
     fprintf(stderr, "error: there is no %s '%s'", what, name);
     if (nearest)
         fprintf(stderr, "; did you mean '%s'?", nearest);
-    fprintf(stderr, " Valid:");
-    for (int i = 0; i < count; i++)
-        fprintf(stderr, "%s %s", i ? "," : "", known[i]);
+    for (int i = 0; i < count && !nearest; i++)
+        fprintf(stderr, "%s%s", i ? ", " : "; expected one of ", known[i]);
     fprintf(stderr, "\n");
 }
 
@@ -136,7 +135,7 @@ bool options_read(struct options *options, const char *allowed, int count, char 
             options->help = true;
             continue;
         }
-        if (word[0] != '-' || word[1] != '-') {
+        if (word[0] != '-' || !word[1]) {
             if (options->argument_count == 8) {
                 fprintf(stderr, "error: too many arguments: '%s'\n", word);
                 return false;
@@ -153,8 +152,8 @@ bool options_read(struct options *options, const char *allowed, int count, char 
             fprintf(stderr, "error: %s takes no value\n", option->name);
             return false;
         }
-        if (option->kind != OPTION_FLAG && !text && ++i < count)
-            text = words[i];
+        if (option->kind != OPTION_FLAG && !text && i + 1 < count && strncmp(words[i + 1], "--", 2) != 0)
+            text = words[++i];
         if (option->kind != OPTION_FLAG && !text) {
             fprintf(stderr, "error: %s needs a value: %s\n", option->name, option->value);
             return false;

@@ -98,6 +98,8 @@ static void end_transfer(struct run *run, uint32_t index)
     const uint32_t *members = run->job->members + run->job->groups[transfer->group].first_member;
     const uint32_t *slots = run->arrivals + group->first_arrival + transfer->match * group->member_count;
     transfer->end = run->now;
+    if (run->options->level == ENGINE_STEPS && transfer->latency > transfer->end - transfer->start)
+        transfer->latency = transfer->end - transfer->start; /* rounds over unequal routes overlap */
     for (uint32_t i = 0; i < group->member_count; i++)
         if (slots[i] != PROGRAM_NONE)
             end_operation(run, members[i], slots[i]);

@@ -294,7 +294,7 @@ static struct value *document_layers(struct input *input, struct value *root,
     if (!root)
         return NULL;
     if (root->kind != VALUE_MAP) {
-        report_error(&input->report, root->place, "expected a map of keys and values; got %s",
+        report_error(&input->report, root->place, "expected a map; got %s",
                      root->kind == VALUE_NULL ? "an empty file" : value_describe(root, &input->arena));
         return NULL;
     }

@@ -218,6 +218,16 @@ static struct quantity expression_unit_error(struct expression *e)
     return FAIL(e, e->at, "unknown unit '%s'", word);
 }
 
+/* After a unit, whether "/word" follows with a word that means nothing: "54 MB/sec". */
+static bool expression_is_half_unit(struct expression *e, const char *at)
+{
+    if (*at != '/' || !expression_is_letter(at[1]))
+        return false;
+    size_t length = expression_word_length(at + 1);
+    const char *word = expression_copy(e, at + 1, length);
+    return at[1 + length] != '(' && !scope_find(e->scope, word);
+}
+
 static struct quantity expression_literal(struct expression *e)
 {
     const char *start = e->at;
@@ -235,7 +245,8 @@ static struct quantity expression_literal(struct expression *e)
     expression_space(e);
     double scale = 1;
     size_t symbol = expression_is_modulo(e) ? 0 : unit_parse(e->at, &result.unit, &scale);
-    if (!symbol && expression_is_letter(*e->at) && !expression_is_keyword(e->at))
+    bool word = expression_is_letter(*e->at) && !expression_is_keyword(e->at);
+    if (word && (!symbol || expression_is_half_unit(e, e->at + symbol)))
         return expression_unit_error(e);
     e->at += symbol;
     result.number *= scale;

@@ -50,8 +50,8 @@ static bool read_yaml_tab(const struct read_yaml *reader, struct place place)
     size_t at = 0;
     for (uint32_t line = 1; line < place.line && at < reader->length; at++)
         line += reader->text[at] == '\n';
-    for (uint32_t column = 1; column < place.column && at < reader->length; at++)
-        column += ((unsigned char)reader->text[at + 1] & 0xc0) != 0x80;
+    for (uint32_t column = 1; column < place.column && at < reader->length;)
+        column += ++at < reader->length && ((unsigned char)reader->text[at] & 0xc0) != 0x80;
     return place.line && at < reader->length && reader->text[at] == '\t';
 }
 
@@ -67,8 +67,8 @@ static bool read_yaml_next(struct read_yaml *reader, yaml_event_t *event)
     const char *context = parser->context ? parser->context : "", *gap = *context ? " " : "";
     struct place start = read_yaml_place(reader, parser->context_mark);
     if (read_yaml_tab(reader, place))
-        return report_error(&reader->input->report, place,
-                            "found a tab where YAML wants spaces (%s%s%s)", problem, gap, context);
+        return report_error(&reader->input->report, place, "found a tab where YAML wants spaces (%s%s%s)",
+                            problem, gap, context);
     if (*context && start.line && start.line != place.line)
         return report_error(&reader->input->report, place, "%s %s that starts at line %u, column %u", problem,
                             context, start.line, start.column);

@@ -162,13 +162,13 @@ static uint32_t stages_dimensions(const struct plan *plan, const struct plan_sta
 static bool stages_split(struct input *input, const struct value *split, struct plan *plan,
                          struct plan_stage *stage)
 {
-    static const struct field ways_field = {.key = "split", .kind = FIELD_INTEGER, .low = 1, .high = 1e6};
     enum { KNOWN = 64 };
     const char *known[KNOWN];
     bool good = fields_want_map(input, split, split->place, "split");
     uint32_t count = stages_dimensions(plan, stage, known, KNOWN);
     for (uint32_t i = 0; good && i < split->count; i++) {
         const struct entry *entry = &split->entries[i];
+        const struct field ways_field = {.key = entry->key, .kind = FIELD_INTEGER, .low = 1, .high = 1e6};
         int64_t ways = 0;
         if (!fields_read_one(input, entry->value, &ways_field, NULL, &ways))
             return false;
@@ -233,8 +233,11 @@ bool stages_read(struct input *input, const struct value *list, struct plan *pla
             stage.first_unit--;
             stage.unit_count++;
         }
+        while (good && stage.first_unit > next && stages_idle(plan, next))
+            next++;
         if (good && stage.first_unit > next)
-            good = report_error(&input->report, stage.place, "no stage has '%s', which comes before '%s'",
+            good = report_error(&input->report, stage.place,
+                                "no stage before this one has '%s', which comes before '%s' in the model",
                                 stages_unit_name(plan, next), stages_unit_name(plan, stage.first_unit));
         else if (good && stage.first_unit < next)
             good = report_error(&input->report, stage.place, "'%s' is in an earlier stage already",

@@ -1,5 +1,6 @@
 #include "plan/workload.h"
 
+#include "collective/collective.h"
 #include "plan/schedule.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
@@ -60,8 +61,25 @@ const struct field workload_fields[] = {
      .high = 9e15,
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
+    {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
+
+static const char *const workload_collectives[] = {"fluid", "steps", NULL};
+
+const struct field workload_network_fields[] = {
+    {.key = "collectives",
+     .kind = FIELD_CHOICE,
+     .offset = AT(collectives),
+     .choices = workload_collectives,
+     .about =
+         "fluid: a collective is one activity on its links; steps: each transfer of its algorithm is a flow"},
+    {.key = "algorithm",
+     .kind = FIELD_TEXT,
+     .offset = AT(algorithm),
+     .about = "of all collectives; see `partita list collectives`"},
+};
+const uint32_t workload_network_field_count = FIELDS_COUNT(workload_network_fields);
 
 static const struct field workload_batch_fields[] = {
     {.key = "global",
@@ -151,6 +169,28 @@ const struct field workload_plan_fields[] = {
 const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
 #undef AT
 
+static bool workload_read_plan(struct input *input, const struct workload *workload,
+                               struct workload_plan *plan);
+
+static bool workload_read_network(struct input *input, struct workload *workload)
+{
+    const struct value *network = workload->network;
+    if (!fields_want_map(input, network, network->place, "network") ||
+        !fields_read(input, network, network->place, "network", workload_network_fields,
+                     workload_network_field_count, NULL, workload))
+        return false;
+    if (!workload->algorithm || collective_find(workload->algorithm))
+        return true;
+    const char *known[64];
+    uint32_t count = 0;
+    while (collective_algorithms[count] && count < 64) {
+        known[count] = collective_algorithms[count]->name;
+        count++;
+    }
+    return fields_no_such(input, value_get(network, "algorithm")->place, "collective algorithm",
+                          workload->algorithm, known, count);
+}
+
 bool workload_read(struct input *input, const struct value *document, struct workload *workload)
 {
     *workload = (struct workload){.name = "unnamed",
@@ -168,6 +208,10 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                             FIELDS_COUNT(workload_batch_fields), NULL, workload);
     else if (batch)
         good &= fields_read_one(input, batch, &workload_batch_field, NULL, &workload->global_batch);
+    struct workload_plan plan; /* only checked here, so that its errors come with the others */
+    good &= workload_read_plan(input, workload, &plan);
+    if (workload->network)
+        good &= workload_read_network(input, workload);
     if (!workload->steps)
         workload->steps = workload->step == 0 ? 2 : 1;
     return good;
@@ -244,9 +288,9 @@ static int64_t workload_micro(struct input *input, const struct workload *worklo
     int64_t global = workload->global_batch, micro = workload->micro_batch;
     struct place place = workload->batch ? workload->batch->place : workload->place;
     if (global % data) {
-        report_error(&input->report, place,
-                     "a global batch of %lld does not divide over %lld data-parallel devices",
-                     (long long)global, (long long)data);
+        report_error(
+            &input->report, place, "a global batch of %lld%s does not divide over %lld data-parallel devices",
+            (long long)global, workload->batch ? "" : " (there is no 'batch', so it is 1)", (long long)data);
         return 0;
     }
     if (!micro)

@@ -13,6 +13,7 @@ struct workload {
     const struct value *model;    /* a name, or a map with `name` and parameters */
     const struct value *batch;    /* a number or a map */
     const struct value *plan;     /* a map, or NULL */
+    const struct value *network;  /* a map, or NULL */
     int step;                     /* 0 training, 1 inference */
     int precision;                /* enum precision */
     int gradients;                /* enum precision, or -1: fp32 */
@@ -21,12 +22,15 @@ struct workload {
     int64_t seed;
     int64_t global_batch, micro_batch; /* samples; micro 0: by default */
     const struct value *sequence;      /* batch.sequence, or NULL */
+    int collectives;                   /* network.collectives: 0 fluid, 1 steps */
+    const char *algorithm;             /* network.algorithm: a name of the collective room's table */
     struct place place;
 };
 
-extern const struct field workload_fields[];      /* of a workload file */
-extern const struct field workload_plan_fields[]; /* of `plan:` */
-extern const uint32_t workload_field_count, workload_plan_field_count;
+extern const struct field workload_fields[];         /* of a workload file */
+extern const struct field workload_plan_fields[];    /* of `plan:` */
+extern const struct field workload_network_fields[]; /* of `network:` */
+extern const uint32_t workload_field_count, workload_plan_field_count, workload_network_field_count;
 
 /* Reads the workload's own keys; model, topology and plan stay values for the rooms that know them. */
 bool workload_read(struct input *input, const struct value *document, struct workload *workload);

@@ -1,6 +1,7 @@
 #include "platform/device_type.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 /* The tables read into this: texts first, numbers straight into the type. */
@@ -31,11 +32,13 @@ const struct field device_type_fields[] = {
      .kind = FIELD_QUANTITY,
      .offset = TEXT(type.memory),
      .unit = UNIT_BYTES,
+     .high = INFINITY,
      .about = "memory that a model may fill"},
     {.key = "memory-bandwidth",
      .kind = FIELD_QUANTITY,
      .offset = TEXT(type.memory_bandwidth),
      .unit = UNIT_BYTES_PER_SECOND,
+     .high = INFINITY,
      .about = "peak rate of that memory"},
     {.key = "launch",
      .kind = FIELD_QUANTITY,
@@ -54,7 +57,7 @@ const size_t device_type_field_count = FIELDS_COUNT(device_type_fields);
 #define PEAK(name, precision, text)                                                                          \
     {                                                                                                        \
         .key = name, .kind = FIELD_QUANTITY, .offset = TYPE(peak[precision]), .unit = UNIT_FLOPS,            \
-        .about = text                                                                                        \
+        .high = INFINITY, .about = text                                                                      \
     }
 const struct field device_type_peak[] = {
     PEAK("fp64", FP64, "64-bit floating point"),
@@ -87,7 +90,8 @@ static_assert(FIELDS_COUNT(device_type_efficiency) == KERNEL_COUNT, "every kerne
 
 #define POWER(name, member, text)                                                                            \
     {                                                                                                        \
-        .key = name, .kind = FIELD_QUANTITY, .offset = TYPE(member), .unit = UNIT_WATTS, .about = text       \
+        .key = name, .kind = FIELD_QUANTITY, .offset = TYPE(member), .unit = UNIT_WATTS, .high = INFINITY,   \
+        .about = text                                                                                        \
     }
 const struct field device_type_power[] = {
     POWER("busy", power_busy, "while computing"),

@@ -95,7 +95,7 @@ static bool topology_fill(struct draft *draft, const struct value *document, con
         return false;
     if (platform->devices.count == 0)
         return well && report_error(&input->report, read.devices ? read.devices->place : document->place,
-                            "the topology has no devices");
+                                    "the topology has no devices");
     well = links_read(draft, read.links) && well;
     if (well)
         well = override_check(draft);

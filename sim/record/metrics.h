@@ -1,11 +1,13 @@
 /* Metrics: what a finished run amounts to. All of the last step that was simulated ("the step"), all in SI.
  *
- *   window   of a device: from the first start to the last end of the step over all devices (the same for
- * all) span     of a device: its own first start to its own last end in the step compute  its compute stream
- * is busy exposed  its compute stream is idle inside its span while a communication of that group is under
- * way on it; when several are, the one that ends last has the time. Of a receive that was ready late only its
- * flow counts: waiting behind a flow that has arrived is not communication bubble   the rest of its span
- * (DESIGN: span − busy, less exposed communication) idle     window − span
+ * - window: from the first start to the last end of the step over all devices
+ * - span of a device: its own first start to its own last end in the step
+ * - compute: its compute stream is busy
+ * - exposed, by group: its compute stream is idle inside its span while a communication of that group is
+ * under way on it; when several are, the one that ends last has the time. Of a receive that was ready late
+ * only its flow counts: waiting in the stream behind a flow that has arrived is not communication
+ * - bubble: the rest of its span
+ * - idle: window − span
  *
  * so compute + exposed + bubble + idle = window on every device, to 1e-9. */
 #ifndef PARTITA_RECORD_METRICS_H

@@ -119,12 +119,16 @@ static bool recorder_write(struct recorder *recorder, struct rows *rows, double 
                            const char **error)
 {
     errno = 0; /* for the message */
+    const char *doing = "write the run";
     bool ok = recorder_sql(recorder, "BEGIN IMMEDIATE") && rows_open(rows);
-    for (int i = 0; ok && rows_writers[i]; i++)
+    for (int i = 0; ok && rows_writers[i]; i++) {
         ok = rows_writers[i]->write(rows);
+        if (!ok)
+            doing = arena_format(recorder->arena, "write the table '%s'", rows_writers[i]->name);
+    }
     ok = ok && recorder_describe(recorder, rows, wall_seconds) && recorder_sql(recorder, "COMMIT");
     if (!ok) /* before another call forgets what happened */
-        *error = schema_error(recorder->db, recorder->path, "write the run", recorder->arena);
+        *error = schema_error(recorder->db, recorder->path, doing, recorder->arena);
     rows_close(rows);
     return ok;
 }

@@ -23,17 +23,25 @@ void rows_close(struct rows *rows)
     rows->add_text = rows->find_text = NULL;
 }
 
-sqlite3_stmt *rows_insert(const struct rows *rows, const char *table, int columns)
+sqlite3_stmt *rows_insert_several(const struct rows *rows, const char *table, int columns, int count)
 {
-    char sql[256];
-    int length = snprintf(sql, sizeof sql, "INSERT INTO %s VALUES (?", table);
-    assert(length + 2 * columns < (int)sizeof sql);
-    for (int i = 1; i < columns; i++)
-        length += snprintf(sql + length, sizeof sql - (size_t)length, ",?");
-    snprintf(sql + length, sizeof sql - (size_t)length, ")");
+    char sql[2048];
+    int length = snprintf(sql, sizeof sql, "INSERT INTO %s VALUES ", table);
+    assert(length + count * (2 * columns + 2) < (int)sizeof sql);
+    for (int i = 0; i < count * columns; i++)
+        length += snprintf(sql + length, sizeof sql - (size_t)length, "%s?%s",
+                           i % columns ? ","
+                           : i         ? ",("
+                                       : "(",
+                           i % columns == columns - 1 ? ")" : "");
     sqlite3_stmt *statement = NULL;
     sqlite3_prepare_v3(rows->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
     return statement;
+}
+
+sqlite3_stmt *rows_insert(const struct rows *rows, const char *table, int columns)
+{
+    return rows_insert_several(rows, table, columns, 1);
 }
 
 static void rows_bind_index(sqlite3_stmt *statement, int column, uint32_t index)

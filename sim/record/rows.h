@@ -36,6 +36,8 @@ void rows_close(struct rows *rows);
 /* "INSERT INTO table VALUES (?, …)" with so many columns, kept for many rows; NULL on failure. The caller
  * finalizes it. */
 sqlite3_stmt *rows_insert(const struct rows *rows, const char *table, int columns);
+/* The same for several rows at once: row r's parameters follow those of row r - 1. */
+sqlite3_stmt *rows_insert_several(const struct rows *rows, const char *table, int columns, int count);
 
 /* Binds one value per letter of `types` (i int64_t, u uint32_t, r double, t const char *), from the first
  * column on, and inserts the row. PROGRAM_NONE and a NULL text become NULL. */

@@ -15,9 +15,8 @@ void explain_unknown(const char *what, const char *name, const char *const *know
     fprintf(err, "error: there is no %s '%s'", what, name);
     if (nearest)
         fprintf(err, "; did you mean '%s'?", nearest);
-    fprintf(err, " Valid:");
-    for (uint32_t i = 0; i < count; i++)
-        fprintf(err, "%s %s", i ? "," : "", known[i]);
+    for (uint32_t i = 0; i < count && !nearest; i++)
+        fprintf(err, "%s%s", i ? ", " : "; expected one of ", known[i]);
     fprintf(err, "\n");
 }
 
@@ -187,32 +186,45 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
     }
 }
 
-static bool explain_ships(struct input *input, const char *folder, const char *name)
+/* The path of a file or shipped name; NULL, without a message, when there is none. */
+static const char *explain_find(struct input *input, const char *folder, const char *name)
 {
-    uint32_t count;
-    const char *const *known = document_list(input, folder, &count);
-    for (uint32_t i = 0; i < count; i++)
-        if (strcmp(known[i], name) == 0)
-            return true;
-    return false;
+    struct input quiet;
+    input_init(&quiet, input->data_root);
+    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
+    path = path ? arena_text(&input->arena, path) : NULL;
+    input_fini(&quiet);
+    return path;
 }
 
-/* The document if the subject is a model; NULL if it is (or should be) a workload. */
+static void explain_no_subject(struct input *input, const char *name)
+{
+    uint32_t workloads, models;
+    const char *const *workload = document_list(input, "workloads", &workloads);
+    const char *const *model = document_list(input, "workloads/models", &models);
+    const char **known = ARENA_ARRAY(&input->arena, const char *, workloads + models);
+    for (uint32_t i = 0; i < workloads + models; i++)
+        known[i] = i < workloads ? workload[i] : model[i - workloads];
+    fields_no_such(input, (struct place){NULL, 0, 0}, "workload or model", name, known, workloads + models);
+}
+
+/* The document if the subject is a model; NULL if it is (or should be) a workload, or after reporting. */
 static struct value *explain_as_model(struct input *input, const struct explain_options *options)
 {
-    struct place nowhere = {NULL, 0, 0};
-    FILE *file = fopen(options->subject, "r");
-    if (file)
-        fclose(file);
-    if (!file && explain_ships(input, "workloads", options->subject))
-        return NULL;
-    bool model = explain_ships(input, "workloads/models", options->subject);
-    if (!file && !model)
-        return NULL;
-    const char *path =
-        document_find(input, file ? "workloads" : "workloads/models", options->subject, nowhere);
+    static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
+                                         "devices", "switches", "links", "peak",  "bandwidth"};
+    const char *path = explain_find(input, "workloads", options->subject);
+    if (!path)
+        path = explain_find(input, "workloads/models", options->subject);
+    if (!path)
+        explain_no_subject(input, options->subject);
     struct value *document = path ? document_load(input, path) : NULL;
-    return document && value_get(document, "layers") ? document : NULL;
+    if (!document || value_get(document, "layers"))
+        return document;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (value_get(document, others[i]))
+            return NULL;
+    return document;
 }
 
 /* `--set model.KEY=VALUE` or `--set KEY=VALUE`: parameters of the model. */
@@ -237,9 +249,11 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
     struct input input;
     input_init(&input, options->data_root);
     struct value *document = explain_as_model(&input, options);
-    bool good = true;
+    bool good = input.report.errors == 0;
     uint32_t layer;
-    if (document) {
+    if (!good) {
+        report_print(&input.report, err);
+    } else if (document) {
         struct names names;
         struct model model;
         names_init(&names);

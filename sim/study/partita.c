@@ -2,6 +2,7 @@
 
 #include "figure/figure.h"
 #include "record/export.h"
+#include "record/reader.h"
 #include "record/recorder.h"
 #include "study/explain.h"
 #include "study/scenario.h"
@@ -73,7 +74,9 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     struct engine_result result = {0};
     struct metrics metrics = {0};
     const char *error = NULL;
-    struct engine_options engine = {0};
+    struct engine_options engine = {.level = s->workload.collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS};
+    if (s->workload.algorithm)
+        engine.algorithm = collective_find(s->workload.algorithm);
     enum partita_status status = PARTITA_OK;
     if (!engine_run(&s->platform, &s->job, &engine, &result, &error))
         return partita_fail(recorder, error, err);
@@ -131,6 +134,15 @@ enum partita_status partita_explain(const struct partita_options *options, FILE 
     return explain_run(&wanted, out, err) ? PARTITA_OK : PARTITA_BAD_INPUT;
 }
 
+/* Whether the database is one and has the run; a message if not, which is the input's fault. */
+static bool partita_has_run(const char *database, int64_t run, struct arena *arena, const char **error)
+{
+    struct reader *reader = reader_open(database, arena, error);
+    bool has = reader && reader_run(reader, run, error) != 0;
+    reader_close(reader);
+    return has;
+}
+
 enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
                                  double from, double to, const char *ranks, FILE *err)
 {
@@ -141,12 +153,15 @@ enum partita_status partita_plot(const char *kind, const char *database, int64_t
     char *folder = arena_format(&arena, "%s/plot", partita_data_folder());
     struct figure_request request = {database, run, output, folder, from, to, ranks};
     enum partita_status status = PARTITA_BAD_INPUT;
+    const struct figure_kind *found = NULL;
     for (uint32_t i = 0; figure_kinds[i]; i++) {
         known[count++] = figure_kinds[i]->name;
         if (strcmp(figure_kinds[i]->name, kind) == 0)
-            status = figure_kinds[i]->draw(&request, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+            found = figure_kinds[i];
     }
-    if (status == PARTITA_BAD_INPUT)
+    if (found && partita_has_run(database, run, &arena, &error))
+        status = found->draw(&request, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+    if (!found)
         explain_unknown("figure", kind, known, count, err);
     else if (error)
         fprintf(err, "error: %s\n", error);
@@ -162,13 +177,15 @@ enum partita_status partita_export(const char *format, const char *database, int
     uint32_t count = 0;
     arena_init(&arena);
     enum partita_status status = PARTITA_BAD_INPUT;
+    const struct export_format *found = NULL;
     for (uint32_t i = 0; export_formats[i]; i++) {
         known[count++] = export_formats[i]->name;
         if (strcmp(export_formats[i]->name, format) == 0)
-            status =
-                export_formats[i]->write(database, run, out, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+            found = export_formats[i];
     }
-    if (status == PARTITA_BAD_INPUT)
+    if (found && partita_has_run(database, run, &arena, &error))
+        status = found->write(database, run, out, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+    if (!found)
         explain_unknown("export format", format, known, count, err);
     else if (error)
         fprintf(err, "error: %s\n", error);

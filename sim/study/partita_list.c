@@ -103,7 +103,7 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
             kind = &list_kinds[i];
     }
     if (what && !kind) {
-        explain_unknown("kind of thing to list:", what, known, LIST_KINDS, err);
+        explain_unknown("list of", what, known, LIST_KINDS, err);
         json_decref(entries);
         return PARTITA_BAD_INPUT;
     }

@@ -65,8 +65,35 @@ static bool scenario_is_topology_key(const char *key, size_t length)
     return false;
 }
 
+/* A path into a device, switch or link must name one that is there: a mistyped name would be a new one. */
+static bool scenario_set_reaches(struct scenario *scenario, const char *path)
+{
+    static const char *const sections[][2] = {
+        {"devices", "device"}, {"switches", "switch"}, {"links", "link"}};
+    struct arena *arena = &scenario->input.arena;
+    size_t first = strcspn(path, ".["), second = path[first] ? strcspn(path + first + 1, ".[") : 0;
+    if (!path[first] || !path[first + 1 + second])
+        return true;
+    const char *name = arena_format(arena, "%.*s", (int)second, path + first + 1);
+    for (size_t s = 0; s < FIELDS_COUNT(sections); s++) {
+        if (strlen(sections[s][0]) != first || strncmp(path, sections[s][0], first) != 0)
+            continue;
+        const struct value *section = value_get(scenario->topology_document, sections[s][0]);
+        if (value_get(section, name))
+            return true;
+        uint32_t count = section && section->kind == VALUE_MAP ? section->count : 0;
+        const char **known = ARENA_ARRAY(arena, const char *, count);
+        for (uint32_t i = 0; i < count; i++)
+            known[i] = section->entries[i].key;
+        return fields_no_such(&scenario->input, (struct place){arena_format(arena, "--set %s", path), 0, 0},
+                              sections[s][1], name, known, count);
+    }
+    return true;
+}
+
 /* Applies the --set options whose first key belongs to the workload (or, with `topology`, to the topology).
- * `topology.KEY` is short for a parameter of the topology. */
+ * `topology.KEY` and `parameters.KEY` are values for the topology's parameters, over those of the workload's
+ * `set`. */
 static bool scenario_set(struct scenario *scenario, const struct scenario_options *options, bool topology)
 {
     bool good = true;
@@ -80,7 +107,7 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         }
         char *path = arena_format(arena, "%.*s", (int)(equals - text), text);
         size_t first = strcspn(path, ".[");
-        bool parameter = strncmp(path, "topology.", 9) == 0;
+        bool parameter = strncmp(path, "topology.", 9) == 0 || strncmp(path, "parameters.", 11) == 0;
         bool workload = parameter || scenario_is_workload_key(path, first);
         if (!workload && !scenario_is_topology_key(path, first)) {
             const char *known[64];
@@ -97,12 +124,42 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         }
         if (workload == topology)
             continue;
-        if (parameter)
-            path = arena_format(arena, "set.%s", path + 9);
-        good &= document_set(&scenario->input, topology ? scenario->topology_document : scenario->document,
-                             path, equals + 1);
+        const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
+        if (topology && !scenario_set_reaches(scenario, path))
+            good = false;
+        else if (!document_set_as(&scenario->input,
+                                  topology ? scenario->topology_document : scenario->document, path, to,
+                                  equals + 1))
+            good = false;
+        if (!topology)
+            scenario_spell_model(scenario);
     }
     return good;
+}
+
+/* Says it when a file is of another kind than wanted, instead of all the keys that are unknown in it. */
+static bool scenario_is(struct scenario *scenario, const struct value *document, const char *wanted)
+{
+    static const struct {
+        const char *key, *kind;
+    } marks[] = {{"model", "workload"},   {"plan", "workload"},      {"layers", "model"},
+                 {"devices", "topology"}, {"links", "topology"},     {"switches", "topology"},
+                 {"peak", "device type"}, {"bandwidth", "link type"}};
+    const char *kind = NULL;
+    for (size_t i = 0; i < FIELDS_COUNT(marks); i++) {
+        if (!value_get(document, marks[i].key))
+            continue;
+        if (strcmp(marks[i].kind, wanted) == 0)
+            return true;
+        kind = kind ? kind : marks[i].kind;
+    }
+    if (!kind)
+        return true; /* whatever it is: its keys will tell */
+    return report_error(&scenario->input.report, document->place, "expected a %s; this file is a %s%s",
+                        wanted, kind,
+                        strcmp(kind, "model") == 0 ? " (`partita explain` shows it; a workload names it as "
+                                                     "`model`)"
+                                                   : "");
 }
 
 static bool scenario_topology(struct scenario *scenario, const struct scenario_options *options)
@@ -123,7 +180,8 @@ static bool scenario_topology(struct scenario *scenario, const struct scenario_o
     const char *path = document_find(&scenario->input, "topologies", name, place);
     scenario->topology_document = path ? document_load(&scenario->input, path) : NULL;
     scenario->topology_path = path;
-    if (!scenario->topology_document || !scenario_set(scenario, options, true))
+    if (!scenario->topology_document || !scenario_is(scenario, scenario->topology_document, "topology") ||
+        !scenario_set(scenario, options, true))
         return false;
     return topology_read(&scenario->input, scenario->topology_document, scenario->workload.set,
                          &scenario->platform);
@@ -144,18 +202,25 @@ static const struct value *scenario_model_set(struct scenario *scenario)
     return set;
 }
 
-static bool scenario_model(struct scenario *scenario)
+/* The model's document; NULL after reporting. */
+static const struct value *scenario_model_document(struct scenario *scenario)
 {
     const struct value *model = scenario->workload.model;
     const struct value *name = model->kind == VALUE_MAP ? value_get(model, "name") : NULL;
-    if (!name || name->kind != VALUE_SCALAR)
-        return report_error(&scenario->input.report, model->place,
-                            "expected a model's name, or a map with `name`; got %s",
-                            value_describe(model, &scenario->input.arena));
+    if (!name || name->kind != VALUE_SCALAR) {
+        report_error(&scenario->input.report, model->place,
+                     "expected a model's name, or a map with `name`; got %s",
+                     value_describe(name ? name : model, &scenario->input.arena));
+        return NULL;
+    }
     const char *path = document_find(&scenario->input, "workloads/models", name->text, name->place);
-    struct value *document = path ? document_load(&scenario->input, path) : NULL;
-    uint64_t batch =
-        document ? workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform) : 0;
+    const struct value *document = path ? document_load(&scenario->input, path) : NULL;
+    return document && scenario_is(scenario, document, "model") ? document : NULL;
+}
+
+static bool scenario_model(struct scenario *scenario, const struct value *document)
+{
+    uint64_t batch = workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
     return batch &&
            build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
 }
@@ -192,13 +257,15 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     scenario->workload_path =
         document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
     scenario->document = scenario->workload_path ? document_load(input, scenario->workload_path) : NULL;
-    if (!scenario->document)
+    if (!scenario->document || !scenario_is(scenario, scenario->document, "workload"))
         return false;
     scenario_spell_model(scenario);
-    if (!scenario_set(scenario, options, false) ||
-        !workload_read(input, scenario->document, &scenario->workload))
-        return false;
-    if (!scenario_topology(scenario, options) || !scenario_model(scenario))
+    /* As many errors in one go as do not follow from each other. */
+    bool good = scenario_set(scenario, options, false);
+    good = workload_read(input, scenario->document, &scenario->workload) && good;
+    good = scenario_topology(scenario, options) && good;
+    const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
+    if (!good || !model || !scenario_model(scenario, model))
         return false;
     if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
         return false;

@@ -220,6 +220,24 @@ static void a_stream_that_does_two_things_at_once_fails_the_check(void **state)
     sheet_fini(&sheet);
 }
 
+static void a_receive_that_was_ready_late_is_no_communication_after_its_flow(void **state)
+{
+    (void)state;
+    struct sheet sheet;
+    /* the flow takes 1-2, but the receive's stream lets it end only at 5 */
+    const struct drawn drawn[] = {
+        {0, 0, OP_COMPUTE, 0, 1, 0}, {0, 1, OP_RECEIVE, 1, 5, 0}, {0, 0, OP_COMPUTE, 5, 6, 0}};
+    sheet_init(&sheet, drawn, 3, 1);
+    sheet.job.groups[0].match_count = 1;
+    struct engine_transfer transfer = {.start = 1, .end = 2};
+    sheet.result.transfers = &transfer;
+    sheet.result.transfer_count = 1;
+    assert_true(sheet_compute(&sheet));
+    ASSERT_CLOSE(exposed_of(&sheet, 0, "tensor"), 1, 0);
+    ASSERT_CLOSE(sheet.metrics.ranks.at[0].bubble, 3, 0);
+    sheet_fini(&sheet);
+}
+
 static void member_bytes_follow_the_ring_algorithms(void **state)
 {
     (void)state;
@@ -296,6 +314,7 @@ int main(void)
         cmocka_unit_test(only_the_last_step_counts_and_its_period_is_start_to_start),
         cmocka_unit_test(several_compute_streams_are_busy_together),
         cmocka_unit_test(a_stream_that_does_two_things_at_once_fails_the_check),
+        cmocka_unit_test(a_receive_that_was_ready_late_is_no_communication_after_its_flow),
         cmocka_unit_test(member_bytes_follow_the_ring_algorithms),
         cmocka_unit_test(random_timelines_agree_with_brute_force),
     };

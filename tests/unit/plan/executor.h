@@ -1,0 +1,299 @@
+/* Executor: runs a derived plan on numbers. Every member computes its share of every operator on what it
+ * really holds; only the derivation's actions, in their order and with only their own dependencies, move
+ * anything. What a member lacks is NaN. The whole model without a partition is the oracle. */
+#ifndef PARTITA_TESTS_EXECUTOR_H
+#define PARTITA_TESTS_EXECUTOR_H
+
+#include "interpreter.h"
+#include "plan_case.h"
+
+#include "plan/assign.h"
+#include "plan/convert.h"
+#include "plan/state.h"
+
+/* What each member holds of one tensor after one action; NULL: nothing. Arrays have the tensor's size. */
+struct holding {
+    double **member;
+};
+
+struct stage_run {
+    const struct derivation *d;
+    struct holding *forward, *backward; /* per action */
+    struct holding *given;              /* per contribution */
+    uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
+    double ***parameter_gradient;                       /* per parameter and member */
+};
+
+struct executor {
+    struct plan_case *c;
+    const struct model *model;
+    struct arena arena;
+    double **whole, **whole_gradient; /* per tensor: the oracle */
+    bool *seeded;                     /* per tensor: its gradient is given, not computed */
+    double **nothing;                 /* per tensor: NaN everywhere */
+    struct stage_run *stages;
+    uint32_t removed_stage, removed_action; /* this communication does not happen; MODEL_NONE: all do */
+    bool removed_backward;
+    uint32_t wrong, checked; /* elements that differ from the oracle, and all that were compared */
+    const char *first_wrong;
+};
+
+static inline const struct tensor *run_tensor(const struct executor *x, uint32_t tensor)
+{
+    return &x->model->tensors.at[tensor];
+}
+
+static inline size_t run_elements(const struct executor *x, uint32_t tensor)
+{
+    return evaluation_elements(run_tensor(x, tensor));
+}
+
+static inline double *run_array(struct executor *x, uint32_t tensor, double value)
+{
+    size_t count = run_elements(x, tensor);
+    double *array = ARENA_ARRAY(&x->arena, double, count + 1);
+    for (size_t i = 0; i < count; i++)
+        array[i] = value;
+    return array;
+}
+
+static inline bool run_inside(const struct tensor *tensor, const struct box *box, size_t at)
+{
+    for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
+        uint64_t i = at % tensor->dims[d].size;
+        if (i < box->dims[d].low || i >= box->dims[d].high)
+            return false;
+    }
+    return true;
+}
+
+static inline void run_fill(const struct executor *x, uint32_t tensor, double *array, const struct box *box,
+                            double value)
+{
+    size_t count = run_elements(x, tensor);
+    for (size_t i = 0; i < count; i++)
+        if (run_inside(run_tensor(x, tensor), box, i))
+            array[i] = value;
+}
+
+/* ---- the oracle ---- */
+
+static inline struct evaluation run_evaluation(const struct executor *x, uint32_t operator)
+{
+    struct evaluation e = {.model = x->model,
+                           .op = &x->model->operators.at[operator],
+                           .training = x->c->plan.training};
+    for (uint32_t d = 0; d < e.op->dim_count; d++)
+        e.share[d] = (struct interval){0, e.op->dims[d].size};
+    evaluation_prepare(&e);
+    return e;
+}
+
+static inline double run_zero(const struct evaluation *e)
+{
+    return e->flavour == FLAVOUR_MAX ? -INFINITY : 0;
+}
+
+/* Random inputs and parameters; tokens are whole numbers below the table's rows. */
+static inline void run_oracle_inputs(struct executor *x, uint64_t seed)
+{
+    for (uint32_t t = 0; t < x->model->tensors.count; t++) {
+        x->whole[t] = run_array(x, t, 0);
+        x->whole_gradient[t] = run_array(x, t, 0);
+        x->nothing[t] = run_array(x, t, NAN);
+        for (size_t i = 0; i < run_elements(x, t); i++)
+            x->whole[t][i] = run_tensor(x, t)->discrete
+                                 ? (double)(case_random(&seed) % 5)
+                                 : (double)(case_random(&seed) % 2001) / 1000 - 1;
+    }
+}
+
+static inline bool run_runs(const struct executor *x, uint32_t operator)
+{
+    return x->c->plan.training || !x->model->operators.at[operator].training_only;
+}
+
+static inline void run_oracle(struct executor *x, uint64_t seed, const uint32_t *same_as, const bool *needs)
+{
+    run_oracle_inputs(x, seed);
+    for (uint32_t o = 0; o < x->model->operators.count; o++) {
+        struct evaluation e = run_evaluation(x, o);
+        if (!run_runs(x, o))
+            continue;
+        for (uint32_t i = 0; i < e.op->operand_count; i++) {
+            uint32_t t = same_as[e.op->operands[i].tensor];
+            e.in[i] = e.statistics[i] = e.op->operands[i].feedback ? run_array(x, t, 0) : x->whole[t];
+        }
+        e.out = x->whole[e.op->output.tensor] = run_array(x, e.op->output.tensor, run_zero(&e));
+        evaluation_forward(&e);
+    }
+    if (!x->c->plan.training)
+        return;
+    for (uint32_t t = 0; t < x->model->tensors.count; t++)
+        x->seeded[t] = true;
+    for (uint32_t o = 0; o < x->model->operators.count; o++)
+        for (uint32_t i = 0; i < x->model->operators.at[o].operand_count; i++)
+            if (x->model->operators.at[o].operands[i].gradient &&
+                !x->model->operators.at[o].operands[i].feedback)
+                x->seeded[x->model->operators.at[o].operands[i].tensor] = false;
+    for (uint32_t o = x->model->operators.count; o-- > 0;) {
+        struct evaluation e = run_evaluation(x, o);
+        uint32_t output = e.op->output.tensor;
+        if (!needs[output])
+            continue;
+        for (size_t i = 0; x->seeded[output] && i < run_elements(x, output); i++)
+            x->whole_gradient[output][i] = (double)(case_random(&seed) % 2001) / 1000 - 1;
+        for (uint32_t i = 0; i < e.op->operand_count; i++) {
+            const struct operand *operand = &e.op->operands[i];
+            e.in[i] = e.statistics[i] =
+                operand->feedback ? run_array(x, operand->tensor, 0) : x->whole[operand->tensor];
+            if (operand->gradient && !operand->feedback)
+                e.gradient[i] = x->whole_gradient[operand->tensor];
+        }
+        e.out = x->whole[output];
+        e.dy = e.dy_statistics = x->whole_gradient[output];
+        evaluation_backward(&e);
+    }
+}
+
+/* ---- comparing ---- */
+
+static inline void run_compare(struct executor *x, const char *what, uint32_t tensor, uint32_t member,
+                               const double *got, const double *want, const struct box *box)
+{
+    size_t count = run_elements(x, tensor);
+    for (size_t i = 0; i < count; i++) {
+        if (!run_inside(run_tensor(x, tensor), box, i))
+            continue;
+        double value = got ? got[i] : NAN;
+        x->checked++;
+        if (fabs(value - want[i]) <= 1e-9 * (1 + fabs(want[i])))
+            continue;
+        if (!x->wrong++)
+            x->first_wrong = arena_format(
+                &x->arena, "%s of %s[%zu] on member %u is %g, not %g", what,
+                names_text(x->model->names, run_tensor(x, tensor)->name), i, member, value, want[i]);
+    }
+}
+
+/* ---- moving ---- */
+
+static inline struct coordinates run_at(const struct stage_run *s, uint32_t member)
+{
+    return layout_coordinates(s->d->stage, member);
+}
+
+static inline struct holding run_holding(struct executor *x, const struct stage_run *s)
+{
+    return (struct holding){ARENA_ARRAY(&x->arena, double *, s->d->member_count)};
+}
+
+static inline double run_value(const struct holding *holding, uint32_t member, size_t at)
+{
+    return holding->member && holding->member[member] ? holding->member[member][at] : NAN;
+}
+
+static inline bool run_removed(const struct executor *x, const struct stage_run *s, bool backward,
+                               uint32_t action)
+{
+    return x->removed_stage == s->d->stage_index && x->removed_backward == backward &&
+           x->removed_action == action;
+}
+
+static inline struct box run_layout_box(const struct stage_run *s, const struct tensor *tensor,
+                                        const struct layout *layout, uint32_t member)
+{
+    return layout_box(s->d->stage, tensor, layout, run_at(s, member), 0);
+}
+
+/* What a member puts into a collective that is not a sum: its share in the layout, if it has all of that. */
+static inline bool run_has_share(const struct executor *x, const struct stage_run *s, uint32_t tensor,
+                                 const struct holding *in, const struct layout *layout, uint32_t member)
+{
+    struct box box = run_layout_box(s, run_tensor(x, tensor), layout, member);
+    for (size_t i = 0; i < run_elements(x, tensor); i++)
+        if (run_inside(run_tensor(x, tensor), &box, i) && isnan(run_value(in, member, i)))
+            return false;
+    return true;
+}
+
+static inline struct holding run_collective(struct executor *x, const struct stage_run *s,
+                                            const struct action *a, const struct holding *in, bool maximum)
+{
+    struct holding out = run_holding(x, s);
+    const struct tensor *tensor = run_tensor(x, a->tensor);
+    size_t count = run_elements(x, a->tensor);
+    bool sums = a->before.place[a->axis] == PLACE_PARTIAL;
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box after = run_layout_box(s, tensor, &a->after, m);
+        out.member[m] = run_array(x, a->tensor, sums ? (maximum ? -INFINITY : 0) : NAN);
+        for (uint32_t k = 0; k < s->d->stage->axes[a->axis].size; k++) {
+            struct coordinates at = run_at(s, m);
+            at.at[a->axis] = k;
+            uint32_t other = layout_member(s->d->stage, at);
+            struct box before = run_layout_box(s, tensor, &a->before, other);
+            bool shares = !sums && run_has_share(x, s, a->tensor, in, &a->before, other);
+            for (size_t i = 0; i < count; i++) {
+                double value = run_value(in, other, i);
+                if (maximum && sums)
+                    out.member[m][i] =
+                        isnan(value) || value > out.member[m][i] ? value : out.member[m][i];
+                else if (sums)
+                    out.member[m][i] += value;
+                else if (!isnan(value) && (!shares || run_inside(tensor, &before, i)))
+                    out.member[m][i] = value;
+            }
+        }
+        for (size_t i = 0; i < count; i++)
+            if (a->collective != ALL_GATHER && a->collective != ALL_REDUCE && !run_inside(tensor, &after, i))
+                out.member[m][i] = NAN;
+    }
+    return out;
+}
+
+/* Carries one message: the part of the tensor in both boxes, which must have as many elements as the message
+ * says. */
+static inline void run_message(struct executor *x, uint32_t tensor, const struct message_part *message,
+                               const struct holding *in, const struct box *held, const struct box *wanted,
+                               double *out, bool add)
+{
+    struct box both = layout_intersection(held, wanted, run_tensor(x, tensor)->rank);
+    if (layout_elements(&both, run_tensor(x, tensor)->rank) != message->elements)
+        fail_msg("a message of %s from %u to %u has %g elements, but the boxes meet in %g",
+                 names_text(x->model->names, run_tensor(x, tensor)->name), message->from, message->to,
+                 message->elements, layout_elements(&both, run_tensor(x, tensor)->rank));
+    for (size_t i = 0; i < run_elements(x, tensor); i++) {
+        if (!run_inside(run_tensor(x, tensor), &both, i))
+            continue;
+        double value = run_value(in, message->from, i);
+        if (!add && !isnan(out[i]))
+            fail_msg("%s[%zu] arrives twice at member %u",
+                     names_text(x->model->names, run_tensor(x, tensor)->name), i, message->to);
+        out[i] = add ? out[i] + value : value;
+    }
+}
+
+/* The dependencies of an action that carry a tensor, as one holding (the union of what they made). */
+static inline struct holding run_union(struct executor *x, const struct stage_run *s,
+                                       const struct action *a, uint32_t tensor)
+{
+    struct holding out = run_holding(x, s);
+    for (uint32_t k = 0; k < a->dependency_count; k++) {
+        uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
+        const struct action *made = &s->d->forward.at[dependency];
+        if (made->tensor != tensor || made->kind == ACTION_SEND || made->elements > 0)
+            continue;
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            if (!s->forward[dependency].member || !s->forward[dependency].member[m])
+                continue;
+            if (!out.member[m])
+                out.member[m] = run_array(x, tensor, NAN);
+            for (size_t i = 0; i < run_elements(x, tensor); i++)
+                if (!isnan(s->forward[dependency].member[m][i]))
+                    out.member[m][i] = s->forward[dependency].member[m][i];
+        }
+    }
+    return out;
+}
+
+#endif

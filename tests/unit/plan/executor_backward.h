@@ -1,0 +1,339 @@
+/* The third part of the executor: gradients. */
+#ifndef PARTITA_TESTS_EXECUTOR_BACKWARD_H
+#define PARTITA_TESTS_EXECUTOR_BACKWARD_H
+
+#include "executor_run.h"
+
+static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
+{
+    for (uint32_t i = 0; i < s->d->forward.count; i++)
+        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].operator == operator)
+            return i;
+    abort();
+}
+
+/* Adds one contribution as it enters a sum that is partial along some axes: where the contribution is a copy
+ * on every member, one member gives it. */
+static inline void run_add(struct executor *x, const struct stage_run *s, uint32_t tensor,
+                           struct holding *sum, const struct holding *given, const struct layout *layout,
+                           const struct layout *before)
+{
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        bool counts = true;
+        for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+            if (before && before->place[a] == PLACE_PARTIAL && layout->place[a] == PLACE_REPLICATED)
+                counts &= run_at(s, m).at[a] == 0;
+        if (!sum->member[m])
+            sum->member[m] = run_array(x, tensor, 0);
+        for (size_t i = 0; counts && i < run_elements(x, tensor); i++)
+            sum->member[m][i] += run_value(given, m, i);
+    }
+}
+
+/* The sum of what the dependencies of an action contribute to a tensor's gradient. `before`: the layout in
+ * which they are added (a collective), or NULL. */
+static inline struct holding run_contributions(struct executor *x, const struct stage_run *s,
+                                               const struct action *a, uint32_t tensor,
+                                               const struct layout *before)
+{
+    struct holding sum = run_holding(x, s);
+    for (uint32_t k = 0; k < a->dependency_count; k++) {
+        uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
+        const struct action *made = &s->d->backward.at[dependency];
+        bool seen = made->elements > 0;
+        for (uint32_t j = 0; j < k; j++)
+            seen |= s->d->dependencies.at[a->first_dependency + j] == dependency;
+        if (seen || made->kind == ACTION_SEND)
+            continue;
+        if (made->kind == ACTION_COLLECTIVE && made->tensor == tensor) {
+            run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
+            continue;
+        }
+        bool exchange = made->kind == ACTION_EXCHANGE;
+        if (exchange && made->tensor != tensor)
+            continue;
+        uint32_t source = exchange ? s->d->dependencies.at[made->first_dependency] : dependency;
+        for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE;
+             c = s->d->contributions.at[c].next) {
+            const struct contribution *given = &s->d->contributions.at[c];
+            if (given->action != source || (exchange && !given->boxes))
+                continue;
+            run_add(x, s, tensor, &sum, exchange ? &s->backward[dependency] : &s->given[c], &given->layout,
+                    before);
+        }
+    }
+    return sum;
+}
+
+/* A contribution whose boxes overlap, before any exchange: 0 where a member's own share has no window. */
+static inline void run_give(struct executor *x, const struct stage_run *s, uint32_t tensor, uint32_t c,
+                            uint32_t member, double *array)
+{
+    const struct contribution *given = &s->d->contributions.at[c];
+    if (!s->given[c].member)
+        s->given[c] = run_holding(x, s);
+    s->given[c].member[member] = array;
+    if (!given->boxes)
+        return;
+    struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, member);
+    for (size_t i = 0; i < run_elements(x, tensor); i++)
+        if (run_inside(run_tensor(x, tensor), &share, i) &&
+            !run_inside(run_tensor(x, tensor), &given->boxes[member], i))
+            array[i] = 0;
+}
+
+static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
+                                                   const struct action *a, bool removed)
+{
+    uint32_t source = s->d->dependencies.at[a->first_dependency];
+    struct holding out = run_holding(x, s);
+    for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
+         c = s->d->contributions.at[c].next) {
+        const struct contribution *given = &s->d->contributions.at[c];
+        if (given->action != source || !given->boxes)
+            continue;
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            out.member[m] = run_array(x, a->tensor, NAN);
+            struct box share = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, m);
+            for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+                if (run_inside(run_tensor(x, a->tensor), &share, i))
+                    out.member[m][i] = run_value(&s->given[c], m, i);
+        }
+        for (uint32_t k = 0; k < a->message_count && !removed; k++) {
+            const struct message_part *message = &s->d->messages.at[a->first_message + k];
+            struct box share = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, message->to);
+            run_message(x, a->tensor, message, &s->given[c], &given->boxes[message->from], &share,
+                        out.member[message->to], true);
+        }
+        return out;
+    }
+    fail_msg("an exchange of no contribution");
+    return out;
+}
+
+/* A gradient that comes back from a later stage. */
+static inline void run_backward_receive(struct executor *x, const struct stage_run *s, uint32_t index,
+                                        bool removed)
+{
+    const struct action *a = &s->d->backward.at[index];
+    const struct stage_run *source = &x->stages[a->peer];
+    const struct action *send =
+        &source->d->backward.at[run_send(source, true, a, s->d->stage_index)];
+    struct holding in = run_contributions(x, source, send, a->tensor, NULL), out = run_holding(x, s);
+    const struct stage_import *import = NULL;
+    for (uint32_t i = 0; i < source->d->imports.count; i++)
+        if (source->d->imports.at[i].source == s->d->stage_index && source->d->imports.at[i].slot == a->slot)
+            import = &source->d->imports.at[i];
+    struct layout from = layout_reduced(source->d->forms.at[import->form].layout);
+    for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
+         c = s->d->contributions.at[c].next) {
+        const struct contribution *given = &s->d->contributions.at[c];
+        if (given->action != index)
+            continue;
+        for (uint32_t m = 0; m < s->d->member_count; m++)
+            out.member[m] = run_array(x, a->tensor, NAN);
+        for (uint32_t k = 0; k < a->message_count && !removed; k++) {
+            const struct message_part *message = &s->d->messages.at[a->first_message + k];
+            struct box held = run_layout_box(source, run_tensor(x, a->tensor), &from, message->from);
+            struct box wanted = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, message->to);
+            run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
+        }
+        for (uint32_t m = 0; m < s->d->member_count; m++)
+            run_give(x, s, a->tensor, c, m, out.member[m]);
+    }
+}
+
+static inline bool run_in_sum(const struct stage_run *s, const struct stage_operator *so, uint32_t axes,
+                              uint32_t member)
+{
+    for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+        if (axes >> a & 1 && so->assignment.split[a] < 0 && run_at(s, member).at[a])
+            return false; /* all members did the same: one gives it */
+    return true;
+}
+
+static inline void run_parameter_gradient(struct executor *x, const struct stage_run *s,
+                                          const struct stage_operator *so, const struct operand *operand,
+                                          uint32_t member, const double *gradient)
+{
+    struct box box = run_box(s, so, operand, member);
+    for (uint32_t p = 0; p < s->d->parameters.count; p++) {
+        const struct stage_parameter *parameter = &s->d->parameters.at[p];
+        if (parameter->tensor != operand->tensor || !run_in_sum(s, so, parameter->partial_axes, member))
+            continue;
+        double *sum = s->parameter_gradient[p][member];
+        for (size_t i = 0; i < run_elements(x, operand->tensor); i++)
+            if (run_inside(run_tensor(x, operand->tensor), &box, i))
+                sum[i] += gradient[i];
+    }
+}
+
+/* dY as the members have it: summed contributions, or given at the end of the model. */
+static inline struct holding run_output_gradient(struct executor *x, const struct stage_run *s,
+                                                 const struct action *a)
+{
+    if (!x->seeded[a->tensor])
+        return run_contributions(x, s, a, a->tensor, NULL);
+    struct holding out = run_holding(x, s);
+    for (uint32_t m = 0; m < s->d->member_count; m++)
+        out.member[m] = x->whole_gradient[a->tensor];
+    return out;
+}
+
+static inline void run_backward_kernel(struct executor *x, const struct stage_run *s, uint32_t index)
+{
+    const struct action *a = &s->d->backward.at[index];
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    uint32_t kernel = run_forward_kernel(s, a->operator);
+    struct evaluation *all = run_evaluations(x, s, &s->d->forward.at[kernel]);
+    const struct operator* op = all[0].op;
+    struct holding dy = run_output_gradient(x, s, a);
+    const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
+    for (uint32_t m = 0; m < s->d->member_count; m++)
+        own[m] = dy.member[m] ? dy.member[m] : x->nothing[op->output.tensor];
+    uint32_t contribution[OPERATOR_OPERANDS], next = MODEL_NONE;
+    for (uint32_t c = 0; c < s->d->contributions.count && next == MODEL_NONE; c++)
+        if (s->d->contributions.at[c].action == index)
+            next = c; /* those of one kernel stand together, in the order of its operands */
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        const struct operand *operand = &op->operands[i];
+        bool wanted = operand->gradient && !operand->feedback && s->d->needs_gradient[operand->tensor] &&
+                      run_tensor(x, operand->tensor)->role != TENSOR_PARAMETER;
+        contribution[i] = wanted ? next++ : MODEL_NONE;
+    }
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_box(s, so, &op->output, m);
+        run_compare(x, "the gradient", op->output.tensor, m, own[m], x->whole_gradient[op->output.tensor],
+                    &box);
+        all[m].dy = own[m];
+        all[m].dy_statistics = op->normalised ? run_joined(x, s, op->output.tensor,
+                                                           s->backward_statistics[a->operator], m, own)
+                                              : own[m];
+        all[m].out = s->forward[kernel].member[m];
+        for (uint32_t i = 0; i < op->operand_count; i++)
+            if (op->operands[i].gradient && !op->operands[i].feedback) {
+                struct box touched = run_box(s, so, &op->operands[i], m);
+                all[m].gradient[i] = run_array(x, op->operands[i].tensor, NAN);
+                run_fill(x, op->operands[i].tensor, all[m].gradient[i], &touched, 0);
+            }
+        evaluation_backward(&all[m]);
+        for (uint32_t i = 0; i < op->operand_count; i++)
+            if (contribution[i] != MODEL_NONE)
+                run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i]);
+            else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER)
+                run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
+    }
+}
+
+static inline void run_backward(struct executor *x, struct stage_run *s)
+{
+    for (uint32_t i = 0; i < s->d->backward.count; i++) {
+        const struct action *a = &s->d->backward.at[i];
+        bool removed = run_removed(x, s, true, i);
+        if (a->kind == ACTION_KERNEL) {
+            run_backward_kernel(x, s, i);
+        } else if (a->kind == ACTION_RECEIVE) {
+            run_backward_receive(x, s, i, removed);
+        } else if (a->kind == ACTION_EXCHANGE) {
+            s->backward[i] = run_backward_exchange(x, s, a, removed);
+        } else if (a->elements > 0) {
+            if (!removed)
+                s->backward_statistics[a->operator] |= 1u << a->axis;
+        } else if (a->kind == ACTION_COLLECTIVE) {
+            struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
+            s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
+        }
+    }
+}
+
+/* After the all-reduces over the axes on which it is a partial sum, every member has the gradient of what it
+ * stores. Copies in several stages are added. */
+static inline void run_check_parameters(struct executor *x)
+{
+    for (uint32_t t = 0; t < x->model->tensors.count; t++) {
+        if (run_tensor(x, t)->role != TENSOR_PARAMETER)
+            continue;
+        uint32_t holders = 0;
+        double *copies = run_array(x, t, 0);
+        for (uint32_t n = 0; n < x->c->plan.stages.count; n++)
+            for (uint32_t p = 0; p < x->stages[n].d->parameters.count; p++)
+                holders += x->stages[n].d->parameters.at[p].tensor == t;
+        for (uint32_t n = 0; n < x->c->plan.stages.count; n++) {
+            const struct stage_run *s = &x->stages[n];
+            for (uint32_t p = 0; p < s->d->parameters.count; p++) {
+                const struct stage_parameter *parameter = &s->d->parameters.at[p];
+                if (parameter->tensor != t)
+                    continue;
+                double *assembled = run_array(x, t, NAN);
+                for (uint32_t m = 0; m < s->d->member_count; m++) {
+                    struct box box = run_layout_box(s, run_tensor(x, t), &parameter->layout, m);
+                    double *sum = run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
+                    if (holders == 1)
+                        run_compare(x, "the gradient", t, m, sum, x->whole_gradient[t], &box);
+                    for (size_t i = 0; i < run_elements(x, t); i++)
+                        if (run_inside(run_tensor(x, t), &box, i))
+                            assembled[i] = sum[i];
+                }
+                for (size_t i = 0; i < run_elements(x, t); i++)
+                    copies[i] += assembled[i];
+            }
+        }
+        struct box all = {{{0, 0}}};
+        for (uint32_t d = 0; d < run_tensor(x, t)->rank; d++)
+            all.dims[d].high = run_tensor(x, t)->dims[d].size;
+        if (holders > 1)
+            run_compare(x, "the sum of the gradients", t, 0, copies, x->whole_gradient[t], &all);
+    }
+}
+
+static inline void run_stage_init(struct executor *x, uint32_t n)
+{
+    struct stage_run *s = &x->stages[n];
+    const struct derivation *d = &x->c->derivations[n];
+    *s = (struct stage_run){.d = d};
+    s->forward = ARENA_ARRAY(&x->arena, struct holding, d->forward.count + 1);
+    s->backward = ARENA_ARRAY(&x->arena, struct holding, d->backward.count + 1);
+    s->given = ARENA_ARRAY(&x->arena, struct holding, d->contributions.count + 1);
+    s->forward_statistics = ARENA_ARRAY(&x->arena, uint32_t, d->operators.count + 1);
+    s->backward_statistics = ARENA_ARRAY(&x->arena, uint32_t, d->operators.count + 1);
+    s->parameter_gradient = ARENA_ARRAY(&x->arena, double **, d->parameters.count + 1);
+    for (uint32_t p = 0; p < d->parameters.count; p++) {
+        s->parameter_gradient[p] = ARENA_ARRAY(&x->arena, double *, d->member_count);
+        for (uint32_t m = 0; m < d->member_count; m++)
+            s->parameter_gradient[p][m] = run_array(x, d->parameters.at[p].tensor, 0);
+    }
+}
+
+/* Runs a derived case; x->wrong counts what differs from the oracle. `removed`: see struct executor. */
+static inline void executor_run(struct executor *x, struct plan_case *c, uint64_t seed,
+                                uint32_t removed_stage, bool removed_backward, uint32_t removed_action)
+{
+    *x = (struct executor){.c = c,
+                           .model = &c->model,
+                           .removed_stage = removed_stage,
+                           .removed_backward = removed_backward,
+                           .removed_action = removed_action};
+    arena_init(&x->arena);
+    uint32_t tensors = c->model.tensors.count;
+    x->whole = ARENA_ARRAY(&x->arena, double *, tensors);
+    x->whole_gradient = ARENA_ARRAY(&x->arena, double *, tensors);
+    x->nothing = ARENA_ARRAY(&x->arena, double *, tensors);
+    x->seeded = ARENA_ARRAY(&x->arena, bool, tensors);
+    x->stages = ARENA_ARRAY(&x->arena, struct stage_run, c->plan.stages.count);
+    run_oracle(x, seed, c->derivations[0].same_as, c->derivations[0].needs_gradient);
+    for (uint32_t n = 0; n < c->plan.stages.count; n++) {
+        run_stage_init(x, n);
+        run_forward(x, &x->stages[n]);
+    }
+    for (uint32_t n = c->plan.stages.count; c->plan.training && n-- > 0;)
+        run_backward(x, &x->stages[n]);
+    if (c->plan.training)
+        run_check_parameters(x);
+}
+
+static inline void executor_fini(struct executor *x)
+{
+    arena_fini(&x->arena);
+}
+
+#endif

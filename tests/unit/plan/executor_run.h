@@ -1,0 +1,298 @@
+/* The second half of the executor: forward and backward passes of all stages, and the comparison with the
+ * oracle. */
+#ifndef PARTITA_TESTS_EXECUTOR_RUN_H
+#define PARTITA_TESTS_EXECUTOR_RUN_H
+
+#include "executor.h"
+
+/* ---- forward ---- */
+
+/* The form that an action made first. */
+static inline const struct form *run_form(const struct stage_run *s, uint32_t tensor, uint32_t action)
+{
+    for (uint32_t f = s->d->first_form[tensor]; f != MODEL_NONE; f = s->d->forms.at[f].next)
+        if (s->d->forms.at[f].action == action)
+            return &s->d->forms.at[f];
+    return NULL;
+}
+
+static inline struct box run_form_box(const struct stage_run *s, uint32_t tensor, const struct form *form,
+                                      uint32_t member)
+{
+    if (form->boxes)
+        return form->boxes[member];
+    return run_layout_box(s, state_tensor(s->d, tensor), &form->layout, member);
+}
+
+/* What a member may send of a form: its share when every member has its share, else its box. */
+static inline struct box run_source_box(const struct stage_run *s, uint32_t tensor, const struct form *form,
+                                        uint32_t member)
+{
+    if (form->boxes && !state_owns_shares(s->d, form, tensor))
+        return form->boxes[member];
+    return run_layout_box(s, state_tensor(s->d, tensor), &form->layout, member);
+}
+
+static inline struct holding run_exchange(struct executor *x, const struct stage_run *s, uint32_t index)
+{
+    const struct action *a = &s->d->forward.at[index];
+    struct holding in = run_union(x, s, a, a->tensor), out = run_holding(x, s);
+    const struct form *made = run_form(s, a->tensor, index), *from = NULL;
+    if (!made)
+        fail_msg("an exchange that makes no form");
+    for (uint32_t k = 0; k < a->dependency_count; k++) {
+        const struct form *form =
+            run_form(s, a->tensor, s->d->dependencies.at[a->first_dependency + k]);
+        if (form && layout_equal(&form->layout, &made->layout, s->d->stage->axis_count))
+            from = form;
+    }
+    struct form shares = {.layout = made->layout};
+    if (!from)
+        from = &shares;
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box own = run_source_box(s, a->tensor, from, m);
+        out.member[m] = run_array(x, a->tensor, NAN);
+        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+            if (run_inside(run_tensor(x, a->tensor), &own, i))
+                out.member[m][i] = run_value(&in, m, i);
+    }
+    for (uint32_t k = 0; k < a->message_count; k++) {
+        const struct message_part *message = &s->d->messages.at[a->first_message + k];
+        struct box held = run_source_box(s, a->tensor, from, message->from);
+        struct box wanted = run_form_box(s, a->tensor, made, message->to);
+        run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
+    }
+    for (uint32_t m = 0; m < s->d->member_count; m++)
+        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+            if (isnan(out.member[m][i]))
+                out.member[m][i] = run_value(&in, m, i);
+    return out;
+}
+
+/* The SEND that a RECEIVE waits for. */
+static inline uint32_t run_send(const struct stage_run *source, bool backward, const struct action *receive,
+                                uint32_t here)
+{
+    uint32_t count = backward ? source->d->backward.count : source->d->forward.count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct action *a = backward ? &source->d->backward.at[i] : &source->d->forward.at[i];
+        if (a->kind == ACTION_SEND && a->peer == here && a->slot == receive->slot &&
+            a->tensor == receive->tensor)
+            return i;
+    }
+    fail_msg("a receive without its send");
+    return 0;
+}
+
+static inline struct holding run_receive(struct executor *x, const struct stage_run *s, uint32_t index)
+{
+    const struct action *a = &s->d->forward.at[index];
+    struct holding out = run_holding(x, s);
+    const struct form *made = run_form(s, a->tensor, index);
+    const struct tensor *tensor = run_tensor(x, a->tensor);
+    for (uint32_t m = 0; m < s->d->member_count; m++)
+        out.member[m] = run_array(x, a->tensor, NAN);
+    if (a->peer == MODEL_NONE) {
+        struct holding in = {&x->whole[a->tensor]};
+        struct box all = {{{0, 0}}};
+        for (uint32_t d = 0; d < tensor->rank; d++)
+            all.dims[d].high = tensor->dims[d].size;
+        for (uint32_t k = 0; k < a->message_count; k++) {
+            const struct message_part *message = &s->d->messages.at[a->first_message + k];
+            struct box wanted = run_form_box(s, a->tensor, made, message->to);
+            run_message(x, a->tensor, message, &in, &all, &wanted, out.member[message->to], false);
+        }
+        for (uint32_t m = 0; m < s->d->member_count; m++)
+            if (s->d->stage->devices.at[m] == x->c->plan.input_device)
+                out.member[m] = x->whole[a->tensor];
+        return out;
+    }
+    const struct stage_run *source = &x->stages[a->peer];
+    const struct stage_import *import = NULL;
+    for (uint32_t i = 0; i < s->d->imports.count; i++)
+        if (s->d->imports.at[i].source == a->peer && s->d->imports.at[i].slot == a->slot)
+            import = &s->d->imports.at[i];
+    if (!import || import->tensor != a->tensor)
+        fail_msg("a receive that is no import");
+    const struct form *from = &source->d->forms.at[import->source_form];
+    struct holding in =
+        run_union(x, source, &source->d->forward.at[run_send(source, false, a, s->d->stage_index)], a->tensor);
+    for (uint32_t m = 0; m < s->d->member_count; m++) /* a device of both stages keeps what it has */
+        for (uint32_t o = 0; o < source->d->member_count; o++) {
+            struct box own = run_source_box(source, a->tensor, from, o);
+            for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+                if (s->d->stage->devices.at[m] == source->d->stage->devices.at[o] &&
+                    run_inside(tensor, &own, i))
+                    out.member[m][i] = run_value(&in, o, i);
+        }
+    for (uint32_t k = 0; k < a->message_count; k++) {
+        const struct message_part *message = &s->d->messages.at[a->first_message + k];
+        struct box held = run_source_box(source, a->tensor, from, message->from);
+        struct box wanted = run_form_box(s, a->tensor, made, message->to);
+        run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
+    }
+    return out;
+}
+
+/* The arrays that an operand's data is read from; x->nothing where it is not there. */
+static inline const double *run_operand(struct executor *x, const struct stage_run *s,
+                                        const struct action *a, const struct operand *operand,
+                                        uint32_t member, struct holding *held)
+{
+    uint32_t t = s->d->same_as[operand->tensor];
+    const struct tensor *tensor = run_tensor(x, t);
+    if (operand->feedback)
+        return run_array(x, t, 0);
+    if (tensor->role == TENSOR_PARAMETER) {
+        double *array = run_array(x, t, NAN);
+        for (uint32_t p = 0; p < s->d->parameters.count; p++)
+            if (s->d->parameters.at[p].tensor == t) {
+                struct box box = run_layout_box(s, tensor, &s->d->parameters.at[p].layout, member);
+                for (size_t i = 0; i < run_elements(x, t); i++)
+                    if (run_inside(tensor, &box, i))
+                        array[i] = x->whole[t][i];
+            }
+        return array;
+    }
+    if (tensor->producer == MODEL_NONE && x->c->plan.input_device == MODEL_NONE)
+        return x->whole[t];
+    *held = run_union(x, s, a, t);
+    return held->member[member] ? held->member[member] : x->nothing[t];
+}
+
+/* Own data and that of all members along `axes`: what statistics are computed from after they are combined.
+ */
+static inline const double *run_joined(struct executor *x, const struct stage_run *s, uint32_t tensor,
+                                       uint32_t axes, uint32_t member, const double *const *of_member)
+{
+    double *joined = run_array(x, tensor, NAN);
+    struct coordinates at = run_at(s, member);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct coordinates other = run_at(s, m);
+        bool group = true;
+        for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+            group &= (axes >> a & 1) || other.at[a] == at.at[a];
+        for (size_t i = 0; group && i < run_elements(x, tensor); i++)
+            if (!isnan(of_member[m][i]))
+                joined[i] = of_member[m][i];
+    }
+    return joined;
+}
+
+/* Everything about one operator on all members: its operands as the members hold them. `forward`: the
+ * operator's forward kernel, whose dependencies say where they come from. */
+static inline struct evaluation *run_evaluations(struct executor *x, const struct stage_run *s,
+                                                 const struct action *forward)
+{
+    struct evaluation *all = ARENA_ARRAY(&x->arena, struct evaluation, s->d->member_count);
+    const struct stage_operator *so = &s->d->operators.at[forward->operator];
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        all[m] = run_evaluation(x, so->operator);
+        for (uint32_t d = 0; d < all[m].op->dim_count; d++)
+            all[m].share[d] = assign_share(s->d->stage, all[m].op, &so->assignment, d, run_at(s, m));
+    }
+    const struct operator* op = all[0].op;
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
+        struct holding held = {0};
+        for (uint32_t m = 0; m < s->d->member_count; m++)
+            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
+        uint32_t t = s->d->same_as[op->operands[i].tensor];
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            all[m].in[i] = own[m];
+            all[m].statistics[i] =
+                op->normalised ? run_joined(x, s, t, s->forward_statistics[forward->operator], m, own) : own[m];
+        }
+    }
+    return all;
+}
+
+static inline struct box run_box(const struct stage_run *s, const struct stage_operator *so,
+                                 const struct operand *operand, uint32_t member)
+{
+    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->operator],
+                      &so->assignment, operand, run_at(s, member));
+}
+
+static inline bool run_is_partial(const struct stage_run *s, const struct layout *layout, uint32_t *axes)
+{
+    *axes = 0;
+    for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+        if (layout->place[a] == PLACE_PARTIAL)
+            *axes |= 1u << a;
+    return *axes;
+}
+
+/* Sum (or maximum) over the members along `axes` of what each holds; what a member does not hold counts as
+ * `zero`. */
+static inline double *run_sum(struct executor *x, const struct stage_run *s, uint32_t tensor, uint32_t axes,
+                              uint32_t member, double *const *of_member, bool maximum)
+{
+    double *sum = run_array(x, tensor, maximum ? -INFINITY : 0);
+    struct coordinates at = run_at(s, member);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct coordinates other = run_at(s, m);
+        bool group = of_member[m] != NULL;
+        for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+            group &= (axes >> a & 1) || other.at[a] == at.at[a];
+        for (size_t i = 0; group && i < run_elements(x, tensor); i++)
+            sum[i] = maximum ? fmax(sum[i], of_member[m][i]) : sum[i] + of_member[m][i];
+    }
+    return sum;
+}
+
+static inline struct holding run_kernel(struct executor *x, const struct stage_run *s, uint32_t index)
+{
+    const struct action *a = &s->d->forward.at[index];
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    struct evaluation *all = run_evaluations(x, s, a);
+    const struct operand *output = &all[0].op->output;
+    struct holding out = run_holding(x, s);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_box(s, so, output, m);
+        out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
+        run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
+        evaluation_forward(&all[m]);
+    }
+    struct layout layout =
+        assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
+    uint32_t axes;
+    bool partial = run_is_partial(s, &layout, &axes);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_box(s, so, output, m);
+        const double *got = out.member[m];
+        if (partial)
+            got = run_sum(x, s, output->tensor, axes, m, out.member, all[0].flavour == FLAVOUR_MAX);
+        run_compare(x, "the output", output->tensor, m, got, x->whole[output->tensor], &box);
+    }
+    return out;
+}
+
+static inline void run_forward(struct executor *x, struct stage_run *s)
+{
+    for (uint32_t i = 0; i < s->d->forward.count; i++) {
+        const struct action *a = &s->d->forward.at[i];
+        bool removed = run_removed(x, s, false, i);
+        uint32_t producer = run_tensor(x, a->tensor)->producer;
+        if (a->kind == ACTION_KERNEL) {
+            s->forward[i] = run_kernel(x, s, i);
+        } else if (a->elements > 0) {
+            if (!removed)
+                s->forward_statistics[a->operator] |= 1u << a->axis;
+        } else if (removed && a->kind == ACTION_RECEIVE) {
+            s->forward[i] = run_holding(x, s);
+        } else if (removed) {
+            s->forward[i] = run_union(x, s, a, a->tensor);
+        } else if (a->kind == ACTION_COLLECTIVE) {
+            struct holding in = run_union(x, s, a, a->tensor);
+            bool maximum = producer != MODEL_NONE && run_evaluation(x, producer).flavour == FLAVOUR_MAX;
+            s->forward[i] = run_collective(x, s, a, &in, maximum);
+        } else if (a->kind == ACTION_EXCHANGE) {
+            s->forward[i] = run_exchange(x, s, i);
+        } else if (a->kind == ACTION_RECEIVE) {
+            s->forward[i] = run_receive(x, s, i);
+        }
+    }
+}
+
+#endif
