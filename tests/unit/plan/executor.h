@@ -158,6 +158,17 @@ static inline void run_oracle(struct executor *x, uint64_t seed, const uint32_t 
 
 /* ---- comparing ---- */
 
+/* Notes that something is wrong; the first time, what. */
+static inline void __attribute__((format(printf, 2, 3)))
+run_fault(struct executor *x, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!x->wrong++)
+        x->first_wrong = arena_vformat(&x->arena, format, arguments);
+    va_end(arguments);
+}
+
 static inline void run_compare(struct executor *x, const char *what, uint32_t tensor, uint32_t member,
                                const double *got, const double *want, const struct box *box)
 {
@@ -169,10 +180,8 @@ static inline void run_compare(struct executor *x, const char *what, uint32_t te
         x->checked++;
         if (fabs(value - want[i]) <= 1e-9 * (1 + fabs(want[i])))
             continue;
-        if (!x->wrong++)
-            x->first_wrong = arena_format(
-                &x->arena, "%s of %s[%zu] on member %u is %g, not %g", what,
-                names_text(x->model->names, run_tensor(x, tensor)->name), i, member, value, want[i]);
+        run_fault(x, "%s of %s[%zu] on member %u is %g, not %g", what,
+                  names_text(x->model->names, run_tensor(x, tensor)->name), i, member, value, want[i]);
     }
 }
 
@@ -259,7 +268,7 @@ static inline void run_message(struct executor *x, uint32_t tensor, const struct
 {
     struct box both = layout_intersection(held, wanted, run_tensor(x, tensor)->rank);
     if (layout_elements(&both, run_tensor(x, tensor)->rank) != message->elements)
-        fail_msg("a message of %s from %u to %u has %g elements, but the boxes meet in %g",
+        run_fault(x, "a message of %s from %u to %u has %g elements, but the boxes meet in %g",
                  names_text(x->model->names, run_tensor(x, tensor)->name), message->from, message->to,
                  message->elements, layout_elements(&both, run_tensor(x, tensor)->rank));
     for (size_t i = 0; i < run_elements(x, tensor); i++) {
@@ -267,7 +276,7 @@ static inline void run_message(struct executor *x, uint32_t tensor, const struct
             continue;
         double value = run_value(in, message->from, i);
         if (!add && !isnan(out[i]))
-            fail_msg("%s[%zu] arrives twice at member %u",
+            run_fault(x, "%s[%zu] arrives twice at member %u",
                      names_text(x->model->names, run_tensor(x, tensor)->name), i, message->to);
         out[i] = add ? out[i] + value : value;
     }

@@ -107,7 +107,7 @@ static inline struct holding run_backward_exchange(struct executor *x, const str
         }
         return out;
     }
-    fail_msg("an exchange of no contribution");
+    run_fault(x, "an exchange of no contribution");
     return out;
 }
 
@@ -118,7 +118,7 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
     const struct action *a = &s->d->backward.at[index];
     const struct stage_run *source = &x->stages[a->peer];
     const struct action *send =
-        &source->d->backward.at[run_send(source, true, a, s->d->stage_index)];
+        &source->d->backward.at[run_send(x, source, true, a, s->d->stage_index)];
     struct holding in = run_contributions(x, source, send, a->tensor, NULL), out = run_holding(x, s);
     const struct stage_import *import = NULL;
     for (uint32_t i = 0; i < source->d->imports.count; i++)

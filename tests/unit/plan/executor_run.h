@@ -38,8 +38,10 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
     const struct action *a = &s->d->forward.at[index];
     struct holding in = run_union(x, s, a, a->tensor), out = run_holding(x, s);
     const struct form *made = run_form(s, a->tensor, index), *from = NULL;
-    if (!made)
-        fail_msg("an exchange that makes no form");
+    if (!made) {
+        run_fault(x, "an exchange that makes no form");
+        return out;
+    }
     for (uint32_t k = 0; k < a->dependency_count; k++) {
         const struct form *form =
             run_form(s, a->tensor, s->d->dependencies.at[a->first_dependency + k]);
@@ -70,7 +72,7 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
 }
 
 /* The SEND that a RECEIVE waits for. */
-static inline uint32_t run_send(const struct stage_run *source, bool backward, const struct action *receive,
+static inline uint32_t run_send(struct executor *x, const struct stage_run *source, bool backward, const struct action *receive,
                                 uint32_t here)
 {
     uint32_t count = backward ? source->d->backward.count : source->d->forward.count;
@@ -80,7 +82,7 @@ static inline uint32_t run_send(const struct stage_run *source, bool backward, c
             a->tensor == receive->tensor)
             return i;
     }
-    fail_msg("a receive without its send");
+    run_fault(x, "a receive without its send");
     return 0;
 }
 
@@ -112,11 +114,13 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
     for (uint32_t i = 0; i < s->d->imports.count; i++)
         if (s->d->imports.at[i].source == a->peer && s->d->imports.at[i].slot == a->slot)
             import = &s->d->imports.at[i];
-    if (!import || import->tensor != a->tensor)
-        fail_msg("a receive that is no import");
+    if (!import || import->tensor != a->tensor) {
+        run_fault(x, "a receive that is no import");
+        return out;
+    }
     const struct form *from = &source->d->forms.at[import->source_form];
     struct holding in =
-        run_union(x, source, &source->d->forward.at[run_send(source, false, a, s->d->stage_index)], a->tensor);
+        run_union(x, source, &source->d->forward.at[run_send(x, source, false, a, s->d->stage_index)], a->tensor);
     for (uint32_t m = 0; m < s->d->member_count; m++) /* a device of both stages keeps what it has */
         for (uint32_t o = 0; o < source->d->member_count; o++) {
             struct box own = run_source_box(source, a->tensor, from, o);

@@ -226,7 +226,7 @@ static void wrong_links_are_reported(void **state)
     fixture_expect(LINK("bandwidth: 0 GB/s, from: \"d[i]\", to: \"s[0]\""), NULL,
                    "t.yaml:4:18: the bandwidth of link 'c' must be more than 0; got 0 B/s");
     fixture_expect(LINK("bandwidth: -1 GB/s, from: \"d[i]\", to: \"s[0]\""), NULL,
-                   "t.yaml:4:3: the bandwidth of link 'c' must be more than 0; got -1e+09 B/s");
+                   "t.yaml:4:18: the bandwidth of link 'c' must be more than 0; got -1e+09 B/s");
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i]\", to: \"sw[0]\""), NULL,
                    "t.yaml:4:45: there is no device or switch 'sw'; did you mean 's'?");
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i]\", to: s"), NULL,
@@ -243,7 +243,7 @@ static void wrong_links_are_reported(void **state)
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i\", to: \"s[0]\""), NULL,
                    "t.yaml:4:33: expected NAME or NAME[INDEX, …]; got 'd[i'");
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i]\", to: \"s[0]\", where: \"k < 2\""), NULL,
-                   "t.yaml:4:60: unknown name 'k'; did you mean 'i'?");
+                   "t.yaml:4:60: unknown name 'k'");
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i]\""), NULL,
                    "t.yaml:4:3: link 'c' needs 'from' and 'to', or 'stations'");
     fixture_expect(
