@@ -65,20 +65,18 @@ static inline struct holding run_contributions(struct executor *x, const struct 
     return sum;
 }
 
-/* A contribution whose boxes overlap, before any exchange: 0 where a member's own share has no window. */
+/* A contribution, before any exchange: 0 where a member's own share has no window. */
 static inline void run_give(struct executor *x, const struct stage_run *s, uint32_t tensor, uint32_t c,
-                            uint32_t member, double *array)
+                            uint32_t member, double *array, const struct box *touched)
 {
     const struct contribution *given = &s->d->contributions.at[c];
     if (!s->given[c].member)
         s->given[c] = run_holding(x, s);
     s->given[c].member[member] = array;
-    if (!given->boxes)
-        return;
     struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, member);
     for (size_t i = 0; i < run_elements(x, tensor); i++)
         if (run_inside(run_tensor(x, tensor), &share, i) &&
-            !run_inside(run_tensor(x, tensor), &given->boxes[member], i))
+            touched && !run_inside(run_tensor(x, tensor), touched, i))
             array[i] = 0;
 }
 
@@ -139,7 +137,7 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
             run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
         }
         for (uint32_t m = 0; m < s->d->member_count; m++)
-            run_give(x, s, a->tensor, c, m, out.member[m]);
+            run_give(x, s, a->tensor, c, m, out.member[m], NULL);
     }
 }
 
@@ -218,10 +216,12 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             }
         evaluation_backward(&all[m]);
         for (uint32_t i = 0; i < op->operand_count; i++)
-            if (contribution[i] != MODEL_NONE)
-                run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i]);
-            else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER)
+            if (contribution[i] != MODEL_NONE) {
+                struct box touched = run_box(s, so, &op->operands[i], m);
+                run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i], &touched);
+            } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER) {
                 run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
+            }
     }
 }
 
