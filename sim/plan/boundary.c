@@ -36,7 +36,7 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
 {
     uint32_t first = source->first_form[want->tensor];
     for (uint32_t f = first; f != MODEL_NONE; f = source->forms.at[f].next)
-        if (!boundary_partial(source, &source->forms.at[f]))
+        if (!boundary_partial(source, &source->forms.at[f]) && forms_whole(source, f, want->tensor))
             return;
     struct layout target = source->forms.at[first].layout;
     for (uint32_t a = 0; a < source->stage->axis_count; a++) {
@@ -74,7 +74,7 @@ static uint32_t boundary_choose(struct derivation *source, const struct convert_
     double least = INFINITY;
     for (uint32_t f = source->first_form[tensor]; f != MODEL_NONE; f = source->forms.at[f].next) {
         const struct form *form = &source->forms.at[f];
-        if (boundary_partial(source, form))
+        if (boundary_partial(source, form) || !forms_whole(source, f, tensor))
             continue;
         struct convert_side from = {source->stage, to->tensor, form->layout, NULL};
         if (form->boxes && !state_owns_shares(source, form, tensor))
@@ -129,6 +129,20 @@ static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t so
     return state_action(d, false, action, NULL, 0);
 }
 
+bool boundary_everywhere(const struct derivation *d, uint32_t tensor)
+{
+    return state_tensor(d, tensor)->producer == MODEL_NONE && d->plan->input_device == MODEL_NONE;
+}
+
+/* Whether this stage has imported a tensor already: its gradient then goes back with that import. */
+static bool boundary_imported(const struct derivation *d, uint32_t tensor)
+{
+    for (uint32_t i = 0; i < d->imports.count; i++)
+        if (d->imports.at[i].tensor == tensor)
+            return true;
+    return false;
+}
+
 uint32_t boundary_import(struct derivation *d, const struct form_want *want)
 {
     const struct tensor *tensor = state_tensor(d, want->tensor);
@@ -136,9 +150,9 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
     uint32_t source = MODEL_NONE, source_form = MODEL_NONE, source_action = MODEL_NONE;
     struct message_list messages = {0};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
+    if (boundary_everywhere(d, want->tensor))
+        return state_form(d, want->tensor, made);
     if (tensor->producer == MODEL_NONE) {
-        if (d->plan->input_device == MODEL_NONE)
-            return state_form(d, want->tensor, made);
         uint32_t device = d->plan->input_device;
         struct plan_stage outside = {.devices = {&device, 1, 1}};
         struct convert_side from = {&outside, tensor, {{0}, {0}}, NULL};
@@ -154,8 +168,9 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
     made.action = boundary_pair(d, source, source_action, want, &messages, slot);
     VECTOR_FREE(&messages);
     uint32_t form = state_form(d, want->tensor, made);
-    VECTOR_PUSH(&d->imports, ((struct stage_import){want->tensor, source, form, source_form, slot,
-                                                    d->needs_gradient[want->tensor]}));
+    bool gradient = d->needs_gradient[want->tensor] && !boundary_imported(d, want->tensor);
+    VECTOR_PUSH(&d->imports,
+                ((struct stage_import){want->tensor, source, form, source_form, slot, gradient}));
     return form;
 }
 

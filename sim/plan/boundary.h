@@ -9,6 +9,9 @@
  * already. Returns the form. */
 uint32_t boundary_import(struct derivation *d, const struct form_want *want);
 
+/* True for a model input that no device sends: every member has whatever it wants of it. */
+bool boundary_everywhere(const struct derivation *d, uint32_t tensor);
+
 /* The way back: appends the SEND of an import's gradient to this stage's backward list. `dependencies`: what
  * made it. */
 void boundary_return(struct derivation *d, const struct stage_import *import, const struct layout *layout,

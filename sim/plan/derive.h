@@ -91,8 +91,9 @@ struct stage_import {
 /* One summand of a tensor's gradient. */
 struct contribution {
     struct layout layout;
-    struct box *boxes; /* per member, where windows overlap; else NULL */
-    uint32_t action;   /* of the backward list */
+    struct box *boxes;           /* per member, where windows overlap; else NULL */
+    uint32_t because[PLAN_AXES]; /* where it is partial: the consumer's dimension that is split; interned */
+    uint32_t action;             /* of the backward list */
     uint32_t next;
 };
 

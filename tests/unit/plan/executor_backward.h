@@ -7,7 +7,7 @@
 static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
 {
     for (uint32_t i = 0; i < s->d->forward.count; i++)
-        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].operator == operator)
+        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].operator== operator)
             return i;
     abort();
 }
@@ -28,6 +28,18 @@ static inline void run_add(struct executor *x, const struct stage_run *s, uint32
         for (size_t i = 0; counts && i < run_elements(x, tensor); i++)
             sum->member[m][i] += run_value(given, m, i);
     }
+}
+
+/* An exchange either adds up one contribution whose boxes overlap, or spreads the sum of all to where the
+ * producer needs it. */
+static inline bool run_is_spread(const struct stage_run *s, const struct action *exchange)
+{
+    uint32_t source = s->d->dependencies.at[exchange->first_dependency];
+    for (uint32_t c = s->d->first_contribution[exchange->tensor]; c != MODEL_NONE;
+         c = s->d->contributions.at[c].next)
+        if (s->d->contributions.at[c].action == source && s->d->contributions.at[c].boxes)
+            return false;
+    return true;
 }
 
 /* The sum of what the dependencies of an action contribute to a tensor's gradient. `before`: the layout in
@@ -52,6 +64,10 @@ static inline struct holding run_contributions(struct executor *x, const struct 
         bool exchange = made->kind == ACTION_EXCHANGE;
         if (exchange && made->tensor != tensor)
             continue;
+        if (exchange && run_is_spread(s, made)) {
+            run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
+            continue;
+        }
         uint32_t source = exchange ? s->d->dependencies.at[made->first_dependency] : dependency;
         for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE;
              c = s->d->contributions.at[c].next) {
@@ -75,8 +91,8 @@ static inline void run_give(struct executor *x, const struct stage_run *s, uint3
     s->given[c].member[member] = array;
     struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, member);
     for (size_t i = 0; i < run_elements(x, tensor); i++)
-        if (run_inside(run_tensor(x, tensor), &share, i) &&
-            touched && !run_inside(run_tensor(x, tensor), touched, i))
+        if (run_inside(run_tensor(x, tensor), &share, i) && touched &&
+            !run_inside(run_tensor(x, tensor), touched, i))
             array[i] = 0;
 }
 
@@ -105,7 +121,28 @@ static inline struct holding run_backward_exchange(struct executor *x, const str
         }
         return out;
     }
-    run_fault(x, "an exchange of no contribution");
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    const struct operator* op = & x->model->operators.at[so->operator];
+    if (op->output.tensor != a->tensor) {
+        run_fault(x, "an exchange of no contribution");
+        return out;
+    }
+    struct holding in = run_contributions(x, s, a, a->tensor, NULL);
+    struct layout shares =
+        layout_reduced(assign_layout(s->d->stage, x->model, op, &so->assignment, &op->output, true));
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        out.member[m] = run_array(x, a->tensor, NAN);
+        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, m);
+        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+            if (run_inside(run_tensor(x, a->tensor), &share, i))
+                out.member[m][i] = run_value(&in, m, i);
+    }
+    for (uint32_t k = 0; k < a->message_count && !removed; k++) {
+        const struct message_part *message = &s->d->messages.at[a->first_message + k];
+        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, message->from);
+        struct box wanted = run_box(s, so, &op->output, message->to);
+        run_message(x, a->tensor, message, &in, &share, &wanted, out.member[message->to], false);
+    }
     return out;
 }
 
@@ -115,8 +152,7 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
 {
     const struct action *a = &s->d->backward.at[index];
     const struct stage_run *source = &x->stages[a->peer];
-    const struct action *send =
-        &source->d->backward.at[run_send(x, source, true, a, s->d->stage_index)];
+    const struct action *send = &source->d->backward.at[run_send(x, source, true, a, s->d->stage_index)];
     struct holding in = run_contributions(x, source, send, a->tensor, NULL), out = run_holding(x, s);
     const struct stage_import *import = NULL;
     for (uint32_t i = 0; i < source->d->imports.count; i++)
@@ -267,7 +303,8 @@ static inline void run_check_parameters(struct executor *x)
                 double *assembled = run_array(x, t, NAN);
                 for (uint32_t m = 0; m < s->d->member_count; m++) {
                     struct box box = run_layout_box(s, run_tensor(x, t), &parameter->layout, m);
-                    double *sum = run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
+                    double *sum =
+                        run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
                     if (holders == 1)
                         run_compare(x, "the gradient", t, m, sum, x->whole_gradient[t], &box);
                     for (size_t i = 0; i < run_elements(x, t); i++)

@@ -43,8 +43,7 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
         return out;
     }
     for (uint32_t k = 0; k < a->dependency_count; k++) {
-        const struct form *form =
-            run_form(s, a->tensor, s->d->dependencies.at[a->first_dependency + k]);
+        const struct form *form = run_form(s, a->tensor, s->d->dependencies.at[a->first_dependency + k]);
         if (form && layout_equal(&form->layout, &made->layout, s->d->stage->axis_count))
             from = form;
     }
@@ -72,8 +71,8 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
 }
 
 /* The SEND that a RECEIVE waits for. */
-static inline uint32_t run_send(struct executor *x, const struct stage_run *source, bool backward, const struct action *receive,
-                                uint32_t here)
+static inline uint32_t run_send(struct executor *x, const struct stage_run *source, bool backward,
+                                const struct action *receive, uint32_t here)
 {
     uint32_t count = backward ? source->d->backward.count : source->d->forward.count;
     for (uint32_t i = 0; i < count; i++) {
@@ -119,8 +118,8 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
         return out;
     }
     const struct form *from = &source->d->forms.at[import->source_form];
-    struct holding in =
-        run_union(x, source, &source->d->forward.at[run_send(x, source, false, a, s->d->stage_index)], a->tensor);
+    struct holding in = run_union(
+        x, source, &source->d->forward.at[run_send(x, source, false, a, s->d->stage_index)], a->tensor);
     for (uint32_t m = 0; m < s->d->member_count; m++) /* a device of both stages keeps what it has */
         for (uint32_t o = 0; o < source->d->member_count; o++) {
             struct box own = run_source_box(source, a->tensor, from, o);
@@ -139,9 +138,8 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
 }
 
 /* The arrays that an operand's data is read from; x->nothing where it is not there. */
-static inline const double *run_operand(struct executor *x, const struct stage_run *s,
-                                        const struct action *a, const struct operand *operand,
-                                        uint32_t member, struct holding *held)
+static inline const double *run_operand(struct executor *x, const struct stage_run *s, const struct action *a,
+                                        const struct operand *operand, uint32_t member, struct holding *held)
 {
     uint32_t t = s->d->same_as[operand->tensor];
     const struct tensor *tensor = run_tensor(x, t);
@@ -258,8 +256,7 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
         evaluation_forward(&all[m]);
     }
-    struct layout layout =
-        assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
+    struct layout layout = assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
     uint32_t axes;
     bool partial = run_is_partial(s, &layout, &axes);
     for (uint32_t m = 0; m < s->d->member_count; m++) {

@@ -5,9 +5,9 @@
 
 struct family {
     const char *name, *model;
-    uint32_t batch, units;       /* top-level items */
-    const char *const *axes;     /* what an axis may split; NULL-terminated */
-    bool inference;              /* forward only */
+    uint32_t batch, units;   /* top-level items */
+    const char *const *axes; /* what an axis may split; NULL-terminated */
+    bool inference;          /* forward only */
 };
 
 static const struct family families[] = {
@@ -17,14 +17,16 @@ static const struct family families[] = {
      "  - {add: f, from: [e, a]}\n  - {fc: g, out: 4, bias: no}\n",
      4, 8, (const char *const[]){"b", "o", "i", "c", "h", "o,i", NULL}, false},
     {"convolutions by rows",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 11, x: 7}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, act: relu}\n"
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 11, x: 7}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, "
+     "act: relu}\n"
      "  - {conv: b, out: 2, kernel: 3, stride: 2}\n  - {pool: p, kernel: 2, stride: 1}\n"
      "  - {conv: c, out: 3, kernel: 3, pad: 2, dilation: 2}\n  - {pool: q, op: avg, global: yes}\n"
      "  - {fc: d, out: 3}\n",
      2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", "y,o", NULL}, false},
     {"convolutions with big windows",
      "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 9, x: 6}}\n  - {conv: a, out: 2, kernel: 5, pad: 2}\n"
-     "  - {pool: p, op: avg, kernel: 3, stride: 2, pad: 1}\n  - {conv: b, out: 2, kernel: 1, stride: 2, bias: no}\n"
+     "  - {pool: p, op: avg, kernel: 3, stride: 2, pad: 1}\n  - {conv: b, out: 2, kernel: 1, stride: 2, "
+     "bias: no}\n"
      "  - {flatten: f}\n  - {fc: d, out: 3}\n",
      2, 6, (const char *const[]){"y", "x", "b", "o", "i", "ky", NULL}, false},
     {"residual convolutions",
@@ -40,48 +42,64 @@ static const struct family families[] = {
      "  - {conv: k, out: 2, kernel: 1}\n",
      2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
     {"grouped and depthwise convolutions",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 6, y: 5, x: 4}}\n  - {conv: a, out: 6, kernel: 3, pad: 1, groups: 3}\n"
-     "  - {conv: b, out: 6, kernel: 3, pad: 1, groups: 6, act: relu}\n  - {conv: c, out: 12, kernel: 1, groups: 2}\n"
+     "name: m\nlayers:\n  - {input: x, dims: {c: 6, y: 5, x: 4}}\n  - {conv: a, out: 6, kernel: 3, pad: 1, "
+     "groups: 3}\n"
+     "  - {conv: b, out: 6, kernel: 3, pad: 1, groups: 6, act: relu}\n  - {conv: c, out: 12, kernel: 1, "
+     "groups: 2}\n"
      "  - {norm: n, type: group, groups: 3}\n",
      2, 5, (const char *const[]){"y", "b", "o", "i", "c", "groups", NULL}, false},
     {"resampled maps",
      "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 6, x: 4}}\n  - {conv: a, out: 3, kernel: 1}\n"
-     "  - {upsample: u}\n  - {conv: b, out: 2, kernel: 3, pad: 1}\n  - {reorg: r}\n  - {conv: k, out: 2, kernel: 1}\n"
+     "  - {upsample: u}\n  - {conv: b, out: 2, kernel: 3, pad: 1}\n  - {reorg: r}\n  - {conv: k, out: 2, "
+     "kernel: 1}\n"
      "  - {norm: l, type: lrn, size: 3}\n",
      2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
     {"transformer block",
      "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 6}}\n  - {fc: e, out: {h: 6}}\n"
      "  - name: block\n    repeat: 2\n    layers:\n"
-     "      - {norm: n1}\n      - {fc: q, out: {g: 3, r: 2, d: 2}}\n      - {fc: k, from: n1, out: {g: 3, d: 2}}\n"
+     "      - {norm: n1}\n      - {fc: q, out: {g: 3, r: 2, d: 2}}\n      - {fc: k, from: n1, out: {g: 3, d: "
+     "2}}\n"
      "      - {fc: v, from: n1, out: {g: 3, d: 2}}\n      - {attention: a, from: [q, k, v]}\n"
-     "      - {fc: p, over: [g, r, d], out: {h: 6}}\n      - {add: r1, from: [p, input]}\n      - {norm: n2}\n"
-     "      - {fc: u, out: {f: 8}, act: gelu}\n      - {fc: w, over: f, out: {h: 6}}\n      - {add: r2, from: [w, r1]}\n"
+     "      - {fc: p, over: [g, r, d], out: {h: 6}}\n      - {add: r1, from: [p, input]}\n      - {norm: "
+     "n2}\n"
+     "      - {fc: u, out: {f: 8}, act: gelu}\n      - {fc: w, over: f, out: {h: 6}}\n      - {add: r2, "
+     "from: [w, r1]}\n"
      "  - {norm: z, type: rms}\n",
      2, 5, (const char *const[]){"g,r,f,v", "g,r,f,v,s", "b", "s", "h", "q", "k", "d", "o", NULL}, false},
     {"grouped queries with rotary positions",
      "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 4}}\n  - {fc: e, out: {h: 4}}\n"
-     "  - {fc: q, out: {g: 2, r: 2, d: 4}}\n  - {fc: k, from: e, out: {g: 2, d: 4}}\n  - {fc: v, from: e, out: {g: 2, d: 4}}\n"
-     "  - {rotary: rq, from: q}\n  - {rotary: rk, from: k}\n  - {attention: a, from: [rq, rk, v], flash: yes}\n"
-     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {fc: g1, out: {f: 6}}\n  - {fc: g2, from: p, out: {f: 6}}\n"
+     "  - {fc: q, out: {g: 2, r: 2, d: 4}}\n  - {fc: k, from: e, out: {g: 2, d: 4}}\n  - {fc: v, from: e, "
+     "out: {g: 2, d: 4}}\n"
+     "  - {rotary: rq, from: q}\n  - {rotary: rk, from: k}\n  - {attention: a, from: [rq, rk, v], flash: "
+     "yes}\n"
+     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {fc: g1, out: {f: 6}}\n  - {fc: g2, from: p, out: {f: "
+     "6}}\n"
      "  - {glu: gl, from: [g1, g2]}\n  - {fc: w, over: f, out: {h: 4}}\n",
      2, 13, (const char *const[]){"g,r,f", "g,r,f,s", "r", "b", "s", "d", NULL}, false},
     {"language model with tied logits",
      "name: m\nlayers:\n  - {input: t, dims: {s: 4}, discrete: yes}\n"
-     "  - {embedding: e, vocabulary: 7, out: 4, positions: 6}\n  - {norm: n}\n  - {fc: u, out: {f: 6}, act: gelu}\n"
-     "  - {fc: w, over: f, out: {h: 4}}\n  - {add: r, from: [w, e]}\n  - {fc: l, out: {v: 7}, bias: no, weight: e}\n"
+     "  - {embedding: e, vocabulary: 7, out: 4, positions: 6}\n  - {norm: n}\n  - {fc: u, out: {f: 6}, act: "
+     "gelu}\n"
+     "  - {fc: w, over: f, out: {h: 4}}\n  - {add: r, from: [w, e]}\n  - {fc: l, out: {v: 7}, bias: no, "
+     "weight: e}\n"
      "  - {loss: loss, over: v}\n",
      2, 8, (const char *const[]){"g,r,f,v", "g,r,f,v,s", "b", "s", "h", "v", "o", NULL}, false},
     {"vision transformer's sequence",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 6}}\n  - {conv: a, out: 4, kernel: 2, stride: 2}\n"
-     "  - {sequence: s}\n  - {prepend: c}\n  - {position: p, count: 7}\n  - {norm: n}\n  - {fc: u, out: {h: 4}}\n"
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 6}}\n  - {conv: a, out: 4, kernel: 2, stride: "
+     "2}\n"
+     "  - {sequence: s}\n  - {prepend: c}\n  - {position: p, count: 7}\n  - {norm: n}\n  - {fc: u, out: {h: "
+     "4}}\n"
      "  - {select: first}\n  - {fc: d, out: 3}\n  - {softmax: y}\n",
      2, 10, (const char *const[]){"y", "x", "b", "s", "h", "o", "i", "c", NULL}, false},
     {"whole maps in inference",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 3, y: 7, x: 6}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, act: relu}\n"
-     "  - {norm: n, type: batch}\n  - {dropout: z}\n  - {pool: p, global: yes}\n  - {fc: d, out: 5}\n  - {softmax: y}\n",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 3, y: 7, x: 6}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, "
+     "act: relu}\n"
+     "  - {norm: n, type: batch}\n  - {dropout: z}\n  - {pool: p, global: yes}\n  - {fc: d, out: 5}\n  - "
+     "{softmax: y}\n",
      2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, true},
     {"recurrent layer",
-     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: 4}}\n",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
+     "4}}\n",
      5, 3, (const char *const[]){"b", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
