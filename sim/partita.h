@@ -40,6 +40,12 @@ struct partita_options {
 /* Simulates a workload. The summary (or JSON) goes to `out`. */
 enum partita_status partita_run(const struct partita_options *options, FILE *out, FILE *err);
 
+/* Simulates a workload on several levels of the network, names with commas between them ("fluid,packet"; NULL
+ * or "": all), and prints each one's step time, its difference to the fluid level, its events and its cost.
+ */
+enum partita_status partita_compare_levels(const struct partita_options *options, const char *levels,
+                                           FILE *out, FILE *err);
+
 /* Prints how a workload is split, layer by layer: shapes, work, what each device computes and holds, what is
  * communicated and why. A bare model (its name or file) is explained on one device. */
 enum partita_status partita_explain(const struct partita_options *options, FILE *out, FILE *err);

@@ -17,6 +17,7 @@ struct command {
 
 static enum partita_status main_run(const struct options *o);
 static enum partita_status main_explain(const struct options *o);
+static enum partita_status main_compare(const struct options *o);
 static enum partita_status main_plot(const struct options *o);
 static enum partita_status main_list(const struct options *o);
 static enum partita_status main_export(const struct options *o);
@@ -27,6 +28,9 @@ static const struct command main_commands[] = {
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
      main_explain},
+    {"compare", "partita compare WORKLOAD --levels [LIST] [options]",
+     "simulate a workload on several levels of the network; print each one's result and cost", "tsjL",
+     main_compare},
     {"plot", "partita plot timeline|memory RESULTS.db [options]", "draw a figure from a database of results",
      "orfTk", main_plot},
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
@@ -58,6 +62,16 @@ static enum partita_status main_explain(const struct options *o)
                                       .json = o->json,
                                       .layer = o->layer};
     return partita_explain(&options, stdout, stderr);
+}
+
+static enum partita_status main_compare(const struct options *o)
+{
+    struct partita_options options = {.workload = o->arguments[0],
+                                      .topology = o->topology,
+                                      .sets = o->sets,
+                                      .set_count = o->set_count,
+                                      .json = o->json};
+    return partita_compare_levels(&options, o->levels, stdout, stderr);
 }
 
 static enum partita_status main_plot(const struct options *o)

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_INTEGER, OPTION_SECONDS };
+/* OPTION_NAMES: a value is optional, and a word is one only when an argument stands before the option. */
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NAMES, OPTION_LIST, OPTION_INTEGER, OPTION_SECONDS };
 
 /* Every option of every command; `letter` names it in the commands' lists. */
 static const struct option {
@@ -39,6 +40,8 @@ static const struct option {
     {'T', "--to", OPTION_SECONDS, offsetof(struct options, to), "TIME", "end of the part to draw"},
     {'k', "--ranks", OPTION_TEXT, offsetof(struct options, ranks), "LIST",
      "ranks to draw, such as 0,8,16; one per stage by default"},
+    {'L', "--levels", OPTION_NAMES, offsetof(struct options, levels), "LIST",
+     "such as ideal,alpha-beta,fluid,packet; all by default (`partita list levels`)"},
     {'F', "--format", OPTION_TEXT, offsetof(struct options, format), "NAME",
      "see `partita list exports`; csv by default"},
 };
@@ -109,6 +112,7 @@ static bool options_store(struct options *options, const struct option *option, 
         *(bool *)target = true;
         return true;
     case OPTION_TEXT:
+    case OPTION_NAMES:
         *(const char **)target = text;
         return true;
     case OPTION_LIST:
@@ -152,8 +156,12 @@ bool options_read(struct options *options, const char *allowed, int count, char 
             fprintf(stderr, "error: %s takes no value\n", option->name);
             return false;
         }
-        if (option->kind != OPTION_FLAG && !text && i + 1 < count && strncmp(words[i + 1], "--", 2) != 0)
+        bool names = option->kind == OPTION_NAMES;
+        if (option->kind != OPTION_FLAG && !text && i + 1 < count && strncmp(words[i + 1], "--", 2) != 0 &&
+            !(names && options->argument_count == 0))
             text = words[++i];
+        if (names && !text)
+            text = "";
         if (option->kind != OPTION_FLAG && !text) {
             fprintf(stderr, "error: %s needs a value: %s\n", option->name, option->value);
             return false;

@@ -11,7 +11,7 @@ enum { OPTIONS_MOST = 256 };
 struct options {
     const char *arguments[8]; /* words that are not options */
     int argument_count;
-    const char *topology, *database, *layer, *output, *format, *ranks;
+    const char *topology, *database, *layer, *output, *format, *ranks, *levels;
     const char *sets[OPTIONS_MOST];
     uint32_t set_count;
     bool json, quiet, verbose, help;

@@ -174,6 +174,8 @@ bool collective_message(struct platform *platform, uint32_t from, uint32_t to, s
     struct load_list list = {0};
     out->latency = add_route(platform, from, to, 1, &list);
     bool reached = out->latency >= 0;
+    for (uint32_t i = 0; i < list.count; i++)
+        VECTOR_PUSH(&out->path, list.at[i].link);
     merge(&list);
     for (uint32_t i = 0; reached && i < list.count; i++)
         VECTOR_PUSH(&out->usage, ((struct usage){list.at[i].link, list.at[i].bytes}));
@@ -184,5 +186,6 @@ bool collective_message(struct platform *platform, uint32_t from, uint32_t to, s
 void collective_activity_fini(struct activity *activity)
 {
     VECTOR_FREE(&activity->usage);
+    VECTOR_FREE(&activity->path);
     *activity = (struct activity){0};
 }

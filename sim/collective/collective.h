@@ -24,6 +24,7 @@ struct activity {
     double cap; /* bytes per second of rate: rounds that are busy on different links follow each other, so no
                    single link can show how long they take together; INFINITY when one does */
     VECTOR(struct usage) usage; /* by ascending link, each once */
+    struct index_list path;     /* of a message: its links in the order in which it crosses them */
 };
 
 /* One point-to-point transfer of a step-level collective: bytes = fraction · payload. */

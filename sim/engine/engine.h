@@ -5,6 +5,7 @@
 #define PARTITA_ENGINE_ENGINE_H
 
 #include "collective/collective.h"
+#include "engine/network_model.h"
 #include "platform/platform.h"
 #include "program/program.h"
 
@@ -15,9 +16,21 @@ enum engine_level {
     ENGINE_STEPS
 }; /* how collectives are carried (DESIGN: fluid is the default) */
 
+/* From `time` on, a link has this capacity. */
+struct engine_change {
+    double time;     /* seconds, >= 0 */
+    double capacity; /* bytes per second, >= 0; 0: what needs the link stalls until it has some again */
+    uint32_t link;
+};
+
 struct engine_options {
     const struct algorithm *algorithm; /* of every collective; NULL: ring */
     enum engine_level level;
+    const struct network_model *network; /* NULL: fluid. One that knows messages only implies ENGINE_STEPS */
+    double mtu, header, buffer;          /* bytes, see struct network_setting; 0: its defaults */
+    uint64_t packet_limit;
+    const struct engine_change *changes; /* in any order; of several at one time the last one holds */
+    uint32_t change_count;
     uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
 };
 

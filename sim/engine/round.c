@@ -24,6 +24,7 @@ void round_fini(struct round_table *table)
     VECTOR_FREE(&table->flows);
     VECTOR_FREE(&table->routes);
     VECTOR_FREE(&table->usages);
+    VECTOR_FREE(&table->paths);
     VECTOR_FREE(&table->slots);
     arena_fini(&table->arena);
 }
@@ -108,7 +109,15 @@ static uint32_t find_route(struct run *run, uint32_t from, uint32_t to)
     bool reached = collective_message(run->platform, from, to, &activity);
     assert(reached);
     (void)reached;
-    struct round_route route = {from, to, table->usages.count, activity.usage.count, activity.latency};
+    struct round_route route = {.from = from,
+                                .to = to,
+                                .first = table->usages.count,
+                                .count = activity.usage.count,
+                                .path = table->paths.count,
+                                .path_length = activity.path.count,
+                                .latency = activity.latency};
+    for (uint32_t i = 0; i < activity.path.count; i++)
+        VECTOR_PUSH(&table->paths, activity.path.at[i]);
     for (uint32_t i = 0; i < activity.usage.count; i++)
         VECTOR_PUSH(&table->usages,
                     ((struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient}));
@@ -161,9 +170,15 @@ static void send_on(struct run *run, uint32_t s, uint32_t member)
         uint32_t route = find_route(run, run->job->ranks[state->members[member]].device,
                                     run->job->ranks[state->members[to]].device);
         const struct round_route *found = &table->routes.at[route];
-        network_start(run->network, run->now, table->usages.at + found->first, found->count,
-                      state->bytes * plan->list.at[step].fraction, found->latency, 1, INFINITY,
-                      ROUND_TAG | take_flow(table, s, step));
+        run->model->start(run->network, run->now,
+                          &(struct network_message){.usage = table->usages.at + found->first,
+                                                    .path = table->paths.at + found->path,
+                                                    .usage_count = found->count,
+                                                    .path_length = found->path_length,
+                                                    .bytes = state->bytes * plan->list.at[step].fraction,
+                                                    .latency = found->latency,
+                                                    .cap = INFINITY,
+                                                    .tag = ROUND_TAG | take_flow(table, s, step)});
     }
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "collective/collective.h"
-#include "engine/network.h"
+#include "engine/network_model.h"
 
 #define ROUND_TAG (1u << 31) /* set in the network tags of steps */
 
@@ -39,6 +39,7 @@ struct round_flow {
 
 struct round_route {
     uint32_t from, to, first, count; /* usage in `usages` */
+    uint32_t path, path_length;      /* links in `paths` */
     double latency;
 };
 
@@ -49,6 +50,7 @@ struct round_table {
     VECTOR(struct round_flow) flows;
     VECTOR(struct round_route) routes;
     VECTOR(struct network_usage) usages;
+    struct index_list paths;
     struct index_list slots; /* open-addressing hash of routes: index + 1 */
     uint32_t free_flow;      /* + 1 */
 };

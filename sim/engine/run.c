@@ -23,7 +23,8 @@ static uint32_t add_activity(struct run *run, struct activity activity)
     for (uint32_t i = 0; i < count; i++)
         usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
     VECTOR_PUSH(&run->activities,
-                ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap}));
+                ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
+                                       activity.path.at, activity.path.count}));
     VECTOR_PUSH(&run->activity_list, activity);
     return run->activities.count - 1;
 }
@@ -129,8 +130,15 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
         if (!round_start(run, g, (int)kind, bytes, index))
             end_transfer(run, index);
     } else {
-        network_start(run->network, run->now, form->usage, form->usage_count, bytes * form->bytes_factor,
-                      form->latency, 1, form->cap, index);
+        run->model->start(run->network, run->now,
+                          &(struct network_message){.usage = form->usage,
+                                                    .path = form->path,
+                                                    .usage_count = form->usage_count,
+                                                    .path_length = form->path_length,
+                                                    .bytes = bytes * form->bytes_factor,
+                                                    .latency = form->latency,
+                                                    .cap = form->cap,
+                                                    .tag = index});
     }
 }
 
@@ -258,8 +266,10 @@ static void end_computations(struct run *run, double limit)
 static void end_flows(struct run *run)
 {
     const uint32_t *tags;
-    uint32_t count = network_advance(run->network, run->now, &tags);
+    uint32_t count = run->model->advance(run->network, run->now, &tags);
     run->events += count;
+    if (run->model->problem && run->model->problem(run->network))
+        run->error = arena_format(&run->arena, "at %.9g s: %s", run->now, run->model->problem(run->network));
     for (uint32_t i = 0; i < count; i++) {
         uint32_t transfer = tags[i];
         if (!(tags[i] & ROUND_TAG) || round_advance(run, tags[i], &transfer))
@@ -282,17 +292,37 @@ static void start_released(struct run *run)
     run->ready.count = 0;
 }
 
+/* A change that comes after the last operation does not happen. */
+static bool change_due(const struct run *run, double limit)
+{
+    return run->next_change < run->options->change_count && run->ended < run->instances &&
+           run->changes[run->next_change].time <= limit;
+}
+
+static void change_capacities(struct run *run, double limit)
+{
+    while (change_due(run, limit)) {
+        const struct engine_change *change = &run->changes[run->next_change++];
+        run->capacities[change->link] = change->capacity;
+        run->model->set_capacity(run->network, run->now, change->link, change->capacity);
+        run->events++;
+    }
+}
+
 static double next_event(struct run *run)
 {
     struct queue_event event;
-    double next = network_next(run->network);
-    return queue_peek(run->queue, &event) && event.time < next ? event.time : next;
+    double next = run->model->next(run->network);
+    if (queue_peek(run->queue, &event) && event.time < next)
+        next = event.time;
+    return change_due(run, next) ? run->changes[run->next_change].time : next;
 }
 
 void run_loop(struct run *run)
 {
+    change_capacities(run, run->now);
     start_released(run);
-    network_solve(run->network, run->now);
+    run->model->solve(run->network, run->now);
     for (double next; !run->error && (next = next_event(run)) < INFINITY;) {
         if (next > run->now) {
             run->now = next;
@@ -302,9 +332,10 @@ void run_loop(struct run *run)
         do {
             end_computations(run, limit);
             end_flows(run);
+            change_capacities(run, limit);
             start_released(run);
         } while (!run->error && next_event(run) <= limit);
-        network_solve(run->network, run->now);
+        run->model->solve(run->network, run->now);
     }
 }
 

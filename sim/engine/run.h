@@ -7,7 +7,7 @@
 #define PARTITA_ENGINE_RUN_H
 
 #include "engine/engine.h"
-#include "engine/network.h"
+#include "engine/network_model.h"
 #include "engine/queue.h"
 #include "engine/round.h"
 #include "engine/task.h"
@@ -47,15 +47,21 @@ struct run_activity {
     const struct network_usage *usage;
     uint32_t usage_count;
     double bytes_factor, latency, cap;
+    const uint32_t *path; /* of a message: its links in order */
+    uint32_t path_length;
 };
 
 struct run {
     struct platform *platform;
     const struct job *job;
     const struct engine_options *options;
-    struct arena arena;      /* owns the arrays below */
-    struct queue *queue;     /* ends of computations; identity: stream */
-    struct network *network; /* tag: transfer, or with ROUND_TAG a step of one */
+    struct arena arena;  /* owns the arrays below */
+    struct queue *queue; /* ends of computations; identity: stream */
+    const struct network_model *model;
+    void *network;                 /* the model's; tag: transfer, or with ROUND_TAG a step of one */
+    double *capacities;            /* per link, at present */
+    struct engine_change *changes; /* by time; those before next_change have been made */
+    uint32_t next_change;
     struct round_table rounds;
     struct run_rank *ranks;
     struct run_stream *streams;

@@ -65,6 +65,7 @@ const struct field workload_fields[] = {
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
 
+const char *const workload_levels[] = {"ideal", "alpha-beta", "fluid", "packet", NULL};
 static const char *const workload_collectives[] = {"fluid", "steps", NULL};
 
 const struct field workload_network_fields[] = {
@@ -78,6 +79,42 @@ const struct field workload_network_fields[] = {
      .kind = FIELD_TEXT,
      .offset = AT(algorithm),
      .about = "of all collectives; see `partita list collectives`"},
+    {.key = "level",
+     .kind = FIELD_CHOICE,
+     .offset = AT(level),
+     .choices = workload_levels,
+     .about = "how closely messages are simulated; see `partita list levels`"},
+    {.key = "mtu",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(mtu),
+     .low = 1,
+     .high = 1e9,
+     .about = "packet level: bytes of payload in a packet; 4 KiB by default"},
+    {.key = "header",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(header),
+     .low = 0,
+     .high = 1e9,
+     .about = "packet level: bytes that each packet has besides; none by default"},
+    {.key = "buffer",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(buffer),
+     .low = 1,
+     .high = 1e15,
+     .about = "packet level: room of a link's queue, at least one packet; 256 KiB by default"},
+    {.key = "packets",
+     .kind = FIELD_INTEGER,
+     .offset = AT(packets),
+     .low = 1,
+     .high = 1e15,
+     .about = "packet level: how many packets to send over links one by one at most; 1e9 by default"},
+    {.key = "changes",
+     .kind = FIELD_VALUE,
+     .offset = AT(changes),
+     .about = "a list of {at, link, bandwidth}: capacities that change during the run"},
 };
 const uint32_t workload_network_field_count = FIELDS_COUNT(workload_network_fields);
 
@@ -199,6 +236,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                                   .gradients = -1,
                                   .global_batch = 1,
                                   .optimizer = OPTIMIZER_SGD,
+                                  .level = WORKLOAD_LEVEL_FLUID,
                                   .place = document->place};
     bool good = fields_read(input, document, document->place, "workload", workload_fields,
                             workload_field_count, NULL, workload);

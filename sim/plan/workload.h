@@ -24,6 +24,10 @@ struct workload {
     const struct value *sequence;      /* batch.sequence, or NULL */
     int collectives;                   /* network.collectives: 0 fluid, 1 steps */
     const char *algorithm;             /* network.algorithm: a name of the collective room's table */
+    int level;                         /* network.level: index into workload_levels */
+    double mtu, header, buffer;        /* network.…: bytes, of the packet level */
+    int64_t packets;                   /* network.packets: limit of the packet level, 0: by default */
+    const struct value *changes;       /* network.changes: a list, or NULL */
     struct place place;
 };
 
@@ -31,6 +35,9 @@ extern const struct field workload_fields[];         /* of a workload file */
 extern const struct field workload_plan_fields[];    /* of `plan:` */
 extern const struct field workload_network_fields[]; /* of `network:` */
 extern const uint32_t workload_field_count, workload_plan_field_count, workload_network_field_count;
+
+extern const char *const workload_levels[]; /* names of network models, NULL-terminated */
+enum { WORKLOAD_LEVEL_FLUID = 2 };          /* the default's place in it */
 
 /* Reads the workload's own keys; model, topology and plan stay values for the rooms that know them. */
 bool workload_read(struct input *input, const struct value *document, struct workload *workload);

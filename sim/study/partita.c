@@ -74,9 +74,7 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     struct engine_result result = {0};
     struct metrics metrics = {0};
     const char *error = NULL;
-    struct engine_options engine = {.level = s->workload.collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS};
-    if (s->workload.algorithm)
-        engine.algorithm = collective_find(s->workload.algorithm);
+    struct engine_options engine = scenario_engine(s);
     enum partita_status status = PARTITA_OK;
     if (!engine_run(&s->platform, &s->job, &engine, &result, &error))
         return partita_fail(recorder, error, err);

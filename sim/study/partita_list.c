@@ -2,6 +2,7 @@
 #include "partita.h"
 
 #include "collective/collective.h"
+#include "engine/network_model.h"
 #include "figure/figure.h"
 #include "input/document.h"
 #include "model/build.h"
@@ -36,6 +37,12 @@ static void list_collectives(json_t *out)
         list_add(out, collective_algorithms[i]->name, collective_algorithms[i]->about);
 }
 
+static void list_levels(json_t *out)
+{
+    for (uint32_t i = 0; network_models[i]; i++)
+        list_add(out, network_models[i]->name, network_models[i]->about);
+}
+
 static void list_layers(json_t *out)
 {
     for (uint32_t i = 0; build_kinds[i]; i++)
@@ -59,7 +66,8 @@ static const struct list_kind list_kinds[] = {
     {.name = "devices", .folder = "topologies/devices"}, {.name = "links", .folder = "topologies/links"},
     {.name = "models", .folder = "workloads/models"},    {.name = "layers", .entries = list_layers},
     {.name = "schedules", .entries = list_schedules},    {.name = "collectives", .entries = list_collectives},
-    {.name = "figures", .entries = list_figures},        {.name = "exports", .entries = list_exports},
+    {.name = "levels", .entries = list_levels},          {.name = "figures", .entries = list_figures},
+    {.name = "exports", .entries = list_exports},
 };
 enum { LIST_KINDS = sizeof list_kinds / sizeof list_kinds[0] };
 

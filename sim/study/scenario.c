@@ -6,6 +6,7 @@
 #include "platform/route.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
+#include "study/changes.h"
 
 #include <string.h>
 
@@ -264,6 +265,8 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     bool good = scenario_set(scenario, options, false);
     good = workload_read(input, scenario->document, &scenario->workload) && good;
     good = scenario_topology(scenario, options) && good;
+    good = good && changes_read(input, scenario->workload.changes, &scenario->platform, &scenario->arena,
+                                &scenario->changes, &scenario->change_count);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;
@@ -275,6 +278,21 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
     return scenario_connected(scenario);
+}
+
+struct engine_options scenario_engine(const struct scenario *scenario)
+{
+    const struct workload *workload = &scenario->workload;
+    return (struct engine_options){.algorithm =
+                                       workload->algorithm ? collective_find(workload->algorithm) : NULL,
+                                   .level = workload->collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS,
+                                   .network = network_model_find(workload_levels[workload->level]),
+                                   .mtu = workload->mtu,
+                                   .header = workload->header,
+                                   .buffer = workload->buffer,
+                                   .packet_limit = (uint64_t)workload->packets,
+                                   .changes = scenario->changes,
+                                   .change_count = scenario->change_count};
 }
 
 const char *scenario_resolved(struct scenario *scenario)
