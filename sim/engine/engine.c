@@ -22,6 +22,8 @@ static const char *slot_problem(const struct run *run, uint32_t r, uint32_t i, c
         return "uses a match that its group does not have";
     if (slot->used[OP_COLLECTIVE] && run->places[run->ranks[r].first_place + i] == PROGRAM_NONE)
         return "is no member of it";
+    if (slot->used[OP_COLLECTIVE] && run->groups[g].repeats)
+        return "has a collective in it, but a member stands twice in it";
     if ((slot->used[OP_SEND] || slot->used[OP_RECEIVE]) && job->groups[g].member_count != 2)
         return "sends messages in it, but it is not a group of two";
     if ((slot->used[OP_SEND] && members[0] != r) || (slot->used[OP_RECEIVE] && members[1] != r))
@@ -108,7 +110,7 @@ static void lay_out_groups(struct run *run)
     for (uint32_t g = 0; g < job->group_count; g++) {
         const struct group *group = &job->groups[g];
         run->groups[g] =
-            (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous};
+            (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous, false};
         meetings += group->match_count;
         arrivals += (uint64_t)group->match_count * group->member_count;
     }
@@ -145,8 +147,10 @@ static void find_places(struct run *run, const struct task_program *programs)
     memset(place, 0xff, job->rank_count * sizeof *place);
     for (uint32_t g = 0; g < job->group_count; g++) {
         const uint32_t *members = job->members + job->groups[g].first_member;
-        for (uint32_t i = 0; i < job->groups[g].member_count; i++)
+        for (uint32_t i = 0; i < job->groups[g].member_count; i++) {
+            run->groups[g].repeats |= place[members[i]] != PROGRAM_NONE;
             place[members[i]] = i;
+        }
         for (uint32_t e = first[g]; e < first[g + 1]; e++)
             run->places[run->ranks[entries[e].rank].first_place + entries[e].slot] = place[entries[e].rank];
         for (uint32_t i = 0; i < job->groups[g].member_count; i++)

@@ -24,40 +24,110 @@ static uint32_t add_activity(struct run *run, struct activity activity)
         usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
     VECTOR_PUSH(&run->activities,
                 ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
-                                       activity.path.at, activity.path.count}));
+                                       activity.path.at, activity.path.count, PROGRAM_NONE}));
     VECTOR_PUSH(&run->activity_list, activity);
     return run->activities.count - 1;
 }
 
-static const char *device_name(const struct run *run, uint32_t device)
+/* Computes one activity of a group and puts it before the others of its kind. False when the algorithm does
+ * not apply; with run->error if that is a mistake. */
+static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, const struct algorithm *algorithm)
 {
-    return names_text(run->platform->names, run->platform->devices.at[device].name);
-}
-
-uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind)
-{
-    uint32_t *known = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
-    if (*known != PROGRAM_NONE)
-        return *known;
     const struct group *group = &run->job->groups[g];
     uint32_t *devices = ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
     for (uint32_t i = 0; i < group->member_count; i++)
         devices[i] = run->job->ranks[run->job->members[group->first_member + i]].device;
     struct activity activity;
-    uint32_t pair[2] = {devices[0], devices[1]};
-    bool reached = kind == COLLECTIVE_KIND_COUNT
-                       ? collective_message(run->platform, devices[0], devices[1], &activity)
-                       : collective_activity(run->platform, run->options->algorithm, (int)kind, devices,
-                                             group->member_count, &activity, pair);
+    const char *problem = NULL;
+    bool message = kind == COLLECTIVE_KIND_COUNT;
+    bool reached = message ? collective_message(run->platform, devices[0], devices[1], &activity)
+                           : collective_activity(run->platform, algorithm, (int)kind, devices,
+                                                 group->member_count, NULL, &activity, &run->arena, &problem);
     if (!reached) {
-        run->error = arena_format(&run->arena, "group '%s': there is no route from %s to %s",
-                                  names_text(run->job->names, group->name), device_name(run, pair[0]),
-                                  device_name(run, pair[1]));
+        const char *name = names_text(run->job->names, group->name);
+        if (message)
+            run->error =
+                arena_format(&run->arena, "group '%s': there is no route from %s to %s", name,
+                             names_text(run->platform->names, run->platform->devices.at[devices[0]].name),
+                             names_text(run->platform->names, run->platform->devices.at[devices[1]].name));
+        else if (problem)
+            run->error = arena_format(&run->arena, "group '%s', %s by '%s': %s", name,
+                                      communication_names[kind], algorithm->name, problem);
         collective_activity_fini(&activity);
-        return PROGRAM_NONE;
+        return false;
     }
-    *known = add_activity(run, activity);
-    return *known;
+    uint32_t *head = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
+    uint32_t added = add_activity(run, activity);
+    run->activities.at[added].next = *head;
+    *head = added;
+    return true;
+}
+
+/* The algorithm that the options name for a group and kind. */
+static const struct algorithm *wanted_algorithm(const struct run *run, uint32_t g, uint32_t kind)
+{
+    const struct engine_options *options = run->options;
+    const struct algorithm *wanted = options->algorithm;
+    for (uint32_t i = 0; i < options->choice_count; i++) {
+        const struct engine_choice *choice = &options->choices[i];
+        bool group = choice->group == UINT32_MAX || choice->group == run->job->groups[g].name;
+        if (group && (choice->kind == COLLECTIVE_KIND_COUNT || choice->kind == (int)kind)) {
+            wanted = choice->algorithm;
+            break;
+        }
+    }
+    return wanted->kinds >> kind & 1 ? wanted : collective_usual((int)kind);
+}
+
+/* Every algorithm that applies, the table's first at the head. What fails on its own account is left out; a
+ * route that is missing fails for all. */
+static void compute_candidates(struct run *run, uint32_t g, uint32_t kind)
+{
+    uint32_t count = 0, members = run->job->groups[g].member_count;
+    const char *error = NULL;
+    while (collective_algorithms[count])
+        count++;
+    while (count-- > 0) {
+        const struct algorithm *algorithm = collective_algorithms[count];
+        bool many = algorithm->most && members > algorithm->most && kind != ALL_TO_ALL;
+        if (!(algorithm->kinds >> kind & 1) || (many && algorithm != collective_usual((int)kind)))
+            continue;
+        if (!compute_activity(run, g, kind, algorithm))
+            error = run->error ? run->error : error;
+        run->error = NULL;
+    }
+    if (run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind] == PROGRAM_NONE)
+        run->error = error;
+}
+
+static void compute_activities(struct run *run, uint32_t g, uint32_t kind)
+{
+    const struct algorithm *wanted = kind < COLLECTIVE_KIND_COUNT ? wanted_algorithm(run, g, kind) : NULL;
+    if (wanted == &automatic_algorithm && run->job->groups[g].member_count > 1)
+        compute_candidates(run, g, kind);
+    else if (wanted == &automatic_algorithm)
+        compute_activity(run, g, kind, collective_usual((int)kind));
+    else if (!compute_activity(run, g, kind, wanted) && !run->error)
+        compute_activity(run, g, kind, collective_usual((int)kind));
+}
+
+uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, double bytes)
+{
+    const uint32_t *head = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
+    if (*head == PROGRAM_NONE)
+        compute_activities(run, g, kind);
+    uint32_t best = *head;
+    if (best == PROGRAM_NONE || run->activities.at[best].next == PROGRAM_NONE)
+        return best;
+    double pieces = collective_piece_count(bytes, run->options->chunk), shortest = INFINITY, unused;
+    for (uint32_t a = *head; a != PROGRAM_NONE; a = run->activities.at[a].next) {
+        double seconds = collective_pieces(&run->activity_list.at[a], bytes, pieces, &unused, &unused);
+        if (seconds < shortest * (1 - 1e-12)) {
+            best = a;
+            shortest = seconds;
+        }
+    }
+    return best;
 }
 
 /* One of the ends that an operation waits for has come. */
@@ -110,24 +180,30 @@ static void end_transfer(struct run *run, uint32_t index)
 static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t kind, double bytes,
                            uint32_t label)
 {
-    uint32_t activity = run_activity(run, g, kind);
+    uint32_t activity = run_activity(run, g, kind, bytes);
     if (activity == PROGRAM_NONE)
         return;
     const struct run_activity *form = &run->activities.at[activity];
+    const struct algorithm *algorithm = run->activity_list.at[activity].algorithm;
+    double latency = form->latency, cap = form->cap, pieces = 1;
+    if (algorithm && run->options->chunk > 0) {
+        pieces = collective_piece_count(bytes, run->options->chunk);
+        collective_pieces(&run->activity_list.at[activity], bytes, pieces, &latency, &cap);
+    }
     uint32_t index = run->transfers.count;
     run->meetings[run->groups[g].first_meeting + match].transfer = index;
     VECTOR_PUSH(&run->transfers, ((struct engine_transfer){.start = run->now,
                                                            .end = -1,
                                                            .bytes = bytes,
-                                                           .latency = form->latency,
+                                                           .latency = latency,
                                                            .group = g,
                                                            .match = match,
                                                            .activity = activity,
                                                            .label = label}));
     if (form->usage_count == 0 && form->latency == 0) {
         end_transfer(run, index);
-    } else if (kind != COLLECTIVE_KIND_COUNT && run->options->level == ENGINE_STEPS) {
-        if (!round_start(run, g, (int)kind, bytes, index))
+    } else if (algorithm && !algorithm->loads && run->options->level == ENGINE_STEPS) {
+        if (!round_start(run, g, (int)kind, bytes, (uint32_t)pieces, index))
             end_transfer(run, index);
     } else {
         run->model->start(run->network, run->now,
@@ -136,8 +212,8 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
                                                     .usage_count = form->usage_count,
                                                     .path_length = form->path_length,
                                                     .bytes = bytes * form->bytes_factor,
-                                                    .latency = form->latency,
-                                                    .cap = form->cap,
+                                                    .latency = latency,
+                                                    .cap = cap,
                                                     .tag = index});
     }
 }

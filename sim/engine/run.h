@@ -31,6 +31,7 @@ struct run_group {
     uint32_t first_arrival; /* of its first meeting; member_count each */
     uint32_t member_count;
     uint32_t rendezvous;
+    bool repeats; /* a rank stands in it twice */
 };
 
 struct run_meeting {
@@ -49,6 +50,7 @@ struct run_activity {
     double bytes_factor, latency, cap;
     const uint32_t *path; /* of a message: its links in order */
     uint32_t path_length;
+    uint32_t next; /* another algorithm for the same group and kind; PROGRAM_NONE: no more */
 };
 
 struct run {
@@ -87,9 +89,9 @@ struct run {
 /* Executes everything that can be executed; run->error says what stopped it, if something did. */
 void run_loop(struct run *run);
 
-/* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message), computed at first
- * use. PROGRAM_NONE with run->error when two members have no route. */
-uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind);
+/* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message) and payload, computed
+ * at first use. PROGRAM_NONE with run->error when two members have no route. */
+uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind, double bytes);
 
 /* "rank 3 (stage 1) receive 'block[3]' F, micro-batch 2, group 'pipeline'" */
 const char *run_describe(const struct run *run, struct arena *arena, uint32_t rank, uint32_t slot);

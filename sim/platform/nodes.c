@@ -12,7 +12,7 @@ struct nodes_entry {
     const struct value *count; /* first in the tables: an override of a device has all keys but this */
     const char *type;
     double speed;
-    bool forward;
+    bool forward, reduces;
     const struct value *with;
 };
 
@@ -44,7 +44,13 @@ const struct field nodes_device_fields[] = {
 };
 const size_t nodes_device_field_count = FIELDS_COUNT(nodes_device_fields);
 
-const struct field nodes_switch_fields[] = {COUNT};
+const struct field nodes_switch_fields[] = {
+    COUNT,
+    {.key = "reduces",
+     .kind = FIELD_FLAG,
+     .offset = ENTRY(reduces),
+     .about = "whether it adds up what it passes on (SHARP, NVLS), for in-network collectives; default no"},
+};
 const size_t nodes_switch_field_count = FIELDS_COUNT(nodes_switch_fields);
 
 static bool nodes_size(struct draft *draft, const struct value *value, struct array *array)
@@ -221,8 +227,9 @@ static bool nodes_read_switch(struct draft *draft, const struct entry *entry)
         return false;
     for (uint32_t e = 0; e < array.count; e++) {
         array_indices(&array, e, indices);
-        graph_add_switch(platform,
-                         names_add(platform->names, array_text(array.name, array.rank, indices, "", text)));
+        uint32_t node = graph_add_switch(
+            platform, names_add(platform->names, array_text(array.name, array.rank, indices, "", text)));
+        platform->nodes.at[node].reduces = read.reduces;
     }
     return true;
 }

@@ -53,6 +53,7 @@ struct node {
     uint32_t name;
     uint32_t device; /* index into devices, UINT32_MAX for a switch */
     bool terminal;   /* a device that passes on no traffic of others (`forward: no`) */
+    bool reduces;    /* a switch that adds up and copies on the way (`reduces: yes`) */
 };
 
 struct arc {
