@@ -233,7 +233,7 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
         const struct stage_import import = d->imports.at[i];
         if (!import.gradient || import.source == MODEL_NONE)
             continue;
-        struct layout required = layout_reduced(d->forms.at[import.form].layout);
+        struct layout required = boundary_required(d, &import);
         struct action base = {
             .operator= MODEL_NONE,
             .unit = d->stage->first_unit,
@@ -241,7 +241,7 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
                 d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part};
         struct index_list ready = {0};
         backward_gather(d, import.tensor, required, base, &ready);
-        boundary_return(d, &import, &required, ready.at, ready.count);
+        boundary_return(d, &import, ready.at, ready.count);
         VECTOR_FREE(&ready);
     }
 }

@@ -29,6 +29,13 @@ static bool boundary_partial(const struct derivation *d, const struct form *form
     return false;
 }
 
+/* Whether two stages have the same axis in the same place. */
+static bool boundary_alike(const struct plan_stage *one, const struct plan_stage *other, uint32_t axis)
+{
+    return axis < one->axis_count && axis < other->axis_count &&
+           one->axes[axis].name == other->axes[axis].name && one->axes[axis].size == other->axes[axis].size;
+}
+
 /* Makes sure that the source has a form without partial sums: a partial axis is reduced to shares where the
  * importing stage has the same axis and splits the same dimension along it, else to whole copies. */
 static void boundary_reduce(struct derivation *source, const struct form_want *want,
@@ -42,8 +49,7 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
     for (uint32_t a = 0; a < source->stage->axis_count; a++) {
         if (target.place[a] != PLACE_PARTIAL)
             continue;
-        bool alike = a < importer->axis_count && importer->axes[a].name == source->stage->axes[a].name &&
-                     importer->axes[a].size == source->stage->axes[a].size;
+        bool alike = boundary_alike(source->stage, importer, a);
         target.place[a] = alike ? want->layout.place[a] : PLACE_REPLICATED;
         target.dim[a] = alike ? want->layout.dim[a] : 0;
     }
@@ -181,12 +187,31 @@ static struct layout boundary_produced(const struct derivation *d, uint32_t tens
     return layout_reduced(d->forms.at[d->first_form[tensor]].layout);
 }
 
-void boundary_return(struct derivation *d, const struct stage_import *import, const struct layout *layout,
-                     const uint32_t *dependencies, uint32_t count)
+struct layout boundary_required(struct derivation *d, const struct stage_import *import)
+{
+    struct derivation *source = &boundary_all(d)[import->source];
+    struct layout required = layout_reduced(d->forms.at[import->form].layout);
+    struct layout produced = boundary_produced(source, import->tensor);
+    uint32_t taken = 0; /* dimensions that some axis splits */
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (required.place[a] == PLACE_SPLIT)
+            taken |= 1u << required.dim[a];
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (required.place[a] == PLACE_REPLICATED && produced.place[a] == PLACE_SPLIT &&
+            boundary_alike(d->stage, source->stage, a) && !(taken >> produced.dim[a] & 1)) {
+            required.place[a] = PLACE_SPLIT;
+            required.dim[a] = produced.dim[a];
+            taken |= 1u << produced.dim[a];
+        }
+    return required;
+}
+
+void boundary_return(struct derivation *d, const struct stage_import *import, const uint32_t *dependencies,
+                     uint32_t count)
 {
     struct derivation *source = &boundary_all(d)[import->source];
     const struct tensor *tensor = state_tensor(d, import->tensor);
-    struct convert_side from = {d->stage, tensor, *layout, NULL};
+    struct convert_side from = {d->stage, tensor, boundary_required(d, import), NULL};
     struct convert_side to = {source->stage, tensor, boundary_produced(source, import->tensor), NULL};
     struct message_list messages = {0};
     convert_messages(&from, &to, false, &messages);

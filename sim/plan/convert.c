@@ -74,7 +74,7 @@ static bool convert_scatter(const struct plan_stage *stage, struct layout *now, 
 }
 
 /* Makes one axis whole: a sum first, which the gathers then need not move for every summand; then the last
- * axis that has to give up its dimension, or that lies inside one which has. */
+ * axis that has to give up its dimension, or that splits one which an earlier axis has to give up or take. */
 static bool convert_gather(const struct plan_stage *stage, struct layout *now, const struct layout *to,
                            struct convert_step *steps, uint32_t *count)
 {
@@ -84,12 +84,14 @@ static bool convert_gather(const struct plan_stage *stage, struct layout *now, c
             return true;
         }
     for (uint32_t a = stage->axis_count; a-- > 0;)
-        for (uint32_t outer = 0; now->place[a] == PLACE_SPLIT && outer <= a; outer++)
-            if (now->place[outer] == PLACE_SPLIT && now->dim[outer] == now->dim[a] &&
-                !convert_settled(now, to, outer)) {
+        for (uint32_t outer = 0; now->place[a] == PLACE_SPLIT && outer <= a; outer++) {
+            bool has = now->place[outer] == PLACE_SPLIT && now->dim[outer] == now->dim[a];
+            bool wants = to->place[outer] == PLACE_SPLIT && to->dim[outer] == now->dim[a];
+            if ((has || wants) && !convert_settled(now, to, outer)) {
                 convert_push(steps, count, ALL_GATHER, a, now, PLACE_REPLICATED, 0);
                 return true;
             }
+        }
     return false;
 }
 

@@ -44,9 +44,11 @@ double derive_payload(const struct derivation *d, const struct action *action, s
         return elements * action->element_bytes;
     }
     const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
-    uint32_t whole = action->collective == ALL_TO_ALL ? 0 : 1u << action->axis;
-    struct box box = layout_box(d->stage, tensor, layout, member, whole);
-    return layout_elements(&box, tensor->rank) * action->element_bytes;
+    struct box box = layout_box(d->stage, tensor, layout, member, 1u << action->axis);
+    double elements = layout_elements(&box, tensor->rank);
+    if (action->collective == ALL_TO_ALL) /* shares may be uneven, but members speak of one number */
+        elements /= d->stage->axes[action->axis].size;
+    return elements * action->element_bytes;
 }
 
 /* A parameter's layout where one operator uses it: split as the operator splits it, as long as every member
@@ -108,14 +110,18 @@ static bool derive_from_outside(const struct derivation *d, uint32_t tensor, uin
 /* Notes that a form is kept for the backward pass: once per tensor, form and unit. */
 static void derive_save(struct derivation *d, uint32_t tensor, uint32_t form, uint32_t unit, double extra)
 {
-    bool input = derive_from_outside(d, tensor, unit);
+    bool input = extra == 0 && derive_from_outside(d, tensor, unit);
     for (uint32_t i = d->saved.count; i-- > 0 && extra == 0;) {
         if (d->saved.at[i].unit != unit)
             break; /* units come in order */
         if (d->saved.at[i].tensor == tensor && d->saved.at[i].form == form && d->saved.at[i].extra == 0)
             return;
     }
-    VECTOR_PUSH(&d->saved, ((struct stage_saved){tensor, unit, form, extra, input}));
+    struct form *kept = &d->forms.at[form];
+    VECTOR_PUSH(&d->saved, ((struct stage_saved){tensor, unit, form, extra, input, extra > 0 || !kept->saved,
+                                                 input && !kept->saved_input}));
+    kept->saved |= extra == 0;
+    kept->saved_input |= input;
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */

@@ -150,10 +150,11 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
         shares.boxes = NULL;
         form = d->forms.at[forms_exchange(d, &form, &shares)];
     }
-    struct form held = {.layout = want->layout, .action = form.action};
+    /* After the collectives every member holds its share in their last layout: slices that follow are free,
+     * and leave it all of what it wants of them. What it wants beyond that is exchanged. */
+    struct form held = {.layout = count ? steps[count - 1].after : form.layout, .action = form.action};
     for (uint32_t i = 0; i < count; i++)
         held.action = state_action(d, false, forms_collective(d, &steps[i], want), &held.action, 1);
-    /* After collectives (or a slice) every member holds its share; what it wants beyond that is exchanged. */
     if (!count && form.boxes && !state_owns_shares(d, &form, want->tensor))
         held.boxes = form.boxes;
     return forms_exchange(d, &held, want);

@@ -123,12 +123,17 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
         list_files(kind->folder, entries);
     else
         kind->entries(entries);
-    if (json) {
+    enum partita_status status = PARTITA_OK;
+    if (!json_array_size(entries)) {
+        fprintf(err, "error: there are no %s in '%s': PARTITA_DATA says where the shipped files are\n", what,
+                partita_data_folder());
+        status = PARTITA_BAD_INPUT;
+    } else if (json) {
         json_dumpf(entries, out, JSON_INDENT(1));
         fputc('\n', out);
     } else {
         list_print(entries, out);
     }
     json_decref(entries);
-    return PARTITA_OK;
+    return status;
 }

@@ -330,7 +330,7 @@ static void set_refuses_what_cannot_be(void **state)
     expect_messages("--set stages[2]: there is no item [2]: the list has 2 (they count from 0)\n"
                     "--set word.x: expected a map to hold 'x'; got the text 'text'\n"
                     "--set word[0]: expected a list before [0]; got the text 'text'\n"
-                    "--set stages.x: expected a map to hold 'x'; got a list\n"
+                    "--set stages.x: expected a map to hold 'x'; got a list (its first item is [0])\n"
                     "--set word: did not find expected ',' or ']' while parsing a flow sequence\n"
                     "--set word: duplicate key 'a'");
 }

@@ -4,6 +4,8 @@
 
 #include "executor_run.h"
 
+#include "plan/boundary.h"
+
 static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
 {
     for (uint32_t i = 0; i < s->d->forward.count; i++)
@@ -158,7 +160,7 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
     for (uint32_t i = 0; i < source->d->imports.count; i++)
         if (source->d->imports.at[i].source == s->d->stage_index && source->d->imports.at[i].slot == a->slot)
             import = &source->d->imports.at[i];
-    struct layout from = layout_reduced(source->d->forms.at[import->form].layout);
+    struct layout from = boundary_required(&x->c->derivations[source->d->stage_index], import);
     for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next) {
         const struct contribution *given = &s->d->contributions.at[c];
@@ -209,8 +211,14 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
     if (!x->seeded[a->tensor])
         return run_contributions(x, s, a, a->tensor, NULL);
     struct holding out = run_holding(x, s);
-    for (uint32_t m = 0; m < s->d->member_count; m++)
-        out.member[m] = x->whole_gradient[a->tensor];
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_box(s, so, &x->model->operators.at[so->operator].output, m);
+        out.member[m] = run_array(x, a->tensor, NAN);
+        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+            if (run_inside(run_tensor(x, a->tensor), &box, i))
+                out.member[m][i] = x->whole_gradient[a->tensor][i];
+    }
     return out;
 }
 

@@ -33,25 +33,34 @@ static inline struct box run_source_box(const struct stage_run *s, uint32_t tens
     return run_layout_box(s, state_tensor(s->d, tensor), &form->layout, member);
 }
 
+/* What a member may send in an exchange: its box in the form that the exchange starts from, or its share in
+ * the layout that collectives left. */
+static inline struct box run_exchange_box(const struct stage_run *s, const struct action *a,
+                                          const struct form *made, uint32_t member)
+{
+    for (uint32_t k = 0; k < a->dependency_count; k++) {
+        uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
+        const struct form *form = run_form(s, a->tensor, dependency);
+        const struct action *before = &s->d->forward.at[dependency];
+        if (before->kind == ACTION_COLLECTIVE && before->tensor == a->tensor)
+            return run_layout_box(s, state_tensor(s->d, a->tensor), &before->after, member);
+        if (form)
+            return run_source_box(s, a->tensor, form, member);
+    }
+    return run_layout_box(s, state_tensor(s->d, a->tensor), &made->layout, member);
+}
+
 static inline struct holding run_exchange(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->forward.at[index];
     struct holding in = run_union(x, s, a, a->tensor), out = run_holding(x, s);
-    const struct form *made = run_form(s, a->tensor, index), *from = NULL;
+    const struct form *made = run_form(s, a->tensor, index);
     if (!made) {
         run_fault(x, "an exchange that makes no form");
         return out;
     }
-    for (uint32_t k = 0; k < a->dependency_count; k++) {
-        const struct form *form = run_form(s, a->tensor, s->d->dependencies.at[a->first_dependency + k]);
-        if (form && layout_equal(&form->layout, &made->layout, s->d->stage->axis_count))
-            from = form;
-    }
-    struct form shares = {.layout = made->layout};
-    if (!from)
-        from = &shares;
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box own = run_source_box(s, a->tensor, from, m);
+        struct box own = run_exchange_box(s, a, made, m);
         out.member[m] = run_array(x, a->tensor, NAN);
         for (size_t i = 0; i < run_elements(x, a->tensor); i++)
             if (run_inside(run_tensor(x, a->tensor), &own, i))
@@ -59,7 +68,7 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
     }
     for (uint32_t k = 0; k < a->message_count; k++) {
         const struct message_part *message = &s->d->messages.at[a->first_message + k];
-        struct box held = run_source_box(s, a->tensor, from, message->from);
+        struct box held = run_exchange_box(s, a, made, message->from);
         struct box wanted = run_form_box(s, a->tensor, made, message->to);
         run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
     }

@@ -1,164 +1,13 @@
 /* Partitioned models compute what unpartitioned ones do, with exactly the derived communication. */
 #include "executor_backward.h"
+#include "families.h"
 
-#include <time.h>
-
-struct family {
-    const char *name, *model;
-    uint32_t batch, units;   /* top-level items */
-    const char *const *axes; /* what an axis may split; NULL-terminated */
-    bool inference;          /* forward only */
-};
-
-static const struct family families[] = {
-    {"fully connected chain",
-     "name: m\nlayers:\n  - {input: x, dims: {h: 6}}\n  - {fc: a, out: 7}\n  - {fc: b, out: 5, act: relu}\n"
-     "  - {fc: c, out: 7}\n  - {add: d, from: [c, a]}\n  - {act: e, function: gelu}\n"
-     "  - {add: f, from: [e, a]}\n  - {fc: g, out: 4, bias: no}\n",
-     4, 8, (const char *const[]){"b", "o", "i", "c", "h", "o,i", NULL}, false},
-    {"convolutions by rows",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 11, x: 7}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, "
-     "act: relu}\n"
-     "  - {conv: b, out: 2, kernel: 3, stride: 2}\n  - {pool: p, kernel: 2, stride: 1}\n"
-     "  - {conv: c, out: 3, kernel: 3, pad: 2, dilation: 2}\n  - {pool: q, op: avg, global: yes}\n"
-     "  - {fc: d, out: 3}\n",
-     2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", "y,o", NULL}, false},
-    {"convolutions with big windows",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 9, x: 6}}\n  - {conv: a, out: 2, kernel: 5, pad: 2}\n"
-     "  - {pool: p, op: avg, kernel: 3, stride: 2, pad: 1}\n  - {conv: b, out: 2, kernel: 1, stride: 2, "
-     "bias: no}\n"
-     "  - {flatten: f}\n  - {fc: d, out: 3}\n",
-     2, 6, (const char *const[]){"y", "x", "b", "o", "i", "ky", NULL}, false},
-    {"residual convolutions",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 4, y: 8, x: 5}}\n  - {conv: a, out: 4, kernel: 3, pad: 1}\n"
-     "  - {norm: n, type: batch}\n  - {conv: b, out: 4, kernel: 3, pad: 1, bias: no}\n"
-     "  - {add: s, from: [b, a]}\n  - {conv: t, out: 4, kernel: 1, stride: 2}\n"
-     "  - {conv: u, from: s, out: 4, kernel: 3, stride: 2, pad: 1}\n  - {add: v, from: [u, t]}\n",
-     3, 8, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
-    {"branches that join",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 6, x: 5}}\n  - {conv: r, out: 4, kernel: 1}\n"
-     "  - {conv: a, from: r, out: 3, kernel: 3, pad: 1}\n  - {conv: b, from: r, out: 4, kernel: 1}\n"
-     "  - {pool: p, from: r, kernel: 3, stride: 1, pad: 1}\n  - {concat: j, from: [a, b, p]}\n"
-     "  - {conv: k, out: 2, kernel: 1}\n",
-     2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
-    {"grouped and depthwise convolutions",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 6, y: 5, x: 4}}\n  - {conv: a, out: 6, kernel: 3, pad: 1, "
-     "groups: 3}\n"
-     "  - {conv: b, out: 6, kernel: 3, pad: 1, groups: 6, act: relu}\n  - {conv: c, out: 12, kernel: 1, "
-     "groups: 2}\n"
-     "  - {norm: n, type: group, groups: 3}\n",
-     2, 5, (const char *const[]){"y", "b", "o", "i", "c", "groups", NULL}, false},
-    {"resampled maps",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 6, x: 4}}\n  - {conv: a, out: 3, kernel: 1}\n"
-     "  - {upsample: u}\n  - {conv: b, out: 2, kernel: 3, pad: 1}\n  - {reorg: r}\n  - {conv: k, out: 2, "
-     "kernel: 1}\n"
-     "  - {norm: l, type: lrn, size: 3}\n",
-     2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
-    {"transformer block",
-     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 6}}\n  - {fc: e, out: {h: 6}}\n"
-     "  - name: block\n    repeat: 2\n    layers:\n"
-     "      - {norm: n1}\n      - {fc: q, out: {g: 3, r: 2, d: 2}}\n      - {fc: k, from: n1, out: {g: 3, d: "
-     "2}}\n"
-     "      - {fc: v, from: n1, out: {g: 3, d: 2}}\n      - {attention: a, from: [q, k, v]}\n"
-     "      - {fc: p, over: [g, r, d], out: {h: 6}}\n      - {add: r1, from: [p, input]}\n      - {norm: "
-     "n2}\n"
-     "      - {fc: u, out: {f: 8}, act: gelu}\n      - {fc: w, over: f, out: {h: 6}}\n      - {add: r2, "
-     "from: [w, r1]}\n"
-     "  - {norm: z, type: rms}\n",
-     2, 5, (const char *const[]){"g,r,f,v", "g,r,f,v,s", "b", "s", "h", "q", "k", "d", "o", NULL}, false},
-    {"grouped queries with rotary positions",
-     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 4}}\n  - {fc: e, out: {h: 4}}\n"
-     "  - {fc: q, out: {g: 2, r: 2, d: 4}}\n  - {fc: k, from: e, out: {g: 2, d: 4}}\n  - {fc: v, from: e, "
-     "out: {g: 2, d: 4}}\n"
-     "  - {rotary: rq, from: q}\n  - {rotary: rk, from: k}\n  - {attention: a, from: [rq, rk, v], flash: "
-     "yes}\n"
-     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {fc: g1, out: {f: 6}}\n  - {fc: g2, from: p, out: {f: "
-     "6}}\n"
-     "  - {glu: gl, from: [g1, g2]}\n  - {fc: w, over: f, out: {h: 4}}\n",
-     2, 13, (const char *const[]){"g,r,f", "g,r,f,s", "r", "b", "s", "d", NULL}, false},
-    {"language model with tied logits",
-     "name: m\nlayers:\n  - {input: t, dims: {s: 4}, discrete: yes}\n"
-     "  - {embedding: e, vocabulary: 7, out: 4, positions: 6}\n  - {norm: n}\n  - {fc: u, out: {f: 6}, act: "
-     "gelu}\n"
-     "  - {fc: w, over: f, out: {h: 4}}\n  - {add: r, from: [w, e]}\n  - {fc: l, out: {v: 7}, bias: no, "
-     "weight: e}\n"
-     "  - {loss: loss, over: v}\n",
-     2, 8, (const char *const[]){"g,r,f,v", "g,r,f,v,s", "b", "s", "h", "v", "o", NULL}, false},
-    {"vision transformer's sequence",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 6}}\n  - {conv: a, out: 4, kernel: 2, stride: "
-     "2}\n"
-     "  - {sequence: s}\n  - {prepend: c}\n  - {position: p, count: 7}\n  - {norm: n}\n  - {fc: u, out: {h: "
-     "4}}\n"
-     "  - {select: first}\n  - {fc: d, out: 3}\n  - {softmax: y}\n",
-     2, 10, (const char *const[]){"y", "x", "b", "s", "h", "o", "i", "c", NULL}, false},
-    {"whole maps in inference",
-     "name: m\nlayers:\n  - {input: x, dims: {c: 3, y: 7, x: 6}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, "
-     "act: relu}\n"
-     "  - {norm: n, type: batch}\n  - {dropout: z}\n  - {pool: p, global: yes}\n  - {fc: d, out: 5}\n  - "
-     "{softmax: y}\n",
-     2, 7, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, true},
-    {"recurrent layer",
-     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
-     "4}}\n",
-     5, 3, (const char *const[]){"b", NULL}, false},
-};
-enum { FAMILIES = sizeof families / sizeof families[0] };
-
-static uint32_t family_axes(const struct family *family)
-{
-    uint32_t count = 0;
-    while (family->axes[count])
-        count++;
-    return count;
-}
-
-/* Up to three different axes of 2 or 3 members, at most 12 members. */
-static void random_axes(const struct family *family, uint64_t *random, char *text, size_t size)
-{
-    uint32_t axes = case_between(random, 0, 3), members = 1, used = 0, choices = family_axes(family);
-    text[0] = 0;
-    for (uint32_t a = 0; a < axes; a++) {
-        uint32_t pick = case_between(random, 0, choices - 1), ways = case_between(random, 2, 3);
-        if (case_between(random, 0, 9) == 0)
-            ways = 5;
-        if (used >> pick & 1 || members * ways > 12)
-            continue;
-        used |= 1u << pick;
-        members *= ways;
-        size_t length = strlen(text);
-        snprintf(text + length, size - length, "%s%s:%u", length ? " " : "", family->axes[pick], ways);
-    }
-}
-
-static void random_case(struct plan_case *c, const struct family *family, uint64_t *random)
-{
-    char axes[128];
-    case_init(c, family->model, family->batch);
-    c->plan.training = !family->inference && case_between(random, 0, 4) > 0;
-    if (!c->plan.training)
-        c->plan.schedule = &inference_schedule;
-    uint32_t left = c->model.units.count, stages = case_between(random, 1, 3);
-    for (uint32_t s = 0; s < stages; s++) {
-        bool last = s + 1 == stages || left <= stages - s;
-        uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
-        random_axes(family, random, axes, sizeof axes);
-        case_stage(c, units, axes);
-        left -= units;
-        if (last)
-            break;
-    }
-    if (case_between(random, 0, 3) == 0)
-        c->plan.input_device = case_device(c);
-    if (!case_derive(c)) {
-        report_print(&c->input.report, stderr);
-        fail_msg("%s%s cannot be derived", family->name, case_describe(c));
-    }
-}
+#include "base/communication.h"
 
 static uint32_t cases_per_family(void)
 {
     const char *text = getenv("PARTITA_CASES");
-    return text ? (uint32_t)strtoul(text, NULL, 10) : 60;
+    return text ? (uint32_t)strtoul(text, NULL, 10) : 20;
 }
 
 /* Some families can be singled out by number while a bug is looked for. */
@@ -186,6 +35,7 @@ static void partitioned_models_compute_what_whole_ones_do(void **state)
             if (getenv("PARTITA_VERBOSE"))
                 fprintf(stderr, "family %u seed %llu\n", f, (unsigned long long)first_seed() + n);
             random_case(&c, &families[f], &random);
+            random_derive(&c, &families[f]);
             executor_run(&x, &c, seed, MODEL_NONE, false, MODEL_NONE);
             total += x.checked;
             if (x.wrong && bad++ < 40)
@@ -199,10 +49,77 @@ static void partitioned_models_compute_what_whole_ones_do(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* Leaves out one communication after the other. Returns how many made no difference. */
+static uint32_t remove_each(struct plan_case *c, const struct family *family, uint64_t seed,
+                            uint32_t *removed)
+{
+    uint32_t needless = 0;
+    for (uint32_t s = 0; s < c->plan.stages.count; s++) {
+        const struct derivation *d = &c->derivations[s];
+        for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+            bool backward = i >= d->forward.count;
+            uint32_t index = backward ? i - d->forward.count : i;
+            const struct action *a = backward ? &d->backward.at[index] : &d->forward.at[index];
+            bool nothing = a->kind == ACTION_RECEIVE && !a->message_count; /* it is all there already */
+            if (a->kind == ACTION_KERNEL || a->kind == ACTION_SEND || nothing)
+                continue;
+            struct executor x;
+            executor_run(&x, c, seed, s, backward, index);
+            ++*removed;
+            if (!x.wrong) {
+                needless++;
+                fprintf(stderr,
+                        "%s, seed %llu%s: %s %s of %s (kind %u, %s, axis %u, stage %u) is not needed\n",
+                        family->name, (unsigned long long)seed, case_describe(c),
+                        backward ? "backward" : "forward", derive_reasons[a->reason],
+                        names_text(&c->names, c->model.tensors.at[a->tensor].name), a->kind,
+                        a->kind == ACTION_COLLECTIVE ? communication_names[a->collective] : "", a->axis, s);
+            }
+            executor_fini(&x);
+        }
+    }
+    return needless;
+}
+
+static void no_derived_communication_can_be_left_out(void **state)
+{
+    (void)state;
+    uint32_t needless = 0, removed = 0;
+    for (uint32_t f = 0; f < FAMILIES; f++)
+        for (uint32_t n = 0; n < (cases_per_family() + 9) / 10 && family_wanted(f); n++) {
+            uint64_t seed = (first_seed() + n) * 1000 + 500 + f, random = seed;
+            struct plan_case c;
+            random_case(&c, &families[f], &random);
+            random_derive(&c, &families[f]);
+            needless += remove_each(&c, &families[f], seed, &removed);
+            case_fini(&c);
+        }
+    assert_true(removed > 0);
+    assert_int_equal(needless, 0);
+}
+
+static void splitting_a_recurrent_layer_along_its_units_is_refused(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    case_init(&c, families[FAMILIES - 1].model, 2);
+    case_stage(&c, 0, "o:3");
+    c.plan.stages.at[0].place = (struct place){"w.yaml", 3, 5};
+    assert_false(case_derive(&c));
+    assert_int_equal(c.input.report.errors, 1);
+    assert_string_equal(c.input.report.list.at[0].text,
+                        "splitting recurrent layer 'l' along 'o' needs a communication in every time step, "
+                        "which is not modelled; split b instead");
+    assert_int_equal(c.input.report.list.at[0].place.line, 3);
+    case_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitioned_models_compute_what_whole_ones_do),
+        cmocka_unit_test(no_derived_communication_can_be_left_out),
+        cmocka_unit_test(splitting_a_recurrent_layer_along_its_units_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
