@@ -66,16 +66,12 @@ static void merge(struct load_list *list)
 static double add_route(struct platform *platform, uint32_t from, uint32_t to, double bytes,
                         struct load_list *list)
 {
-    uint32_t count;
-    const uint32_t *links = route_links(platform, from, to, &count);
-    if (count == UINT32_MAX)
+    struct route route;
+    if (!route_find(platform, from, to, &route))
         return -1;
-    double latency = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        add_load(list, links[i], bytes);
-        latency += platform->links.at[links[i]].latency;
-    }
-    return latency;
+    for (uint32_t i = 0; i < route.count; i++)
+        add_load(list, route.links[i].link, bytes * route.links[i].share);
+    return route.latency;
 }
 
 /* Seconds that these loads take on idle links, for a payload of one byte. */
