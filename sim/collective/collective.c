@@ -24,7 +24,7 @@ const struct algorithm *const collective_algorithms[] = {&ring_algorithm,
                                                          &in_network_algorithm,
                                                          NULL};
 
-const struct algorithm automatic_algorithm = {
+const struct algorithm collective_automatic = {
     .name = "auto",
     .about = "the fastest of the others by predicted time, decided for each group, kind and size",
     .kinds = (1u << COLLECTIVE_KIND_COUNT) - 1,
@@ -46,7 +46,7 @@ const struct algorithm *collective_find(const char *name)
     for (const struct algorithm *const *algorithm = collective_algorithms; *algorithm; algorithm++)
         if (!strcmp((*algorithm)->name, name))
             return *algorithm;
-    return strcmp(automatic_algorithm.name, name) ? NULL : &automatic_algorithm;
+    return strcmp(collective_automatic.name, name) ? NULL : &collective_automatic;
 }
 
 const struct algorithm *collective_usual(int kind)
@@ -128,16 +128,12 @@ static void merge(struct load_list *list)
 static double add_route(struct platform *platform, uint32_t from, uint32_t to, double bytes,
                         struct load_list *list)
 {
-    uint32_t count;
-    const uint32_t *links = route_links(platform, from, to, &count);
-    if (count == UINT32_MAX)
+    struct route route;
+    if (!route_find(platform, from, to, &route))
         return -1;
-    double latency = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        add_load(list, links[i], bytes);
-        latency += platform->links.at[links[i]].latency;
-    }
-    return latency;
+    for (uint32_t i = 0; i < route.count; i++)
+        add_load(list, route.links[i].link, bytes * route.links[i].share);
+    return route.latency;
 }
 
 /* Seconds that these loads take on idle links, for a payload of one byte. */

@@ -69,7 +69,7 @@ extern const struct algorithm ring_algorithm, bidirectional_algorithm, binomial_
 extern const struct algorithm *const collective_algorithms[]; /* NULL-terminated */
 
 /* Stands for the fastest of the table by predicted seconds, decided for each group, kind and size. */
-extern const struct algorithm automatic_algorithm;
+extern const struct algorithm collective_automatic;
 
 const struct algorithm *collective_find(const char *name); /* "auto" too; NULL when there is none */
 

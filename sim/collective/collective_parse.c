@@ -152,7 +152,7 @@ static const struct algorithm *parse_file(const char *path, struct arena *arena,
 static const struct algorithm *parse_name(const char *name, struct arena *arena, const char **problem)
 {
     const struct algorithm *found = collective_find(name);
-    const char *known[64] = {automatic_algorithm.name};
+    const char *known[64] = {collective_automatic.name};
     uint32_t count = 1;
     for (; collective_algorithms[count - 1] && count < 64; count++)
         known[count] = collective_algorithms[count - 1]->name;

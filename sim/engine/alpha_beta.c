@@ -186,7 +186,7 @@ static double alpha_beta_carried(const void *state, uint32_t link)
     return ((const struct alpha_beta *)state)->carried[link];
 }
 
-const struct network_model ideal_model = {
+const struct network_model alpha_beta_ideal = {
     .name = "ideal",
     .about = "latency only, bandwidth without end",
     .open = ideal_open,

@@ -2,15 +2,15 @@
 
 #include <string.h>
 
-const double network_mtu = 4096, network_buffer = 262144;
-const uint64_t network_packet_limit = 1000000000;
+const double network_model_mtu = 4096, network_model_buffer = 262144;
+const uint64_t network_model_packet_limit = 1000000000;
 
-const struct network_model *const network_models[] = {&ideal_model, &alpha_beta_model, &fluid_model,
-                                                      &packet_model, NULL};
+const struct network_model *const network_model_table[] = {&alpha_beta_ideal, &alpha_beta_model, &fluid_model,
+                                                           &packet_model, NULL};
 
 const struct network_model *network_model_find(const char *name)
 {
-    for (const struct network_model *const *model = network_models; *model; model++)
+    for (const struct network_model *const *model = network_model_table; *model; model++)
         if (!strcmp((*model)->name, name))
             return *model;
     return NULL;

@@ -14,13 +14,14 @@ struct network_setting {
     const double *latencies;  /* per link: seconds; NULL: none */
     const bool *shared;       /* per link: it serves several directions or stations; NULL: none does */
     uint32_t link_count;
-    double mtu;            /* bytes of payload in a full packet; 0: network_mtu */
-    double header;         /* bytes that each packet has on the wire besides */
-    double buffer;         /* bytes of an output queue, in whole packets of `mtu`; 0: network_buffer */
-    uint64_t packet_limit; /* packets times links that are simulated one by one; 0: network_packet_limit */
+    double mtu;    /* bytes of payload in a full packet; 0: network_model_mtu */
+    double header; /* bytes that each packet has on the wire besides */
+    double buffer; /* bytes of an output queue, in whole packets of `mtu`; 0: network_model_buffer */
+    uint64_t
+        packet_limit; /* packets times links that are simulated one by one; 0: network_model_packet_limit */
 };
-extern const double network_mtu, network_buffer; /* 4 KB, 256 KB */
-extern const uint64_t network_packet_limit;      /* a thousand million */
+extern const double network_model_mtu, network_model_buffer; /* 4 KB, 256 KB */
+extern const uint64_t network_model_packet_limit;            /* a thousand million */
 
 /* A message, or a whole fluid collective (which has no path). The arrays are read by start() only. */
 struct network_message {
@@ -52,8 +53,8 @@ struct network_model {
     uint32_t (*stall)(const void *state, uint32_t *links, uint32_t most);
 };
 
-extern const struct network_model ideal_model, alpha_beta_model, fluid_model, packet_model;
-extern const struct network_model *const network_models[]; /* NULL-terminated, cheapest first */
+extern const struct network_model alpha_beta_ideal, alpha_beta_model, fluid_model, packet_model;
+extern const struct network_model *const network_model_table[]; /* NULL-terminated, cheapest first */
 
 const struct network_model *network_model_find(const char *name); /* NULL when there is none */
 

@@ -540,11 +540,11 @@ static void *packet_open(const struct network_setting *setting)
     arena_init(&arena);
     struct packet_net *net = ARENA_NEW(&arena, struct packet_net);
     net->arena = arena;
-    net->mtu = setting->mtu > 0 ? setting->mtu : network_mtu;
+    net->mtu = setting->mtu > 0 ? setting->mtu : network_model_mtu;
     net->header = setting->header;
-    net->limit = setting->packet_limit ? setting->packet_limit : network_packet_limit;
-    net->base_slots =
-        (uint32_t)fmin(fmax(1, (setting->buffer > 0 ? setting->buffer : network_buffer) / net->mtu), 1e8);
+    net->limit = setting->packet_limit ? setting->packet_limit : network_model_packet_limit;
+    net->base_slots = (uint32_t)fmin(
+        fmax(1, (setting->buffer > 0 ? setting->buffer : network_model_buffer) / net->mtu), 1e8);
     net->link_count = setting->link_count;
     net->unused_packet = NONE;
     net->events = queue_new();

@@ -103,9 +103,9 @@ static void compute_candidates(struct run *run, uint32_t g, uint32_t kind)
 static void compute_activities(struct run *run, uint32_t g, uint32_t kind)
 {
     const struct algorithm *wanted = kind < COLLECTIVE_KIND_COUNT ? wanted_algorithm(run, g, kind) : NULL;
-    if (wanted == &automatic_algorithm && run->job->groups[g].member_count > 1)
+    if (wanted == &collective_automatic && run->job->groups[g].member_count > 1)
         compute_candidates(run, g, kind);
-    else if (wanted == &automatic_algorithm)
+    else if (wanted == &collective_automatic)
         compute_activity(run, g, kind, collective_usual((int)kind));
     else if (!compute_activity(run, g, kind, wanted) && !run->error)
         compute_activity(run, g, kind, collective_usual((int)kind));

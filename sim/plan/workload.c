@@ -1,10 +1,12 @@
 #include "plan/workload.h"
 
 #include "collective/collective.h"
+#include "cost/cost.h"
 #include "plan/schedule.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const workload_steps[] = {"training", "inference", NULL};
@@ -404,6 +406,31 @@ static bool workload_input(struct input *input, const struct workload_plan *read
     return good;
 }
 
+/* Every device of every stage must be able to compute in the plan's precision, or in a wider one. */
+static bool workload_computes(struct input *input, const struct workload *workload, const struct plan *plan)
+{
+    const struct platform *platform = plan->platform;
+    struct place place = workload->place;
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++) {
+            const struct device *device = &platform->devices.at[plan->stages.at[s].devices.at[m]];
+            const struct device_type *type = &platform->device_types.at[device->type];
+            if (cost_peak(type, plan->precision) > 0)
+                continue;
+            char has[128] = "";
+            for (int p = 0; p < PRECISION_COUNT; p++)
+                if (type->peak[p] > 0)
+                    snprintf(has + strlen(has), sizeof has - strlen(has), "%s%s", *has ? ", " : "",
+                             precision_names[p]);
+            return report_error(
+                &input->report, place,
+                "%s (%s) cannot compute in %s or wider; it has %s: say `precision:` in the workload",
+                names_text(platform->names, device->name), names_text(platform->names, type->name),
+                precision_names[plan->precision], has);
+        }
+    return true;
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -433,6 +460,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         }
         VECTOR_FREE(&devices);
     }
+    good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
     return good;
 }

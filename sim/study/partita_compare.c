@@ -29,8 +29,8 @@ static bool compare_add(struct compare *compare, const char *name, FILE *err)
 {
     const char *known[COMPARE_MOST];
     uint32_t count = 0;
-    while (network_models[count] && count < COMPARE_MOST) {
-        known[count] = network_models[count]->name;
+    while (network_model_table[count] && count < COMPARE_MOST) {
+        known[count] = network_model_table[count]->name;
         count++;
     }
     const struct network_model *model = network_model_find(name);
@@ -52,8 +52,8 @@ static bool compare_read(struct compare *compare, const char *levels, struct are
 {
     bool good = true;
     if (!levels || !*levels)
-        for (uint32_t i = 0; network_models[i]; i++)
-            compare_add(compare, network_models[i]->name, err);
+        for (uint32_t i = 0; network_model_table[i]; i++)
+            compare_add(compare, network_model_table[i]->name, err);
     while (levels && *levels) {
         size_t length = strcspn(levels, ",");
         good = compare_add(compare, arena_format(arena, "%.*s", (int)length, levels), err) && good;

@@ -39,8 +39,8 @@ static void list_collectives(json_t *out)
 
 static void list_levels(json_t *out)
 {
-    for (uint32_t i = 0; network_models[i]; i++)
-        list_add(out, network_models[i]->name, network_models[i]->about);
+    for (uint32_t i = 0; network_model_table[i]; i++)
+        list_add(out, network_model_table[i]->name, network_model_table[i]->about);
 }
 
 static void list_layers(json_t *out)

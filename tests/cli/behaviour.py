@@ -140,7 +140,7 @@ def every_list_has_entries(program):
 
 
 def every_listed_topology_and_workload_can_be_used(program):
-    program.file("one.yaml", "model: mnist-cnn\nstep: inference\n")
+    program.file("one.yaml", "model: mnist-cnn\nstep: inference\nprecision: bf16\n")
     for topology in program.json("list", "topologies"):
         run = program.json("run", "one.yaml", "--topology", topology["name"])
         check(run["step_time_s"] > 0, f"{topology}: {run}")
@@ -151,7 +151,7 @@ def every_listed_topology_and_workload_can_be_used(program):
 def every_command_has_help(program):
     text = program.run("help").out
     equal(program.run("--help").out, text, "--help")
-    for command in ("run", "explain", "plot", "list", "export"):
+    for command in ("run", "explain", "compare", "plot", "list", "export"):
         check(f"partita {command}" in text, f"help does not name {command}: {text}")
         long = program.run("help", command).out
         equal(program.run(command, "--help").out, long, f"{command} --help")

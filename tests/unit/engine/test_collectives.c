@@ -165,7 +165,7 @@ static void auto_is_never_slower_than_any_other(void **state)
             for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
                 struct run_case test;
                 case_init(&test, counts[i], kind, sizes[s], 1e10, 5e-6);
-                must_run(&test, &automatic_algorithm, ENGINE_FLUID, 0);
+                must_run(&test, &collective_automatic, ENGINE_FLUID, 0);
                 double chosen = test.result.makespan;
                 assert_non_null(test.result.activities[test.result.transfers[0].activity].algorithm);
                 case_fini(&test);

@@ -38,7 +38,7 @@ static void a_message_alone_matches_each_level_s_closed_form(void **state)
 {
     (void)state;
     struct test_job *test = one_message();
-    assert_near(makespan(test, (struct engine_options){.network = &ideal_model}), 1, 1e-12);
+    assert_near(makespan(test, (struct engine_options){.network = &alpha_beta_ideal}), 1, 1e-12);
     assert_near(makespan(test, (struct engine_options){.network = &alpha_beta_model}), 5, 1e-12);
     assert_near(makespan(test, (struct engine_options){.network = &fluid_model}), 5, 1e-12);
     struct engine_options packets = {.network = &packet_model, .mtu = 8, .buffer = 80};
@@ -49,9 +49,9 @@ static void a_message_alone_matches_each_level_s_closed_form(void **state)
 static void each_level_has_a_name_of_its_own(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; network_models[i]; i++) {
-        assert_ptr_equal(network_model_find(network_models[i]->name), network_models[i]);
-        assert_true(*network_models[i]->about);
+    for (uint32_t i = 0; network_model_table[i]; i++) {
+        assert_ptr_equal(network_model_find(network_model_table[i]->name), network_model_table[i]);
+        assert_true(*network_model_table[i]->about);
     }
     assert_null(network_model_find("fluids"));
 }
@@ -62,7 +62,7 @@ static void alpha_beta_takes_the_narrowest_of_links_and_cap(void **state)
     (void)state;
     const double capacities[] = {10, 4};
     const struct network_usage usage[] = {{0, 1}, {1, 0.5}};
-    const struct network_model *const models[] = {&ideal_model, &alpha_beta_model};
+    const struct network_model *const models[] = {&alpha_beta_ideal, &alpha_beta_model};
     const double caps[] = {INFINITY, 2}, ends[2][2] = {{1, 1}, {1 + 5, 1 + 20}}; /* links 10 and 4 / 0.5 */
     for (int m = 0; m < 2; m++) {
         for (int c = 0; c < 2; c++) {
@@ -109,12 +109,12 @@ static void each_level_adds_time_to_the_one_before(void **state)
         }
         double before[MESSAGES_MOST] = {0};
         for (uint32_t level = 0; level < 3; level++) {
-            messages_run(&test, network_models[level]);
+            messages_run(&test, network_model_table[level]);
             for (uint32_t m = 0; m < count; m++) {
                 double end = test.messages[m].end, last = before[m];
                 if (!(end >= last * (1 - 1e-12)) || (level == 2 && count == 1 && end > last * (1 + 1e-12)))
                     fail_msg("case %d, seed %llu, message %u: %g s on level %s, %g s before", i, start, m,
-                             end, network_models[level]->name, last);
+                             end, network_model_table[level]->name, last);
                 before[m] = end;
             }
         }
@@ -135,7 +135,7 @@ static void collectives_agree_on_an_idle_symmetric_network(void **state)
             job_collective(test, r, 0, ALL_REDUCE, group, 0, 64e6, NULL);
         job_finish(test);
         double rounds = 2 * (ranks - 1.0), fluid = rounds * (2e-6 + 64e6 / ranks / 1e9);
-        double ideal = makespan(test, (struct engine_options){.network = &ideal_model});
+        double ideal = makespan(test, (struct engine_options){.network = &alpha_beta_ideal});
         assert_near(ideal, rounds * 2e-6, 1e-15);
         double alpha_beta = makespan(test, (struct engine_options){.network = &alpha_beta_model});
         assert_near(alpha_beta, fluid, 1e-12);
@@ -162,7 +162,7 @@ static void capacities_change_while_a_message_is_under_way(void **state)
     }
     assert_near(
         makespan(test,
-                 (struct engine_options){.network = &ideal_model, .changes = changes, .change_count = 5}),
+                 (struct engine_options){.network = &alpha_beta_ideal, .changes = changes, .change_count = 5}),
         1, 1e-12);
     job_free(test);
 }
@@ -173,12 +173,12 @@ static void a_link_that_stays_down_is_named(void **state)
     (void)state;
     struct test_job *test = one_message();
     const struct engine_change changes[] = {{2, 0, 3}};
-    for (uint32_t i = 1; network_models[i]; i++) {
-        struct engine_options options = {.network = network_models[i], .changes = changes, .change_count = 1};
+    for (uint32_t i = 1; network_model_table[i]; i++) {
+        struct engine_options options = {.network = network_model_table[i], .changes = changes, .change_count = 1};
         options.mtu = 8;
         assert_false(run_level(test, options));
         if (!strstr(test->error, "cable[1]") || !strstr(test->error, "no capacity"))
-            fail_msg("%s: %s", network_models[i]->name, test->error);
+            fail_msg("%s: %s", network_model_table[i]->name, test->error);
     }
     job_free(test);
 }

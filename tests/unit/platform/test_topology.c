@@ -186,10 +186,10 @@ static void wrong_devices_are_reported(void **state)
                    "t.yaml:2:24: expected a speed of more than 0; got '0'");
     fixture_expect("devices:\n  d: {type: t4, with: {efficiency: {conv: 0}}}\n", NULL,
                    "t.yaml:2:13: the efficiency of 'T4 (changed)' for conv must be more than 0");
-    fixture_expect(
-        "devices:\n  d: {type: t4}\nswitches:\n  d:\n", NULL,
-        "t.yaml:4:3: the name 'd' is taken: line 2 uses it; devices, switches and links need different "
-        "names");
+    fixture_expect("devices:\n  d: {type: t4}\nswitches:\n  d:\n", NULL,
+                   "t.yaml:4:3: the name 'd' is taken: line 2 uses it; devices, switches, links and parts "
+                   "need different "
+                   "names");
     fixture_expect(
         "devices:\n  \"d[0]\": {type: t4}\n", NULL,
         "t.yaml:2:3: expected the name of a device: a letter, then letters, digits, '_' or '-'; got "
@@ -246,10 +246,10 @@ static void wrong_links_are_reported(void **state)
                    "t.yaml:4:60: unknown name 'k'");
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i]\""), NULL,
                    "t.yaml:4:3: link 'c' needs 'from' and 'to', or 'stations'");
-    fixture_expect(
-        LINK("type: wifi-5, from: \"d[i]\", to: \"s[0]\""), NULL,
-        "t.yaml:4:3: link 'c' is a shared medium: it needs 'stations' instead of 'from' and 'to' (a cable "
-        "that both directions share is mode: half-duplex)");
+    fixture_expect(LINK("type: wifi-5, from: \"d[i]\", to: \"s[0]\""), NULL,
+                   "t.yaml:4:3: link 'c' is a shared medium: it needs 'stations' instead of 'from' and 'to', "
+                   "or a 'channel' "
+                   "with them (a cable that both directions share is mode: half-duplex)");
     fixture_expect(LINK("bandwidth: 1 GB/s, stations: d"), NULL,
                    "t.yaml:4:3: link 'c' has 'stations', which need mode: shared; its mode is full-duplex");
     fixture_expect(
@@ -285,7 +285,7 @@ static void wrong_overrides_are_reported(void **state)
                    "t.yaml:5:3: the bandwidth of link 'c[0]' must be more than 0; got 0 B/s");
     fixture_expect(OVER("\"c[0]\": {speed: 2}"), NULL,
                    "t.yaml:5:12: unknown key 'speed' in the override of 'c[0]'; expected one of bandwidth, "
-                   "efficiency, latency, mode, reverse, count");
+                   "efficiency, latency, overhead, half-size, payload, header, mode, reverse, count, failed");
     fixture_expect(OVER("\"d[0]\": {count: 2}"), NULL,
                    "t.yaml:5:12: unknown key 'count' in the override of 'd[0]'; expected one of type, speed, "
                    "forward, with");

@@ -62,8 +62,8 @@ static void the_workload_s_levels_are_the_network_s(void **state)
 {
     (void)state;
     uint32_t count = 0;
-    for (; network_models[count]; count++)
-        assert_string_equal(workload_levels[count], network_models[count]->name);
+    for (; network_model_table[count]; count++)
+        assert_string_equal(workload_levels[count], network_model_table[count]->name);
     assert_null(workload_levels[count]);
     assert_string_equal(workload_levels[WORKLOAD_LEVEL_FLUID], fluid_model.name);
 }
@@ -79,7 +79,7 @@ static void compare_prints_what_each_level_run_alone_gives(void **state)
     for (size_t i = 0; i < 4; i++) {
         json_t *row = json_array_get(rows, i);
         char set[64];
-        snprintf(set, sizeof set, "network.level=%s", network_models[i]->name);
+        snprintf(set, sizeof set, "network.level=%s", network_model_table[i]->name);
         double seconds = json_real_value(json_object_get(row, "step_time_s"));
         assert_true(seconds == step_time((const char *[SETS]){set}));
         assert_true(json_real_value(json_object_get(row, "difference")) == seconds / fluid - 1);
