@@ -308,6 +308,7 @@ static void end_sending(struct packet_net *net, uint32_t l)
     uint32_t q = net->pool.at[net->flows.at[net->packets.at[p].flow].path + net->packets.at[p].hop];
     link->sending = NONE;
     link->carried += packet_bytes(net, p);
+    assert(net->queues.at[q].used > 0 && net->queues.at[q].used <= net->queues.at[q].slots);
     net->queues.at[q].used--;
     if (link->latency > 0)
         travel(net, l, p, net->now + link->latency);
