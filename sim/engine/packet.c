@@ -1,13 +1,14 @@
 /* Packet: store-and-forward. A message is cut into packets of `mtu` bytes. A link sends one packet at a time;
  * the packet then travels for the link's latency and joins the queue of the next link. Queues are first-in
  * first-out and lossless: a packet leaves a link's queue only when it holds a slot of the next one, which it
- * frees when it has left that link. Who finds no slot (the queue before, or the source of a message) waits in
- * line for one. A source offers packets at the rate of its first link.
+ * frees when it has left that link. It asks for the slot as soon as it is the first of its queue, so that a
+ * link need not pause between two packets. Who finds no slot (the queue before, or the source of a message)
+ * waits in line for one. A source offers packets at the rate of its first link.
  *
- * A queue has the slots of `buffer` and, as the headroom of lossless networks has, those of the packets that
- * the link before it keeps on its way at full rate. A full-duplex link has one queue. A shared medium or a
- * half-duplex cable is one server for the queues of all its directions: one per link that packets come from,
- * and per earlier crossing; it sends the packet that came first of those that have a slot.
+ * A queue has the slots of `buffer` and, as the headroom of lossless networks has, for each link before it
+ * those of the packets that this link keeps on its way at full rate. A full-duplex link has one queue. A
+ * shared medium or a half-duplex cable is one server for the queues of all its directions: one per link that
+ * packets come from, and per earlier crossing; it sends the packet that came first of those that have a slot.
  *
  * A message that finds the links of its path unused is not simulated packet by packet: train.c says when it
  * arrives. When another message wants one of those links, or a capacity changes, its packets are put where
@@ -22,6 +23,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { NONE = UINT32_MAX };
 
@@ -43,12 +45,12 @@ struct packet_list {
 struct packet_queue {
     uint32_t link;
     uint32_t before, crossing; /* the link from which its packets come, and how often they were here before */
-    uint32_t slots, used;      /* used: packets in it, on their way to it, and being sent from it */
+    uint32_t slots, used;      /* used: packets in it, on their way to it, sent from it, and held for some */
     struct packet_list packets; /* in it */
     struct packet_list waiters; /* for a slot of it */
     uint32_t next_waiter;       /* after this one, in the list in which it waits */
     uint32_t next;              /* of the same link */
-    bool waiting;               /* its first packet waits for a slot of another */
+    bool held, waiting;         /* its first packet has a slot of the next queue, or is in line for one */
 };
 
 struct packet_link {
@@ -73,6 +75,11 @@ struct packet_flow {
     bool train;
 };
 
+/* Packets come to the queue from that link. */
+struct packet_feed {
+    uint32_t queue, before;
+};
+
 struct packet_net {
     struct arena arena; /* owns this record */
     double mtu, header, now;
@@ -85,6 +92,8 @@ struct packet_net {
     VECTOR(struct packet) packets;
     struct index_list pool;        /* queues of the flows' paths … */
     VECTOR(struct train_hop) hops; /* … and, of trains, the numbers of each hop as of its start */
+    VECTOR(struct packet_feed) feeds;
+    struct index_list feed_slots; /* open-addressing hash of feeds: index + 1 */
     struct index_list completed;
     uint64_t order, handled, sent, limit;
     char problem[200];
@@ -168,25 +177,32 @@ static uint32_t queue_after(const struct packet_net *net, uint32_t p)
     return packet->hop + 1 < flow->hops ? net->pool.at[flow->path + packet->hop + 1] : NONE;
 }
 
-/* Of the link's queues, the one whose first packet came first and has a slot where it goes; the others are
- * put in line for theirs. */
-static uint32_t choose_queue(struct packet_net *net, uint32_t l)
+/* Gets the first packet of a queue a slot of the next one, or puts it in line for it. */
+static void hold_slot(struct packet_net *net, uint32_t q)
+{
+    struct packet_queue *queue = &net->queues.at[q];
+    if (queue->held || queue->waiting || queue->packets.first == NONE)
+        return;
+    uint32_t after = queue_after(net, queue->packets.first);
+    if (after != NONE && net->queues.at[after].used == net->queues.at[after].slots) {
+        queue->waiting = true;
+        wait_for_slot(net, after, q);
+        return;
+    }
+    queue->held = true;
+    if (after != NONE)
+        net->queues.at[after].used++;
+}
+
+/* Of the link's queues whose first packet has a slot, the one whose packet came first. */
+static uint32_t choose_queue(const struct packet_net *net, uint32_t l)
 {
     uint32_t best = NONE;
-    for (uint32_t q = net->links.at[l].queues; q != NONE; q = net->queues.at[q].next) {
-        struct packet_queue *queue = &net->queues.at[q];
-        uint32_t first = queue->packets.first;
-        if (first == NONE || queue->waiting)
-            continue;
-        uint32_t after = queue_after(net, first);
-        if (after != NONE && net->queues.at[after].used == net->queues.at[after].slots) {
-            queue->waiting = true;
-            wait_for_slot(net, after, q);
-        } else if (best == NONE ||
-                   net->packets.at[first].order < net->packets.at[net->queues.at[best].packets.first].order) {
+    for (uint32_t q = net->links.at[l].queues; q != NONE; q = net->queues.at[q].next)
+        if (net->queues.at[q].held &&
+            (best == NONE || net->packets.at[net->queues.at[q].packets.first].order <
+                                 net->packets.at[net->queues.at[best].packets.first].order))
             best = q;
-        }
-    }
     return best;
 }
 
@@ -198,13 +214,13 @@ static void send_next(struct packet_net *net, uint32_t l)
     uint32_t q = choose_queue(net, l);
     if (q == NONE)
         return;
-    uint32_t p = pop_packet(net, &net->queues.at[q].packets), after = queue_after(net, p);
-    if (after != NONE)
-        net->queues.at[after].used++;
+    uint32_t p = pop_packet(net, &net->queues.at[q].packets);
     link->sending = p;
     net->sent++;
     queue_add(net->events, net->now + (packet_bytes(net, p) + net->header) / link->capacity, PHASE_COMPLETION,
               l);
+    net->queues.at[q].held = false;
+    hold_slot(net, q);
 }
 
 static void join_queue(struct packet_net *net, uint32_t p)
@@ -213,6 +229,7 @@ static void join_queue(struct packet_net *net, uint32_t p)
     uint32_t q = net->pool.at[net->flows.at[packet->flow].path + packet->hop];
     packet->order = net->order++;
     push_packet(net, &net->queues.at[q].packets, p);
+    hold_slot(net, q);
     send_next(net, net->queues.at[q].link);
 }
 
@@ -246,6 +263,7 @@ static void grant_slots(struct packet_net *net, uint32_t q)
             enter(net, waiter & ~PACKET_SOURCE);
         } else {
             net->queues.at[waiter].waiting = false;
+            hold_slot(net, waiter);
             send_next(net, net->queues.at[waiter].link);
         }
     }
@@ -290,6 +308,7 @@ static void end_sending(struct packet_net *net, uint32_t l)
     uint32_t q = net->pool.at[net->flows.at[net->packets.at[p].flow].path + net->packets.at[p].hop];
     link->sending = NONE;
     link->carried += packet_bytes(net, p);
+    assert(net->queues.at[q].used > 0 && net->queues.at[q].used <= net->queues.at[q].slots);
     net->queues.at[q].used--;
     if (link->latency > 0)
         travel(net, l, p, net->now + link->latency);
@@ -410,8 +429,10 @@ static void unpack_train(struct packet_net *net, uint32_t f)
         link->flows++;
         unpack_hop(net, f, &train, h, time);
     }
-    for (uint32_t h = flow->hops; h-- > 0;)
+    for (uint32_t h = flow->hops; h-- > 0;) {
+        hold_slot(net, net->pool.at[flow->path + h]);
         send_next(net, net->queues.at[net->pool.at[flow->path + h]].link);
+    }
     uint32_t q = net->pool.at[flow->path];
     if (flow->entered == flow->packets)
         return;
@@ -446,7 +467,7 @@ static uint32_t find_queue(struct packet_net *net, uint32_t l, uint32_t before, 
     queue.crossing = crossing;
     queue.slots = net->base_slots;
     queue.used = 0;
-    queue.waiting = false;
+    queue.held = queue.waiting = false;
     queue.packets = queue.waiters = (struct packet_list){NONE, NONE};
     queue.next = NONE;
     VECTOR_PUSH(&net->queues, queue);
@@ -454,15 +475,41 @@ static uint32_t find_queue(struct packet_net *net, uint32_t l, uint32_t before, 
     return net->queues.count - 1;
 }
 
-/* Room for the packets that the link before keeps on its way at full rate. */
+static uint32_t feed_slot(const struct packet_net *net, uint32_t q, uint32_t before)
+{
+    uint32_t mask = net->feed_slots.room - 1, slot = (q * 0x9e3779b1u ^ before * 0x85ebca6bu) >> 7 & mask;
+    while (net->feed_slots.at[slot]) {
+        const struct packet_feed *feed = &net->feeds.at[net->feed_slots.at[slot] - 1];
+        if (feed->queue == q && feed->before == before)
+            break;
+        slot = (slot + 1) & mask;
+    }
+    return slot;
+}
+
+static void rehash_feeds(struct packet_net *net)
+{
+    net->feed_slots.at = vector_grow(net->feed_slots.at, &net->feed_slots.room, sizeof *net->feed_slots.at);
+    memset(net->feed_slots.at, 0, net->feed_slots.room * sizeof *net->feed_slots.at);
+    for (uint32_t i = 0; i < net->feeds.count; i++)
+        net->feed_slots.at[feed_slot(net, net->feeds.at[i].queue, net->feeds.at[i].before)] = i + 1;
+}
+
+/* The first time that packets come from a link: room for those that it keeps on its way at full rate. */
 static void leave_headroom(struct packet_net *net, uint32_t q, uint32_t before)
 {
+    if (2 * net->feeds.count >= net->feed_slots.room)
+        rehash_feeds(net);
+    uint32_t slot = feed_slot(net, q, before);
+    if (net->feed_slots.at[slot])
+        return;
+    VECTOR_PUSH(&net->feeds, ((struct packet_feed){q, before}));
+    net->feed_slots.at[slot] = net->feeds.count;
     struct packet_queue *queue = &net->queues.at[q];
     double rate = fmin(net->links.at[queue->link].capacity, net->links.at[before].capacity);
     double packets = ceil(net->links.at[before].latency * rate / (net->mtu + net->header));
-    uint32_t slots = net->base_slots + (uint32_t)fmin(packets, 1e8);
-    if (slots > queue->slots)
-        queue->slots = slots;
+    queue->slots += (uint32_t)fmin(packets, 1e6);
+    grant_slots(net, q);
 }
 
 static void lay_path(struct packet_net *net, uint32_t f, const struct network_message *message)
@@ -572,6 +619,8 @@ static void packet_close(void *state)
     VECTOR_FREE(&net->packets);
     VECTOR_FREE(&net->hops);
     VECTOR_FREE(&net->pool);
+    VECTOR_FREE(&net->feeds);
+    VECTOR_FREE(&net->feed_slots);
     VECTOR_FREE(&net->completed);
     struct arena arena = net->arena;
     arena_fini(&arena);
