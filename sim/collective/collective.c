@@ -233,7 +233,7 @@ bool collective_activity(struct platform *platform, const struct algorithm *algo
                          struct arena *arena, const char **problem)
 {
     assert(algorithm->kinds >> kind & 1);
-    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm};
+    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind};
     *problem = NULL;
     struct gathering gathering = {0};
     bool good = collective_shape(algorithm, platform, devices, count, &out->shape, arena, problem);
