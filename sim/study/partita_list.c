@@ -34,6 +34,7 @@ static void list_collectives(json_t *out)
 {
     for (uint32_t i = 0; collective_algorithms[i]; i++)
         list_add(out, collective_algorithms[i]->name, collective_algorithms[i]->about);
+    list_add(out, automatic_algorithm.name, automatic_algorithm.about);
 }
 
 static void list_layers(json_t *out)
