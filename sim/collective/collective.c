@@ -177,8 +177,10 @@ static void normalise(const struct platform *platform, struct load_list *total, 
     merge(total);
     for (uint32_t i = 0; i < total->count; i++)
         out->bytes_factor = fmax(out->bytes_factor, total->at[i].bytes);
-    for (uint32_t i = 0; i < total->count && out->bytes_factor > 0; i++)
-        VECTOR_PUSH(&out->usage, ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
+    for (uint32_t i = 0; i < total->count; i++)
+        if (total->at[i].bytes > 0)
+            VECTOR_PUSH(&out->usage,
+                        ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
     out->link_seconds = longest(platform, total);
     if (out->rounds_seconds > out->link_seconds * (1 + 1e-12) && out->rounds_seconds < INFINITY)
         out->cap = out->bytes_factor / out->rounds_seconds;
