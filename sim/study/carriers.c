@@ -1,5 +1,7 @@
 #include "study/carriers.h"
 
+#include "record/tally.h"
+
 static bool known_group(struct scenario *s, const struct workload_carrier *carrier, uint32_t *name)
 {
     const char *known[64];
@@ -34,36 +36,18 @@ bool carriers_choose(struct scenario *s, struct engine_options *options)
     return good;
 }
 
-struct tally {
-    uint32_t group; /* name */
-    int kind;
-    const struct algorithm *algorithm;
-    uint32_t times;
-};
-
 void carriers_print(const struct scenario *s, const struct engine_result *result, FILE *out)
 {
-    VECTOR(struct tally) tallies = {0};
-    for (uint32_t t = 0; t < result->transfer_count; t++) {
-        const struct engine_transfer *transfer = &result->transfers[t];
-        const struct activity *activity = &result->activities[transfer->activity];
-        uint32_t group = s->job.groups[transfer->group].name, i = 0;
-        if (!activity->algorithm || s->job.groups[transfer->group].member_count < 2)
-            continue;
-        while (i < tallies.count && (tallies.at[i].group != group || tallies.at[i].kind != activity->kind ||
-                                     tallies.at[i].algorithm != activity->algorithm))
-            i++;
-        if (i == tallies.count)
-            VECTOR_PUSH(&tallies, ((struct tally){group, activity->kind, activity->algorithm, 0}));
-        tallies.at[i].times++;
-    }
+    struct tally_list tallies;
+    tally_collectives(&s->job, result, &tallies);
     if (tallies.count)
         fprintf(out, "\ncollectives\n");
-    for (uint32_t i = 0; i < tallies.count; i++)
-        fprintf(out, "  %-28s %10u by %s\n",
-                arena_format(&((struct scenario *)s)->arena, "%s %s",
-                             names_text(&s->names, tallies.at[i].group),
-                             communication_names[tallies.at[i].kind]),
-                tallies.at[i].times, tallies.at[i].algorithm->name);
+    for (uint32_t i = 0; i < tallies.count; i++) {
+        const struct tally *tally = &tallies.at[i];
+        char what[128];
+        snprintf(what, sizeof what, "%s %s", names_text(&s->names, tally->group),
+                 communication_names[tally->kind]);
+        fprintf(out, "  %-28s %10u by %s\n", what, tally->times, tally->algorithm->name);
+    }
     VECTOR_FREE(&tallies);
 }
