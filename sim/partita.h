@@ -59,6 +59,25 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
 enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
                                  double from, double to, const char *ranks, FILE *err);
 
+struct partita_collective_options {
+    const char *kind;        /* "all-reduce" … */
+    const char *topology;    /* file or shipped name */
+    const char *const *sets; /* "key=value" changes of any key of the topology or of its parameters */
+    uint32_t set_count;
+    int64_t ranks;          /* the first devices of the topology; 0: all */
+    const char *size;       /* "64MB" or "1MB..1GB" (doubling); NULL: 1KB..1GB */
+    const char *algorithms; /* "ring,bruck"; "all": those that apply; NULL: "auto" */
+    const char *chunk;      /* size of pieces; NULL: whole */
+    bool steps;             /* every transfer is a flow of its own */
+    bool json;
+    const char *output; /* picture of bus bandwidth against size; NULL: none */
+};
+
+/* Runs one collective of many sizes alone on a topology, and prints size, time, algorithm and bus bandwidth.
+ */
+enum partita_status partita_collective(const struct partita_collective_options *options, FILE *out,
+                                       FILE *err);
+
 /* Writes a run of a database in another form ("canonical", "chrome", "csv") to `out`. */
 enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,
                                    FILE *err);

@@ -21,6 +21,7 @@ static enum partita_status main_compare(const struct options *o);
 static enum partita_status main_plot(const struct options *o);
 static enum partita_status main_list(const struct options *o);
 static enum partita_status main_export(const struct options *o);
+static enum partita_status main_collective(const struct options *o);
 
 static const struct command main_commands[] = {
     {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqv",
@@ -37,6 +38,8 @@ static const struct command main_commands[] = {
      "j", main_list},
     {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
      "write a run in another form", "orF", main_export},
+    {"collective", "partita collective KIND --topology T [options]",
+     "time, algorithm and bus bandwidth of a collective against its size", "tsNzacSjo", main_collective},
 };
 enum { MAIN_COMMANDS = sizeof main_commands / sizeof main_commands[0] };
 
@@ -129,6 +132,22 @@ static enum partita_status main_export(const struct options *o)
     const char *format = o->format ? o->format : "csv";
     return o->output ? main_export_file(format, o)
                      : partita_export(format, o->arguments[0], o->run, stdout, stderr);
+}
+
+static enum partita_status main_collective(const struct options *o)
+{
+    struct partita_collective_options options = {.kind = o->arguments[0],
+                                                 .topology = o->topology,
+                                                 .sets = o->sets,
+                                                 .set_count = o->set_count,
+                                                 .ranks = o->rank_count,
+                                                 .size = o->size,
+                                                 .algorithms = o->algorithm,
+                                                 .chunk = o->chunk,
+                                                 .steps = o->steps,
+                                                 .json = o->json,
+                                                 .output = o->output};
+    return partita_collective(&options, stdout, stderr);
 }
 
 static void main_help(FILE *to)

@@ -44,6 +44,16 @@ static const struct option {
      "such as ideal,alpha-beta,fluid,packet; all by default (`partita list levels`)"},
     {'F', "--format", OPTION_TEXT, offsetof(struct options, format), "NAME",
      "see `partita list exports`; csv by default"},
+    {'N', "--ranks", OPTION_INTEGER, offsetof(struct options, rank_count), "N",
+     "devices that take part, the first of the topology; all by default"},
+    {'z', "--size", OPTION_TEXT, offsetof(struct options, size), "SIZE",
+     "bytes, such as 64MB, or 1MB..1GB, which doubles; 1KB..1GB by default"},
+    {'a', "--algorithm", OPTION_TEXT, offsetof(struct options, algorithm), "LIST",
+     "such as ring,bruck; all: those that apply; auto, the fastest, by default"},
+    {'c', "--chunk", OPTION_TEXT, offsetof(struct options, chunk), "SIZE",
+     "cut into pieces of at most this size, which follow each other"},
+    {'S', "--steps", OPTION_FLAG, offsetof(struct options, steps), NULL,
+     "simulate every transfer as a flow of its own"},
 };
 enum { OPTIONS_COUNT = sizeof options_table / sizeof options_table[0] };
 

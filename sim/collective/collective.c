@@ -173,8 +173,10 @@ static void normalise(const struct platform *platform, struct load_list *total, 
     merge(total);
     for (uint32_t i = 0; i < total->count; i++)
         out->bytes_factor = fmax(out->bytes_factor, total->at[i].bytes);
-    for (uint32_t i = 0; i < total->count && out->bytes_factor > 0; i++)
-        VECTOR_PUSH(&out->usage, ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
+    for (uint32_t i = 0; i < total->count; i++)
+        if (total->at[i].bytes > 0)
+            VECTOR_PUSH(&out->usage,
+                        ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
     out->link_seconds = longest(platform, total);
     if (out->rounds_seconds > out->link_seconds * (1 + 1e-12) && out->rounds_seconds < INFINITY)
         out->cap = out->bytes_factor / out->rounds_seconds;
@@ -229,7 +231,7 @@ bool collective_activity(struct platform *platform, const struct algorithm *algo
                          struct arena *arena, const char **problem)
 {
     assert(algorithm->kinds >> kind & 1);
-    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm};
+    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind};
     *problem = NULL;
     struct gathering gathering = {0};
     bool good = collective_shape(algorithm, platform, devices, count, &out->shape, arena, problem);

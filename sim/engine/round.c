@@ -82,15 +82,18 @@ static bool same_shape(const struct shape *a, const struct shape *b)
     return same;
 }
 
-static uint32_t find_plan(struct run *run, int kind, const struct shape *shape)
+static uint32_t find_plan(struct run *run, int kind, const struct shape *shape, uint32_t shares)
 {
     struct round_table *table = &run->rounds;
     for (uint32_t p = 0; p < table->plans.count; p++)
-        if (table->plans.at[p].kind == kind && same_shape(&table->plans.at[p].shape, shape))
+        if (table->plans.at[p].kind == kind && table->plans.at[p].shares == shares &&
+            same_shape(&table->plans.at[p].shape, shape))
             return p;
-    struct round_plan plan = {.kind = kind, .shape = *shape};
+    struct round_plan plan = {.kind = kind, .shares = shares, .shape = *shape};
     struct transfer_list list = {0};
-    collective_steps(shape->algorithm, kind, shape, true, &list);
+    collective_steps(shape->algorithm, kind, shape, !shares, &list);
+    if (shares && list.count)
+        transfer_weigh(&list, shape, run->job->shares + shares - 1);
     fill_plan(&table->arena, &plan, &list);
     transfer_fini(&list);
     VECTOR_PUSH(&table->plans, plan);
@@ -261,8 +264,9 @@ static uint32_t start_piece(struct run *run, uint32_t p, uint32_t group, double 
 bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32_t pieces, uint32_t transfer)
 {
     struct round_table *table = &run->rounds;
-    const struct shape *shape = &run->activity_list.at[run->transfers.at[transfer].activity].shape;
-    uint32_t p = find_plan(run, kind, shape), before = PROGRAM_NONE;
+    uint32_t activity = run->transfers.at[transfer].activity;
+    const struct shape *shape = &run->activity_list.at[activity].shape;
+    uint32_t p = find_plan(run, kind, shape, run->activities.at[activity].shares), before = PROGRAM_NONE;
     if (!table->plans.at[p].step_count)
         return false;
     for (uint32_t piece = 0; piece < pieces; piece++) {

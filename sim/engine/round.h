@@ -25,6 +25,7 @@ struct round_visit {
 /* The transfers of one algorithm, kind and shape, shared by all collectives that are alike. */
 struct round_plan {
     int kind;
+    uint32_t shares; /* as in struct op */
     struct shape shape;
     struct round_step *steps;
     uint32_t step_count;

@@ -24,14 +24,15 @@ static uint32_t add_activity(struct run *run, struct activity activity)
         usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
     VECTOR_PUSH(&run->activities,
                 ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
-                                       activity.path.at, activity.path.count, PROGRAM_NONE}));
+                                       activity.path.at, activity.path.count, 0, PROGRAM_NONE}));
     VECTOR_PUSH(&run->activity_list, activity);
     return run->activities.count - 1;
 }
 
 /* Computes one activity of a group and puts it before the others of its kind. False when the algorithm does
  * not apply; with run->error if that is a mistake. */
-static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, const struct algorithm *algorithm)
+static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t shares,
+                             const struct algorithm *algorithm)
 {
     const struct group *group = &run->job->groups[g];
     uint32_t *devices = ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
@@ -40,9 +41,11 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, const s
     struct activity activity;
     const char *problem = NULL;
     bool message = kind == COLLECTIVE_KIND_COUNT;
-    bool reached = message ? collective_message(run->platform, devices[0], devices[1], &activity)
-                           : collective_activity(run->platform, algorithm, (int)kind, devices,
-                                                 group->member_count, NULL, &activity, &run->arena, &problem);
+    bool reached =
+        message ? collective_message(run->platform, devices[0], devices[1], &activity)
+                : collective_activity(run->platform, algorithm, (int)kind, devices, group->member_count,
+                                      shares ? run->job->shares + shares - 1 : NULL, &activity, &run->arena,
+                                      &problem);
     if (!reached) {
         const char *name = names_text(run->job->names, group->name);
         if (message)
@@ -58,6 +61,7 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, const s
     }
     uint32_t *head = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
     uint32_t added = add_activity(run, activity);
+    run->activities.at[added].shares = shares;
     run->activities.at[added].next = *head;
     *head = added;
     return true;
@@ -81,7 +85,7 @@ static const struct algorithm *wanted_algorithm(const struct run *run, uint32_t 
 
 /* Every algorithm that applies, the table's first at the head. What fails on its own account is left out; a
  * route that is missing fails for all. */
-static void compute_candidates(struct run *run, uint32_t g, uint32_t kind)
+static void compute_candidates(struct run *run, uint32_t g, uint32_t kind, uint32_t shares)
 {
     uint32_t count = 0, members = run->job->groups[g].member_count;
     const char *error = NULL;
@@ -92,35 +96,52 @@ static void compute_candidates(struct run *run, uint32_t g, uint32_t kind)
         bool many = algorithm->most && members > algorithm->most && kind != ALL_TO_ALL;
         if (!(algorithm->kinds >> kind & 1) || (many && algorithm != collective_usual((int)kind)))
             continue;
-        if (!compute_activity(run, g, kind, algorithm))
+        if (!compute_activity(run, g, kind, shares, algorithm))
             error = run->error ? run->error : error;
         run->error = NULL;
     }
-    if (run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind] == PROGRAM_NONE)
+    uint32_t head = run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
+    if (head == PROGRAM_NONE || run->activities.at[head].shares != shares)
         run->error = error;
 }
 
-static void compute_activities(struct run *run, uint32_t g, uint32_t kind)
+static void compute_activities(struct run *run, uint32_t g, uint32_t kind, uint32_t shares)
 {
     const struct algorithm *wanted = kind < COLLECTIVE_KIND_COUNT ? wanted_algorithm(run, g, kind) : NULL;
-    if (wanted == &collective_automatic && run->job->groups[g].member_count > 1)
-        compute_candidates(run, g, kind);
+    uint64_t members = run->job->groups[g].member_count;
+    if (shares && shares - 1 + (kind == ALL_TO_ALL ? members * members : members) > run->job->share_count)
+        run->error =
+            arena_format(&run->arena, "group '%s': %s of shares that the job does not have",
+                         names_text(run->job->names, run->job->groups[g].name), communication_names[kind]);
+    else if (wanted == &collective_automatic && members > 1)
+        compute_candidates(run, g, kind, shares);
     else if (wanted == &collective_automatic)
-        compute_activity(run, g, kind, collective_usual((int)kind));
-    else if (!compute_activity(run, g, kind, wanted) && !run->error)
-        compute_activity(run, g, kind, collective_usual((int)kind));
+        compute_activity(run, g, kind, shares, collective_usual((int)kind));
+    else if (!compute_activity(run, g, kind, shares, wanted) && !run->error)
+        compute_activity(run, g, kind, shares, collective_usual((int)kind));
 }
 
-uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, double bytes)
+/* The first activity from `a` on that has these shares. */
+static uint32_t with_shares(const struct run *run, uint32_t a, uint32_t shares)
+{
+    while (a != PROGRAM_NONE && run->activities.at[a].shares != shares)
+        a = run->activities.at[a].next;
+    return a;
+}
+
+uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t shares, double bytes)
 {
     const uint32_t *head = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
-    if (*head == PROGRAM_NONE)
-        compute_activities(run, g, kind);
-    uint32_t best = *head;
-    if (best == PROGRAM_NONE || run->activities.at[best].next == PROGRAM_NONE)
+    uint32_t best = with_shares(run, *head, shares);
+    if (best == PROGRAM_NONE) {
+        compute_activities(run, g, kind, shares);
+        best = with_shares(run, *head, shares);
+    }
+    uint32_t other = best == PROGRAM_NONE ? best : with_shares(run, run->activities.at[best].next, shares);
+    if (other == PROGRAM_NONE)
         return best;
     double pieces = collective_piece_count(bytes, run->options->chunk), shortest = INFINITY, unused;
-    for (uint32_t a = *head; a != PROGRAM_NONE; a = run->activities.at[a].next) {
+    for (uint32_t a = best; a != PROGRAM_NONE; a = with_shares(run, run->activities.at[a].next, shares)) {
         double seconds = collective_pieces(&run->activity_list.at[a], bytes, pieces, &unused, &unused);
         if (seconds < shortest * (1 - 1e-12)) {
             best = a;
@@ -178,9 +199,9 @@ static void end_transfer(struct run *run, uint32_t index)
 
 /* Puts a communication on the network. What costs nothing ends at once. */
 static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t kind, double bytes,
-                           uint32_t label)
+                           const struct op *op)
 {
-    uint32_t activity = run_activity(run, g, kind, bytes);
+    uint32_t activity = run_activity(run, g, kind, op->shares, bytes);
     if (activity == PROGRAM_NONE)
         return;
     const struct run_activity *form = &run->activities.at[activity];
@@ -199,7 +220,7 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
                                                            .group = g,
                                                            .match = match,
                                                            .activity = activity,
-                                                           .label = label}));
+                                                           .label = op->label}));
     if (form->usage_count == 0 && form->latency == 0) {
         end_transfer(run, index);
     } else if (algorithm && !algorithm->loads && run->options->level == ENGINE_STEPS) {
@@ -233,9 +254,9 @@ static void start_member(struct run *run, uint32_t rank, uint32_t slot, uint32_t
     record->cause_slot = peer_slot;
 }
 
-static uint32_t label_of(const struct run *run, uint32_t rank, uint32_t slot)
+static const struct op *op_of(const struct run *run, uint32_t rank, uint32_t slot)
 {
-    return run->job->programs[run->job->ranks[rank].program].ops[slot].label;
+    return &run->job->programs[run->job->ranks[rank].program].ops[slot];
 }
 
 static void arrive_collective(struct run *run, uint32_t r, uint32_t slot, uint32_t g, const struct task *task)
@@ -252,7 +273,7 @@ static void arrive_collective(struct run *run, uint32_t r, uint32_t slot, uint32
         last++;
     for (uint32_t i = 0; i < group->member_count; i++)
         start_member(run, members[i], slots[i], members[last], slots[last]);
-    start_transfer(run, g, task->match, task->collective, task->amount, label_of(run, members[0], slots[0]));
+    start_transfer(run, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
 }
 
 static void start_message(struct run *run, uint32_t g, uint32_t match, const uint32_t *slots)
@@ -264,7 +285,7 @@ static void start_message(struct run *run, uint32_t g, uint32_t match, const uin
         start_member(run, target, slots[1], source, slots[0]);
     start_member(run, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
     double bytes = run->ranks[source].tasks[slots[0]].amount;
-    start_transfer(run, g, match, COLLECTIVE_KIND_COUNT, bytes, label_of(run, source, slots[0]));
+    start_transfer(run, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
 }
 
 static void arrive_send(struct run *run, uint32_t slot, uint32_t g, const struct task *task)

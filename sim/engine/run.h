@@ -50,7 +50,8 @@ struct run_activity {
     double bytes_factor, latency, cap;
     const uint32_t *path; /* of a message: its links in order */
     uint32_t path_length;
-    uint32_t next; /* another algorithm for the same group and kind; PROGRAM_NONE: no more */
+    uint32_t shares; /* as in struct op */
+    uint32_t next; /* another algorithm or other shares for the same group and kind; PROGRAM_NONE: no more */
 };
 
 struct run {
@@ -91,7 +92,7 @@ void run_loop(struct run *run);
 
 /* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message) and payload, computed
  * at first use. PROGRAM_NONE with run->error when two members have no route. */
-uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind, double bytes);
+uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind, uint32_t shares, double bytes);
 
 /* "rank 3 (stage 1) receive 'block[3]' F, micro-batch 2, group 'pipeline'" */
 const char *run_describe(const struct run *run, struct arena *arena, uint32_t rank, uint32_t slot);

@@ -4,6 +4,7 @@
 #include "record/export.h"
 #include "record/reader.h"
 #include "record/recorder.h"
+#include "study/carriers.h"
 #include "study/explain.h"
 #include "study/scenario.h"
 #include "study/summary.h"
@@ -76,6 +77,12 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     const char *error = NULL;
     struct engine_options engine = scenario_engine(s);
     enum partita_status status = PARTITA_OK;
+    if (!carriers_choose(s, &engine)) {
+        report_print(&s->input.report, err);
+        if (recorder)
+            recorder_fail(recorder, "network.algorithm names a group that the plan does not have");
+        return PARTITA_BAD_INPUT;
+    }
     if (!engine_run(&s->platform, &s->job, &engine, &result, &error))
         return partita_fail(recorder, error, err);
     partita_lap(watch, "simulate");
@@ -93,6 +100,10 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
         summary_json(s, &metrics, result.events, partita_now() - watch->start, out);
     else if (status == PARTITA_OK && !options->quiet)
         summary_print(s, &metrics, out);
+    if (status == PARTITA_OK && !options->json && !options->quiet && s->workload.algorithm)
+        carriers_print(s, &result, out);
+    else if (status == PARTITA_OK && options->verbose)
+        carriers_print(s, &result, err);
     metrics_fini(&metrics);
     engine_result_fini(&result);
     return status;

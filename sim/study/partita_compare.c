@@ -2,6 +2,7 @@
 #include "partita.h"
 
 #include "record/metrics.h"
+#include "study/carriers.h"
 #include "study/explain.h"
 #include "study/scenario.h"
 
@@ -76,6 +77,10 @@ static void compare_run(struct scenario *s, struct compare_row *row)
     struct engine_options engine = scenario_engine(s);
     double start = compare_now();
     engine.network = row->model;
+    if (!carriers_choose(s, &engine)) {
+        row->error = s->input.report.list.at[s->input.report.list.count - 1].text;
+        return;
+    }
     if (engine_run(&s->platform, &s->job, &engine, &result, &row->error)) {
         row->events = result.events;
         if (metrics_compute(&s->plan, &s->job, &result, &metrics, &row->error))

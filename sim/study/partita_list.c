@@ -35,6 +35,7 @@ static void list_collectives(json_t *out)
 {
     for (uint32_t i = 0; collective_algorithms[i]; i++)
         list_add(out, collective_algorithms[i]->name, collective_algorithms[i]->about);
+    list_add(out, collective_automatic.name, collective_automatic.about);
 }
 
 static void list_levels(json_t *out)

@@ -283,8 +283,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
 struct engine_options scenario_engine(const struct scenario *scenario)
 {
     const struct workload *workload = &scenario->workload;
-    return (struct engine_options){.algorithm =
-                                       workload->algorithm ? collective_find(workload->algorithm) : NULL,
+    return (struct engine_options){.chunk = workload->chunk,
                                    .level = workload->collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS,
                                    .network = network_model_find(workload_levels[workload->level]),
                                    .mtu = workload->mtu,

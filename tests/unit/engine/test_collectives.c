@@ -209,6 +209,92 @@ static void pieces_stay_above_the_bound_at_both_levels(void **state)
                 }
 }
 
+/* Unequal shares: every port's bytes are known, so are the seconds of one round, and both levels agree. */
+static void unequal_shares_are_exact(void **state)
+{
+    (void)state;
+    double shares[] = {0.5, 0.125, 0.25, 0, 0.125};
+    const struct {
+        const struct algorithm *algorithm;
+        int kind;
+        double seconds; /* of 1e6 bytes at 1e10 per second, without latency */
+    } cases[] = {
+        {&direct_algorithm, ALL_GATHER, 4 * 0.5e-4}, /* member 0 sends its half to four others */
+        {&direct_algorithm, SCATTER, 0.5e-4},        /* the root keeps half */
+        {&binomial_algorithm, GATHER, 0.5e-4},       /* 4: 1/8 first, then 2 with 3: 1/4, then 1: 1/8 */
+        {&ring_algorithm, ALL_GATHER, 4 * 0.5e-4},   /* the largest share moves in every round */
+        {&ring_algorithm, REDUCE_SCATTER, 4 * 0.5e-4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int level = ENGINE_FLUID; level <= ENGINE_STEPS; level++) {
+            struct run_case test;
+            case_init(&test, 5, cases[i].kind, 1e6, 1e10, 0);
+            test.op.shares = 1;
+            test.job.shares = shares;
+            test.job.share_count = 5;
+            must_run(&test, cases[i].algorithm, (enum engine_level)level, 0);
+            double seconds = test.result.makespan;
+            /* neighbours of a ring run ahead of the round with the largest share */
+            if (level == ENGINE_FLUID || cases[i].algorithm != &ring_algorithm)
+                assert_true(fabs(seconds - cases[i].seconds) <= 1e-12 * seconds);
+            else
+                assert_true(seconds <= cases[i].seconds * (1 + 1e-12));
+            case_fini(&test);
+        }
+}
+
+/* All-to-all(v): each link carries exactly what the matrix says, whichever way the blocks go. */
+static void an_uneven_all_to_all_moves_its_matrix(void **state)
+{
+    (void)state;
+    enum { N = 6 };
+    double matrix[N * N], sent[N] = {0}, received[N] = {0};
+    uint32_t seed = 1;
+    for (uint32_t i = 0; i < N * N; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        matrix[i] = (seed >> 16) % 100 / 100.0;
+        if (i / N != i % N) {
+            sent[i / N] += matrix[i] * 1e6;
+            received[i % N] += matrix[i] * 1e6;
+        }
+    }
+    for (int level = ENGINE_FLUID; level <= ENGINE_STEPS; level++)
+        for (uint32_t a = 0; a < 3; a++) {
+            const struct algorithm *algorithms[] = {&direct_algorithm, &ring_algorithm, &bruck_algorithm};
+            struct run_case test;
+            case_init(&test, N, ALL_TO_ALL, 1e6, 1e10, 1e-6);
+            test.op.shares = 1;
+            test.job.shares = matrix;
+            test.job.share_count = N * N;
+            must_run(&test, algorithms[a], (enum engine_level)level, 0);
+            for (uint32_t m = 0; m < N; m++) {
+                double up = test.result.link_bytes[2 * m], down = test.result.link_bytes[2 * m + 1];
+                if (a < 2) {
+                    assert_true(fabs(up - sent[m]) <= 1e-9 * up && fabs(down - received[m]) <= 1e-9 * down);
+                } else {
+                    assert_true(down >= received[m] * (1 - 1e-9)); /* and what it passes on */
+                }
+            }
+            double total = 0, expected = 0;
+            for (uint32_t l = 0; l < 2 * N; l += 2)
+                total += test.result.link_bytes[l];
+            for (uint32_t i = 0; i < N * N; i++)
+                for (uint32_t d = (i % N + N - i / N) % N; d; d &= d - 1)
+                    expected += matrix[i] * 1e6; /* Bruck: a hop for each bit of the distance */
+            if (a == 2)
+                assert_true(fabs(total - expected) <= 1e-9 * total);
+            case_fini(&test);
+        }
+    struct run_case test;
+    case_init(&test, N, ALL_TO_ALL, 1e6, 1e10, 1e-6);
+    test.op.shares = 2;
+    test.job.shares = matrix;
+    test.job.share_count = N * N;
+    assert_false(case_run(&test, &direct_algorithm, ENGINE_FLUID, 0));
+    assert_string_equal(test.error, "group 'all': all-to-all of shares that the job does not have");
+    case_fini(&test);
+}
+
 static void a_kind_that_an_algorithm_lacks_goes_by_the_usual_one(void **state)
 {
     (void)state;
@@ -271,6 +357,8 @@ int main(void)
         cmocka_unit_test(auto_is_never_slower_than_any_other),
         cmocka_unit_test(pieces_of_a_broadcast_follow_each_other_down_the_chain),
         cmocka_unit_test(pieces_stay_above_the_bound_at_both_levels),
+        cmocka_unit_test(unequal_shares_are_exact),
+        cmocka_unit_test(an_uneven_all_to_all_moves_its_matrix),
         cmocka_unit_test(a_kind_that_an_algorithm_lacks_goes_by_the_usual_one),
         cmocka_unit_test(choices_go_by_group_and_kind),
         cmocka_unit_test(what_cannot_be_is_named),
