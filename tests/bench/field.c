@@ -1,5 +1,7 @@
 #include "field.h"
 
+#include "platform/route.h"
+
 #include <stdlib.h>
 
 static void field_init(struct field *field, uint32_t devices, uint32_t nodes)
@@ -19,6 +21,7 @@ static void field_init(struct field *field, uint32_t devices, uint32_t nodes)
 
 void field_fini(struct field *field)
 {
+    VECTOR_FREE(&field->messages);
     arena_fini(&field->job.arena);
     platform_fini(&field->platform);
     names_fini(&field->names);
@@ -161,6 +164,10 @@ void field_all_reduces(struct field *field, uint32_t ranks, uint32_t count, bool
         for (uint32_t i = 0; i < each; i++)
             job->group_table[r * each + i] = apart ? r / ranks : i;
     }
+    for (uint32_t i = 0; i < ranks && !apart; i++)
+        for (uint32_t c = 0; c < count; c++)
+            VECTOR_PUSH(&field->messages,
+                        ((struct field_message){0, bytes / ranks, i, (i + 1) % ranks, 2 * (ranks - 1)}));
     for (uint32_t g = 0; g < count; g++) {
         job->groups[g] = (struct group){.first_member = g * ranks, .member_count = ranks, .match_count = 1};
         for (uint32_t i = 0; i < ranks; i++)
@@ -215,9 +222,11 @@ static void add_receive(struct job *job, struct field_rank *rank, uint32_t group
             .kind = OP_RECEIVE, .stream = STREAM_RECEIVE, .group = rank->slots++, .bytes = message->bytes});
 }
 
-void field_messages(struct field *field, const struct field_message *messages, uint32_t count)
+void field_messages(struct field *field)
 {
     struct job *job = &field->job;
+    const struct field_message *messages = field->messages.at;
+    uint32_t count = field->messages.count;
     uint32_t hosts = field->platform.devices.count, slots = 0;
     struct field_rank *ranks = calloc(hosts, sizeof *ranks);
     new_programs(job, hosts, hosts);
@@ -243,4 +252,46 @@ void field_messages(struct field *field, const struct field_message *messages, u
         add_receive(job, &ranks[messages[i].to], i, &messages[i]);
     }
     free(ranks);
+}
+
+static void describe_route(struct field *field, const struct field_message *message, FILE *file)
+{
+    uint32_t count;
+    const uint32_t *links = route_links(&field->platform, message->from, message->to, &count);
+    fprintf(file, "%u %u %u", message->from, message->to, count);
+    for (uint32_t i = 0; i < count; i++)
+        fprintf(file, " %u", links[i]);
+    fprintf(file, "\n");
+}
+
+/* The first message between two hosts writes their route. */
+static uint32_t pair_of(const struct field *field, const struct field_message *message)
+{
+    return message->from * field->platform.devices.count + message->to;
+}
+
+void field_describe(struct field *field, FILE *file)
+{
+    uint32_t hosts = field->platform.devices.count, links = field->platform.links.count, routes = 0;
+    fprintf(file, "hosts %u links %u\n", hosts, links);
+    for (uint32_t l = 0; l < links; l++)
+        fprintf(file, "%.17g\n", field->platform.links.at[l].bandwidth);
+    uint8_t *seen = calloc((size_t)hosts * hosts, 1);
+    for (uint32_t i = 0; i < field->messages.count; i++) {
+        routes += !seen[pair_of(field, &field->messages.at[i])];
+        seen[pair_of(field, &field->messages.at[i])] = 1;
+    }
+    fprintf(file, "routes %u\n", routes);
+    for (uint32_t i = 0; i < field->messages.count; i++) {
+        if (seen[pair_of(field, &field->messages.at[i])])
+            describe_route(field, &field->messages.at[i], file);
+        seen[pair_of(field, &field->messages.at[i])] = 0;
+    }
+    free(seen);
+    fprintf(file, "flows %u\n", field->messages.count);
+    for (uint32_t i = 0; i < field->messages.count; i++) {
+        const struct field_message *message = &field->messages.at[i];
+        fprintf(file, "%.17g %.17g %u %u %u\n", message->start, message->bytes, message->from, message->to,
+                message->hops);
+    }
 }

@@ -10,17 +10,20 @@
 
 static const double field_bandwidth = 12.5e9; /* bytes per second, of every link */
 
-struct field {
-    struct names names;
-    struct platform platform;
-    struct job job;
-};
-
 /* A message between two hosts (device = rank). */
 struct field_message {
     double start; /* seconds */
     double bytes;
     uint32_t from, to;
+    uint32_t
+        hops; /* 1, or a chain: the next hop goes from `to` to the host after it, when this one has ended */
+};
+
+struct field {
+    struct names names;
+    struct platform platform;
+    struct job job;
+    VECTOR(struct field_message) messages; /* the case as plain messages, by ascending start */
 };
 
 /* `hosts` around one switch, `planes` times: host h of plane p is device p · hosts + h. */
@@ -33,13 +36,16 @@ void field_leaf_spine(struct field *field, uint32_t leaves, uint32_t per_leaf);
  * many as leaves. Full bisection. */
 void field_fat_tree(struct field *field, uint32_t pods, uint32_t leaves, uint32_t per_leaf);
 
-/* Every rank takes part in `count` all-reduces of `bytes` at once, each on its own stream. Apart: collective
- * c is among the hosts of plane c. */
+/* Writes the job and, unless apart, the messages. Every rank takes part in `count` all-reduces of `bytes` at
+ * once, each on its own stream. Apart: collective c is among the hosts of plane c. */
 void field_all_reduces(struct field *field, uint32_t ranks, uint32_t count, bool apart, double bytes);
 
-/* Messages by ascending start. Each is a send on a stream of its own, after a computation that ends at its
+/* The job of field->messages. Each is a send on a stream of its own, after a computation that ends at its
  * start, and a receive; each pair of hosts is a group. */
-void field_messages(struct field *field, const struct field_message *messages, uint32_t count);
+void field_messages(struct field *field);
+
+/* Platform, routes and messages as plain text, for other simulators. */
+void field_describe(struct field *field, FILE *file);
 
 void field_fini(struct field *field);
 
