@@ -28,14 +28,14 @@ double hold_queue(uint32_t pending, uint32_t holds)
     const double *step = increments();
     struct queue *queue = queue_new();
     for (uint32_t i = 0; i < pending; i++)
-        queue_add(queue, step[i % STEPS] + i * 1e-9, PHASE_COMPLETION, i);
+        queue_push(queue, step[i % STEPS] + i * 1e-9, PHASE_COMPLETION, i);
     struct queue_event event = {0};
     double begin = 0, end = 0;
     for (uint32_t warm = 2; warm-- > 0;) { /* the first time over brings the heap to its steady state */
         begin = clock_cpu();
         for (uint32_t i = 0; i < holds; i++) {
             queue_pop(queue, &event);
-            queue_add(queue, event.time + step[i % STEPS], PHASE_COMPLETION, event.identity);
+            queue_push(queue, event.time + step[i % STEPS], PHASE_COMPLETION, event.identity);
         }
         end = clock_cpu();
     }
