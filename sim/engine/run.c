@@ -335,7 +335,7 @@ static void start_operation(struct run *run, uint32_t r, uint32_t slot)
     if (task->kind == OP_COMPUTE) {
         record->start = run->now;
         if (task->amount > 0)
-            queue_add(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
+            queue_push(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
         else
             end_operation(run, r, slot);
         return;
@@ -353,7 +353,7 @@ static void end_computations(struct run *run, double limit)
 {
     struct queue_event event;
     while (queue_peek(run->queue, &event) && event.time <= limit) {
-        queue_cancel(run->queue, event.handle);
+        queue_pop(run->queue, &event);
         const struct run_stream *stream = &run->streams[event.identity];
         end_operation(run, stream->rank, stream->slot);
         run->events++;
