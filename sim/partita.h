@@ -53,6 +53,10 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
 enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
                                  double from, double to, const char *ranks, FILE *err);
 
+/* Draws a topology (options->topology, with options->sets) into a picture. */
+enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,
+                                          FILE *err);
+
 /* Writes a run of a database in another form ("canonical", "chrome", "csv") to `out`. */
 enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,
                                    FILE *err);

@@ -256,7 +256,7 @@ static void wrong_variables_and_channels_are_reported(void **state)
     fixture_expect(PAIR "mode: shared, channel: i / 2 + 0.25}\n", NULL,
                    "t.yaml:3:75: expected a channel, a whole number from 0 on; 'i / 2 + 0.25' is 0.25");
     fixture_expect(PAIR "failed: perhaps}\n", NULL,
-                   "t.yaml:3:59: expected yes or no; got the text 'perhaps'");
+                   "t.yaml:3:60: expected yes or no; got the text 'perhaps'");
 }
 
 static int make_folder(void **state)
