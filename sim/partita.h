@@ -78,6 +78,10 @@ struct partita_collective_options {
 enum partita_status partita_collective(const struct partita_collective_options *options, FILE *out,
                                        FILE *err);
 
+/* Draws a topology (options->topology, with options->sets) into a picture. */
+enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,
+                                          FILE *err);
+
 /* Writes a run of a database in another form ("canonical", "chrome", "csv") to `out`. */
 enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,
                                    FILE *err);

@@ -32,8 +32,8 @@ static const struct command main_commands[] = {
     {"compare", "partita compare WORKLOAD --levels [LIST] [options]",
      "simulate a workload on several levels of the network; print each one's result and cost", "tsjL",
      main_compare},
-    {"plot", "partita plot timeline|memory RESULTS.db [options]", "draw a figure from a database of results",
-     "orfTk", main_plot},
+    {"plot", "partita plot timeline|memory RESULTS.db, or plot topology NAME [options]",
+     "draw a figure from a database of results, or a network", "orfTks", main_plot},
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
      "j", main_list},
     {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
@@ -81,6 +81,11 @@ static enum partita_status main_plot(const struct options *o)
 {
     char standard[64];
     snprintf(standard, sizeof standard, "%s.svg", o->arguments[0]);
+    if (strcmp(o->arguments[0], "topology") == 0) {
+        struct partita_options options = {
+            .topology = o->arguments[1], .sets = o->sets, .set_count = o->set_count};
+        return partita_plot_topology(&options, o->output ? o->output : standard, stderr);
+    }
     return partita_plot(o->arguments[0], o->arguments[1], o->run, o->output ? o->output : standard, o->from,
                         o->to, o->ranks, stderr);
 }

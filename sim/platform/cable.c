@@ -184,64 +184,75 @@ static bool cable_wanted(struct cable *cable, bool *wanted)
     return true;
 }
 
-/* The link of the channel of the cable at hand, made when it is the first on it. */
-static bool cable_channel(struct cable *cable, uint32_t *link)
+/* The channel of the cable at hand. */
+static bool cable_channel_number(struct cable *cable, uint32_t *number)
 {
-    struct draft *draft = cable->draft;
-    struct platform *platform = draft->platform;
-    const struct array *part = &draft->part;
-    struct array named = *part;
+    struct input *input = cable->draft->input;
     struct quantity result;
-    if (!expression_evaluate(draft->input, cable->channel, cable->channel_place, &cable->scope, &result))
+    if (!expression_evaluate(input, cable->channel, cable->channel_place, &cable->scope, &result))
         return false;
     if (result.unit != UNIT_NONE || result.number != floor(result.number) || result.number < 0 ||
         result.number >= CABLE_CHANNELS)
-        return report_error(&draft->input->report, cable->channel_place,
+        return report_error(&input->report, cable->channel_place,
                             "expected a channel, a whole number from 0 on; '%s' is %.15g", cable->channel,
                             result.number);
-    uint32_t number = (uint32_t)result.number, indices[ARRAY_RANK], instance = 0;
-    if (draft->outer)
-        instance = array_element(part, cable->value);
-    for (uint32_t i = 0; i < cable->channels.count; i++)
-        if (cable->channels.at[i].number == number && cable->channels.at[i].instance == instance) {
-            *link = cable->channels.at[i].link;
-            return true;
-        }
+    *number = (uint32_t)result.number;
+    return true;
+}
+
+/* Adds the link of a channel of this instance of the part, with the overrides of that channel; UINT32_MAX
+ * when it failed. */
+static bool cable_channel_add(struct cable *cable, struct cable_channel *channel)
+{
+    struct draft *draft = cable->draft;
+    struct platform *platform = draft->platform;
     const struct array own = {.name = cable->entry->key,
                               .place = cable->entry->place,
                               .rank = 1,
                               .size = {CABLE_CHANNELS},
                               .count = CABLE_CHANNELS};
+    struct array named;
+    struct links_entry read = *cable->read;
+    struct override *override;
+    uint32_t indices[ARRAY_RANK];
+    char text[ARRAY_TEXT];
     if (!draft_full(draft, &own, &named))
         return false;
     memcpy(indices, cable->value, sizeof indices);
-    indices[named.rank - 1] = number;
-    struct links_entry read = *cable->read;
-    struct override *override;
+    indices[named.rank - 1] = channel->number;
     for (uint32_t next = 0; (override = override_next(draft, &named, &next));)
         if (pattern_matches(&override->pattern, named.rank, indices) &&
             !links_override(draft, override, &read))
             return false;
-    char text[ARRAY_TEXT];
-    *link = UINT32_MAX;
+    uint32_t name = names_add(platform->names, array_text(&named, indices, "", text));
+    uint32_t group = names_add(platform->names, named.name);
+    channel->link = UINT32_MAX;
     if (!read.failed)
-        *link = graph_add_link(
-            platform, links_capacity(&read, &read.link,
-                                     names_add(platform->names, array_text(&named, indices, "", text)),
-                                     names_add(platform->names, named.name)));
-    VECTOR_PUSH(&cable->channels, ((struct cable_channel){number, instance, *link}));
+        channel->link = graph_add_link(platform, links_capacity(&read, &read.link, name, group));
+    VECTOR_PUSH(&cable->channels, *channel);
     return true;
 }
 
+/* A cable of a channel: both ways over the link that it shares with the others. */
 static bool cable_share(struct cable *cable, uint32_t from, uint32_t to)
 {
-    uint32_t link;
-    if (!cable_channel(cable, &link))
+    struct platform *platform = cable->draft->platform;
+    struct cable_channel channel = {.link = UINT32_MAX};
+    uint32_t known = 0;
+    if (!cable_channel_number(cable, &channel.number))
         return false;
-    if (link == UINT32_MAX) /* failed */
+    if (cable->draft->outer)
+        channel.instance = array_element(&cable->draft->part, cable->value);
+    while (known < cable->channels.count && (cable->channels.at[known].number != channel.number ||
+                                             cable->channels.at[known].instance != channel.instance))
+        known++;
+    if (known == cable->channels.count && !cable_channel_add(cable, &channel))
+        return false;
+    uint32_t link = cable->channels.at[known].link;
+    if (link == UINT32_MAX)
         return true;
-    graph_add_arc(cable->draft->platform, from, to, link);
-    graph_add_arc(cable->draft->platform, to, from, link);
+    graph_add_arc(platform, from, to, link);
+    graph_add_arc(platform, to, from, link);
     return true;
 }
 

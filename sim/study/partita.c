@@ -5,6 +5,7 @@
 #include "record/reader.h"
 #include "record/recorder.h"
 #include "study/carriers.h"
+#include "study/draw_topology.h"
 #include "study/explain.h"
 #include "study/scenario.h"
 #include "study/summary.h"
@@ -170,9 +171,28 @@ enum partita_status partita_plot(const char *kind, const char *database, int64_t
     }
     if (found && partita_has_run(database, run, &arena, &error))
         status = found->draw(&request, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+    known[count++] = "topology"; /* needs no database: see partita_plot_topology() */
     if (!found)
         explain_unknown("figure", kind, known, count, err);
     else if (error)
+        fprintf(err, "error: %s\n", error);
+    arena_fini(&arena);
+    return status;
+}
+
+enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,
+                                          FILE *err)
+{
+    const struct draw_topology_options wanted = {options->topology, options->sets, options->set_count,
+                                                 partita_data_folder(), output};
+    struct arena arena;
+    const char *error = NULL;
+    bool wrong = false;
+    arena_init(&arena);
+    enum partita_status status = PARTITA_OK;
+    if (!draw_topology(&wanted, &arena, err, &wrong, &error))
+        status = wrong ? PARTITA_BAD_INPUT : PARTITA_FAILED;
+    if (error)
         fprintf(err, "error: %s\n", error);
     arena_fini(&arena);
     return status;

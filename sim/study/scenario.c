@@ -6,6 +6,7 @@
 #include "platform/route.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
+#include "platform/topology_set.h"
 #include "study/changes.h"
 
 #include <string.h>
@@ -66,32 +67,6 @@ static bool scenario_is_topology_key(const char *key, size_t length)
     return false;
 }
 
-/* A path into a device, switch or link must name one that is there: a mistyped name would be a new one. */
-static bool scenario_set_reaches(struct scenario *scenario, const char *path)
-{
-    static const char *const sections[][2] = {
-        {"devices", "device"}, {"switches", "switch"}, {"links", "link"}};
-    struct arena *arena = &scenario->input.arena;
-    size_t first = strcspn(path, ".["), second = path[first] ? strcspn(path + first + 1, ".[") : 0;
-    if (!path[first] || !path[first + 1 + second])
-        return true;
-    const char *name = arena_format(arena, "%.*s", (int)second, path + first + 1);
-    for (size_t s = 0; s < FIELDS_COUNT(sections); s++) {
-        if (strlen(sections[s][0]) != first || strncmp(path, sections[s][0], first) != 0)
-            continue;
-        const struct value *section = value_get(scenario->topology_document, sections[s][0]);
-        if (value_get(section, name))
-            return true;
-        uint32_t count = section && section->kind == VALUE_MAP ? section->count : 0;
-        const char **known = ARENA_ARRAY(arena, const char *, count);
-        for (uint32_t i = 0; i < count; i++)
-            known[i] = section->entries[i].key;
-        return fields_no_such(&scenario->input, (struct place){arena_format(arena, "--set %s", path), 0, 0},
-                              sections[s][1], name, known, count);
-    }
-    return true;
-}
-
 /* Applies the --set options whose first key belongs to the workload (or, with `topology`, to the topology).
  * `topology.KEY` and `parameters.KEY` are values for the topology's parameters, over those of the workload's
  * `set`. */
@@ -126,12 +101,10 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         if (workload == topology)
             continue;
         const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
-        if (topology && !scenario_set_reaches(scenario, path))
-            good = false;
-        else if (!document_set_as(&scenario->input,
-                                  topology ? scenario->topology_document : scenario->document, path, to,
-                                  equals + 1))
-            good = false;
+        if (topology)
+            good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
+        else
+            good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
         if (!topology)
             scenario_spell_model(scenario);
     }
