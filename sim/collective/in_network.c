@@ -2,8 +2,7 @@
  * each switch passes on one sum, and the result comes down again, copied by the switches. They pass on while
  * they receive, so the time is the way up and down and the payload once at the slowest link of the tree;
  * there are no rounds, and both levels of simulation are the same. Assumed: a switch reduces at the speed of
- * its links, and the tree is that of fewest hops from the nearest switch from which all members are reached
- * over reducing switches.
+ * its links, and the tree is that of fewest hops from a switch in the middle, over switches that reduce.
  *
  * Graham et al.: Scalable hierarchical aggregation protocol (SHArP), COM-HPC 2016. */
 #include "collective/collective.h"
@@ -86,6 +85,39 @@ static bool tree_spans(const struct tree *tree, const uint32_t *devices, uint32_
     return true;
 }
 
+/* Seconds up and down again for the farthest members; *far: the one at the end of the longest way down. */
+static double tree_depth(const struct tree *tree, const uint32_t *devices, uint32_t count, uint32_t *far)
+{
+    double up = 0, down = 0;
+    *far = tree->platform->devices.at[devices[0]].node;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t node = tree->platform->devices.at[devices[i]].node;
+        up = fmax(up, tree->way_up[node]);
+        *far = tree->way_down[node] > down ? node : *far;
+        down = fmax(down, tree->way_down[node]);
+    }
+    return up + down;
+}
+
+/* Grows the tree anew from where it is shallowest on the way to its farthest member. */
+static void tree_centre(struct tree *tree, const uint32_t *devices, uint32_t count, struct arena *arena)
+{
+    uint32_t *way = ARENA_ARRAY(arena, uint32_t, tree->queued + 1), length = 0, far, best;
+    best = tree->queue[0];
+    double shallowest = tree_depth(tree, devices, count, &far);
+    for (uint32_t node = tree->parent[far]; tree->parent[node] != node; node = tree->parent[node])
+        way[length++] = node;
+    while (length-- > 0) {
+        tree_grow(tree, way[length]);
+        double depth = tree_spans(tree, devices, count) ? tree_depth(tree, devices, count, &far) : INFINITY;
+        if (depth < shallowest * (1 - 1e-12)) {
+            shallowest = depth;
+            best = way[length];
+        }
+    }
+    tree_grow(tree, best);
+}
+
 /* Grows the tree of the nearest switch that will do: those that member 0 reaches, in order of hops. */
 static bool tree_find(struct tree *tree, const uint32_t *devices, uint32_t count, struct arena *arena)
 {
@@ -104,8 +136,10 @@ static bool tree_find(struct tree *tree, const uint32_t *devices, uint32_t count
     }
     for (uint32_t i = 0; i < found; i++) {
         tree_grow(tree, candidates[i]);
-        if (tree_spans(tree, devices, count))
+        if (tree_spans(tree, devices, count)) {
+            tree_centre(tree, devices, count, arena);
             return true;
+        }
     }
     return false;
 }
