@@ -20,7 +20,7 @@ struct network_setting {
     uint64_t packet_limit; /* packets times links that are simulated one by one; 0: network_packet_limit */
 };
 extern const double network_mtu, network_buffer; /* 4 KB, 256 KB */
-extern const uint64_t network_packet_limit;      /* a thousand million */
+extern const uint64_t network_packet_limit;      /* 1e8: some ten seconds */
 
 /* A message, or a whole fluid collective (which has no path). The arrays are read by start() only. */
 struct network_message {
