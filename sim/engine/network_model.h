@@ -21,7 +21,7 @@ struct network_setting {
         packet_limit; /* packets times links that are simulated one by one; 0: network_model_packet_limit */
 };
 extern const double network_model_mtu, network_model_buffer; /* 4 KB, 256 KB */
-extern const uint64_t network_model_packet_limit;            /* a thousand million */
+extern const uint64_t network_model_packet_limit;            /* 1e8: some ten seconds */
 
 /* A message, or a whole fluid collective (which has no path). The arrays are read by start() only. */
 struct network_message {

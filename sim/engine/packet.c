@@ -99,8 +99,6 @@ struct packet_net {
     char problem[200];
 };
 
-/* ---- small parts ---- */
-
 static void push_packet(struct packet_net *net, struct packet_list *list, uint32_t p)
 {
     net->packets.at[p].next = NONE;
@@ -166,8 +164,6 @@ static void complete(struct packet_net *net, uint32_t f)
     flow->tag = net->unused_flow[flow->size_class];
     net->unused_flow[flow->size_class] = f + 1;
 }
-
-/* ---- packets ---- */
 
 /* The queue that a packet goes to from the head of queue q; NONE: its destination. */
 static uint32_t queue_after(const struct packet_net *net, uint32_t p)
@@ -327,8 +323,6 @@ static void end_travel(struct packet_net *net, uint32_t l, double limit)
         queue_add(net->events, net->packets.at[link->wire.first].arrival, PHASE_LATENCY, net->link_count + l);
 }
 
-/* ---- trains ---- */
-
 static struct train train_of(const struct packet_net *net, const struct packet_flow *flow)
 {
     return (struct train){net->hops.at + flow->path, flow->hops, flow->packets};
@@ -449,8 +443,6 @@ static void clear_link(struct packet_net *net, uint32_t l)
     if (net->links.at[l].train_until > net->now * (1 + 4 * DBL_EPSILON))
         unpack_train(net, net->links.at[l].train);
 }
-
-/* ---- messages ---- */
 
 static uint32_t find_queue(struct packet_net *net, uint32_t l, uint32_t before, uint32_t crossing)
 {
@@ -578,8 +570,6 @@ static void packet_set_capacity(void *state, double now, uint32_t link, double c
     net->links.at[link].capacity = capacity;
     send_next(net, link);
 }
-
-/* ---- the model ---- */
 
 static void *packet_open(const struct network_setting *setting)
 {
