@@ -16,11 +16,10 @@ bool draft_name(struct draft *draft, const struct entry *entry, const char *what
                             what, entry->key);
     for (uint32_t i = 0; i < draft->names.count; i++)
         if (strcmp(draft->names.at[i].key, entry->key) == 0)
-            return report_error(
-                report, entry->place,
-                "the name '%s' is taken: line %u uses it; devices, switches, links and parts need "
-                "different names",
-                entry->key, draft->names.at[i].place.line);
+            return report_error(report, entry->place,
+                                "the name '%s' is taken: line %u uses it; devices, switches and links need "
+                                "different names",
+                                entry->key, draft->names.at[i].place.line);
     VECTOR_PUSH(&draft->names, *entry);
     const char *path = entry->key;
     if (draft->outer)

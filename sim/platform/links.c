@@ -104,11 +104,10 @@ static bool links_check(struct draft *draft, const struct entry *entry, const st
     if (read->stations)
         return true;
     if (shared && !read->channel)
-        return report_error(
-            report, entry->place,
-            "link '%s' is a shared medium: it needs 'stations' instead of 'from' and 'to', or a "
-            "'channel' with them (a cable that both directions share is mode: half-duplex)",
-            name);
+        return report_error(report, entry->place,
+                            "link '%s' is a shared medium: it needs 'stations' instead of 'from' and 'to' (a "
+                            "cable that both directions share is mode: half-duplex)",
+                            name);
     if (read->channel && !shared)
         return report_error(report, read->channel->place,
                             "a channel needs mode: shared; the mode of '%s' is %s", name,

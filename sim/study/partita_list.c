@@ -54,7 +54,6 @@ static void list_figures(json_t *out)
 {
     for (uint32_t i = 0; figure_kinds[i]; i++)
         list_add(out, figure_kinds[i]->name, figure_kinds[i]->about);
-    list_add(out, "topology", "nodes and cables of a topology; from its name instead of a database");
 }
 
 static void list_exports(json_t *out)

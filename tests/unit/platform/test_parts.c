@@ -170,7 +170,7 @@ static void wrong_parts_are_reported_at_their_place(void **state)
     expect("parts:\n  p: {topology: self}\n",
            "again.yaml:1:27: the topology 'self' would be a part of itself");
     expect("parts:\n  p: {topology: box}\ndevices:\n  p: {" TINY "}\n",
-           "top.yaml:2:3: the name 'p' is taken: line 4 uses it; devices, switches, links and parts need "
+           "top.yaml:2:3: the name 'p' is taken: line 4 uses it; devices, switches and links need "
            "different "
            "names");
 }

@@ -246,10 +246,10 @@ static void wrong_links_are_reported(void **state)
                    "t.yaml:4:60: unknown name 'k'");
     fixture_expect(LINK("bandwidth: 1 GB/s, from: \"d[i]\""), NULL,
                    "t.yaml:4:3: link 'c' needs 'from' and 'to', or 'stations'");
-    fixture_expect(LINK("type: wifi-5, from: \"d[i]\", to: \"s[0]\""), NULL,
-                   "t.yaml:4:3: link 'c' is a shared medium: it needs 'stations' instead of 'from' and 'to', "
-                   "or a 'channel' "
-                   "with them (a cable that both directions share is mode: half-duplex)");
+    fixture_expect(
+        LINK("type: wifi-5, from: \"d[i]\", to: \"s[0]\""), NULL,
+        "t.yaml:4:3: link 'c' is a shared medium: it needs 'stations' instead of 'from' and 'to' (a cable "
+        "that both directions share is mode: half-duplex)");
     fixture_expect(LINK("bandwidth: 1 GB/s, stations: d"), NULL,
                    "t.yaml:4:3: link 'c' has 'stations', which need mode: shared; its mode is full-duplex");
     fixture_expect(
