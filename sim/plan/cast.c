@@ -129,7 +129,13 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
         to = here->ranks[message->to];
     }
     bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD;
-    return registry_channel(cast->registry, from, to, channel, meet);
+    uint64_t pair = 0; /* of the stages, the importing one first */
+    if (action->kind != ACTION_EXCHANGE) {
+        bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
+        uint64_t peer = action->peer == MODEL_NONE ? 0 : (uint64_t)action->peer + 1;
+        pair = importer ? ((uint64_t)stage + 1) << 24 | peer : peer << 24 | (stage + 1);
+    }
+    return registry_channel(cast->registry, from, to, channel, pair, meet);
 }
 
 uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)

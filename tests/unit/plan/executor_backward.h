@@ -231,8 +231,11 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     const struct operator* op = all[0].op;
     struct holding dy = run_output_gradient(x, s, a);
     const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
-    for (uint32_t m = 0; m < s->d->member_count; m++)
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
         own[m] = dy.member[m] ? dy.member[m] : x->nothing[op->output.tensor];
+        if (op->normalised)
+            own[m] = run_share(x, s, so, &op->output, op->output.tensor, m, own[m]);
+    }
     uint32_t contribution[OPERATOR_OPERANDS], next = MODEL_NONE;
     for (uint32_t c = 0; c < s->d->contributions.count && next == MODEL_NONE; c++)
         if (s->d->contributions.at[c].action == index)

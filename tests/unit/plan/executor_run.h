@@ -190,6 +190,26 @@ static inline const double *run_joined(struct executor *x, const struct stage_ru
     return joined;
 }
 
+static inline struct box run_box(const struct stage_run *s, const struct stage_operator *so,
+                                 const struct operand *operand, uint32_t member)
+{
+    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->operator],
+                      &so->assignment, operand, run_at(s, member));
+}
+
+/* The part of an operand that a member's share of the work reads. */
+static inline const double *run_share(struct executor *x, const struct stage_run *s,
+                                      const struct stage_operator *so, const struct operand *operand,
+                                      uint32_t tensor, uint32_t member, const double *held)
+{
+    double *share = run_array(x, tensor, NAN);
+    struct box box = run_box(s, so, operand, member);
+    for (size_t i = 0; i < run_elements(x, tensor); i++)
+        if (run_inside(run_tensor(x, tensor), &box, i))
+            share[i] = held[i];
+    return share;
+}
+
 /* Everything about one operator on all members: its operands as the members hold them. `forward`: the
  * operator's forward kernel, whose dependencies say where they come from. */
 static inline struct evaluation *run_evaluations(struct executor *x, const struct stage_run *s,
@@ -206,9 +226,12 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
         struct holding held = {0};
-        for (uint32_t m = 0; m < s->d->member_count; m++)
-            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
         uint32_t t = s->d->same_as[op->operands[i].tensor];
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
+            if (op->normalised) /* its statistics are those of its share, also where it holds more */
+                own[m] = run_share(x, s, so, &op->operands[i], t, m, own[m]);
+        }
         for (uint32_t m = 0; m < s->d->member_count; m++) {
             all[m].in[i] = own[m];
             all[m].statistics[i] =
@@ -216,13 +239,6 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
         }
     }
     return all;
-}
-
-static inline struct box run_box(const struct stage_run *s, const struct stage_operator *so,
-                                 const struct operand *operand, uint32_t member)
-{
-    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->operator],
-                      &so->assignment, operand, run_at(s, member));
 }
 
 static inline bool run_is_partial(const struct stage_run *s, const struct layout *layout, uint32_t *axes)
