@@ -187,9 +187,8 @@ static void wrong_devices_are_reported(void **state)
     fixture_expect("devices:\n  d: {type: t4, with: {efficiency: {conv: 0}}}\n", NULL,
                    "t.yaml:2:13: the efficiency of 'T4 (changed)' for conv must be more than 0");
     fixture_expect("devices:\n  d: {type: t4}\nswitches:\n  d:\n", NULL,
-                   "t.yaml:4:3: the name 'd' is taken: line 2 uses it; devices, switches, links and parts "
-                   "need different "
-                   "names");
+                   "t.yaml:4:3: the name 'd' is taken: line 2 uses it; devices, switches and links "
+                   "need different names");
     fixture_expect(
         "devices:\n  \"d[0]\": {type: t4}\n", NULL,
         "t.yaml:2:3: expected the name of a device: a letter, then letters, digits, '_' or '-'; got "
