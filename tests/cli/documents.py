@@ -27,7 +27,7 @@ def yaml_examples_are_right_input(program):
     for page, number, text in _blocks("yaml"):
         keys = set(re.findall(r"^([\w-]+):", text, flags=re.M))
         what = "model" if keys & {"layers", "blocks"} else "topology" if keys & {"devices", "links", "overrides"} \
-            else "device" if "peak" in keys else "workload" if keys & {"model", "plan", "topology"} else None
+            else "device" if "peak" in keys else "workload" if keys & {"model", "plan", "topology", "network"} else None
         if what == "workload" and "model" not in keys:
             text = f"extends: {EDGE}\n" + text
         if what is None:  # a part of a model that the text is about
