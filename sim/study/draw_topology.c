@@ -4,50 +4,12 @@
 #include "input/fields.h"
 #include "platform/array.h"
 #include "platform/topology.h"
-#include "platform/topology_fields.h"
-#include "platform/topology_set.h"
+#include "study/bare_topology.h"
 
 #include <assert.h>
 #include <string.h>
 
 static_assert((int)PICTURE_RANK == (int)ARRAY_RANK, "indices are copied");
-
-/* One --set option: a parameter goes to `set`, anything else into the document. */
-static bool draw_topology_set(struct input *input, struct value *document, struct value *set,
-                              const char *text)
-{
-    const char *equals = strchr(text, '=');
-    if (!equals || equals == text)
-        return report_error(&input->report, (struct place){"--set", 0, 0}, "expected key=value; got '%s'",
-                            text);
-    const char *path = arena_format(&input->arena, "%.*s", (int)(equals - text), text);
-    struct place place = {arena_format(&input->arena, "--set %s", path), 0, 0};
-    size_t first = strcspn(path, ".[");
-    if (strncmp(path, "parameters.", 11) == 0 || strncmp(path, "topology.", 9) == 0)
-        return document_set_as(input, set, path, path + first + 1, equals + 1);
-    const char **known = ARENA_ARRAY(&input->arena, const char *, topology_field_count);
-    for (size_t i = 0; i < topology_field_count; i++) {
-        known[i] = topology_fields[i].key;
-        if (strlen(known[i]) == first && strncmp(known[i], path, first) == 0)
-            return topology_set(input, document, path, equals + 1);
-    }
-    return fields_no_such(input, place,
-                          "key of a topology:", arena_format(&input->arena, "%.*s", (int)first, path), known,
-                          topology_field_count);
-}
-
-static bool draw_topology_read(struct input *input, const struct draw_topology_options *options,
-                               struct platform *platform)
-{
-    const struct place nowhere = {0};
-    const char *path = document_find(input, "topologies", options->topology, nowhere);
-    struct value *document = path ? document_load(input, path) : NULL;
-    struct value *set = value_new(&input->arena, nowhere, VALUE_MAP);
-    bool well = document != NULL;
-    for (uint32_t i = 0; well && i < options->set_count; i++)
-        well = draw_topology_set(input, document, set, options->sets[i]);
-    return well && topology_read(input, document, set, platform);
-}
 
 static void draw_topology_nodes(const struct platform *platform, struct picture *picture, struct arena *arena)
 {
@@ -117,7 +79,7 @@ bool draw_topology(const struct draw_topology_options *options, struct arena *ar
     input_init(&input, options->data_root);
     names_init(&names);
     platform_init(&platform, &names);
-    bool well = draw_topology_read(&input, options, &platform);
+    bool well = bare_topology_read(&input, options->topology, options->sets, options->set_count, &platform);
     *wrong = !well;
     report_print(&input.report, err);
     if (well) {

@@ -10,6 +10,7 @@
 #include "figure/palette.h"
 #include "input/document.h"
 #include "platform/topology.h"
+#include "study/bare_topology.h"
 #include "study/explain.h"
 
 #include <jansson.h>
@@ -75,40 +76,15 @@ static bool collective_sizes(struct collective *c, FILE *err)
     return true;
 }
 
-/* Applies the --set options: `topology.KEY`, `parameters.KEY` and KEY of a parameter go to the map of
- * parameters, the rest to the document. */
-static bool collective_set(struct collective *c, struct value *document, struct value *parameters)
-{
-    bool good = true;
-    for (uint32_t i = 0; i < c->options->set_count; i++) {
-        const char *text = c->options->sets[i], *equals = strchr(text, '=');
-        if (!equals || equals == text) {
-            good = report_error(&c->input.report, (struct place){"--set", 0, 0},
-                                "expected key=value; got '%s'", text);
-            continue;
-        }
-        char *path = arena_format(&c->input.arena, "%.*s", (int)(equals - text), text), *key = path;
-        if (strncmp(path, "topology.", 9) == 0 || strncmp(path, "parameters.", 11) == 0)
-            key = strchr(path, '.') + 1;
-        bool parameter = key != path || value_get(value_get(document, "parameters"), path);
-        good = document_set_as(&c->input, parameter ? parameters : document, path, key, equals + 1) && good;
-    }
-    return good;
-}
-
 static bool collective_topology(struct collective *c, FILE *err)
 {
     struct input *input = &c->input;
-    struct place nowhere = {NULL, 0, 0};
     if (!c->options->topology) {
         fprintf(err, "error: say --topology; see `partita list topologies`\n");
         return false;
     }
-    const char *path = document_find(input, "topologies", c->options->topology, nowhere);
-    struct value *document = path ? document_load(input, path) : NULL;
-    struct value *parameters = value_new(&input->arena, nowhere, VALUE_MAP);
-    bool good = document && collective_set(c, document, parameters) &&
-                topology_read(input, document, parameters, &c->platform);
+    bool good = bare_topology_read(input, c->options->topology, c->options->sets, c->options->set_count,
+                                   &c->platform);
     report_print(&input->report, err);
     if (!good)
         return false;
