@@ -20,6 +20,7 @@ struct draft {
     struct scope scope;                /* the parameters */
     VECTOR(struct array) arrays;       /* devices, then switches; `first` is the first node */
     VECTOR(struct override) overrides; /* in the order of the document: later ones win */
+    bool routes;                       /* the topology has routes: a link may have no ends */
     VECTOR(struct entry) names;        /* every name given so far, for duplicates */
 };
 

@@ -70,6 +70,7 @@ struct platform {
     VECTOR(struct node) nodes;
     VECTOR(struct arc) arcs;   /* sorted by `from` once built */
     uint32_t *first_arc;       /* per node + 1: compressed rows of arcs */
+    struct route_table *table; /* routes said outright; NULL: none; owned by route_table.c */
     struct route_cache *cache; /* owned by route.c */
 };
 

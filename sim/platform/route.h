@@ -1,5 +1,6 @@
-/* Route: shortest paths by latency, then by hops, then by lowest node index (so that they are the same
- * everywhere). One Dijkstra per source device, on demand, kept for the life of the platform. */
+/* Route: what the route table says, else shortest paths by latency, then by hops, then by lowest node index
+ * (so that they are the same everywhere). One Dijkstra per source device, on demand, kept for the life of the
+ * platform. */
 #ifndef PARTITA_PLATFORM_ROUTE_H
 #define PARTITA_PLATFORM_ROUTE_H
 

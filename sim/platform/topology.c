@@ -6,6 +6,8 @@
 #include "platform/links.h"
 #include "platform/nodes.h"
 #include "platform/override.h"
+#include "platform/route_table.h"
+#include "platform/routes.h"
 #include "platform/topology_fields.h"
 #include "platform/topology_parameter.h"
 
@@ -14,7 +16,7 @@
 
 struct topology_document {
     const char *name, *about;
-    const struct value *parameters, *devices, *switches, *links, *overrides;
+    const struct value *parameters, *devices, *switches, *links, *routes, *overrides;
 };
 
 #define SECTION(name, member, text)                                                                          \
@@ -35,6 +37,7 @@ const struct field topology_fields[] = {
     SECTION("devices", devices, "what computes: single devices and arrays of them"),
     SECTION("switches", switches, "what only forwards: switches, routers, access points"),
     SECTION("links", links, "patterns of cables, and shared media"),
+    SECTION("routes", routes, "the way from one device to another, where it is not the shortest"),
     SECTION("overrides", overrides, "changes to single devices and links, by name"),
 };
 const size_t topology_field_count = FIELDS_COUNT(topology_fields);
@@ -51,7 +54,8 @@ static void topology_warn_unlinked(struct draft *draft)
             continue;
         for (uint32_t e = array->count; e-- > 0;) {
             uint32_t node = array->first + e;
-            if (platform->first_arc[node] < platform->first_arc[node + 1])
+            if (platform->first_arc[node] < platform->first_arc[node + 1] ||
+                route_table_reaches(platform, platform->nodes.at[node].device))
                 continue;
             unlinked++;
             first = e;
@@ -96,7 +100,11 @@ static bool topology_fill(struct draft *draft, const struct value *document, con
     if (platform->devices.count == 0)
         return well && report_error(&input->report, read.devices ? read.devices->place : document->place,
                                     "the topology has no devices");
-    well = links_read(draft, read.links) && well;
+    draft->routes = read.routes != NULL;
+    bool links = links_read(draft, read.links);
+    well = links && well;
+    if (links) /* else it would only report the missing links again */
+        well = routes_read(draft, read.routes) && well;
     if (well)
         well = override_check(draft);
     graph_close(platform);
