@@ -146,33 +146,53 @@ static uint32_t simgrid_find_point(struct simgrid *simgrid, struct place place, 
     return UINT32_MAX;
 }
 
+/* The link of a name; of "cable_UP" and "cable_DOWN" the split-duplex link "cable", with *down set.
+ * UINT32_MAX after reporting. */
+static uint32_t simgrid_find_link(struct simgrid *simgrid, struct place place, const char *name, bool *said,
+                                  bool *down)
+{
+    static const char *const endings[] = {"_UP", "_DOWN"};
+    const struct names *names = &simgrid->link_names;
+    uint32_t id = names_find(names, name);
+    size_t length = strlen(name);
+    if (id != UINT32_MAX && id > 0)
+        return id - 1;
+    for (int i = 0; i < 2; i++) {
+        size_t tail = strlen(endings[i]);
+        if (length <= tail || strcmp(name + length - tail, endings[i]) != 0)
+            continue;
+        id = names_find(names, arena_format(&simgrid->arena, "%.*s", (int)(length - tail), name));
+        if (id == UINT32_MAX || id == 0 || simgrid->links.at[id - 1].sharing != SIMGRID_SPLIT)
+            continue;
+        *said = true;
+        *down = i == 1;
+        return id - 1;
+    }
+    if (*name)
+        fields_no_such(simgrid->input, place, "link", name, names->list.at + 1, names->list.count - 1);
+    return UINT32_MAX;
+}
+
 /* The hop over a link: "cable" with a direction, or "cable_UP". UINT32_MAX after reporting. */
 static uint32_t simgrid_find_hop(struct simgrid *simgrid, struct place place, const char *name,
                                  const char *direction)
 {
     struct report *report = &simgrid->input->report;
-    uint32_t id = names_find(&simgrid->link_names, name);
-    bool down = direction && strcasecmp(direction, "DOWN") == 0;
-    if (direction && !down && strcasecmp(direction, "UP") != 0 && strcasecmp(direction, "NONE") != 0)
+    bool said = direction && strcasecmp(direction, "NONE") != 0;
+    bool down = said && strcasecmp(direction, "DOWN") == 0;
+    if (said && !down && strcasecmp(direction, "UP") != 0)
         report_error(report, place, "expected the direction UP or DOWN; got '%.60s'", direction);
-    size_t length = strlen(name);
-    const char *ending = length > 5 && strcmp(name + length - 5, "_DOWN") == 0 ? "_DOWN"
-                         : length > 3 && strcmp(name + length - 3, "_UP") == 0 ? "_UP"
-                                                                               : NULL;
-    if (id == UINT32_MAX && ending) {
-        length -= strlen(ending);
-        id = names_find(&simgrid->link_names, arena_format(&simgrid->arena, "%.*s", (int)length, name));
-        down = ending[1] == 'D';
-        if (id != UINT32_MAX && id > 0 && simgrid->links.at[id - 1].sharing != SIMGRID_SPLIT)
-            id = UINT32_MAX;
-    }
-    if (id == UINT32_MAX || id == 0) {
-        if (*name)
-            fields_no_such(simgrid->input, place, "link", name, simgrid->link_names.list.at + 1,
-                           simgrid->link_names.list.count - 1);
-        return UINT32_MAX;
-    }
-    return (id - 1) * 2 + (down && simgrid->links.at[id - 1].sharing == SIMGRID_SPLIT);
+    bool attribute = said;
+    uint32_t link = simgrid_find_link(simgrid, place, name, &said, &down);
+    if (link == UINT32_MAX)
+        return link;
+    bool split = simgrid->links.at[link].sharing == SIMGRID_SPLIT;
+    if (split && !said)
+        report_error(report, place, "'%.60s' is SPLITDUPLEX: it needs direction=\"UP\" or \"DOWN\"", name);
+    if (!split && attribute)
+        report_error(report, place,
+                     "'%.60s' has no directions: only links with sharing_policy=\"SPLITDUPLEX\" have", name);
+    return link * 2 + (down && split);
 }
 
 struct simgrid_hops simgrid_reverse(struct simgrid *simgrid, struct simgrid_hops hops)
@@ -318,7 +338,7 @@ static void simgrid_link_start(struct simgrid_reader *reader, struct place place
 {
     const char *policy = simgrid_attribute(attributes, "sharing_policy");
     uint32_t index;
-    simgrid_add_link_of(reader, place, attributes, "link", policy ? policy : "SPLITDUPLEX", &index);
+    simgrid_add_link_of(reader, place, attributes, "link", policy ? policy : "SHARED", &index);
 }
 
 static void simgrid_backbone_start(struct simgrid_reader *reader, struct place place, const char **attributes)
@@ -350,8 +370,8 @@ static void simgrid_host_link_start(struct simgrid_reader *reader, struct place 
     const char *up = simgrid_required(reader, place, attributes, "host_link", "up");
     const char *down = simgrid_required(reader, place, attributes, "host_link", "down");
     uint32_t point = simgrid_find_point(simgrid, place, "host", id);
-    uint32_t up_hop = simgrid_find_hop(simgrid, place, up, "UP");
-    uint32_t down_hop = simgrid_find_hop(simgrid, place, down, "DOWN");
+    uint32_t up_hop = simgrid_find_hop(simgrid, place, up, NULL);
+    uint32_t down_hop = simgrid_find_hop(simgrid, place, down, NULL);
     if (zone == UINT32_MAX || up_hop == UINT32_MAX || down_hop == UINT32_MAX ||
         !simgrid_in_zone(simgrid, place, point, zone))
         return;
@@ -431,6 +451,7 @@ static void simgrid_bypass_start(struct simgrid_reader *reader, struct place pla
     uint32_t from = simgrid_find_point(simgrid, place, "host or router", src);
     uint32_t to = simgrid_find_point(simgrid, place, "host or router", dst);
     reader->bypass = true;
+    reader->symmetrical = false;
     if (from == UINT32_MAX || to == UINT32_MAX)
         return;
     reader->route.from = reader->route.gate = from;
@@ -526,8 +547,6 @@ static void simgrid_route_end(struct simgrid_reader *reader)
     reverse = (struct simgrid_route){route->to, route->from, route->gate_to, route->gate, back, route->place};
     if (reader->bypass) {
         VECTOR_PUSH(&simgrid->bypasses, *route);
-        if (reader->symmetrical)
-            VECTOR_PUSH(&simgrid->bypasses, reverse);
         return;
     }
     VECTOR_PUSH(&simgrid->routes, *route);
@@ -571,7 +590,7 @@ static const struct simgrid_element simgrid_elements[] = {
     {"route", " src dst symmetrical ", simgrid_route_start, simgrid_route_end},
     {"zoneRoute", " src dst gw_src gw_dst symmetrical ", simgrid_zone_route_start, simgrid_route_end},
     {"ASroute", " src dst gw_src gw_dst symmetrical ", simgrid_zone_route_start, simgrid_route_end},
-    {"bypassRoute", " src dst symmetrical ", simgrid_bypass_start, simgrid_route_end},
+    {"bypassRoute", " src dst ", simgrid_bypass_start, simgrid_route_end},
     {"link_ctn", " id direction ", simgrid_link_ctn_start, NULL},
     {"cluster",
      " id prefix suffix radical speed power core bw lat sharing_policy bb_bw bb_lat bb_sharing_policy "

@@ -93,15 +93,26 @@ static void what_is_not_used_is_said_once(void **state)
     fixture_fini(&f);
 }
 
+static void zones_nest_and_are_joined_over_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    import_file(&f, "nested.xml", NULL);
+    assert_string_equal(fixture_route(&f, "n1", "s2"), "nl nm> hall< obb ol2 ms sl");
+    assert_string_equal(fixture_route(&f, "s1", "r1"), "ms ol2 obb hall> room_link_1<");
+    assert_string_equal(fixture_route(&f, "o1", "n1"), "ol1> obb hall> nm< nl");
+    fixture_fini(&f);
+}
+
 static void floyd_takes_the_way_with_the_fewest_links(void **state)
 {
     (void)state;
     struct fixture f;
     import_file(&f, "shortest.xml", NULL);
-    assert_string_equal(fixture_route(&f, "a", "c"), "ab> bc>");
-    assert_string_equal(fixture_route(&f, "a", "d"), "slow>");
-    assert_string_equal(fixture_route(&f, "d", "b"), "slow< ab>");
-    assert_string_equal(fixture_route(&f, "d", "c"), "cd<");
+    assert_string_equal(fixture_route(&f, "a", "c"), "ab bc");
+    assert_string_equal(fixture_route(&f, "a", "d"), "slow");
+    assert_string_equal(fixture_route(&f, "d", "b"), "slow ab");
+    assert_string_equal(fixture_route(&f, "d", "c"), "cd");
     fixture_fini(&f);
 }
 
@@ -119,7 +130,7 @@ static void a_star_joins_each_host_by_its_own_links(void **state)
 
 #define ZONE "<platform version=\"4.1\"><zone id=\"z\" routing=\"Full\">\n"
 #define HOSTS "<host id=\"a\" speed=\"1Gf\"/><host id=\"b\" speed=\"1Gf\"/>\n"
-#define LINK "<link id=\"cable\" bandwidth=\"1GBps\" latency=\"1us\"/>\n"
+#define LINK "<link id=\"cable\" bandwidth=\"1GBps\" latency=\"1us\" sharing_policy=\"SPLITDUPLEX\"/>\n"
 #define END "</zone></platform>"
 
 static const char *read_messages(const char *text, bool *well)
@@ -136,10 +147,11 @@ static void star_routes_lead_to_everyone(void **state)
 {
     (void)state;
     struct fixture f;
-    const char *text = "<platform version=\"4.1\"><zone id=\"z\" routing=\"Star\">\n" HOSTS LINK
-                       "<link id=\"bus\" bandwidth=\"1GBps\" sharing_policy=\"SHARED\"/>\n"
-                       "<route src=\"a\" dst=\"*\"><link_ctn id=\"cable\"/><link_ctn id=\"bus\"/></route>\n"
-                       "<route src=\"b\"><link_ctn id=\"bus\"/></route>\n" END;
+    const char *text =
+        "<platform version=\"4.1\"><zone id=\"z\" routing=\"Star\">\n" HOSTS LINK
+        "<link id=\"bus\" bandwidth=\"1GBps\" sharing_policy=\"SHARED\"/>\n"
+        "<route src=\"a\" dst=\"*\"><link_ctn id=\"cable\" direction=\"UP\"/><link_ctn id=\"bus\"/></route>\n"
+        "<route src=\"b\"><link_ctn id=\"bus\"/></route>\n" END;
     assert_true(import_read_text(&f, &import_simgrid, "p.xml", text, strlen(text), NULL));
     assert_string_equal(fixture_route(&f, "a", "b"), "cable> bus");
     assert_string_equal(fixture_route(&f, "b", "a"), "bus cable<");
@@ -150,12 +162,13 @@ static void a_bypass_comes_before_the_zones_routes(void **state)
 {
     (void)state;
     struct fixture f;
-    const char *text = ZONE HOSTS LINK "<link id=\"short\" bandwidth=\"1GBps\" latency=\"1us\"/>\n"
-                                       "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\"/></route>\n"
-                                       "<bypassRoute src=\"a\" dst=\"b\" symmetrical=\"no\"><link_ctn "
-                                       "id=\"short\"/></bypassRoute>" END;
+    const char *text =
+        ZONE HOSTS LINK "<link id=\"short\" bandwidth=\"1GBps\" latency=\"1us\"/>\n"
+                        "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\" direction=\"UP\"/></route>\n"
+                        "<bypassRoute src=\"a\" dst=\"b\"><link_ctn "
+                        "id=\"short\"/></bypassRoute>" END;
     assert_true(import_read_text(&f, &import_simgrid, "p.xml", text, strlen(text), NULL));
-    assert_string_equal(fixture_route(&f, "a", "b"), "short>");
+    assert_string_equal(fixture_route(&f, "a", "b"), "short");
     assert_string_equal(fixture_route(&f, "b", "a"), "cable<");
     fixture_fini(&f);
 }
@@ -198,15 +211,20 @@ static void wrong_xml_is_reported_where_it_is(void **state)
          "DijkstraCache, Cluster, Star, None"},
         {ZONE HOSTS LINK "<route src=\"a\" dst=\"b\">\n <link_ctn id=\"cabel\"/></route>" END,
          "p.xml:5:2: there is no link 'cabel'; did you mean 'cable'?"},
-        {ZONE HOSTS LINK "<route src=\"a\" dst=\"c\"><link_ctn id=\"cable\"/></route>" END,
+        {ZONE HOSTS LINK "<route src=\"a\" dst=\"c\"><link_ctn id=\"cable\" direction=\"UP\"/></route>" END,
          "p.xml:4:1: there is no host or router 'c'; expected one of z, a, b"},
         {ZONE HOSTS LINK "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\" direction=\"LEFT\"/></route>" END,
          "p.xml:4:24: expected the direction UP or DOWN; got 'LEFT'"},
-        {ZONE HOSTS LINK "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\"/></route>\n"
-                         "<route src=\"b\" dst=\"a\"><link_ctn id=\"cable\"/></route>" END,
+        {ZONE HOSTS LINK "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\" direction=\"UP\"/></route>\n"
+                         "<route src=\"b\" dst=\"a\"><link_ctn id=\"cable\" direction=\"UP\"/></route>" END,
          "p.xml:5:1: there is a route from 'a' to 'b' already, at line 4 (routes are symmetrical unless they "
          "say "
          "symmetrical=\"no\")"},
+        {ZONE HOSTS LINK "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\"/></route>" END,
+         "p.xml:4:24: 'cable' is SPLITDUPLEX: it needs direction=\"UP\" or \"DOWN\""},
+        {ZONE HOSTS "<link id=\"l\" bandwidth=\"1GBps\"/><route src=\"a\" dst=\"b\"><link_ctn id=\"l\" "
+                    "direction=\"UP\"/></route>" END,
+         "p.xml:3:56: 'l' has no directions: only links with sharing_policy=\"SPLITDUPLEX\" have"},
         {ZONE HOSTS "<host id=\"a\" speed=\"1Gf\"/>" END,
          "p.xml:3:1: there is a host, router or zone 'a' already"},
         {ZONE "<host id=\"a\"/>" END, "p.xml:2:1: <host> needs the attribute 'speed'"},
@@ -222,7 +240,8 @@ static void wrong_xml_is_reported_where_it_is(void **state)
          "p.xml:3:1: there is no sharing policy (that Partita can import) 'WIFI'; expected one of SHARED, "
          "SPLITDUPLEX, "
          "FATPIPE, FULLDUPLEX"},
-        {ZONE HOSTS "<link_ctn id=\"l\"/>" END, "p.xml:3:1: <link_ctn> must stand in a <route> or <zoneRoute>"},
+        {ZONE HOSTS "<link_ctn id=\"l\"/>" END,
+         "p.xml:3:1: <link_ctn> must stand in a <route> or <zoneRoute>"},
         {"<platform version=\"4.1\"><host id=\"a\" speed=\"1Gf\"/></platform>",
          "p.xml:1:25: <host> must stand in a <zone>"},
         {ZONE "<peer id=\"p\"/>" END,
@@ -276,14 +295,15 @@ static void wrong_gateways_are_reported(void **state)
     static const struct {
         const char *text, *messages;
     } cases[] = {
-        {TWO
-         "<zoneRoute src=\"x\" dst=\"y\" gw_src=\"b\" gw_dst=\"b\"><link_ctn id=\"cable\"/></zoneRoute>" END,
+        {TWO "<zoneRoute src=\"x\" dst=\"y\" gw_src=\"b\" gw_dst=\"b\"><link_ctn id=\"cable\" "
+             "direction=\"UP\"/></zoneRoute>" END,
          "p.xml:2:1: the gateway 'b' is no host or router of 'x'"},
-        {TWO "<zoneRoute src=\"x\" dst=\"y\" gw_dst=\"b\"><link_ctn id=\"cable\"/></zoneRoute>" END,
+        {TWO "<zoneRoute src=\"x\" dst=\"y\" gw_dst=\"b\"><link_ctn id=\"cable\" "
+             "direction=\"UP\"/></zoneRoute>" END,
          "p.xml:2:1: <zoneRoute> needs the attribute 'gw_src'"},
-        {TWO "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\"/></route>" END,
+        {TWO "<route src=\"a\" dst=\"b\"><link_ctn id=\"cable\" direction=\"UP\"/></route>" END,
          "p.xml:2:1: 'a' does not stand in the zone of this route"},
-        {TWO "<route src=\"x\" dst=\"y\"><link_ctn id=\"cable\"/></route>" END,
+        {TWO "<route src=\"x\" dst=\"y\"><link_ctn id=\"cable\" direction=\"UP\"/></route>" END,
          "p.xml:2:1: a route leads from a host or router to another; between zones it is a <zoneRoute>"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -299,7 +319,8 @@ static void gateways_that_lead_in_a_circle_are_no_route(void **state)
         "<platform version=\"4.1\"><zone id=\"w\" routing=\"Full\">"
         "<zone id=\"x\" routing=\"None\"><host id=\"a\" speed=\"1Gf\"/><host id=\"g\" speed=\"1Gf\"/></zone>"
         "<zone id=\"y\" routing=\"None\"><host id=\"b\" speed=\"1Gf\"/></zone>" LINK
-        "<zoneRoute src=\"x\" dst=\"y\" gw_src=\"g\" gw_dst=\"b\"><link_ctn id=\"cable\"/></zoneRoute>" END,
+        "<zoneRoute src=\"x\" dst=\"y\" gw_src=\"g\" gw_dst=\"b\"><link_ctn id=\"cable\" "
+        "direction=\"UP\"/></zoneRoute>" END,
         &well);
     assert_true(well);
     assert_non_null(strstr(said, "there is no route from 'a' to 'g', and none for 4 pairs of hosts in all"));
@@ -311,8 +332,9 @@ static void names_become_names_of_partita(void **state)
     struct fixture f;
     const char *text =
         ZONE "<host id=\"7.lan\" speed=\"1Gf\"/><host id=\"a b\" speed=\"1Gf\"/><host id=\"a_b\" "
-             "speed=\"1Gf\"/>" LINK "<route src=\"7.lan\" dst=\"a b\"><link_ctn id=\"cable\"/></route>"
-             "<route src=\"7.lan\" dst=\"a_b\"><link_ctn id=\"cable\"/></route>" END;
+             "speed=\"1Gf\"/>" LINK
+             "<route src=\"7.lan\" dst=\"a b\"><link_ctn id=\"cable\" direction=\"UP\"/></route>"
+             "<route src=\"7.lan\" dst=\"a_b\"><link_ctn id=\"cable\" direction=\"UP\"/></route>" END;
     import_read_text(&f, &import_simgrid, "p.xml", text, strlen(text), NULL);
     assert_string_equal(fixture_route(&f, "host-7_lan", "a_b-2"), "cable>");
     assert_string_equal(fixture_route(&f, "a_b", "host-7_lan"), "cable<");
@@ -322,8 +344,8 @@ static void names_become_names_of_partita(void **state)
 static void a_converted_platform_is_the_same(void **state)
 {
     (void)state;
-    static const char *const files[] = {"three-hosts.xml", "cluster.xml",  "crossbar.xml",
-                                        "zones.xml",       "shortest.xml", "star.xml"};
+    static const char *const files[] = {"three-hosts.xml", "cluster.xml", "crossbar.xml", "zones.xml",
+                                        "shortest.xml",    "nested.xml",  "star.xml"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         import_expect_round_trip(files[i]);
 }
@@ -334,6 +356,7 @@ static void mutated_platforms_never_crash(void **state)
     import_mutate_file(&import_simgrid, "zones.xml");
     import_mutate_file(&import_simgrid, "three-hosts.xml");
     import_mutate_file(&import_simgrid, "star.xml");
+    import_mutate_file(&import_simgrid, "nested.xml");
 }
 
 int main(void)
@@ -345,6 +368,7 @@ int main(void)
         cmocka_unit_test(a_large_cluster_needs_no_list_of_routes),
         cmocka_unit_test(zones_are_joined_through_their_gateways),
         cmocka_unit_test(what_is_not_used_is_said_once),
+        cmocka_unit_test(zones_nest_and_are_joined_over_others),
         cmocka_unit_test(floyd_takes_the_way_with_the_fewest_links),
         cmocka_unit_test(a_star_joins_each_host_by_its_own_links),
         cmocka_unit_test(star_routes_lead_to_everyone),
