@@ -70,12 +70,12 @@ bool simgrid_read(struct simgrid *simgrid, const char *path, const char *text, s
 
 /* Quantities as SimGrid writes them: "1.5Gf", "125MBps", "50us". `what` is for messages: "speed of host 'a'".
  */
-bool simgrid_speed(struct simgrid *simgrid, struct place place, const char *text, const char *what,
-                   double *out);
-bool simgrid_bandwidth(struct simgrid *simgrid, struct place place, const char *text, const char *what,
+bool simgrid_unit_speed(struct simgrid *simgrid, struct place place, const char *text, const char *what,
+                        double *out);
+bool simgrid_unit_bandwidth(struct simgrid *simgrid, struct place place, const char *text, const char *what,
+                            double *out);
+bool simgrid_unit_time(struct simgrid *simgrid, struct place place, const char *text, const char *what,
                        double *out);
-bool simgrid_time(struct simgrid *simgrid, struct place place, const char *text, const char *what,
-                  double *out);
 
 /* Warns once per `kind`. */
 void simgrid_note(struct simgrid *simgrid, struct place place, const char *kind, const char *format, ...)
@@ -96,7 +96,8 @@ const char *simgrid_link_name(const struct simgrid *simgrid, uint32_t link);
 
 /* The hosts of <cluster> (with a zone of their own) and of <cabinet>. `attributes` as expat gives them. */
 void simgrid_cluster(struct simgrid *simgrid, uint32_t zone, struct place place, const char **attributes);
-void simgrid_cabinet(struct simgrid *simgrid, uint32_t zone, struct place place, const char **attributes);
+void simgrid_cluster_cabinet(struct simgrid *simgrid, uint32_t zone, struct place place,
+                             const char **attributes);
 
 /* An attribute's text; NULL when it is absent. */
 const char *simgrid_attribute(const char **attributes, const char *name);

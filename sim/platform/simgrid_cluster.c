@@ -97,15 +97,15 @@ static bool simgrid_array_read(struct simgrid *simgrid, struct simgrid_array *ar
     array->what = arena_format(arena, "%s '%.60s'", element, array->id);
     long cores = core ? strtol(core, NULL, 10) : 1;
     well = simgrid_radical(simgrid, array, simgrid_attribute(attributes, "radical"));
-    well = simgrid_speed(simgrid, array->place, speed, arena_format(arena, "speed of %s", array->what),
-                         &array->speed) &&
+    well = simgrid_unit_speed(simgrid, array->place, speed, arena_format(arena, "speed of %s", array->what),
+                              &array->speed) &&
            well;
-    well =
-        simgrid_bandwidth(simgrid, array->place, simgrid_attribute(attributes, "bw"),
-                          arena_format(arena, "bandwidth (bw) of %s", array->what), &array->link.bandwidth) &&
-        well;
-    well = simgrid_time(simgrid, array->place, simgrid_or(simgrid_attribute(attributes, "lat"), "0"),
-                        arena_format(arena, "latency (lat) of %s", array->what), &array->link.latency) &&
+    well = simgrid_unit_bandwidth(simgrid, array->place, simgrid_attribute(attributes, "bw"),
+                                  arena_format(arena, "bandwidth (bw) of %s", array->what),
+                                  &array->link.bandwidth) &&
+           well;
+    well = simgrid_unit_time(simgrid, array->place, simgrid_or(simgrid_attribute(attributes, "lat"), "0"),
+                             arena_format(arena, "latency (lat) of %s", array->what), &array->link.latency) &&
            well;
     if (well && (array->speed <= 0 || array->link.bandwidth <= 0 || cores < 1))
         well = report_error(&simgrid->input->report, array->place,
@@ -141,7 +141,8 @@ static void simgrid_array_host(struct simgrid *simgrid, const struct simgrid_arr
     simgrid_add_point(simgrid, arena_format(arena, "%s%u%s", array->prefix, number, array->suffix), host);
 }
 
-void simgrid_cabinet(struct simgrid *simgrid, uint32_t zone, struct place place, const char **attributes)
+void simgrid_cluster_cabinet(struct simgrid *simgrid, uint32_t zone, struct place place,
+                             const char **attributes)
 {
     struct simgrid_array array = {.place = place, .zone = zone, .backbone = UINT32_MAX};
     array.link.sharing = SIMGRID_SPLIT;
@@ -165,12 +166,12 @@ static bool simgrid_cluster_backbone(struct simgrid *simgrid, struct simgrid_arr
                             array->what);
     if (!bandwidth)
         return true;
-    bool well = simgrid_bandwidth(simgrid, array->place, bandwidth,
-                                  arena_format(arena, "bandwidth of the backbone (bb_bw) of %s", array->what),
-                                  &link.bandwidth);
-    well = simgrid_time(simgrid, array->place, latency,
-                        arena_format(arena, "latency of the backbone (bb_lat) of %s", array->what),
-                        &link.latency) &&
+    bool well = simgrid_unit_bandwidth(
+        simgrid, array->place, bandwidth,
+        arena_format(arena, "bandwidth of the backbone (bb_bw) of %s", array->what), &link.bandwidth);
+    well = simgrid_unit_time(simgrid, array->place, latency,
+                             arena_format(arena, "latency of the backbone (bb_lat) of %s", array->what),
+                             &link.latency) &&
            well;
     well = simgrid_sharing(simgrid, array->place, policy, &link.sharing) && well;
     if (well && link.bandwidth <= 0)
@@ -205,9 +206,9 @@ static bool simgrid_cluster_read(struct simgrid *simgrid, struct simgrid_array *
                                 simgrid_or(simgrid_attribute(attributes, "sharing_policy"), "SPLITDUPLEX"),
                                 &array->link.sharing);
     if (limiter)
-        well = simgrid_bandwidth(simgrid, array->place, limiter,
-                                 arena_format(&simgrid->arena, "limiter_link of %s", array->what),
-                                 &array->limiter) &&
+        well = simgrid_unit_bandwidth(simgrid, array->place, limiter,
+                                      arena_format(&simgrid->arena, "limiter_link of %s", array->what),
+                                      &array->limiter) &&
                well;
     return simgrid_cluster_backbone(simgrid, array, attributes) && well;
 }

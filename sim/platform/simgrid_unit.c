@@ -39,8 +39,8 @@ static bool simgrid_quantity(struct simgrid *simgrid, struct place place, const 
                         example, text);
 }
 
-bool simgrid_speed(struct simgrid *simgrid, struct place place, const char *text, const char *what,
-                   double *out)
+bool simgrid_unit_speed(struct simgrid *simgrid, struct place place, const char *text, const char *what,
+                        double *out)
 {
     static const struct simgrid_unit units[] = {{"f", 1}, {"flops", 1}, {"flop", 1}};
     const char *comma = strchr(text, ',');
@@ -52,16 +52,16 @@ bool simgrid_speed(struct simgrid *simgrid, struct place place, const char *text
                             out);
 }
 
-bool simgrid_bandwidth(struct simgrid *simgrid, struct place place, const char *text, const char *what,
-                       double *out)
+bool simgrid_unit_bandwidth(struct simgrid *simgrid, struct place place, const char *text, const char *what,
+                            double *out)
 {
     static const struct simgrid_unit units[] = {{"Bps", 1}, {"bps", 0.125}};
     return simgrid_quantity(simgrid, place, text, what, "125MBps or 1Gbps", units,
                             sizeof units / sizeof units[0], true, out);
 }
 
-bool simgrid_time(struct simgrid *simgrid, struct place place, const char *text, const char *what,
-                  double *out)
+bool simgrid_unit_time(struct simgrid *simgrid, struct place place, const char *text, const char *what,
+                       double *out)
 {
     static const struct simgrid_unit units[] = {{"s", 1},     {"ms", 1e-3},  {"us", 1e-6},
                                                 {"ns", 1e-9}, {"ps", 1e-12}, {"m", 60},
