@@ -40,6 +40,12 @@ struct partita_options {
 /* Simulates a workload. The summary (or JSON) goes to `out`. */
 enum partita_status partita_run(const struct partita_options *options, FILE *out, FILE *err);
 
+/* Simulates a workload on several levels of the network, names with commas between them ("fluid,packet"; NULL
+ * or "": all), and prints each one's step time, its difference to the fluid level, its events and its cost.
+ */
+enum partita_status partita_compare_levels(const struct partita_options *options, const char *levels,
+                                           FILE *out, FILE *err);
+
 /* Prints how a workload is split, layer by layer: shapes, work, what each device computes and holds, what is
  * communicated and why. A bare model (its name or file) is explained on one device. */
 enum partita_status partita_explain(const struct partita_options *options, FILE *out, FILE *err);
@@ -52,6 +58,29 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
  * of the step; both 0: all. */
 enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
                                  double from, double to, const char *ranks, FILE *err);
+
+struct partita_collective_options {
+    const char *kind;        /* "all-reduce" … */
+    const char *topology;    /* file or shipped name */
+    const char *const *sets; /* "key=value" changes of any key of the topology or of its parameters */
+    uint32_t set_count;
+    int64_t ranks;          /* the first devices of the topology; 0: all */
+    const char *size;       /* "64MB" or "1MB..1GB" (doubling); NULL: 1KB..1GB */
+    const char *algorithms; /* "ring,bruck"; "all": those that apply; NULL: "auto" */
+    const char *chunk;      /* size of pieces; NULL: whole */
+    bool steps;             /* every transfer is a flow of its own */
+    bool json;
+    const char *output; /* picture of bus bandwidth against size; NULL: none */
+};
+
+/* Runs one collective of many sizes alone on a topology, and prints size, time, algorithm and bus bandwidth.
+ */
+enum partita_status partita_collective(const struct partita_collective_options *options, FILE *out,
+                                       FILE *err);
+
+/* Draws a topology (options->topology, with options->sets) into a picture. */
+enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,
+                                          FILE *err);
 
 /* Writes a run of a database in another form ("canonical", "chrome", "csv") to `out`. */
 enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,

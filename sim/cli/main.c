@@ -17,10 +17,12 @@ struct command {
 
 static enum partita_status main_run(const struct options *o);
 static enum partita_status main_explain(const struct options *o);
+static enum partita_status main_compare(const struct options *o);
 static enum partita_status main_plot(const struct options *o);
 static enum partita_status main_list(const struct options *o);
 static enum partita_status main_export(const struct options *o);
 static enum partita_status main_convert(const struct options *o);
+static enum partita_status main_collective(const struct options *o);
 
 static const struct command main_commands[] = {
     {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqv",
@@ -28,8 +30,11 @@ static const struct command main_commands[] = {
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
      main_explain},
-    {"plot", "partita plot timeline|memory RESULTS.db [options]", "draw a figure from a database of results",
-     "orfTk", main_plot},
+    {"compare", "partita compare WORKLOAD --levels [LIST] [options]",
+     "simulate a workload on several levels of the network; print each one's result and cost", "tsjL",
+     main_compare},
+    {"plot", "partita plot timeline|memory RESULTS.db [options]",
+     "draw a figure from a database of results, or a network: plot topology NAME", "orfTks", main_plot},
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
      "j", main_list},
     {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
@@ -37,6 +42,8 @@ static const struct command main_commands[] = {
     {"convert", "partita convert TOPOLOGY [options]",
      "write a topology of another tool (SimGrid, nvidia-smi, ASTRA-sim) as one of Partita's", "os",
      main_convert},
+    {"collective", "partita collective KIND --topology T [options]",
+     "time, algorithm and bus bandwidth of a collective against its size", "tsNzacSjo", main_collective},
 };
 enum { MAIN_COMMANDS = sizeof main_commands / sizeof main_commands[0] };
 
@@ -64,10 +71,25 @@ static enum partita_status main_explain(const struct options *o)
     return partita_explain(&options, stdout, stderr);
 }
 
+static enum partita_status main_compare(const struct options *o)
+{
+    struct partita_options options = {.workload = o->arguments[0],
+                                      .topology = o->topology,
+                                      .sets = o->sets,
+                                      .set_count = o->set_count,
+                                      .json = o->json};
+    return partita_compare_levels(&options, o->levels, stdout, stderr);
+}
+
 static enum partita_status main_plot(const struct options *o)
 {
     char standard[64];
     snprintf(standard, sizeof standard, "%s.svg", o->arguments[0]);
+    if (strcmp(o->arguments[0], "topology") == 0) {
+        struct partita_options options = {
+            .topology = o->arguments[1], .sets = o->sets, .set_count = o->set_count};
+        return partita_plot_topology(&options, o->output ? o->output : standard, stderr);
+    }
     return partita_plot(o->arguments[0], o->arguments[1], o->run, o->output ? o->output : standard, o->from,
                         o->to, o->ranks, stderr);
 }
@@ -135,6 +157,22 @@ static enum partita_status main_write_converted(const struct options *o, FILE *o
 static enum partita_status main_convert(const struct options *o)
 {
     return o->output ? main_into_file(o, main_write_converted) : main_write_converted(o, stdout);
+}
+
+static enum partita_status main_collective(const struct options *o)
+{
+    struct partita_collective_options options = {.kind = o->arguments[0],
+                                                 .topology = o->topology,
+                                                 .sets = o->sets,
+                                                 .set_count = o->set_count,
+                                                 .ranks = o->rank_count,
+                                                 .size = o->size,
+                                                 .algorithms = o->algorithm,
+                                                 .chunk = o->chunk,
+                                                 .steps = o->steps,
+                                                 .json = o->json,
+                                                 .output = o->output};
+    return partita_collective(&options, stdout, stderr);
 }
 
 static void main_help(FILE *to)

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_INTEGER, OPTION_SECONDS };
+/* OPTION_NAMES: a value is optional, and a word is one only when an argument stands before the option. */
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NAMES, OPTION_LIST, OPTION_INTEGER, OPTION_SECONDS };
 
 /* Every option of every command; `letter` names it in the commands' lists. */
 static const struct option {
@@ -39,8 +40,20 @@ static const struct option {
     {'T', "--to", OPTION_SECONDS, offsetof(struct options, to), "TIME", "end of the part to draw"},
     {'k', "--ranks", OPTION_TEXT, offsetof(struct options, ranks), "LIST",
      "ranks to draw, such as 0,8,16; one per stage by default"},
+    {'L', "--levels", OPTION_NAMES, offsetof(struct options, levels), "LIST",
+     "such as ideal,alpha-beta,fluid,packet; all by default (`partita list levels`)"},
     {'F', "--format", OPTION_TEXT, offsetof(struct options, format), "NAME",
      "see `partita list exports`; csv by default"},
+    {'N', "--ranks", OPTION_INTEGER, offsetof(struct options, rank_count), "N",
+     "devices that take part, the first of the topology; all by default"},
+    {'z', "--size", OPTION_TEXT, offsetof(struct options, size), "SIZE",
+     "bytes, such as 64MB, or 1MB..1GB, which doubles; 1KB..1GB by default"},
+    {'a', "--algorithm", OPTION_TEXT, offsetof(struct options, algorithm), "LIST",
+     "such as ring,bruck; all: those that apply; auto, the fastest, by default"},
+    {'c', "--chunk", OPTION_TEXT, offsetof(struct options, chunk), "SIZE",
+     "cut into pieces of at most this size, which follow each other"},
+    {'S', "--steps", OPTION_FLAG, offsetof(struct options, steps), NULL,
+     "simulate every transfer as a flow of its own"},
 };
 enum { OPTIONS_COUNT = sizeof options_table / sizeof options_table[0] };
 
@@ -109,6 +122,7 @@ static bool options_store(struct options *options, const struct option *option, 
         *(bool *)target = true;
         return true;
     case OPTION_TEXT:
+    case OPTION_NAMES:
         *(const char **)target = text;
         return true;
     case OPTION_LIST:
@@ -152,8 +166,12 @@ bool options_read(struct options *options, const char *allowed, int count, char 
             fprintf(stderr, "error: %s takes no value\n", option->name);
             return false;
         }
-        if (option->kind != OPTION_FLAG && !text && i + 1 < count && strncmp(words[i + 1], "--", 2) != 0)
+        bool names = option->kind == OPTION_NAMES;
+        if (option->kind != OPTION_FLAG && !text && i + 1 < count && strncmp(words[i + 1], "--", 2) != 0 &&
+            !(names && options->argument_count == 0))
             text = words[++i];
+        if (names && !text)
+            text = "";
         if (option->kind != OPTION_FLAG && !text) {
             fprintf(stderr, "error: %s needs a value: %s\n", option->name, option->value);
             return false;

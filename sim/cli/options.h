@@ -11,11 +11,11 @@ enum { OPTIONS_MOST = 256 };
 struct options {
     const char *arguments[8]; /* words that are not options */
     int argument_count;
-    const char *topology, *database, *layer, *output, *format, *ranks;
+    const char *topology, *database, *layer, *output, *format, *ranks, *size, *algorithm, *chunk, *levels;
     const char *sets[OPTIONS_MOST];
     uint32_t set_count;
-    bool json, quiet, verbose, help;
-    int64_t run;
+    bool json, quiet, verbose, steps, help;
+    int64_t run, rank_count;
     double from, to; /* seconds */
 };
 

@@ -10,7 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct algorithm *const collective_algorithms[] = {&ring_algorithm, NULL};
+const struct algorithm *const collective_algorithms[] = {&ring_algorithm,
+                                                         &bidirectional_algorithm,
+                                                         &halving_algorithm,
+                                                         &doubling_algorithm,
+                                                         &bruck_algorithm,
+                                                         &binomial_algorithm,
+                                                         &double_tree_algorithm,
+                                                         &direct_algorithm,
+                                                         &via_root_algorithm,
+                                                         &torus_algorithm,
+                                                         &hierarchical_algorithm,
+                                                         &in_network_algorithm,
+                                                         NULL};
+
+const struct algorithm collective_automatic = {
+    .name = "auto",
+    .about = "the fastest of the others by predicted time, decided for each group, kind and size",
+    .kinds = (1u << COLLECTIVE_KIND_COUNT) - 1,
+};
 
 struct load {
     double bytes; /* per byte of payload */
@@ -28,7 +46,51 @@ const struct algorithm *collective_find(const char *name)
     for (const struct algorithm *const *algorithm = collective_algorithms; *algorithm; algorithm++)
         if (!strcmp((*algorithm)->name, name))
             return *algorithm;
+    return strcmp(collective_automatic.name, name) ? NULL : &collective_automatic;
+}
+
+const struct algorithm *collective_usual(int kind)
+{
+    for (const struct algorithm *const *algorithm = collective_algorithms; *algorithm; algorithm++)
+        if ((*algorithm)->kinds >> kind & 1)
+            return *algorithm;
     return NULL;
+}
+
+double collective_factor(int kind, uint32_t members)
+{
+    double n = members;
+    if (members < 2 || kind == BARRIER)
+        return 0;
+    if (kind == BROADCAST || kind == REDUCE)
+        return 1;
+    return (kind == ALL_REDUCE ? 2 : 1) * (n - 1) / n;
+}
+
+double collective_bound(const struct algorithm *algorithm, int kind, uint32_t members, double bytes,
+                        double latency, double bandwidth)
+{
+    if (algorithm->bound)
+        return algorithm->bound(kind, members, bytes, latency, bandwidth);
+    return members < 2 ? 0 : latency + collective_factor(kind, members) * bytes / bandwidth;
+}
+
+void collective_steps(const struct algorithm *algorithm, int kind, const struct shape *shape, bool pattern,
+                      struct transfer_list *out)
+{
+    if (shape->members < 2)
+        return;
+    (pattern && algorithm->pattern ? algorithm->pattern : algorithm->steps)(kind, shape, out);
+}
+
+bool collective_shape(const struct algorithm *algorithm, struct platform *platform, const uint32_t *devices,
+                      uint32_t count, struct shape *shape, struct arena *arena, const char **problem)
+{
+    *shape = transfer_flat(count);
+    shape->algorithm = algorithm;
+    *problem = NULL;
+    return count < 2 || !algorithm->form ||
+           algorithm->form(algorithm, platform, devices, shape, arena, problem);
 }
 
 static int compare_loads(const void *a, const void *b)
@@ -66,16 +128,12 @@ static void merge(struct load_list *list)
 static double add_route(struct platform *platform, uint32_t from, uint32_t to, double bytes,
                         struct load_list *list)
 {
-    uint32_t count;
-    const uint32_t *links = route_links(platform, from, to, &count);
-    if (count == UINT32_MAX)
+    struct route route;
+    if (!route_find(platform, from, to, &route))
         return -1;
-    double latency = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        add_load(list, links[i], bytes);
-        latency += platform->links.at[links[i]].latency;
-    }
-    return latency;
+    for (uint32_t i = 0; i < route.count; i++)
+        add_load(list, route.links[i].link, bytes * route.links[i].share);
+    return route.latency;
 }
 
 /* Seconds that these loads take on idle links, for a payload of one byte. */
@@ -90,14 +148,16 @@ static double longest(const struct platform *platform, const struct load_list *l
 struct gathering {
     struct load_list round, total; /* of the present round; of all, merged now and then */
     uint32_t merged;               /* entries of `total` after its last merge */
-    double seconds;                /* all rounds one after the other on idle links, payload of one byte */
 };
 
-static void finish_round(const struct platform *platform, struct gathering *gathering, double times)
+static void finish_round(const struct platform *platform, struct gathering *gathering, double times,
+                         struct activity *out)
 {
     enum { MERGE_AT = 1 << 16 };
     merge(&gathering->round);
-    gathering->seconds += times * longest(platform, &gathering->round);
+    double seconds = longest(platform, &gathering->round);
+    out->rounds_seconds += times * seconds;
+    out->round_seconds = fmax(out->round_seconds, seconds);
     for (uint32_t i = 0; i < gathering->round.count; i++)
         add_load(&gathering->total, gathering->round.at[i].link, times * gathering->round.at[i].bytes);
     gathering->round.count = 0;
@@ -108,64 +168,118 @@ static void finish_round(const struct platform *platform, struct gathering *gath
 }
 
 /* Divides by the busiest link, and caps the rate when no link explains the seconds of all rounds. */
-static void normalise(const struct platform *platform, struct gathering *gathering, struct activity *out)
+static void normalise(const struct platform *platform, struct load_list *total, struct activity *out)
 {
-    merge(&gathering->total);
-    const struct load_list *total = &gathering->total;
+    merge(total);
     for (uint32_t i = 0; i < total->count; i++)
         out->bytes_factor = fmax(out->bytes_factor, total->at[i].bytes);
     for (uint32_t i = 0; i < total->count; i++)
-        VECTOR_PUSH(&out->usage, ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
-    double seconds = longest(platform, total);
-    if (gathering->seconds > seconds * (1 + 1e-12) && gathering->seconds < INFINITY)
-        out->cap = out->bytes_factor / gathering->seconds;
+        if (total->at[i].bytes > 0)
+            VECTOR_PUSH(&out->usage,
+                        ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
+    out->link_seconds = longest(platform, total);
+    if (out->rounds_seconds > out->link_seconds * (1 + 1e-12) && out->rounds_seconds < INFINITY)
+        out->cap = out->bytes_factor / out->rounds_seconds;
 }
 
-static bool gather(struct platform *platform, const struct transfer_list *list,
-                   const struct index_list *times, const uint32_t *devices, struct gathering *gathering,
-                   struct activity *out, uint32_t unreachable[2])
+static const char *device_name(const struct platform *platform, uint32_t device)
+{
+    return names_text(platform->names, platform->devices.at[device].name);
+}
+
+static bool gather(struct platform *platform, const struct transfer_list *list, const uint32_t *devices,
+                   struct gathering *gathering, struct activity *out, struct arena *arena,
+                   const char **problem)
 {
     for (uint32_t i = 0; i < list->count;) {
         uint32_t round = list->at[i].round;
-        double repeats = times->count ? times->at[round] : 1, latency = 0;
+        double repeats = list->times.count ? list->times.at[round] : 1, latency = 0;
         for (; i < list->count && list->at[i].round == round; i++) {
             uint32_t from = devices[list->at[i].from], to = devices[list->at[i].to];
             double seconds = add_route(platform, from, to, list->at[i].fraction, &gathering->round);
             if (seconds < 0) {
-                unreachable[0] = from;
-                unreachable[1] = to;
+                *problem = arena_format(arena, "there is no route from %s to %s", device_name(platform, from),
+                                        device_name(platform, to));
                 return false;
             }
             latency = fmax(latency, seconds);
         }
-        finish_round(platform, gathering, repeats);
+        finish_round(platform, gathering, repeats, out);
+        if (out->rounds == 0)
+            out->first_latency = latency;
         out->latency += repeats * latency;
+        out->round_latency = fmax(out->round_latency, latency);
         out->rounds += repeats;
     }
     return true;
 }
 
+/* Takes the loads that an algorithm wrote itself into the same form. */
+static bool load(struct platform *platform, int kind, const uint32_t *devices, uint32_t count,
+                 struct gathering *gathering, struct activity *out, struct arena *arena, const char **problem)
+{
+    if (!out->algorithm->loads(kind, platform, devices, count, out, arena, problem))
+        return false;
+    for (uint32_t i = 0; i < out->usage.count; i++)
+        add_load(&gathering->total, out->usage.at[i].link, out->usage.at[i].coefficient);
+    out->usage.count = 0;
+    return true;
+}
+
 bool collective_activity(struct platform *platform, const struct algorithm *algorithm, int kind,
-                         const uint32_t *devices, uint32_t count, struct activity *out,
-                         uint32_t unreachable[2])
+                         const uint32_t *devices, uint32_t count, const double *shares, struct activity *out,
+                         struct arena *arena, const char **problem)
 {
     assert(algorithm->kinds >> kind & 1);
-    *out = (struct activity){.cap = INFINITY};
-    struct transfer_list list = {0};
-    struct index_list times = {0};
-    if (count > 1 && algorithm->pattern)
-        algorithm->pattern(kind, count, &list, &times);
-    else if (count > 1)
-        algorithm->steps(kind, count, &list);
+    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind};
+    *problem = NULL;
     struct gathering gathering = {0};
-    bool reached = gather(platform, &list, &times, devices, &gathering, out, unreachable);
-    if (reached)
-        normalise(platform, &gathering, out);
-    VECTOR_FREE(&list);
-    VECTOR_FREE(&times);
+    bool good = collective_shape(algorithm, platform, devices, count, &out->shape, arena, problem);
+    if (good && count > 1 && algorithm->loads) {
+        good = load(platform, kind, devices, count, &gathering, out, arena, problem);
+    } else if (good) {
+        struct transfer_list list = {0};
+        collective_steps(algorithm, kind, &out->shape, !shares, &list);
+        if (shares && list.count)
+            transfer_weigh(&list, &out->shape, shares);
+        good = gather(platform, &list, devices, &gathering, out, arena, problem);
+        transfer_fini(&list);
+    }
+    if (good)
+        normalise(platform, &gathering.total, out);
     VECTOR_FREE(&gathering.round);
     VECTOR_FREE(&gathering.total);
-    return reached;
+    return good;
+}
+
+double collective_piece_count(double bytes, double chunk)
+{
+    enum { MOST = 1 << 16 };
+    double pieces = chunk > 0 ? ceil(bytes / chunk) : 1;
+    return fmin(fmax(pieces, 1), MOST);
+}
+
+/* Pieces pass the rounds like jobs a line of machines: the first one takes all rounds, each further one comes
+ * out a longest round later (flow shop with equal jobs). No pace beats the busiest link. */
+double collective_pieces(const struct activity *activity, double bytes, double pieces, double *latency,
+                         double *cap)
+{
+    double link = bytes * activity->link_seconds, all = bytes * activity->rounds_seconds;
+    *latency = activity->latency;
+    *cap = activity->cap;
+    if (pieces <= 1 ||
+        (activity->algorithm && activity->algorithm->loads)) /* switches pass on as they receive */
+        return activity->latency + fmax(link, all);
+    double waits = activity->latency + (pieces - 1) * activity->round_latency;
+    double chain = (all + (pieces - 1) * bytes * activity->round_seconds) / pieces;
+    double seconds = fmax(waits + chain, activity->first_latency + link);
+    *cap = INFINITY;
+    *latency = seconds - link;
+    if (chain > link * (1 + 1e-12)) {
+        *cap = bytes * activity->bytes_factor / chain;
+        *latency = waits;
+    }
+    return seconds;
 }
 
 bool collective_message(struct platform *platform, uint32_t from, uint32_t to, struct activity *out)
@@ -174,6 +288,8 @@ bool collective_message(struct platform *platform, uint32_t from, uint32_t to, s
     struct load_list list = {0};
     out->latency = add_route(platform, from, to, 1, &list);
     bool reached = out->latency >= 0;
+    for (uint32_t i = 0; i < list.count; i++)
+        VECTOR_PUSH(&out->path, list.at[i].link);
     merge(&list);
     for (uint32_t i = 0; reached && i < list.count; i++)
         VECTOR_PUSH(&out->usage, ((struct usage){list.at[i].link, list.at[i].bytes}));
@@ -184,5 +300,6 @@ bool collective_message(struct platform *platform, uint32_t from, uint32_t to, s
 void collective_activity_fini(struct activity *activity)
 {
     VECTOR_FREE(&activity->usage);
+    VECTOR_FREE(&activity->path);
     *activity = (struct activity){0};
 }

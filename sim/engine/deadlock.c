@@ -79,6 +79,23 @@ static struct wait wait_for_peer(const struct run *run, struct arena *arena, str
     return (struct wait){{members[absent], slot}, reason};
 }
 
+/* A message that does not move although its links have capacity. */
+static const char *describe_stall(const struct run *run, struct arena *arena)
+{
+    enum { LONGEST = 64 };
+    uint32_t links[LONGEST];
+    uint32_t count = run->model->stall ? run->model->stall(run->network, links, LONGEST) : 0;
+    if (!count)
+        return "is stalled on the network";
+    bool cycle = count > 1 && links[0] == links[count - 1];
+    const char *text = cycle ? "is stalled: the queues of links wait for room in each other:"
+                             : "is stalled behind other messages: the way on is barred at";
+    for (uint32_t i = 0; i < count; i++)
+        text = arena_format(arena, "%s%s '%s'", text, i ? " ->" : "",
+                            names_text(run->platform->names, run->platform->links.at[links[i]].name));
+    return cycle ? arena_format(arena, "%s (larger buffers may help)", text) : text;
+}
+
 static struct wait wait_of(const struct run *run, struct arena *arena, struct place place)
 {
     if (run->pending[run->ranks[place.rank].first_instance + place.slot] > 0)
@@ -91,10 +108,10 @@ static struct wait wait_of(const struct run *run, struct arena *arena, struct pl
     const struct run_activity *form = &run->activities.at[run->transfers.at[transfer].activity];
     uint32_t link = PROGRAM_NONE;
     for (uint32_t i = 0; i < form->usage_count && link == PROGRAM_NONE; i++)
-        if (run->platform->links.at[form->usage[i].link].bandwidth <= 0)
+        if (run->capacities[form->usage[i].link] <= 0)
             link = form->usage[i].link;
     if (link == PROGRAM_NONE)
-        return (struct wait){{place.rank, PROGRAM_NONE}, "is stalled on the network"};
+        return (struct wait){{place.rank, PROGRAM_NONE}, describe_stall(run, arena)};
     return (struct wait){{place.rank, PROGRAM_NONE},
                          arena_format(arena, "is stalled: link '%s' has no capacity",
                                       names_text(run->platform->names, run->platform->links.at[link].name))};

@@ -22,6 +22,8 @@ static const char *slot_problem(const struct run *run, uint32_t r, uint32_t i, c
         return "uses a match that its group does not have";
     if (slot->used[OP_COLLECTIVE] && run->places[run->ranks[r].first_place + i] == PROGRAM_NONE)
         return "is no member of it";
+    if (slot->used[OP_COLLECTIVE] && run->groups[g].repeats)
+        return "has a collective in it, but a member stands twice in it";
     if ((slot->used[OP_SEND] || slot->used[OP_RECEIVE]) && job->groups[g].member_count != 2)
         return "sends messages in it, but it is not a group of two";
     if ((slot->used[OP_SEND] && members[0] != r) || (slot->used[OP_RECEIVE] && members[1] != r))
@@ -108,7 +110,7 @@ static void lay_out_groups(struct run *run)
     for (uint32_t g = 0; g < job->group_count; g++) {
         const struct group *group = &job->groups[g];
         run->groups[g] =
-            (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous};
+            (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous, false};
         meetings += group->match_count;
         arrivals += (uint64_t)group->match_count * group->member_count;
     }
@@ -145,8 +147,10 @@ static void find_places(struct run *run, const struct task_program *programs)
     memset(place, 0xff, job->rank_count * sizeof *place);
     for (uint32_t g = 0; g < job->group_count; g++) {
         const uint32_t *members = job->members + job->groups[g].first_member;
-        for (uint32_t i = 0; i < job->groups[g].member_count; i++)
+        for (uint32_t i = 0; i < job->groups[g].member_count; i++) {
+            run->groups[g].repeats |= place[members[i]] != PROGRAM_NONE;
             place[members[i]] = i;
+        }
         for (uint32_t e = first[g]; e < first[g + 1]; e++)
             run->places[run->ranks[entries[e].rank].first_place + entries[e].slot] = place[entries[e].rank];
         for (uint32_t i = 0; i < job->groups[g].member_count; i++)
@@ -169,13 +173,57 @@ static void release_first(struct run *run)
     }
 }
 
-static struct network *new_network(struct run *run)
+static int compare_changes(const void *a, const void *b)
+{
+    const struct engine_change *const *x = a, *const *y = b;
+    if ((*x)->time != (*y)->time)
+        return (*x)->time < (*y)->time ? -1 : 1;
+    return *x < *y ? -1 : *x > *y; /* in the order given */
+}
+
+static bool sort_changes(struct run *run)
+{
+    const struct engine_options *options = run->options;
+    uint32_t count = options->change_count;
+    const struct engine_change **order = ARENA_ARRAY(&run->arena, const struct engine_change *, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct engine_change *change = order[i] = &options->changes[i];
+        if (change->time >= 0 && change->time < INFINITY && change->capacity >= 0 &&
+            change->capacity < INFINITY && change->link < run->platform->links.count)
+            continue;
+        run->error = arena_format(&run->arena, "change %u of a link's capacity: link %u, %g B/s at %g s", i,
+                                  change->link, change->capacity, change->time);
+        return false;
+    }
+    qsort(order, count, sizeof *order, compare_changes);
+    run->changes = ARENA_ARRAY(&run->arena, struct engine_change, count + 1);
+    for (uint32_t i = 0; i < count; i++)
+        run->changes[i] = *order[i];
+    return true;
+}
+
+static void open_network(struct run *run)
 {
     uint32_t count = run->platform->links.count;
-    double *capacities = ARENA_ARRAY(&run->arena, double, count + 1);
-    for (uint32_t l = 0; l < count; l++)
-        capacities[l] = run->platform->links.at[l].bandwidth;
-    return network_new(capacities, count);
+    run->capacities = ARENA_ARRAY(&run->arena, double, count + 1);
+    double *latencies = ARENA_ARRAY(&run->arena, double, count + 1);
+    bool *shared = ARENA_ARRAY(&run->arena, bool, count + 1);
+    for (uint32_t l = 0; l < count; l++) {
+        const struct link *link = &run->platform->links.at[l];
+        run->capacities[l] = link->bandwidth;
+        latencies[l] = link->latency;
+        shared[l] = link->mode != LINK_FULL_DUPLEX;
+    }
+    struct network_setting setting = {.capacities = run->capacities,
+                                      .latencies = latencies,
+                                      .shared = shared,
+                                      .link_count = count,
+                                      .mtu = run->options->mtu,
+                                      .header = run->options->header,
+                                      .buffer = run->options->buffer,
+                                      .packet_limit = run->options->packet_limit};
+    run->model = run->options->network;
+    run->network = run->model->open(&setting);
 }
 
 static bool set_up(struct run *run, struct engine_result *result)
@@ -187,10 +235,10 @@ static bool set_up(struct run *run, struct engine_result *result)
     lay_out_streams(run);
     lay_out_groups(run);
     find_places(run, programs);
-    if (!check_groups(run, programs))
+    if (!check_groups(run, programs) || !sort_changes(run))
         return false;
     run->queue = queue_new();
-    run->network = new_network(run);
+    open_network(run);
     run->records = ARENA_ARRAY(&result->arena, struct engine_record, (size_t)run->instances + 1);
     run->waits =
         (double(*)[4])arena_array(&result->arena, (size_t)run->streams_count + 1, sizeof *run->waits);
@@ -242,9 +290,9 @@ static void hand_over(struct run *run, struct engine_result *result)
     run->activity_list.count = 0;
     result->link_bytes = ARENA_ARRAY(&result->arena, double, run->platform->links.count + 1);
     for (uint32_t l = 0; l < run->platform->links.count; l++)
-        result->link_bytes[l] = network_carried(run->network, l);
+        result->link_bytes[l] = run->model->carried(run->network, l);
     result->makespan = span(run);
-    result->events = run->events;
+    result->events = run->events + (run->model->events ? run->model->events(run->network) : 0);
 }
 
 static void tear_down(struct run *run)
@@ -257,7 +305,8 @@ static void tear_down(struct run *run)
     VECTOR_FREE(&run->ready);
     round_fini(&run->rounds);
     queue_free(run->queue);
-    network_free(run->network);
+    if (run->model)
+        run->model->close(run->network);
     arena_fini(&run->arena);
 }
 
@@ -267,6 +316,10 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
     struct engine_options settled = options ? *options : (struct engine_options){0};
     if (!settled.algorithm)
         settled.algorithm = &ring_algorithm;
+    if (!settled.network)
+        settled.network = &fluid_model;
+    if (settled.network->by_steps)
+        settled.level = ENGINE_STEPS;
     if (!settled.instant_limit)
         settled.instant_limit = engine_instant_limit;
     struct run run = {.platform = platform, .job = job, .options = &settled};

@@ -5,6 +5,7 @@
 #define PARTITA_ENGINE_ENGINE_H
 
 #include "collective/collective.h"
+#include "engine/network_model.h"
 #include "platform/platform.h"
 #include "program/program.h"
 
@@ -15,9 +16,33 @@ enum engine_level {
     ENGINE_STEPS
 }; /* how collectives are carried (DESIGN: fluid is the default) */
 
+/* From `time` on, a link has this capacity. */
+struct engine_change {
+    double time;     /* seconds, >= 0 */
+    double capacity; /* bytes per second, >= 0; 0: what needs the link stalls until it has some again */
+    uint32_t link;
+};
+
+/* Which algorithm carries the collectives of some groups and kinds. */
+struct engine_choice {
+    uint32_t group; /* interned name of the groups meant; UINT32_MAX: all */
+    int kind;       /* enum collective_kind; COLLECTIVE_KIND_COUNT: all */
+    const struct algorithm *algorithm;
+};
+
 struct engine_options {
-    const struct algorithm *algorithm; /* of every collective; NULL: ring */
+    const struct algorithm *algorithm; /* where no choice says otherwise; NULL: ring. A kind that it cannot do
+                                          goes by collective_usual() */
+    const struct engine_choice *choices; /* the first that fits decides */
+    uint32_t choice_count;
+    double chunk; /* bytes of payload: collectives are cut into pieces of at most this size, which follow each
+                     other through the rounds; 0: whole */
     enum engine_level level;
+    const struct network_model *network; /* NULL: fluid. One that knows messages only implies ENGINE_STEPS */
+    double mtu, header, buffer;          /* bytes, see struct network_setting; 0: its defaults */
+    uint64_t packet_limit;
+    const struct engine_change *changes; /* in any order; of several at one time the last one holds */
+    uint32_t change_count;
     uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
 };
 
@@ -54,7 +79,7 @@ struct engine_result {
     uint32_t *first_record;            /* rank_count + 1 entries */
     struct engine_transfer *transfers; /* by start, group, match */
     uint32_t transfer_count;
-    struct activity *activities; /* one per distinct (group, kind) */
+    struct activity *activities; /* per (group, kind); of `auto` one per algorithm */
     uint32_t activity_count;
     double *link_bytes;        /* per link of the platform: bytes carried */
     double makespan;           /* seconds: first start to last end */

@@ -9,11 +9,12 @@
  *
  * Invariants: the sweep never goes down; a link closes once and a flow is decided once per pass; what is
  * closed is final, since closings only raise the keys of other links and openings happen at the old level,
- * before the sweep can pass it. Work is proportional to the entries of the touched links. A solve from
- * scratch is the same sweep with every link dirty; there is no separate one, because it was slower wherever
- * it was tried, even where 40 % of all rates change in each instant (128 hosts all-to-all: 5.9 s against 4.3
- * s). */
+ * before the sweep can pass it. Work is proportional to the entries of the touched links. Where
+ * a large part of all flows changes in each instant, a solve from scratch is cheaper (fill.c): the last
+ * instant foretells it. */
 #include "engine/maxmin.h"
+
+#include "engine/fill.h"
 
 #include <assert.h>
 #include <float.h>
@@ -56,6 +57,7 @@ void maxmin_fini(struct maxmin *maxmin)
     VECTOR_FREE(&maxmin->arrivals);
     VECTOR_FREE(&maxmin->changes);
     VECTOR_FREE(&maxmin->heap);
+    VECTOR_FREE(&maxmin->sums);
 }
 
 static void mark_dirty(struct maxmin *maxmin, uint32_t l, uint8_t how)
@@ -126,6 +128,7 @@ void maxmin_attach(struct maxmin *maxmin, uint32_t flow)
         maxmin->pool.at[link->first + link->count++] = (struct incidence){entry->coefficient, flow, i};
     }
     route->attached = 1;
+    maxmin->attached++;
     VECTOR_PUSH(&maxmin->arrivals, flow);
 }
 
@@ -133,6 +136,7 @@ void maxmin_detach(struct maxmin *maxmin, uint32_t flow)
 {
     struct maxmin_route *route = &maxmin->routes.at[flow];
     struct incidence *pool = maxmin->pool.at;
+    maxmin->attached -= route->attached;
     if (route->attached) {
         for (uint32_t i = 0; i < route->count; i++) {
             uint32_t l = pool[route->first + i].other, at = pool[route->first + i].at;
@@ -165,11 +169,6 @@ void maxmin_set_capacity(struct maxmin *maxmin, uint32_t l, double capacity)
 
 /* The sweep's heap is binary, by key then link; each link's record has its place. */
 
-static bool entry_before(struct maxmin_entry a, struct maxmin_entry b)
-{
-    return a.key < b.key || (a.key == b.key && a.link < b.link);
-}
-
 static void heap_put(struct maxmin *maxmin, uint32_t place, struct maxmin_entry entry)
 {
     maxmin->heap.at[place] = entry;
@@ -180,7 +179,7 @@ static void heap_up(struct maxmin *maxmin, uint32_t place, struct maxmin_entry e
 {
     for (uint32_t parent; place; place = parent) {
         parent = (place - 1) / 2;
-        if (!entry_before(entry, maxmin->heap.at[parent]))
+        if (!maxmin_entry_before(entry, maxmin->heap.at[parent]))
             break;
         heap_put(maxmin, place, maxmin->heap.at[parent]);
     }
@@ -192,9 +191,9 @@ static void heap_down(struct maxmin *maxmin, uint32_t place, struct maxmin_entry
     const struct maxmin_entry *at = maxmin->heap.at;
     uint32_t count = maxmin->heap.count;
     for (uint32_t child; (child = 2 * place + 1) < count; place = child) {
-        if (child + 1 < count && entry_before(at[child + 1], at[child]))
+        if (child + 1 < count && maxmin_entry_before(at[child + 1], at[child]))
             child++;
-        if (!entry_before(at[child], entry))
+        if (!maxmin_entry_before(at[child], entry))
             break;
         heap_put(maxmin, place, at[child]);
     }
@@ -250,9 +249,9 @@ static bool worn(const struct maxmin_link *link)
 
 /* Relative distance within which two levels of this link are the same. The rounding error of a candidate is
  * that of `smaller`, magnified by how little of the capacity is left for the others. */
-static double tolerance(const struct maxmin_link *link, double level)
+static double tolerance(const struct maxmin_link *link, double level, double open)
 {
-    double share = link->open * level;
+    double share = open * level;
     double wanted = share > 0 ? 64 * DBL_EPSILON * link->capacity / share : 0;
     return wanted < 1e-12 ? 1e-12 : wanted > 1e-10 ? 1e-10 : wanted;
 }
@@ -351,10 +350,9 @@ static void close_link(struct maxmin *maxmin, uint32_t l, double level)
 {
     struct maxmin_link *link = &maxmin->links.at[l];
     assert(!(link->state & CLOSED));
-    double limit = level * (1 + tolerance(link, level));
+    double limit = level * (1 + tolerance(link, level, link->open));
     link->level = level;
     link->state |= CLOSED;
-    maxmin->anchor = level;
     for (uint32_t i = 0; i < link->count; i++) {
         uint32_t f = maxmin->pool.at[link->first + i].other;
         const struct maxmin_flow *flow = &maxmin->flows.at[f];
@@ -434,15 +432,16 @@ static void open_link(struct maxmin *maxmin, uint32_t l)
     }
 }
 
-/* The level at which a link with this candidate closes: its old one, or the last one closed, when they are
- * the same but for rounding. So equal flows keep equal bits, and unchanged ones theirs. */
-static double closing_level(const struct maxmin *maxmin, uint32_t l, double level)
+double maxmin_closing_level(struct maxmin *maxmin, uint32_t l, double level, double open)
 {
     const struct maxmin_link *link = &maxmin->links.at[l];
-    double relative = tolerance(link, level);
+    double relative = tolerance(link, level, open);
     if (same(level, link->level, relative))
-        return link->level;
-    return same(level, maxmin->anchor, relative) ? maxmin->anchor : level;
+        level = link->level;
+    else if (same(level, maxmin->anchor, relative))
+        level = maxmin->anchor;
+    maxmin->anchor = level;
+    return level;
 }
 
 /* Processes the link at the top of the heap: renews its key, closes it, opens it or drops it. */
@@ -470,12 +469,12 @@ static void step(struct maxmin *maxmin)
     double level = candidate(link);
     if (level == INFINITY && link->level == INFINITY) {
         heap_pop(maxmin);
-    } else if (level > link->level && !same(level, link->level, tolerance(link, level))) {
+    } else if (level > link->level && !same(level, link->level, tolerance(link, level, link->open))) {
         open_link(maxmin, top.link); /* equal keys of lower links may have gone ahead of it */
         bool exact = (link->state & EXACT) && level > maxmin->sweep;
         heap_down(maxmin, link->place, (struct maxmin_entry){exact ? level : maxmin->sweep, top.link});
     } else {
-        level = closing_level(maxmin, top.link, level);
+        level = maxmin_closing_level(maxmin, top.link, level, link->open);
         heap_pop(maxmin);
         close_link(maxmin, top.link, level);
     }
@@ -506,22 +505,22 @@ static bool settle_alone(struct maxmin *maxmin, uint32_t f)
     return true;
 }
 
-static void place_arrivals(struct maxmin *maxmin)
+/* Returns how many flows settled alone. */
+static uint32_t place_arrivals(struct maxmin *maxmin)
 {
     for (uint32_t i = 0; i < maxmin->arrivals.count; i++) {
         uint32_t f = maxmin->arrivals.at[i];
         if (!maxmin->routes.at[f].attached)
             continue;
+        if (!settle_alone(maxmin, f)) {
+            maxmin->arrivals.at[maxmin->undecided++] = f;
+            continue;
+        }
         maxmin->flows.at[f].pass = maxmin->pass;
         VECTOR_PUSH(&maxmin->changes, ((struct maxmin_change){f, 0}));
-        if (settle_alone(maxmin, f))
-            continue;
-        maxmin->undecided++;
-        const struct maxmin_route *route = &maxmin->routes.at[f];
-        for (uint32_t k = 0; k < route->count; k++)
-            mark_dirty(maxmin, maxmin->pool.at[route->first + k].other, 2);
     }
-    maxmin->arrivals.count = 0;
+    maxmin->arrivals.count = maxmin->undecided;
+    return maxmin->changes.count;
 }
 
 /* Puts the dirty links into the heap. Where flows only left, the old level is a lower bound already. */
@@ -541,7 +540,30 @@ static void place_dirty(struct maxmin *maxmin)
         if (key < INFINITY)
             heap_lower(maxmin, l, key);
     }
-    maxmin->dirty.count = 0;
+}
+
+/* The local repair: from the links that changed as far as changes reach. */
+static void repair(struct maxmin *maxmin)
+{
+    for (uint32_t i = 0; i < maxmin->arrivals.count; i++) {
+        uint32_t f = maxmin->arrivals.at[i];
+        maxmin->flows.at[f].pass = maxmin->pass;
+        VECTOR_PUSH(&maxmin->changes, ((struct maxmin_change){f, 0}));
+        const struct maxmin_route *route = &maxmin->routes.at[f];
+        for (uint32_t k = 0; k < route->count; k++)
+            mark_dirty(maxmin, maxmin->pool.at[route->first + k].other, 2);
+    }
+    place_dirty(maxmin);
+    while (maxmin->heap.count)
+        step(maxmin);
+    assert(!maxmin->undecided);
+}
+
+/* Whether to solve from scratch: when a fifth of the flows arrive or changed the last time. */
+static bool widespread(const struct maxmin *maxmin)
+{
+    uint32_t expected = maxmin->undecided > maxmin->touched ? maxmin->undecided : maxmin->touched;
+    return expected > maxmin->attached / 5 && maxmin->links.count / 8 <= maxmin->attached;
 }
 
 void maxmin_solve(struct maxmin *maxmin)
@@ -553,9 +575,16 @@ void maxmin_solve(struct maxmin *maxmin)
     maxmin->undecided = 0;
     maxmin->sweep = 0;
     maxmin->anchor = -1;
-    place_arrivals(maxmin);
-    place_dirty(maxmin);
-    while (maxmin->heap.count)
-        step(maxmin);
-    assert(!maxmin->undecided);
+    uint32_t alone = place_arrivals(maxmin);
+    if (maxmin->arrivals.count || maxmin->dirty.count) {
+        if (widespread(maxmin)) {
+            for (uint32_t i = 0; i < maxmin->dirty.count; i++)
+                maxmin->links.at[maxmin->dirty.at[i]].dirty = 0;
+            fill_solve(maxmin);
+        } else {
+            repair(maxmin);
+        }
+        maxmin->touched = maxmin->changes.count - alone;
+    }
+    maxmin->arrivals.count = maxmin->dirty.count = 0;
 }

@@ -52,6 +52,14 @@ struct maxmin_entry {
     uint32_t link;
 };
 
+/* A link in a solve from scratch (fill.c). */
+struct fill_link {
+    double smaller; /* capacity taken by the flows decided so far */
+    double open;    /* sum of the coefficients of the others */
+    float floor;    /* below it `open` has lost its digits */
+    uint32_t left;  /* flows not yet decided */
+};
+
 struct maxmin {
     VECTOR(struct maxmin_link) links; /* the platform's, then private ones */
     VECTOR(struct maxmin_flow) flows; /* by the network's flow identity */
@@ -62,9 +70,12 @@ struct maxmin {
     struct index_list arrivals;   /* flows attached since the last pass */
     VECTOR(struct maxmin_change) changes;
     VECTOR(struct maxmin_entry) heap;
-    uint32_t platform_links; /* links below this are not private */
+    VECTOR(struct fill_link) sums; /* by link; of the present solve from scratch */
+    uint32_t platform_links;       /* links below this are not private */
     uint32_t pass;
     uint32_t undecided;   /* flows without a level yet */
+    uint32_t attached;    /* flows that compete */
+    uint32_t touched;     /* flows that the last sweep or solve from scratch changed */
     double sweep, anchor; /* level reached by the sweep; level of the last closing */
 };
 
@@ -81,5 +92,15 @@ void maxmin_set_capacity(struct maxmin *maxmin, uint32_t link, double capacity);
 /* Brings all levels to the fixed point. Afterwards `changes` lists each flow that this pass touched, with its
  * level before (0 for a new one). */
 void maxmin_solve(struct maxmin *maxmin);
+
+/* For the two ways to solve. The level at which a link closes whose candidate is `level`, with `open` the sum
+ * of the coefficients of the flows it limits: the link's old level, or the last one closed, when they are the
+ * same but for rounding. So equal flows keep equal bits, and unchanged ones theirs. */
+double maxmin_closing_level(struct maxmin *maxmin, uint32_t link, double level, double open);
+
+static inline bool maxmin_entry_before(struct maxmin_entry a, struct maxmin_entry b)
+{
+    return a.key < b.key || (a.key == b.key && a.link < b.link);
+}
 
 #endif

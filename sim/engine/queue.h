@@ -25,6 +25,9 @@ struct queue *queue_new(void);
 void queue_free(struct queue *queue);
 uint32_t queue_count(const struct queue *queue);
 
+/* Adds an event that is neither moved nor cancelled; its handle is QUEUE_NONE. The cheapest way. */
+void queue_push(struct queue *queue, double time, enum queue_phase phase, uint32_t identity);
+
 /* Adds an event and returns its handle. */
 uint32_t queue_add(struct queue *queue, double time, enum queue_phase phase, uint32_t identity);
 void queue_move(struct queue *queue, uint32_t handle, double time);

@@ -23,40 +23,132 @@ static uint32_t add_activity(struct run *run, struct activity activity)
     for (uint32_t i = 0; i < count; i++)
         usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
     VECTOR_PUSH(&run->activities,
-                ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap}));
+                ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
+                                       activity.path.at, activity.path.count, 0, PROGRAM_NONE}));
     VECTOR_PUSH(&run->activity_list, activity);
     return run->activities.count - 1;
 }
 
-static const char *device_name(const struct run *run, uint32_t device)
+/* Computes one activity of a group and puts it before the others of its kind. False when the algorithm does
+ * not apply; with run->error if that is a mistake. */
+static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t shares,
+                             const struct algorithm *algorithm)
 {
-    return names_text(run->platform->names, run->platform->devices.at[device].name);
-}
-
-uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind)
-{
-    uint32_t *known = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
-    if (*known != PROGRAM_NONE)
-        return *known;
     const struct group *group = &run->job->groups[g];
     uint32_t *devices = ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
     for (uint32_t i = 0; i < group->member_count; i++)
         devices[i] = run->job->ranks[run->job->members[group->first_member + i]].device;
     struct activity activity;
-    uint32_t pair[2] = {devices[0], devices[1]};
-    bool reached = kind == COLLECTIVE_KIND_COUNT
-                       ? collective_message(run->platform, devices[0], devices[1], &activity)
-                       : collective_activity(run->platform, run->options->algorithm, (int)kind, devices,
-                                             group->member_count, &activity, pair);
+    const char *problem = NULL;
+    bool message = kind == COLLECTIVE_KIND_COUNT;
+    bool reached =
+        message ? collective_message(run->platform, devices[0], devices[1], &activity)
+                : collective_activity(run->platform, algorithm, (int)kind, devices, group->member_count,
+                                      shares ? run->job->shares + shares - 1 : NULL, &activity, &run->arena,
+                                      &problem);
     if (!reached) {
-        run->error = arena_format(&run->arena, "group '%s': there is no route from %s to %s",
-                                  names_text(run->job->names, group->name), device_name(run, pair[0]),
-                                  device_name(run, pair[1]));
+        const char *name = names_text(run->job->names, group->name);
+        if (message)
+            run->error =
+                arena_format(&run->arena, "group '%s': there is no route from %s to %s", name,
+                             names_text(run->platform->names, run->platform->devices.at[devices[0]].name),
+                             names_text(run->platform->names, run->platform->devices.at[devices[1]].name));
+        else if (problem)
+            run->error = arena_format(&run->arena, "group '%s', %s by '%s': %s", name,
+                                      communication_names[kind], algorithm->name, problem);
         collective_activity_fini(&activity);
-        return PROGRAM_NONE;
+        return false;
     }
-    *known = add_activity(run, activity);
-    return *known;
+    uint32_t *head = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
+    uint32_t added = add_activity(run, activity);
+    run->activities.at[added].shares = shares;
+    run->activities.at[added].next = *head;
+    *head = added;
+    return true;
+}
+
+/* The algorithm that the options name for a group and kind. */
+static const struct algorithm *wanted_algorithm(const struct run *run, uint32_t g, uint32_t kind)
+{
+    const struct engine_options *options = run->options;
+    const struct algorithm *wanted = options->algorithm;
+    for (uint32_t i = 0; i < options->choice_count; i++) {
+        const struct engine_choice *choice = &options->choices[i];
+        bool group = choice->group == UINT32_MAX || choice->group == run->job->groups[g].name;
+        if (group && (choice->kind == COLLECTIVE_KIND_COUNT || choice->kind == (int)kind)) {
+            wanted = choice->algorithm;
+            break;
+        }
+    }
+    return wanted->kinds >> kind & 1 ? wanted : collective_usual((int)kind);
+}
+
+/* Every algorithm that applies, the table's first at the head. What fails on its own account is left out; a
+ * route that is missing fails for all. */
+static void compute_candidates(struct run *run, uint32_t g, uint32_t kind, uint32_t shares)
+{
+    uint32_t count = 0, members = run->job->groups[g].member_count;
+    const char *error = NULL;
+    while (collective_algorithms[count])
+        count++;
+    while (count-- > 0) {
+        const struct algorithm *algorithm = collective_algorithms[count];
+        bool many = algorithm->most && members > algorithm->most && kind != ALL_TO_ALL;
+        if (!(algorithm->kinds >> kind & 1) || (many && algorithm != collective_usual((int)kind)))
+            continue;
+        if (!compute_activity(run, g, kind, shares, algorithm))
+            error = run->error ? run->error : error;
+        run->error = NULL;
+    }
+    uint32_t head = run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
+    if (head == PROGRAM_NONE || run->activities.at[head].shares != shares)
+        run->error = error;
+}
+
+static void compute_activities(struct run *run, uint32_t g, uint32_t kind, uint32_t shares)
+{
+    const struct algorithm *wanted = kind < COLLECTIVE_KIND_COUNT ? wanted_algorithm(run, g, kind) : NULL;
+    uint64_t members = run->job->groups[g].member_count;
+    if (shares && shares - 1 + (kind == ALL_TO_ALL ? members * members : members) > run->job->share_count)
+        run->error =
+            arena_format(&run->arena, "group '%s': %s of shares that the job does not have",
+                         names_text(run->job->names, run->job->groups[g].name), communication_names[kind]);
+    else if (wanted == &collective_automatic && members > 1)
+        compute_candidates(run, g, kind, shares);
+    else if (wanted == &collective_automatic)
+        compute_activity(run, g, kind, shares, collective_usual((int)kind));
+    else if (!compute_activity(run, g, kind, shares, wanted) && !run->error)
+        compute_activity(run, g, kind, shares, collective_usual((int)kind));
+}
+
+/* The first activity from `a` on that has these shares. */
+static uint32_t with_shares(const struct run *run, uint32_t a, uint32_t shares)
+{
+    while (a != PROGRAM_NONE && run->activities.at[a].shares != shares)
+        a = run->activities.at[a].next;
+    return a;
+}
+
+uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t shares, double bytes)
+{
+    const uint32_t *head = &run->activity_of[(size_t)g * (COLLECTIVE_KIND_COUNT + 1) + kind];
+    uint32_t best = with_shares(run, *head, shares);
+    if (best == PROGRAM_NONE) {
+        compute_activities(run, g, kind, shares);
+        best = with_shares(run, *head, shares);
+    }
+    uint32_t other = best == PROGRAM_NONE ? best : with_shares(run, run->activities.at[best].next, shares);
+    if (other == PROGRAM_NONE)
+        return best;
+    double pieces = collective_piece_count(bytes, run->options->chunk), shortest = INFINITY, unused;
+    for (uint32_t a = best; a != PROGRAM_NONE; a = with_shares(run, run->activities.at[a].next, shares)) {
+        double seconds = collective_pieces(&run->activity_list.at[a], bytes, pieces, &unused, &unused);
+        if (seconds < shortest * (1 - 1e-12)) {
+            best = a;
+            shortest = seconds;
+        }
+    }
+    return best;
 }
 
 /* One of the ends that an operation waits for has come. */
@@ -107,30 +199,43 @@ static void end_transfer(struct run *run, uint32_t index)
 
 /* Puts a communication on the network. What costs nothing ends at once. */
 static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t kind, double bytes,
-                           uint32_t label)
+                           const struct op *op)
 {
-    uint32_t activity = run_activity(run, g, kind);
+    uint32_t activity = run_activity(run, g, kind, op->shares, bytes);
     if (activity == PROGRAM_NONE)
         return;
     const struct run_activity *form = &run->activities.at[activity];
+    const struct algorithm *algorithm = run->activity_list.at[activity].algorithm;
+    double latency = form->latency, cap = form->cap, pieces = 1;
+    if (algorithm && run->options->chunk > 0) {
+        pieces = collective_piece_count(bytes, run->options->chunk);
+        collective_pieces(&run->activity_list.at[activity], bytes, pieces, &latency, &cap);
+    }
     uint32_t index = run->transfers.count;
     run->meetings[run->groups[g].first_meeting + match].transfer = index;
     VECTOR_PUSH(&run->transfers, ((struct engine_transfer){.start = run->now,
                                                            .end = -1,
                                                            .bytes = bytes,
-                                                           .latency = form->latency,
+                                                           .latency = latency,
                                                            .group = g,
                                                            .match = match,
                                                            .activity = activity,
-                                                           .label = label}));
+                                                           .label = op->label}));
     if (form->usage_count == 0 && form->latency == 0) {
         end_transfer(run, index);
-    } else if (kind != COLLECTIVE_KIND_COUNT && run->options->level == ENGINE_STEPS) {
-        if (!round_start(run, g, (int)kind, bytes, index))
+    } else if (algorithm && !algorithm->loads && run->options->level == ENGINE_STEPS) {
+        if (!round_start(run, g, (int)kind, bytes, (uint32_t)pieces, index))
             end_transfer(run, index);
     } else {
-        network_start(run->network, run->now, form->usage, form->usage_count, bytes * form->bytes_factor,
-                      form->latency, 1, form->cap, index);
+        run->model->start(run->network, run->now,
+                          &(struct network_message){.usage = form->usage,
+                                                    .path = form->path,
+                                                    .usage_count = form->usage_count,
+                                                    .path_length = form->path_length,
+                                                    .bytes = bytes * form->bytes_factor,
+                                                    .latency = latency,
+                                                    .cap = cap,
+                                                    .tag = index});
     }
 }
 
@@ -149,9 +254,9 @@ static void start_member(struct run *run, uint32_t rank, uint32_t slot, uint32_t
     record->cause_slot = peer_slot;
 }
 
-static uint32_t label_of(const struct run *run, uint32_t rank, uint32_t slot)
+static const struct op *op_of(const struct run *run, uint32_t rank, uint32_t slot)
 {
-    return run->job->programs[run->job->ranks[rank].program].ops[slot].label;
+    return &run->job->programs[run->job->ranks[rank].program].ops[slot];
 }
 
 static void arrive_collective(struct run *run, uint32_t r, uint32_t slot, uint32_t g, const struct task *task)
@@ -168,7 +273,7 @@ static void arrive_collective(struct run *run, uint32_t r, uint32_t slot, uint32
         last++;
     for (uint32_t i = 0; i < group->member_count; i++)
         start_member(run, members[i], slots[i], members[last], slots[last]);
-    start_transfer(run, g, task->match, task->collective, task->amount, label_of(run, members[0], slots[0]));
+    start_transfer(run, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
 }
 
 static void start_message(struct run *run, uint32_t g, uint32_t match, const uint32_t *slots)
@@ -180,7 +285,7 @@ static void start_message(struct run *run, uint32_t g, uint32_t match, const uin
         start_member(run, target, slots[1], source, slots[0]);
     start_member(run, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
     double bytes = run->ranks[source].tasks[slots[0]].amount;
-    start_transfer(run, g, match, COLLECTIVE_KIND_COUNT, bytes, label_of(run, source, slots[0]));
+    start_transfer(run, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
 }
 
 static void arrive_send(struct run *run, uint32_t slot, uint32_t g, const struct task *task)
@@ -230,7 +335,7 @@ static void start_operation(struct run *run, uint32_t r, uint32_t slot)
     if (task->kind == OP_COMPUTE) {
         record->start = run->now;
         if (task->amount > 0)
-            queue_add(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
+            queue_push(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
         else
             end_operation(run, r, slot);
         return;
@@ -248,7 +353,7 @@ static void end_computations(struct run *run, double limit)
 {
     struct queue_event event;
     while (queue_peek(run->queue, &event) && event.time <= limit) {
-        queue_cancel(run->queue, event.handle);
+        queue_pop(run->queue, &event);
         const struct run_stream *stream = &run->streams[event.identity];
         end_operation(run, stream->rank, stream->slot);
         run->events++;
@@ -258,8 +363,10 @@ static void end_computations(struct run *run, double limit)
 static void end_flows(struct run *run)
 {
     const uint32_t *tags;
-    uint32_t count = network_advance(run->network, run->now, &tags);
+    uint32_t count = run->model->advance(run->network, run->now, &tags);
     run->events += count;
+    if (run->model->problem && run->model->problem(run->network))
+        run->error = arena_format(&run->arena, "at %.9g s: %s", run->now, run->model->problem(run->network));
     for (uint32_t i = 0; i < count; i++) {
         uint32_t transfer = tags[i];
         if (!(tags[i] & ROUND_TAG) || round_advance(run, tags[i], &transfer))
@@ -282,17 +389,37 @@ static void start_released(struct run *run)
     run->ready.count = 0;
 }
 
+/* A change that comes after the last operation does not happen. */
+static bool change_due(const struct run *run, double limit)
+{
+    return run->next_change < run->options->change_count && run->ended < run->instances &&
+           run->changes[run->next_change].time <= limit;
+}
+
+static void change_capacities(struct run *run, double limit)
+{
+    while (change_due(run, limit)) {
+        const struct engine_change *change = &run->changes[run->next_change++];
+        run->capacities[change->link] = change->capacity;
+        run->model->set_capacity(run->network, run->now, change->link, change->capacity);
+        run->events++;
+    }
+}
+
 static double next_event(struct run *run)
 {
     struct queue_event event;
-    double next = network_next(run->network);
-    return queue_peek(run->queue, &event) && event.time < next ? event.time : next;
+    double next = run->model->next(run->network);
+    if (queue_peek(run->queue, &event) && event.time < next)
+        next = event.time;
+    return change_due(run, next) ? run->changes[run->next_change].time : next;
 }
 
 void run_loop(struct run *run)
 {
+    change_capacities(run, run->now);
     start_released(run);
-    network_solve(run->network, run->now);
+    run->model->solve(run->network, run->now);
     for (double next; !run->error && (next = next_event(run)) < INFINITY;) {
         if (next > run->now) {
             run->now = next;
@@ -302,9 +429,10 @@ void run_loop(struct run *run)
         do {
             end_computations(run, limit);
             end_flows(run);
+            change_capacities(run, limit);
             start_released(run);
         } while (!run->error && next_event(run) <= limit);
-        network_solve(run->network, run->now);
+        run->model->solve(run->network, run->now);
     }
 }
 

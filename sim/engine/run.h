@@ -7,7 +7,7 @@
 #define PARTITA_ENGINE_RUN_H
 
 #include "engine/engine.h"
-#include "engine/network.h"
+#include "engine/network_model.h"
 #include "engine/queue.h"
 #include "engine/round.h"
 #include "engine/task.h"
@@ -31,6 +31,7 @@ struct run_group {
     uint32_t first_arrival; /* of its first meeting; member_count each */
     uint32_t member_count;
     uint32_t rendezvous;
+    bool repeats; /* a rank stands in it twice */
 };
 
 struct run_meeting {
@@ -47,15 +48,23 @@ struct run_activity {
     const struct network_usage *usage;
     uint32_t usage_count;
     double bytes_factor, latency, cap;
+    const uint32_t *path; /* of a message: its links in order */
+    uint32_t path_length;
+    uint32_t shares; /* as in struct op */
+    uint32_t next; /* another algorithm or other shares for the same group and kind; PROGRAM_NONE: no more */
 };
 
 struct run {
     struct platform *platform;
     const struct job *job;
     const struct engine_options *options;
-    struct arena arena;      /* owns the arrays below */
-    struct queue *queue;     /* ends of computations; identity: stream */
-    struct network *network; /* tag: transfer, or with ROUND_TAG a step of one */
+    struct arena arena;  /* owns the arrays below */
+    struct queue *queue; /* ends of computations; identity: stream */
+    const struct network_model *model;
+    void *network;                 /* the model's; tag: transfer, or with ROUND_TAG a step of one */
+    double *capacities;            /* per link, at present */
+    struct engine_change *changes; /* by time; those before next_change have been made */
+    uint32_t next_change;
     struct round_table rounds;
     struct run_rank *ranks;
     struct run_stream *streams;
@@ -81,9 +90,9 @@ struct run {
 /* Executes everything that can be executed; run->error says what stopped it, if something did. */
 void run_loop(struct run *run);
 
-/* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message), computed at first
- * use. PROGRAM_NONE with run->error when two members have no route. */
-uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind);
+/* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message) and payload, computed
+ * at first use. PROGRAM_NONE with run->error when two members have no route. */
+uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind, uint32_t shares, double bytes);
 
 /* "rank 3 (stage 1) receive 'block[3]' F, micro-batch 2, group 'pipeline'" */
 const char *run_describe(const struct run *run, struct arena *arena, uint32_t rank, uint32_t slot);

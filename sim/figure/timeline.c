@@ -63,6 +63,7 @@ struct timeline {
     VECTOR(const char *) groups;        /* of communication, by first appearance */
     struct timeline_entry legend[TIMELINE_LEGEND];
     uint32_t legend_count, legend_rows;
+    bool training;         /* the run has backward passes */
     bool labelled;         /* layers are told apart and named */
     bool numbered;         /* there is more than one micro-batch */
     int height, left, top; /* pixels */
@@ -436,7 +437,8 @@ static void timeline_write_axes(struct timeline *timeline, struct gnuplot *plot)
     gnuplot_number(plot, "bands", draw->ranks.count);
     gnuplot_text(plot, "unit", draw->unit);
     gnuplot_text(plot, "heading",
-                 arena_format(draw->arena, "%s: step time %s", draw->name,
+                 arena_format(draw->arena, "%s: %s %s", draw->name,
+                              timeline->training ? "step time" : "latency",
                               unit_format(draw->step, UNIT_SECONDS, step, sizeof step)));
     gnuplot_command(plot, "set ytics ()");
     for (uint32_t i = 0; i < draw->ranks.count; i++) {
@@ -472,6 +474,7 @@ static void timeline_style(struct timeline *timeline)
         reader_value(draw->reader, "SELECT phase = 'training' FROM run WHERE id = ?1", draw->run, 1);
     timeline->numbered =
         reader_value(draw->reader, "SELECT micro_batches FROM run WHERE id = ?1", draw->run, 1) > 1;
+    timeline->training = training != 0;
     timeline->labelled = training == 0 && operations <= TIMELINE_LABELLED;
 }
 

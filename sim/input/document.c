@@ -98,7 +98,14 @@ static const char *document_hint(struct input *input, const char *folder, const 
             if (strcmp(other[j], name) == 0)
                 return arena_format(&input->arena, "; there is one in %s", document_folders[i]);
     }
-    return near ? arena_format(&input->arena, "; did you mean '%s'?", near) : "";
+    if (near)
+        return arena_format(&input->arena, "; did you mean '%s'?", near);
+    struct stat status;
+    if (input->data_root &&
+        stat(arena_format(&input->arena, "%s/topologies", input->data_root), &status) != 0)
+        return arena_format(&input->arena, "; the shipped files are not in '%s': PARTITA_DATA says where",
+                            input->data_root);
+    return "";
 }
 
 const char *document_find(struct input *input, const char *folder, const char *name, struct place from)
@@ -415,7 +422,8 @@ static struct entry *document_slot(struct input *input, struct value *value, con
     if (value->kind == VALUE_NULL)
         value->kind = VALUE_MAP;
     if (value->kind != VALUE_MAP) {
-        report_error(&input->report, place, "expected a map to hold '%s'; got %s", step->key, found);
+        report_error(&input->report, place, "expected a map to hold '%s'; got %s%s", step->key, found,
+                     value->kind == VALUE_LIST ? " (its first item is [0])" : "");
         return NULL;
     }
     value_put(&input->arena, value, step->key, place, value_new(&input->arena, place, VALUE_NULL));

@@ -256,7 +256,7 @@ static struct quantity expression_literal(struct expression *e)
 /* One function: from `count` arguments, of one unit where `same`, else plain numbers. */
 struct expression_function {
     const char *name;
-    uint32_t most; /* arguments */
+    uint32_t least, most; /* arguments */
     bool keeps_unit;
     double (*apply)(double so_far, double argument);
 };
@@ -279,10 +279,29 @@ static double expression_log2(double unused, double x)
     return log2(x);
 }
 
+/* Of whole numbers from 0 to 2^53; of anything else NAN, which the caller reports. */
+static bool expression_is_count(double x)
+{
+    return x >= 0 && x <= 0x1p53 && x == floor(x);
+}
+
+static double expression_bit(double number, double bit)
+{
+    if (!expression_is_count(number) || !expression_is_count(bit))
+        return NAN;
+    return bit < 64 ? (double)((uint64_t)number >> (uint64_t)bit & 1) : 0;
+}
+
+static double expression_xor(double a, double b)
+{
+    return expression_is_count(a) && expression_is_count(b) ? (double)((uint64_t)a ^ (uint64_t)b) : NAN;
+}
+
 static const struct expression_function expression_functions[] = {
-    {"min", UINT32_MAX, true, fmin},     {"max", UINT32_MAX, true, fmax},
-    {"ceil", 1, false, expression_ceil}, {"floor", 1, false, expression_floor},
-    {"log2", 1, false, expression_log2},
+    {"min", 1, UINT32_MAX, true, fmin},     {"max", 1, UINT32_MAX, true, fmax},
+    {"ceil", 1, 1, false, expression_ceil}, {"floor", 1, 1, false, expression_floor},
+    {"log2", 1, 1, false, expression_log2}, {"pow", 2, 2, false, pow},
+    {"bit", 2, 2, false, expression_bit},   {"xor", 2, 2, false, expression_xor},
 };
 enum { EXPRESSION_FUNCTIONS = sizeof expression_functions / sizeof expression_functions[0] };
 
@@ -321,7 +340,7 @@ static struct quantity expression_call(struct expression *e, const char *start, 
         if (e->failed)
             return result;
         if (++count > function->most)
-            return FAIL(e, at, "%s takes one argument", name);
+            return FAIL(e, at, "%s takes %s", name, function->most == 1 ? "one argument" : "two arguments");
         if (!function->keeps_unit && argument.unit != UNIT_NONE && !e->unused)
             return FAIL(e, at, "%s takes a number; got %s", name, unit_name(argument.unit));
         if (function->apply == expression_log2 && argument.number <= 0 && !e->unused)
@@ -329,13 +348,19 @@ static struct quantity expression_call(struct expression *e, const char *start, 
         enum unit unit = argument.unit;
         if (count > 1 && !expression_unify(e, at, "compare", &result, &argument, &unit))
             return result;
-        result.number = count == 1 && function->keeps_unit ? argument.number
-                                                           : function->apply(result.number, argument.number);
+        result.number = count == 1 && function->most > 1 ? argument.number
+                                                         : function->apply(result.number, argument.number);
         result.unit = unit;
+        if (isnan(result.number) && !e->unused)
+            return FAIL(e, at,
+                        "%s has no value for these arguments (bit and xor take whole numbers from 0 on)",
+                        name);
     } while (expression_take(e, ","));
     if (!expression_take(e, ")"))
         return FAIL(e, e->at, "expected ',' or ')' in %s(…); got %s", name, expression_here(e));
-    return result;
+    if (count < function->least)
+        return FAIL(e, start, "%s takes two arguments", name);
+    return expression_finite(e, start, result);
 }
 
 static const char *expression_nearest(struct expression *e, const char *name)

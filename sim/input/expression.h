@@ -6,9 +6,10 @@
  *   factor     = ["-"] primary
  *   primary    = number [unit] | name | function "(" expression {"," expression} ")" | "(" expression ")"
  *
- * with functions min, max, ceil, floor, log2; comparisons, "and", "or", "not" give 1 or 0, and what "and" and
- * "or" need not evaluate may divide by zero. Numbers are decimal, 1e9 or 1_000_000. Units are checked: 2 * 25
- * GB/s is a bandwidth, 80 GB / 2 s too, 80 GB + 3 s is an error; 0 is of any unit.
+ * with functions min, max, ceil, floor, log2, pow(x, y), bit(i, d) (bit d of a whole number, 0 the lowest)
+ * and xor(i, j); comparisons, "and", "or", "not" give 1 or 0, and what "and" and "or" need not evaluate may
+ * divide by zero. Numbers are decimal, 1e9 or 1_000_000. Units are checked: 2 * 25 GB/s is a bandwidth, 80 GB
+ * / 2 s too, 80 GB + 3 s is an error; 0 is of any unit.
  *
  * A unit stands directly after a number (the longest symbol that fits: "10/s" is a rate), never after a name.
  * "%" after a number is percent unless a number, a name or "(" follows: "50%", "50% + n", but "7 % n" is a

@@ -167,9 +167,35 @@ static bool fields_read_number(const struct fields_reading *r)
     return true;
 }
 
+/* A share of the value that the target has had so far, or a quantity after all ("rate * (n % 2)"). */
+static bool fields_read_share(const struct fields_reading *r)
+{
+    double so_far = *(const double *)r->target;
+    struct quantity share;
+    if (!expression_evaluate(r->input, r->value->text, fields_text_place(r->value), r->scope, &share))
+        return false;
+    if (share.unit == r->field->unit) {
+        *(double *)r->target = share.number;
+        return fields_in_range(r, share.number);
+    }
+    if (share.unit != UNIT_NONE)
+        return report_error(&r->input->report, r->value->place, "expected %s; '%s' is %s",
+                            unit_expected(r->field->unit), r->value->text, unit_name(share.unit));
+    if (isnan(so_far))
+        return report_error(&r->input->report, r->value->place,
+                            "expected %s; '%s' needs a value, such as the type's, to be a share of",
+                            unit_expected(r->field->unit), r->value->text);
+    if (!fields_in_range(r, so_far * share.number))
+        return false;
+    *(double *)r->target = so_far * share.number;
+    return true;
+}
+
 static bool fields_read_quantity(const struct fields_reading *r)
 {
     double number = 0;
+    if (r->field->relative && strchr(r->value->text, '%'))
+        return fields_read_share(r);
     if (!fields_read_expression(r, r->field->unit, &number))
         return false;
     *(double *)r->target = number;

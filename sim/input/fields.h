@@ -26,7 +26,8 @@ struct field {
     size_t offset; /* of the target in the struct, of the type named above */
     enum unit unit;
     bool required;
-    double low, high;           /* inclusive range of numbers; both 0: no limits */
+    bool relative;    /* FIELD_QUANTITY: "50%" is that share of what the target holds; NAN: nothing */
+    double low, high; /* inclusive range of numbers; both 0: no limits */
     const char *const *choices; /* FIELD_CHOICE */
     const char *about;          /* one line for the manual */
 };

@@ -32,29 +32,49 @@ static uint32_t backward_exchange(struct derivation *d, uint32_t tensor, const s
     return action;
 }
 
+/* Contributions that are added before they are converted. */
+struct backward_group {
+    struct layout layout;
+    uint32_t because[PLAN_AXES]; /* per partial axis: the dimension that made it so; interned */
+    struct index_list made_by;   /* actions. Owned. */
+};
+
+static struct backward_group backward_begin(const struct derivation *d, const struct contribution *given)
+{
+    struct backward_group group = {.layout = given->layout};
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        group.because[a] = given->because[a];
+    return group;
+}
+
 /* Two layouts that differ only in partial against replicated are added as partial (one member of a replicated
  * axis gives its copy). Returns false when they cannot be added without a conversion. */
-static bool backward_merge(const struct derivation *d, struct layout *sum, const struct layout *other)
+static bool backward_merge(const struct derivation *d, struct backward_group *sum,
+                           const struct contribution *given)
 {
-    struct layout merged = *sum;
+    const struct layout *other = &given->layout;
+    struct backward_group merged = *sum;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        bool splits = sum->place[a] == PLACE_SPLIT || other->place[a] == PLACE_SPLIT;
-        if (splits && (sum->place[a] != other->place[a] || sum->dim[a] != other->dim[a]))
+        bool splits = sum->layout.place[a] == PLACE_SPLIT || other->place[a] == PLACE_SPLIT;
+        if (splits && (sum->layout.place[a] != other->place[a] || sum->layout.dim[a] != other->dim[a]))
             return false;
-        if (other->place[a] == PLACE_PARTIAL)
-            merged.place[a] = PLACE_PARTIAL;
+        if (other->place[a] != PLACE_PARTIAL)
+            continue;
+        merged.layout.place[a] = PLACE_PARTIAL;
+        if (!merged.because[a])
+            merged.because[a] = given->because[a];
     }
     *sum = merged;
     return true;
 }
 
-/* Converts one group of equal contributions to the required layout. */
-static void backward_convert(struct derivation *d, uint32_t tensor, struct layout from,
-                             struct layout required, const struct index_list *made_by, struct action base,
-                             struct index_list *ready)
+/* Converts one group of contributions to the required layout. */
+static void backward_convert(struct derivation *d, uint32_t tensor, const struct backward_group *group,
+                             struct layout required, struct action base, struct index_list *ready)
 {
     struct convert_step steps[CONVERT_STEPS];
-    uint32_t count = convert_steps(d->stage, from, required, steps), last = MODEL_NONE;
+    const struct index_list *made_by = &group->made_by;
+    uint32_t count = convert_steps(d->stage, group->layout, required, steps), last = MODEL_NONE;
     for (uint32_t i = 0; i < count; i++) {
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;
@@ -66,8 +86,8 @@ static void backward_convert(struct derivation *d, uint32_t tensor, struct layou
         action.reason = partial                             ? REASON_CONTRACTED
                         : steps[i].collective == ALL_TO_ALL ? REASON_OTHER_DIM
                                                             : REASON_WANTED_WHOLE;
-        if (!partial)
-            action.because = state_tensor(d, tensor)->dims[steps[i].before.dim[action.axis]].label;
+        action.because = partial ? group->because[action.axis]
+                                 : state_tensor(d, tensor)->dims[steps[i].before.dim[action.axis]].label;
         last = i ? state_action(d, true, action, &last, 1)
                  : state_action(d, true, action, made_by->at, made_by->count);
     }
@@ -83,10 +103,7 @@ static void backward_convert(struct derivation *d, uint32_t tensor, struct layou
 static void backward_gather(struct derivation *d, uint32_t tensor, struct layout required, struct action base,
                             struct index_list *ready)
 {
-    enum { GROUPS = 8 };
-    struct layout layouts[GROUPS];
-    struct index_list made_by[GROUPS] = {{0}};
-    uint32_t groups = 0;
+    VECTOR(struct backward_group) groups = {0};
     base.tensor = tensor;
     base.element_bytes = derive_element_bytes(d->plan, state_tensor(d, tensor));
     for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
@@ -94,16 +111,46 @@ static void backward_gather(struct derivation *d, uint32_t tensor, struct layout
         if (given.boxes)
             given.action = backward_exchange(d, tensor, &given, base);
         uint32_t g = 0;
-        while (g < groups && !backward_merge(d, &layouts[g], &given.layout))
+        while (g < groups.count && !backward_merge(d, &groups.at[g], &given))
             g++;
-        if (g == groups && groups < GROUPS)
-            layouts[groups++] = given.layout;
-        VECTOR_PUSH(&made_by[g < GROUPS ? g : GROUPS - 1], given.action);
+        if (g == groups.count)
+            VECTOR_PUSH(&groups, backward_begin(d, &given));
+        VECTOR_PUSH(&groups.at[g].made_by, given.action);
     }
-    for (uint32_t g = 0; g < groups; g++) {
-        backward_convert(d, tensor, layouts[g], required, &made_by[g], base, ready);
-        VECTOR_FREE(&made_by[g]);
+    for (uint32_t g = 0; g < groups.count; g++) {
+        backward_convert(d, tensor, &groups.at[g], required, base, ready);
+        VECTOR_FREE(&groups.at[g].made_by);
     }
+    VECTOR_FREE(&groups);
+}
+
+/* Gradients are added in shares; where an operator's own shares of its output are others (channels of groups
+ * that do not divide), each member gets what it lacks. */
+static void backward_spread(struct derivation *d, uint32_t index, const struct layout *shares,
+                            struct action base, struct index_list *ready)
+{
+    const struct operator* operator= state_operator(d, index);
+    const struct tensor *tensor = state_tensor(d, operator->output.tensor);
+    struct box *boxes = state_boxes(d, operator, & d->operators.at[index].assignment, &operator->output);
+    struct message_list messages = {0};
+    if (!boxes || d->first_contribution[operator->output.tensor] == MODEL_NONE)
+        return;
+    struct convert_side from = {d->stage, tensor, *shares, NULL}, to = {d->stage, tensor, *shares, boxes};
+    convert_messages(&from, &to, true, &messages);
+    if (messages.count) {
+        base.kind = ACTION_EXCHANGE;
+        base.tensor = operator->output.tensor;
+        base.element_bytes = derive_element_bytes(d->plan, tensor);
+        base.reason = REASON_HALO;
+        for (uint32_t a = 0; a < d->stage->axis_count && !base.because; a++)
+            if (shares->place[a] == PLACE_SPLIT)
+                base.because = tensor->dims[shares->dim[a]].label;
+        state_messages(d, &base, &messages);
+        uint32_t exchange = state_action(d, true, base, ready->at, ready->count);
+        ready->count = 0;
+        VECTOR_PUSH(ready, exchange);
+    }
+    VECTOR_FREE(&messages);
 }
 
 /* All-reduces of the backward statistics of a normalisation over a split dimension. */
@@ -140,13 +187,17 @@ static void backward_operands(struct derivation *d, uint32_t index, uint32_t ker
     const struct assignment assignment = d->operators.at[index].assignment;
     for (uint32_t i = 0; i < operator->operand_count; i++) {
         const struct operand *operand = &operator->operands[i];
-        if (!operand->gradient || model->tensors.at[operand->tensor].role == TENSOR_PARAMETER ||
+        if (!operand->gradient || operand->feedback ||
+            model->tensors.at[operand->tensor].role == TENSOR_PARAMETER ||
             !d->needs_gradient[operand->tensor])
             continue;
         struct contribution given = {
             .layout = assign_layout(d->stage, model, operator, & assignment, operand, true),
             .boxes = state_boxes(d, operator, & assignment, operand),
             .action = kernel};
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (given.layout.place[a] == PLACE_PARTIAL)
+                given.because[a] = operator->dims[assignment.split[a]].names[0];
         backward_contribute(d, operand->tensor, given);
     }
 }
@@ -163,6 +214,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
         layout_reduced(assign_layout(d->stage, model, operator, & so.assignment, &operator->output, true));
     struct index_list ready = {0};
     backward_gather(d, operator->output.tensor, required, base, &ready);
+    backward_spread(d, index, &required, base, &ready);
     backward_statistics(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
@@ -181,7 +233,7 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
         const struct stage_import import = d->imports.at[i];
         if (!import.gradient || import.source == MODEL_NONE)
             continue;
-        struct layout required = layout_reduced(d->forms.at[import.form].layout);
+        struct layout required = boundary_required(d, &import);
         struct action base = {
             .operator= MODEL_NONE,
             .unit = d->stage->first_unit,
@@ -189,7 +241,7 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
                 d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part};
         struct index_list ready = {0};
         backward_gather(d, import.tensor, required, base, &ready);
-        boundary_return(d, &import, &required, ready.at, ready.count);
+        boundary_return(d, &import, ready.at, ready.count);
         VECTOR_FREE(&ready);
     }
 }

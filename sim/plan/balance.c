@@ -35,17 +35,28 @@ static double *balance_times(const struct plan *plan, const struct plan_stage *w
 }
 
 struct balance_cell {
-    double slowest, squares; /* of the best cut so far: compared in this order */
-    uint32_t from;           /* first unit of its last stage */
+    double cost;   /* of the best cut so far: the slowest stage, or the sum of squares */
+    uint32_t from; /* first unit of its last stage */
 };
 
-/* Sums of the same numbers in another order differ by rounding; such cuts are equal. */
-static bool balance_better(double slowest, double squares, const struct balance_cell *than)
+/* The best cuts of the first u units into s + 1 stages, best[s · (units + 1) + u], by the slowest stage; or,
+ * given a limit that no stage may exceed, by the sum of squares. `before`: seconds of the first u units. */
+static void balance_cut(const double *before, uint32_t units, uint32_t stages, double limit,
+                        struct balance_cell *best)
 {
-    double tolerance = 1e-9 * than->slowest;
-    if (fabs(slowest - than->slowest) > tolerance)
-        return slowest < than->slowest;
-    return squares < than->squares * (1 - 1e-9);
+    for (uint32_t s = 0; s < stages; s++)
+        for (uint32_t u = s + 1; u + (stages - 1 - s) <= units; u++) {
+            struct balance_cell *cell = &best[(size_t)s * (units + 1) + u];
+            *cell = (struct balance_cell){INFINITY, s};
+            for (uint32_t from = s; from < (s ? u : 1); from++) {
+                double rest = s ? best[(size_t)(s - 1) * (units + 1) + from].cost : 0;
+                double last = before[u] - before[from], cost = rest > last ? rest : last;
+                if (limit < INFINITY)
+                    cost = last > limit ? INFINITY : rest + last * last;
+                if (cost < cell->cost * (1 - 1e-12)) /* sums in another order differ by rounding */
+                    *cell = (struct balance_cell){cost, from};
+            }
+        }
 }
 
 void balance_units(const struct plan *plan, const struct plan_stage *whole, uint32_t stages, uint32_t *first,
@@ -55,22 +66,10 @@ void balance_units(const struct plan *plan, const struct plan_stage *whole, uint
     double *times = balance_times(plan, whole, arena), *before = ARENA_ARRAY(arena, double, units + 1);
     for (uint32_t u = 0; u < units; u++)
         before[u + 1] = before[u] + times[u];
-    /* best[s][u]: the first u units in s + 1 stages */
     struct balance_cell *best = ARENA_ARRAY(arena, struct balance_cell, (size_t)stages * (units + 1));
-    for (uint32_t s = 0; s < stages; s++)
-        for (uint32_t u = s + 1; u + (stages - 1 - s) <= units; u++) {
-            struct balance_cell *cell = &best[(size_t)s * (units + 1) + u];
-            *cell = (struct balance_cell){.slowest = INFINITY, .squares = INFINITY};
-            for (uint32_t from = s ? s : 0; from < u; from++) {
-                if (s == 0 && from > 0)
-                    break;
-                const struct balance_cell *rest = s ? &best[(size_t)(s - 1) * (units + 1) + from] : NULL;
-                double last = before[u] - before[from], squares = (rest ? rest->squares : 0) + last * last;
-                double slowest = rest && rest->slowest > last ? rest->slowest : last;
-                if (isinf(cell->slowest) || balance_better(slowest, squares, cell))
-                    *cell = (struct balance_cell){slowest, squares, from};
-            }
-        }
+    balance_cut(before, units, stages, INFINITY, best);
+    double slowest = best[(size_t)(stages - 1) * (units + 1) + units].cost;
+    balance_cut(before, units, stages, slowest * (1 + 1e-9), best);
     first[stages] = units;
     for (uint32_t s = stages; s-- > 0;)
         first[s] = best[(size_t)s * (units + 1) + first[s + 1]].from;

@@ -29,6 +29,13 @@ static bool boundary_partial(const struct derivation *d, const struct form *form
     return false;
 }
 
+/* Whether two stages have the same axis in the same place. */
+static bool boundary_alike(const struct plan_stage *one, const struct plan_stage *other, uint32_t axis)
+{
+    return axis < one->axis_count && axis < other->axis_count &&
+           one->axes[axis].name == other->axes[axis].name && one->axes[axis].size == other->axes[axis].size;
+}
+
 /* Makes sure that the source has a form without partial sums: a partial axis is reduced to shares where the
  * importing stage has the same axis and splits the same dimension along it, else to whole copies. */
 static void boundary_reduce(struct derivation *source, const struct form_want *want,
@@ -36,14 +43,13 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
 {
     uint32_t first = source->first_form[want->tensor];
     for (uint32_t f = first; f != MODEL_NONE; f = source->forms.at[f].next)
-        if (!boundary_partial(source, &source->forms.at[f]))
+        if (!boundary_partial(source, &source->forms.at[f]) && forms_whole(source, f, want->tensor))
             return;
     struct layout target = source->forms.at[first].layout;
     for (uint32_t a = 0; a < source->stage->axis_count; a++) {
         if (target.place[a] != PLACE_PARTIAL)
             continue;
-        bool alike = a < importer->axis_count && importer->axes[a].name == source->stage->axes[a].name &&
-                     importer->axes[a].size == source->stage->axes[a].size;
+        bool alike = boundary_alike(source->stage, importer, a);
         target.place[a] = alike ? want->layout.place[a] : PLACE_REPLICATED;
         target.dim[a] = alike ? want->layout.dim[a] : 0;
     }
@@ -74,7 +80,7 @@ static uint32_t boundary_choose(struct derivation *source, const struct convert_
     double least = INFINITY;
     for (uint32_t f = source->first_form[tensor]; f != MODEL_NONE; f = source->forms.at[f].next) {
         const struct form *form = &source->forms.at[f];
-        if (boundary_partial(source, form))
+        if (boundary_partial(source, form) || !forms_whole(source, f, tensor))
             continue;
         struct convert_side from = {source->stage, to->tensor, form->layout, NULL};
         if (form->boxes && !state_owns_shares(source, form, tensor))
@@ -129,6 +135,20 @@ static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t so
     return state_action(d, false, action, NULL, 0);
 }
 
+bool boundary_everywhere(const struct derivation *d, uint32_t tensor)
+{
+    return state_tensor(d, tensor)->producer == MODEL_NONE && d->plan->input_device == MODEL_NONE;
+}
+
+/* Whether this stage has imported a tensor already: its gradient then goes back with that import. */
+static bool boundary_imported(const struct derivation *d, uint32_t tensor)
+{
+    for (uint32_t i = 0; i < d->imports.count; i++)
+        if (d->imports.at[i].tensor == tensor)
+            return true;
+    return false;
+}
+
 uint32_t boundary_import(struct derivation *d, const struct form_want *want)
 {
     const struct tensor *tensor = state_tensor(d, want->tensor);
@@ -136,9 +156,9 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
     uint32_t source = MODEL_NONE, source_form = MODEL_NONE, source_action = MODEL_NONE;
     struct message_list messages = {0};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
+    if (boundary_everywhere(d, want->tensor))
+        return state_form(d, want->tensor, made);
     if (tensor->producer == MODEL_NONE) {
-        if (d->plan->input_device == MODEL_NONE)
-            return state_form(d, want->tensor, made);
         uint32_t device = d->plan->input_device;
         struct plan_stage outside = {.devices = {&device, 1, 1}};
         struct convert_side from = {&outside, tensor, {{0}, {0}}, NULL};
@@ -154,8 +174,9 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
     made.action = boundary_pair(d, source, source_action, want, &messages, slot);
     VECTOR_FREE(&messages);
     uint32_t form = state_form(d, want->tensor, made);
-    VECTOR_PUSH(&d->imports, ((struct stage_import){want->tensor, source, form, source_form, slot,
-                                                    d->needs_gradient[want->tensor]}));
+    bool gradient = d->needs_gradient[want->tensor] && !boundary_imported(d, want->tensor);
+    VECTOR_PUSH(&d->imports,
+                ((struct stage_import){want->tensor, source, form, source_form, slot, gradient}));
     return form;
 }
 
@@ -166,12 +187,31 @@ static struct layout boundary_produced(const struct derivation *d, uint32_t tens
     return layout_reduced(d->forms.at[d->first_form[tensor]].layout);
 }
 
-void boundary_return(struct derivation *d, const struct stage_import *import, const struct layout *layout,
-                     const uint32_t *dependencies, uint32_t count)
+struct layout boundary_required(struct derivation *d, const struct stage_import *import)
+{
+    struct derivation *source = &boundary_all(d)[import->source];
+    struct layout required = layout_reduced(d->forms.at[import->form].layout);
+    struct layout produced = boundary_produced(source, import->tensor);
+    uint32_t taken = 0; /* dimensions that some axis splits */
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (required.place[a] == PLACE_SPLIT)
+            taken |= 1u << required.dim[a];
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (required.place[a] == PLACE_REPLICATED && produced.place[a] == PLACE_SPLIT &&
+            boundary_alike(d->stage, source->stage, a) && !(taken >> produced.dim[a] & 1)) {
+            required.place[a] = PLACE_SPLIT;
+            required.dim[a] = produced.dim[a];
+            taken |= 1u << produced.dim[a];
+        }
+    return required;
+}
+
+void boundary_return(struct derivation *d, const struct stage_import *import, const uint32_t *dependencies,
+                     uint32_t count)
 {
     struct derivation *source = &boundary_all(d)[import->source];
     const struct tensor *tensor = state_tensor(d, import->tensor);
-    struct convert_side from = {d->stage, tensor, *layout, NULL};
+    struct convert_side from = {d->stage, tensor, boundary_required(d, import), NULL};
     struct convert_side to = {source->stage, tensor, boundary_produced(source, import->tensor), NULL};
     struct message_list messages = {0};
     convert_messages(&from, &to, false, &messages);

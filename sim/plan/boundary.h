@@ -9,10 +9,18 @@
  * already. Returns the form. */
 uint32_t boundary_import(struct derivation *d, const struct form_want *want);
 
+/* True for a model input that no device sends: every member has whatever it wants of it. */
+bool boundary_everywhere(const struct derivation *d, uint32_t tensor);
+
+/* The layout in which an import's gradient is added up before it goes back: that of the form that was
+ * imported; where that is whole along an axis which both stages have, the shares in which the source computed
+ * the tensor (a reduce-scatter then does instead of an all-reduce). */
+struct layout boundary_required(struct derivation *d, const struct stage_import *import);
+
 /* The way back: appends the SEND of an import's gradient to this stage's backward list. `dependencies`: what
- * made it. */
-void boundary_return(struct derivation *d, const struct stage_import *import, const struct layout *layout,
-                     const uint32_t *dependencies, uint32_t count);
+ * made it, in the required layout. */
+void boundary_return(struct derivation *d, const struct stage_import *import, const uint32_t *dependencies,
+                     uint32_t count);
 
 /* Appends to this stage's backward list the RECEIVEs of the gradients of all tensors that later stages
  * imported from it, each as a contribution. `derivations`: of all stages; the later ones have derived their

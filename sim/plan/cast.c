@@ -1,5 +1,6 @@
 #include "plan/cast.h"
 
+#include "plan/memory.h"
 #include "plan/state.h"
 
 #include <string.h>
@@ -128,7 +129,13 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
         to = here->ranks[message->to];
     }
     bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD;
-    return registry_channel(cast->registry, from, to, channel, meet);
+    uint64_t pair = 0; /* of the stages, the importing one first */
+    if (action->kind != ACTION_EXCHANGE) {
+        bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
+        uint64_t peer = action->peer == MODEL_NONE ? 0 : (uint64_t)action->peer + 1;
+        pair = importer ? ((uint64_t)stage + 1) << 24 | peer : peer << 24 | (stage + 1);
+    }
+    return registry_channel(cast->registry, from, to, channel, pair, meet);
 }
 
 uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)
@@ -148,20 +155,42 @@ static void cast_add_group(struct cast_rank *rank, uint32_t group)
     VECTOR_PUSH(&rank->groups, group);
 }
 
-uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member)
+/* The copies of a tensor that are added up with that of a member: with `out`, the ranks that hold them.
+ * Stages of different sizes meet modulo the smallest. Returns the group's number and the most elements that
+ * one of them holds. */
+static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t member, struct index_list *out,
+                            double *elements)
+{
+    uint32_t fewest = MODEL_NONE;
+    *elements = 0;
+    for (int add = 0; add < 2; add++) /* first the smallest stage, then who is congruent */
+        for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
+            const struct derivation *d = &cast->derivations[s];
+            uint32_t i = 0;
+            while (i < d->parameters.count && d->parameters.at[i].tensor != tensor)
+                i++;
+            if (i == d->parameters.count)
+                continue;
+            if (!add && d->member_count < fewest)
+                fewest = d->member_count;
+            for (uint32_t m = member % fewest; add && m < d->member_count; m += fewest) {
+                double held = memory_parameter(d, i, m);
+                *elements = held > *elements ? held : *elements;
+                VECTOR_PUSH(out, d->stage->ranks[m]);
+            }
+        }
+    return member % fewest;
+}
+
+uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member, double *elements)
 {
     uint32_t tensor = cast->derivations[stage].parameters.at[index].tensor;
+    if (cast->holders[tensor] < 2)
+        return MODEL_NONE;
     struct index_list ranks = {0};
-    for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
-        const struct derivation *d = &cast->derivations[s];
-        for (uint32_t i = 0; i < d->parameters.count; i++)
-            if (d->parameters.at[i].tensor == tensor && member < d->member_count)
-                VECTOR_PUSH(&ranks, d->stage->ranks[member]);
-    }
-    uint32_t group = MODEL_NONE;
-    if (ranks.count > 1)
-        group =
-            registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | member, ranks.at, ranks.count);
+    uint32_t number = cast_copies(cast, tensor, member, &ranks, elements);
+    uint32_t group =
+        registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | number, ranks.at, ranks.count);
     VECTOR_FREE(&ranks);
     return group;
 }
@@ -185,7 +214,8 @@ static void cast_training_groups(struct cast *cast, struct cast_rank *rank, stru
         if (d->parameters.at[i].partial_axes)
             cast_add_group(rank, registry_axes(cast->registry, d->stage, role.stage,
                                                d->parameters.at[i].partial_axes, role.member));
-        uint32_t tied = cast_tied(cast, role.stage, i, role.member);
+        double elements;
+        uint32_t tied = cast_tied(cast, role.stage, i, role.member, &elements);
         if (tied != MODEL_NONE)
             cast_add_group(rank, tied);
     }
@@ -270,6 +300,12 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
                 VECTOR_PUSH(out, layout_elements(&box, state_tensor(d, operator->operands[i].tensor)->rank));
             }
     }
+    for (uint32_t i = 0; i < d->parameters.count && cast->plan->training; i++) {
+        double elements = 0;
+        cast_tied(cast, role.stage, i, role.member, &elements);
+        VECTOR_PUSH(out, elements);
+        VECTOR_PUSH(out, memory_parameter(d, i, role.member));
+    }
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
@@ -326,6 +362,10 @@ void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivati
                struct registry *registry, struct arena *arena)
 {
     *cast = (struct cast){.plan = plan, .derivations = derivations, .registry = registry};
+    cast->holders = ARENA_ARRAY(arena, uint32_t, plan->model->tensors.count);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t i = 0; i < derivations[s].parameters.count; i++)
+            cast->holders[derivations[s].parameters.at[i].tensor]++;
     cast_roles(cast, arena);
     cast->sent_or_received = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
     cast->first = ARENA_ARRAY(arena, struct index_list, plan->stages.count);

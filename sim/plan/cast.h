@@ -24,6 +24,7 @@ struct cast {
     VECTOR(struct cast_rank) ranks;
     struct index_list *sent_or_received; /* per stage: messages of member m at [first[m], first[m + 1]) */
     struct index_list *first;
+    uint32_t *holders;   /* per tensor: stages that have it as a parameter */
     uint32_t input_rank; /* MODEL_NONE: none */
 };
 
@@ -42,9 +43,10 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
                       const struct message_part *message);
 
 /* The group that adds up the gradient of parameter `index` of a stage with the copies that other stages hold
- * of the same tensor (tied embeddings); MODEL_NONE when no other stage has one or when a lower stage counts
- * it already. */
-uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member);
+ * of the same tensor (tied embeddings), and the elements of that sum; MODEL_NONE when no other stage has one.
+ * Members of the stages meet index by index; where the stages are of different sizes, modulo the smallest. */
+uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member,
+                   double *elements);
 
 /* The group of all ranks that train, which meet before the optimizer. */
 uint32_t cast_barrier(const struct cast *cast);

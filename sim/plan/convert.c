@@ -1,6 +1,6 @@
 #include "plan/convert.h"
 
-#include <string.h>
+#include <assert.h>
 
 static void convert_push(struct convert_step *steps, uint32_t *count, int collective, uint32_t axis,
                          struct layout *now, enum placement place, uint8_t dim)
@@ -12,27 +12,98 @@ static void convert_push(struct convert_step *steps, uint32_t *count, int collec
     step->after = *now;
 }
 
+/* Shares of one dimension nest: a later axis splits the share of an earlier one. So an axis may take or give
+ * up a dimension only while no later axis splits it. */
+static bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis,
+                          uint8_t dim)
+{
+    for (uint32_t a = axis + 1; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_SPLIT && now->dim[a] == dim)
+            return false;
+    return true;
+}
+
+/* Whether an axis may take the dimension that it splits in `to`: those before it that split the same
+ * dimension must do so in the end too. */
+static bool convert_takes(const struct plan_stage *stage, const struct layout *now, const struct layout *to,
+                          uint32_t axis)
+{
+    if (to->place[axis] != PLACE_SPLIT || !convert_loose(stage, now, axis, to->dim[axis]))
+        return false;
+    for (uint32_t a = 0; a < axis; a++) {
+        bool splits = now->place[a] == PLACE_SPLIT && now->dim[a] == to->dim[axis];
+        bool stays = to->place[a] == PLACE_SPLIT && to->dim[a] == to->dim[axis];
+        if (splits != stays)
+            return false;
+    }
+    return true;
+}
+
+static bool convert_settled(const struct layout *now, const struct layout *to, uint32_t axis)
+{
+    return now->place[axis] == to->place[axis] &&
+           (now->place[axis] != PLACE_SPLIT || now->dim[axis] == to->dim[axis]);
+}
+
+/* All slices (R → S) that are possible. */
+static void convert_slice(const struct plan_stage *stage, struct layout *now, const struct layout *to)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_REPLICATED && convert_takes(stage, now, to, a)) {
+            now->place[a] = PLACE_SPLIT;
+            now->dim[a] = to->dim[a];
+        }
+}
+
+/* The first reduce-scatter or all-to-all that is possible. */
+static bool convert_scatter(const struct plan_stage *stage, struct layout *now, const struct layout *to,
+                            struct convert_step *steps, uint32_t *count)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_PARTIAL && convert_takes(stage, now, to, a)) {
+            convert_push(steps, count, REDUCE_SCATTER, a, now, PLACE_SPLIT, to->dim[a]);
+            return true;
+        }
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_SPLIT && !convert_settled(now, to, a) &&
+            convert_loose(stage, now, a, now->dim[a]) && convert_takes(stage, now, to, a)) {
+            convert_push(steps, count, ALL_TO_ALL, a, now, PLACE_SPLIT, to->dim[a]);
+            return true;
+        }
+    return false;
+}
+
+/* Makes one axis whole: a sum first, which the gathers then need not move for every summand; then the last
+ * axis that has to give up its dimension, or that splits one which an earlier axis has to give up or take. */
+static bool convert_gather(const struct plan_stage *stage, struct layout *now, const struct layout *to,
+                           struct convert_step *steps, uint32_t *count)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_PARTIAL && to->place[a] == PLACE_REPLICATED) {
+            convert_push(steps, count, ALL_REDUCE, a, now, PLACE_REPLICATED, 0);
+            return true;
+        }
+    for (uint32_t a = stage->axis_count; a-- > 0;)
+        for (uint32_t outer = 0; now->place[a] == PLACE_SPLIT && outer <= a; outer++) {
+            bool has = now->place[outer] == PLACE_SPLIT && now->dim[outer] == now->dim[a];
+            bool wants = to->place[outer] == PLACE_SPLIT && to->dim[outer] == now->dim[a];
+            if ((has || wants) && !convert_settled(now, to, outer)) {
+                convert_push(steps, count, ALL_GATHER, a, now, PLACE_REPLICATED, 0);
+                return true;
+            }
+        }
+    return false;
+}
+
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS])
 {
     uint32_t count = 0;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (from.place[a] == PLACE_REPLICATED && to.place[a] == PLACE_SPLIT) {
-            from.place[a] = PLACE_SPLIT;
-            from.dim[a] = to.dim[a];
-        }
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (from.place[a] == PLACE_PARTIAL && to.place[a] == PLACE_SPLIT)
-            convert_push(steps, &count, REDUCE_SCATTER, a, &from, PLACE_SPLIT, to.dim[a]);
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (from.place[a] == PLACE_SPLIT && to.place[a] == PLACE_SPLIT && from.dim[a] != to.dim[a])
-            convert_push(steps, &count, ALL_TO_ALL, a, &from, PLACE_SPLIT, to.dim[a]);
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (from.place[a] == PLACE_PARTIAL)
-            convert_push(steps, &count, ALL_REDUCE, a, &from, PLACE_REPLICATED, 0);
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (from.place[a] == PLACE_SPLIT && to.place[a] == PLACE_REPLICATED)
-            convert_push(steps, &count, ALL_GATHER, a, &from, PLACE_REPLICATED, 0);
+    do
+        convert_slice(stage, &from, &to);
+    while (convert_scatter(stage, &from, &to, steps, &count) ||
+           convert_gather(stage, &from, &to, steps, &count));
+    assert(layout_equal(&from, &to, stage->axis_count));
     return count;
 }
 

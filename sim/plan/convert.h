@@ -14,7 +14,10 @@ struct convert_step {
 enum { CONVERT_STEPS = 2 * PLAN_AXES };
 
 /* The collectives that turn `from` into `to` (which is never partial), and how many. Free slices (R → S) come
- * first and shrink what the others move; then P → S, S → S', P → R, S → R. At most two steps an axis. */
+ * as early as they can and shrink what the others move; then P → S, S → S', P → R, S → R. Shares of one
+ * dimension nest, so an axis takes or gives up a dimension only while no later axis splits it, and takes it
+ * only when no other axis is still to give it up; where axes block each other, one is gathered. At most two
+ * steps an axis. */
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS]);
 

@@ -44,28 +44,61 @@ double derive_payload(const struct derivation *d, const struct action *action, s
         return elements * action->element_bytes;
     }
     const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
-    uint32_t whole = action->collective == ALL_TO_ALL ? 0 : 1u << action->axis;
-    struct box box = layout_box(d->stage, tensor, layout, member, whole);
-    return layout_elements(&box, tensor->rank) * action->element_bytes;
+    struct box box = layout_box(d->stage, tensor, layout, member, 1u << action->axis);
+    double elements = layout_elements(&box, tensor->rank);
+    if (action->collective == ALL_TO_ALL) /* shares may be uneven, but members speak of one number */
+        elements /= d->stage->axes[action->axis].size;
+    return elements * action->element_bytes;
 }
 
+/* A parameter's layout where one operator uses it: split as the operator splits it, as long as every member
+ * then stores what it reads. Where shares of the operator are not shares of the parameter (a table longer
+ * than the sequence, channels in groups that do not divide), every member of the axis stores all of it. */
+static struct layout derive_parameter_layout(const struct derivation *d, const struct stage_operator *so,
+                                             const struct operand *operand)
+{
+    const struct model *model = d->plan->model;
+    const struct operator* operator= & model->operators.at[so->operator];
+    const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    struct layout layout = assign_layout(d->stage, model, operator, & so->assignment, operand, false);
+    for (uint32_t m = 0; m < d->member_count; m++) {
+        struct coordinates at = layout_coordinates(d->stage, m);
+        struct box read = assign_box(d->stage, model, operator, & so->assignment, operand, at);
+        struct box stored = layout_box(d->stage, tensor, &layout, at, 0);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+            struct interval needed = read.dims[layout.dim[a]], held = stored.dims[layout.dim[a]];
+            if (layout.place[a] == PLACE_SPLIT && needed.low < needed.high &&
+                (needed.low < held.low || needed.high > held.high)) {
+                layout.place[a] = PLACE_REPLICATED;
+                layout.dim[a] = 0;
+            }
+        }
+    }
+    return layout;
+}
+
+/* A parameter that several operators of the stage use (tied) has one copy and one gradient: split only where
+ * all of them split it alike. */
 static void derive_parameter(struct derivation *d, uint32_t operator_index, const struct operand *operand)
 {
-    const struct operator* operator= state_operator(d, operator_index);
     const struct stage_operator *so = &d->operators.at[operator_index];
-    struct layout layout =
-        assign_layout(d->stage, d->plan->model, operator, & so->assignment, operand, false);
-    uint32_t partial = 0;
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (so->assignment.split[a] >= 0 && layout.place[a] == PLACE_REPLICATED)
-            partial |= 1u << a;
-    for (uint32_t i = 0; i < d->parameters.count; i++)
-        if (d->parameters.at[i].tensor ==
-            operand->tensor) { /* tied inside the stage: one copy, one gradient */
-            d->parameters.at[i].partial_axes |= partial;
-            return;
+    uint32_t i = 0;
+    while (i < d->parameters.count && d->parameters.at[i].tensor != operand->tensor)
+        i++;
+    struct layout layout = derive_parameter_layout(d, so, operand);
+    if (i == d->parameters.count)
+        VECTOR_PUSH(&d->parameters, ((struct stage_parameter){operand->tensor, so->unit, layout, 0}));
+    struct stage_parameter *parameter = &d->parameters.at[i];
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        bool split = parameter->layout.place[a] == PLACE_SPLIT;
+        if (split && (layout.place[a] != PLACE_SPLIT || layout.dim[a] != parameter->layout.dim[a])) {
+            parameter->layout.place[a] = PLACE_REPLICATED;
+            parameter->layout.dim[a] = 0;
+            parameter->partial_axes |= 1u << a;
         }
-    VECTOR_PUSH(&d->parameters, ((struct stage_parameter){operand->tensor, so->unit, layout, partial}));
+        if (so->assignment.split[a] >= 0 && parameter->layout.place[a] == PLACE_REPLICATED)
+            parameter->partial_axes |= 1u << a;
+    }
 }
 
 static bool derive_from_outside(const struct derivation *d, uint32_t tensor, uint32_t unit)
@@ -77,14 +110,18 @@ static bool derive_from_outside(const struct derivation *d, uint32_t tensor, uin
 /* Notes that a form is kept for the backward pass: once per tensor, form and unit. */
 static void derive_save(struct derivation *d, uint32_t tensor, uint32_t form, uint32_t unit, double extra)
 {
-    bool input = derive_from_outside(d, tensor, unit);
+    bool input = extra == 0 && derive_from_outside(d, tensor, unit);
     for (uint32_t i = d->saved.count; i-- > 0 && extra == 0;) {
         if (d->saved.at[i].unit != unit)
             break; /* units come in order */
         if (d->saved.at[i].tensor == tensor && d->saved.at[i].form == form && d->saved.at[i].extra == 0)
             return;
     }
-    VECTOR_PUSH(&d->saved, ((struct stage_saved){tensor, unit, form, extra, input}));
+    struct form *kept = &d->forms.at[form];
+    VECTOR_PUSH(&d->saved, ((struct stage_saved){tensor, unit, form, extra, input, extra > 0 || !kept->saved,
+                                                 input && !kept->saved_input}));
+    kept->saved |= extra == 0;
+    kept->saved_input |= input;
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */
@@ -130,6 +167,8 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
             derive_parameter(d, me, operand);
             continue;
         }
+        if (operand->feedback)
+            continue; /* its own output, one step before */
         struct form_want want = {.tensor = d->same_as[operand->tensor],
                                  .operator= me,
                                  .unit = unit,
@@ -175,6 +214,38 @@ static void derive_forward(struct derivation *d)
     }
 }
 
+static bool derive_steps(const struct operator* operator)
+{
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential)
+            return true;
+    return false;
+}
+
+/* An operator that runs step by step may split only what its steps do not mix: the batch. */
+static void derive_possible(const struct derivation *d, struct report *report)
+{
+    const struct model *model = d->plan->model;
+    uint32_t batch = names_find(model->names, "b");
+    for (uint32_t o = 0; o < model->operators.count; o++) {
+        const struct operator* operator= & model->operators.at[o];
+        uint32_t unit = model->layers.at[operator->layer].unit;
+        if (!derive_steps(operator) || unit < d->stage->first_unit ||
+            unit - d->stage->first_unit >= d->stage->unit_count)
+            continue;
+        struct assignment assignment = assign_operator(d->stage, model, operator);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+            int split = assignment.split[a];
+            if (split >= 0 && operator->dims[split].names[0] != batch)
+                report_error(report, d->stage->place,
+                             "splitting recurrent layer '%s' along '%s' needs a communication in every time "
+                             "step, which is not modelled; split b instead",
+                             names_text(model->names, model->layers.at[operator->layer].name),
+                             names_text(model->names, operator->dims[split].names[0]));
+        }
+    }
+}
+
 static void derive_init(struct derivation *d, const struct plan *plan, uint32_t index, const bool *needs,
                         const uint32_t *same_as, struct arena *arena)
 {
@@ -185,7 +256,7 @@ static void derive_init(struct derivation *d, const struct plan *plan, uint32_t 
                              .arena = arena,
                              .member_count = plan->stages.at[index].devices.count,
                              .needs_gradient = needs,
-                              .same_as = same_as};
+                             .same_as = same_as};
     d->first_form = ARENA_ARRAY(arena, uint32_t, tensors);
     d->first_contribution = ARENA_ARRAY(arena, uint32_t, tensors);
     for (uint32_t t = 0; t < tensors; t++)
@@ -202,6 +273,10 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
     state_same_as(plan, same_as);
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_init(&derivations[s], plan, s, needs, same_as, arena);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        derive_possible(&derivations[s], report);
+    if (report->errors != errors)
+        return false;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_forward(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)

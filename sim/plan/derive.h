@@ -54,9 +54,10 @@ struct action {
 /* One form in which a tensor exists on this mesh. */
 struct form {
     struct layout layout;
-    struct box *boxes; /* per member, where they are not the layout's own; else NULL. In the arena. */
-    uint32_t action;   /* that made it; MODEL_NONE: it was there */
-    uint32_t next;     /* next form of the tensor; MODEL_NONE ends */
+    struct box *boxes;       /* per member, where they are not the layout's own; else NULL. In the arena. */
+    uint32_t action;         /* that made it; MODEL_NONE: it was there */
+    uint32_t next;           /* next form of the tensor; MODEL_NONE ends */
+    bool saved, saved_input; /* kept for the backward pass by some unit; by one that it is an input of */
 };
 
 struct stage_operator {
@@ -77,6 +78,8 @@ struct stage_saved {
     double extra;  /* bytes per element kept besides or instead (dropout mask); 0: the tensor itself in the
                       plan's precision */
     bool input;    /* made outside its unit: all that full recomputation keeps */
+    bool first, first_input; /* no earlier unit keeps the same, or keeps it as its input: the one copy that a
+                                stage has is counted here */
 };
 
 /* A tensor that another stage made. */
@@ -91,8 +94,9 @@ struct stage_import {
 /* One summand of a tensor's gradient. */
 struct contribution {
     struct layout layout;
-    struct box *boxes; /* per member, where windows overlap; else NULL */
-    uint32_t action;   /* of the backward list */
+    struct box *boxes;           /* per member, where windows overlap; else NULL */
+    uint32_t because[PLAN_AXES]; /* where it is partial: the consumer's dimension that is split; interned */
+    uint32_t action;             /* of the backward list */
     uint32_t next;
 };
 
@@ -124,7 +128,8 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
 void derive_fini(struct derivation *derivation);
 
 /* Bytes of an action's payload for one member of a group (struct op's `bytes`): the whole buffer along the
- * action's axis. */
+ * action's axis; of an all-to-all the mean of what its members hold. The same for all members of the group.
+ */
 double derive_payload(const struct derivation *derivation, const struct action *action,
                       struct coordinates member);
 

@@ -236,16 +236,17 @@ static void emit_optimizer(struct emitter *e)
         const struct part *part = &e->parts[p];
         parameters += memory_parameters(part->d, part->role.member);
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
-            uint32_t group = cast_tied(e->cast, part->role.stage, i, part->role.member);
+            double elements;
+            uint32_t group = cast_tied(e->cast, part->role.stage, i, part->role.member, &elements);
             if (group == MODEL_NONE)
                 continue;
             struct index_list after = {0};
-            VECTOR_PUSH(&after, b->last_compute);
+            if (b->last_compute != PROGRAM_NONE)
+                VECTOR_PUSH(&after, b->last_compute);
             for (uint32_t s = 0; s < e->syncs.count; s++)
                 VECTOR_PUSH(&after, e->syncs.at[s]);
             b->pass = PASS_S;
-            double bytes = memory_parameter(part->d, i, part->role.member) *
-                           precision_bytes(e->plan->gradient_precision);
+            double bytes = elements * precision_bytes(e->plan->gradient_precision);
             uint32_t op =
                 builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
                                     state_tensor(part->d, part->d->parameters.at[i].tensor)->name, &after);
@@ -253,7 +254,8 @@ static void emit_optimizer(struct emitter *e)
             VECTOR_FREE(&after);
         }
     }
-    VECTOR_PUSH(&e->syncs, b->last_compute);
+    if (b->last_compute != PROGRAM_NONE) /* a stage of inputs only has no work */
+        VECTOR_PUSH(&e->syncs, b->last_compute);
     b->pass = PASS_O;
     if (e->plan->barrier && e->cast->ranks.count > 1) {
         uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, cast_barrier(e->cast), MODEL_NONE, 4,

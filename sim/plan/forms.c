@@ -83,26 +83,44 @@ static struct action forms_collective(const struct derivation *d, const struct c
     return action;
 }
 
-uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct form_want *want)
+bool forms_whole(const struct derivation *d, uint32_t form, uint32_t tensor)
 {
-    const struct form form = d->forms.at[form_index];
-    const struct tensor *tensor = state_tensor(d, want->tensor);
-    struct convert_step steps[CONVERT_STEPS];
-    uint32_t count = convert_steps(d->stage, form.layout, want->layout, steps);
-    struct form made = {.layout = want->layout, .action = form.action};
-    for (uint32_t i = 0; i < count; i++)
-        made.action = state_action(d, false, forms_collective(d, &steps[i], want), &made.action, 1);
+    const struct form *f = &d->forms.at[form];
+    bool produced = form == d->first_form[tensor] && f->action != MODEL_NONE &&
+                    d->forward.at[f->action].kind == ACTION_KERNEL;
+    return !f->boxes || produced || state_owns_shares(d, f, tensor);
+}
 
-    /* After collectives (or a slice) every member holds its share; what it wants beyond that is exchanged. */
-    struct convert_side held = {d->stage, tensor, want->layout, NULL};
-    if (!count && form.boxes && !state_owns_shares(d, &form, want->tensor))
-        held.boxes = form.boxes;
-    struct message_list messages = {0};
-    if (want->boxes || held.boxes) {
-        struct convert_side wanted = {d->stage, tensor, want->layout, want->boxes};
-        convert_messages(&held, &wanted, true, &messages);
-        made.boxes = want->boxes;
+/* Whether collectives would leave a member without its share: a dimension stays split along which the form's
+ * boxes are not the shares. */
+static bool forms_displaced(const struct derivation *d, const struct form *form, const struct form_want *want)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    for (uint32_t m = 0; form->boxes && m < d->member_count; m++) {
+        struct box share = layout_box(d->stage, tensor, &form->layout, layout_coordinates(d->stage, m), 0);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+            uint8_t dim = form->layout.dim[a];
+            bool stays = form->layout.place[a] == PLACE_SPLIT && want->layout.place[a] == PLACE_SPLIT &&
+                         want->layout.dim[a] == dim;
+            if (stays && (share.dims[dim].low < form->boxes[m].dims[dim].low ||
+                          share.dims[dim].high > form->boxes[m].dims[dim].high))
+                return true;
+        }
     }
+    return false;
+}
+
+/* Appends the point-to-point messages that turn what the members hold into what they want; none when they
+ * have it already. Returns the new form's index. */
+static uint32_t forms_exchange(struct derivation *d, const struct form *held, const struct form_want *want)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    struct form made = {.layout = want->layout, .boxes = want->boxes, .action = held->action};
+    struct convert_side from = {d->stage, tensor, held->layout, held->boxes};
+    struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
+    struct message_list messages = {0};
+    if (want->boxes || held->boxes)
+        convert_messages(&from, &to, true, &messages);
     if (messages.count) {
         struct action action = {.kind = ACTION_EXCHANGE,
                                 .tensor = want->tensor,
@@ -121,20 +139,41 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
     return state_form(d, want->tensor, made);
 }
 
+uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct form_want *want)
+{
+    struct form form = d->forms.at[form_index];
+    struct convert_step steps[CONVERT_STEPS];
+    uint32_t count = convert_steps(d->stage, form.layout, want->layout, steps);
+    if (count && forms_displaced(d, &form, want)) {
+        struct form_want shares = *want;
+        shares.layout = form.layout;
+        shares.boxes = NULL;
+        form = d->forms.at[forms_exchange(d, &form, &shares)];
+    }
+    /* After the collectives every member holds its share in their last layout: slices that follow are free,
+     * and leave it all of what it wants of them. What it wants beyond that is exchanged. */
+    struct form held = {.layout = count ? steps[count - 1].after : form.layout, .action = form.action};
+    for (uint32_t i = 0; i < count; i++)
+        held.action = state_action(d, false, forms_collective(d, &steps[i], want), &held.action, 1);
+    if (!count && form.boxes && !state_owns_shares(d, &form, want->tensor))
+        held.boxes = form.boxes;
+    return forms_exchange(d, &held, want);
+}
+
 uint32_t forms_obtain(struct derivation *d, const struct form_want *want)
 {
     uint32_t best = MODEL_NONE;
     double least = INFINITY;
-    if (d->first_form[want->tensor] == MODEL_NONE)
-        return boundary_import(d, want);
     for (uint32_t f = d->first_form[want->tensor]; f != MODEL_NONE; f = d->forms.at[f].next) {
         if (forms_satisfies(d, &d->forms.at[f], want))
             return f;
         double cost = forms_cost(d, &d->forms.at[f], want);
-        if (cost < least) {
+        if (cost < least && forms_whole(d, f, want->tensor)) {
             least = cost;
             best = f;
         }
     }
+    if (best == MODEL_NONE || boundary_everywhere(d, want->tensor))
+        return boundary_import(d, want);
     return forms_convert(d, best, want);
 }

@@ -19,6 +19,10 @@ uint32_t forms_obtain(struct derivation *d, const struct form_want *want);
 /* True when the form gives every member what is wanted without communication. */
 bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want);
 
+/* True when every element of the tensor is in some member's box: others can be made from this form. (A window
+ * that skips rows, or the first position of a sequence, leaves a form that is not whole.) */
+bool forms_whole(const struct derivation *d, uint32_t form, uint32_t tensor);
+
 /* Appends the conversion of a form; returns the new form's index. */
 uint32_t forms_convert(struct derivation *d, uint32_t form, const struct form_want *want);
 

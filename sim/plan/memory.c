@@ -31,7 +31,9 @@ double memory_saved(const struct derivation *d, uint32_t unit, bool inputs_only,
     double bytes = 0;
     for (uint32_t i = 0; i < d->saved.count; i++) {
         const struct stage_saved *saved = &d->saved.at[i];
-        if ((unit != MODEL_NONE && saved->unit != unit) || (inputs_only && !saved->input))
+        bool copy = inputs_only ? saved->first_input : saved->first;
+        if ((unit != MODEL_NONE && saved->unit != unit) || (inputs_only && !saved->input) ||
+            (unit == MODEL_NONE && !copy))
             continue;
         const struct tensor *tensor = state_tensor(d, saved->tensor);
         if (tensor->internal)

@@ -13,8 +13,9 @@ double memory_optimizer_bytes(const struct plan *plan);
 double memory_parameter(const struct derivation *d, uint32_t index, uint32_t member);
 double memory_parameters(const struct derivation *d, uint32_t member);
 
-/* Bytes that one micro-batch leaves for the backward pass on a member: of one unit (or of all, unit =
- * MODEL_NONE); `inputs_only`: just what full recomputation keeps. */
+/* Bytes that one micro-batch leaves for the backward pass on a member: of one unit, or of all (unit =
+ * MODEL_NONE), where a tensor that several units keep in the same layout is one; `inputs_only`: just what
+ * full recomputation keeps. */
 double memory_saved(const struct derivation *d, uint32_t unit, bool inputs_only, uint32_t member);
 
 /* Bytes of a kernel's output on a member, and whether it is stored at all. */

@@ -60,10 +60,11 @@ static uint32_t registry_get(struct registry *registry, uint64_t first, uint64_t
 }
 
 uint32_t registry_channel(struct registry *registry, uint32_t from, uint32_t to, enum channel channel,
-                          bool rendezvous)
+                          uint64_t pair, bool rendezvous)
 {
     bool fresh;
-    uint32_t group = registry_get(registry, (uint64_t)1 << 56 | channel, (uint64_t)from << 32 | to, &fresh);
+    uint32_t group =
+        registry_get(registry, (uint64_t)1 << 56 | pair << 8 | channel, (uint64_t)from << 32 | to, &fresh);
     if (fresh) {
         VECTOR_PUSH(&registry->members, from);
         VECTOR_PUSH(&registry->members, to);

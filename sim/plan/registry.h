@@ -27,9 +27,10 @@ struct registry {
 void registry_init(struct registry *registry, struct names *names);
 void registry_fini(struct registry *registry);
 
-/* The group of two ranks [from, to]. */
+/* The group of two ranks [from, to]. `pair` < 2^48 tells transfers between different pairs of stages apart:
+ * two devices may each work on several stages. */
 uint32_t registry_channel(struct registry *registry, uint32_t from, uint32_t to, enum channel channel,
-                          bool rendezvous);
+                          uint64_t pair, bool rendezvous);
 
 /* The group of a member with all members of its stage that differ from it only on the axes in `mask`, in mesh
  * order. */

@@ -81,7 +81,7 @@ void state_same_as(const struct plan *plan, uint32_t *same_as)
     for (uint32_t t = 0; t < plan->model->tensors.count; t++)
         same_as[t] = t;
     for (uint32_t o = 0; o < plan->model->operators.count && !plan->training; o++) {
-        const struct operator *operator = &plan->model->operators.at[o];
+        const struct operator* operator= & plan->model->operators.at[o];
         if (operator->training_only)
             same_as[operator->output.tensor] = same_as[operator->operands[0].tensor];
     }

@@ -25,11 +25,10 @@ static double verdict_model_flops(const struct program *program, uint32_t step)
     return flops;
 }
 
-static struct plan_memory verdict_member(const struct plan *plan, const struct derivation *d, uint32_t member,
-                                         const struct job *job)
+/* `parameters`: elements that the rank stores, of all stages that it works on. */
+static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank, double parameters,
+                                       const struct job *job)
 {
-    double parameters = memory_parameters(d, member);
-    const struct rank *rank = &job->ranks[d->stage->ranks[member]];
     const struct device *device = &plan->platform->devices.at[rank->device];
     struct plan_memory memory = {
         .parameters = parameters * precision_bytes(plan->precision),
@@ -52,17 +51,25 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
     for (uint32_t r = 0; r < job->rank_count; r++)
         plan->model_flops += flops[job->ranks[r].program];
     vector_release(flops);
+    double *parameters = vector_grow(NULL, &(uint32_t){job->rank_count}, sizeof(double));
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        parameters[r] = 0;
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
+            parameters[plan->stages.at[s].ranks[m]] += memory_parameters(&derivations[s], m);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {
-            if (m && job->ranks[stage->ranks[m]].program == job->ranks[stage->ranks[m - 1]].program)
+            uint32_t r = stage->ranks[m];
+            if (m && job->ranks[r].program == job->ranks[stage->ranks[m - 1]].program)
                 continue; /* alike */
-            struct plan_memory memory = verdict_member(plan, &derivations[s], m, job);
+            struct plan_memory memory = verdict_rank(plan, &job->ranks[r], parameters[r], job);
             if (memory.total - memory.capacity > stage->memory.total - stage->memory.capacity || m == 0) {
                 stage->memory = memory;
-                stage->fullest_rank = stage->ranks[m];
+                stage->fullest_rank = r;
             }
             plan->fits &= memory.total <= memory.capacity;
         }
     }
+    vector_release(parameters);
 }

@@ -1,10 +1,12 @@
 #include "plan/workload.h"
 
-#include "collective/collective.h"
+#include "cost/cost.h"
+#include "input/document.h"
 #include "plan/schedule.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const workload_steps[] = {"training", "inference", NULL};
@@ -65,6 +67,7 @@ const struct field workload_fields[] = {
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
 
+const char *const workload_levels[] = {"ideal", "alpha-beta", "fluid", "packet", NULL};
 static const char *const workload_collectives[] = {"fluid", "steps", NULL};
 
 const struct field workload_network_fields[] = {
@@ -75,9 +78,54 @@ const struct field workload_network_fields[] = {
      .about =
          "fluid: a collective is one activity on its links; steps: each transfer of its algorithm is a flow"},
     {.key = "algorithm",
-     .kind = FIELD_TEXT,
+     .kind = FIELD_VALUE,
      .offset = AT(algorithm),
-     .about = "of all collectives; see `partita list collectives`"},
+     .about =
+         "of all collectives (`partita list collectives`), or a map from kinds or group names to algorithms"},
+    {.key = "chunk",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(chunk),
+     .low = 1,
+     .high = 1e15,
+     .about =
+         "collectives are cut into pieces of at most this size, which follow each other; whole by default"},
+    {.key = "level",
+     .kind = FIELD_CHOICE,
+     .offset = AT(level),
+     .choices = workload_levels,
+     .about = "how closely messages are simulated; see `partita list levels`"},
+    {.key = "mtu",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(mtu),
+     .low = 1,
+     .high = 1e9,
+     .about = "packet level: bytes of payload in a packet; 4 KiB by default"},
+    {.key = "header",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(header),
+     .low = 0,
+     .high = 1e9,
+     .about = "packet level: bytes that each packet has besides; none by default"},
+    {.key = "buffer",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(buffer),
+     .low = 1,
+     .high = 1e15,
+     .about = "packet level: room of a link's queue, at least one packet; 256 KiB by default"},
+    {.key = "packets",
+     .kind = FIELD_INTEGER,
+     .offset = AT(packets),
+     .low = 1,
+     .high = 1e15,
+     .about = "packet level: how many packets to send over links one by one at most; 1e8 by default"},
+    {.key = "changes",
+     .kind = FIELD_VALUE,
+     .offset = AT(changes),
+     .about = "a list of {at, link, bandwidth}: capacities that change during the run"},
 };
 const uint32_t workload_network_field_count = FIELDS_COUNT(workload_network_fields);
 
@@ -172,6 +220,76 @@ const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan);
 
+struct workload_carriers {
+    struct workload_carrier *at;
+    uint32_t count, room;
+};
+
+/* One algorithm: its name (a file of steps is looked for beside the workload). */
+static bool workload_read_carrier(struct input *input, const struct value *value, const char *group, int kind,
+                                  struct workload_carriers *out)
+{
+    static const struct field field = {.key = "algorithm", .kind = FIELD_TEXT};
+    const char *text, *problem = NULL;
+    if (!fields_read_one(input, value, &field, NULL, &text))
+        return false;
+    size_t length = strlen(text);
+    if (length > 4 && strcmp(text + length - 4, ".csv") == 0)
+        text = document_find(input, "workloads", text, value->place);
+    const struct algorithm *algorithm = text ? collective_parse(text, &input->arena, &problem) : NULL;
+    if (!algorithm)
+        return text ? report_error(&input->report, value->place, "%s", problem) : false;
+    if (kind < COLLECTIVE_KIND_COUNT && !(algorithm->kinds >> kind & 1))
+        return report_error(&input->report, value->place, "'%s' cannot do %s", algorithm->name,
+                            communication_names[kind]);
+    VECTOR_PUSH(out, ((struct workload_carrier){group, kind, algorithm, value->place}));
+    return true;
+}
+
+static int workload_kind(const char *name)
+{
+    int kind = 0;
+    while (kind < COLLECTIVE_KIND_COUNT && strcmp(communication_names[kind], name) != 0)
+        kind++;
+    return kind;
+}
+
+/* `ring`, `{all-reduce: ring, tensor: bruck}`, or `{tensor: {all-reduce: ring}}`. */
+static bool workload_read_carrier_map(struct input *input, const struct value *value, const char *group,
+                                      struct workload_carriers *out)
+{
+    if (value->kind != VALUE_MAP)
+        return workload_read_carrier(input, value, group, COLLECTIVE_KIND_COUNT, out);
+    bool good = true;
+    for (uint32_t i = 0; i < value->count; i++) {
+        const struct entry *entry = &value->entries[i];
+        int kind = workload_kind(entry->key);
+        if (kind < COLLECTIVE_KIND_COUNT)
+            good = workload_read_carrier(input, entry->value, group, kind, out) && good;
+        else if (group)
+            good = fields_no_such(input, entry->place, "kind of collective", entry->key, communication_names,
+                                  COLLECTIVE_KIND_COUNT);
+        else
+            good = workload_read_carrier_map(input, entry->value, entry->key, out) && good;
+    }
+    return good;
+}
+
+/* The most specific first: group and kind, group, kind, all. */
+static bool workload_read_carriers(struct input *input, struct workload *workload)
+{
+    struct workload_carriers read = {0};
+    bool good = workload_read_carrier_map(input, workload->algorithm, NULL, &read);
+    struct workload_carrier *sorted = ARENA_ARRAY(&input->arena, struct workload_carrier, read.count + 1);
+    for (uint32_t rank = 0; rank < 4; rank++)
+        for (uint32_t i = 0; i < read.count; i++)
+            if (rank == (read.at[i].group ? 0u : 2u) + (read.at[i].kind == COLLECTIVE_KIND_COUNT))
+                sorted[workload->carrier_count++] = read.at[i];
+    workload->carriers = sorted;
+    VECTOR_FREE(&read);
+    return good;
+}
+
 static bool workload_read_network(struct input *input, struct workload *workload)
 {
     const struct value *network = workload->network;
@@ -179,16 +297,7 @@ static bool workload_read_network(struct input *input, struct workload *workload
         !fields_read(input, network, network->place, "network", workload_network_fields,
                      workload_network_field_count, NULL, workload))
         return false;
-    if (!workload->algorithm || collective_find(workload->algorithm))
-        return true;
-    const char *known[64];
-    uint32_t count = 0;
-    while (collective_algorithms[count] && count < 64) {
-        known[count] = collective_algorithms[count]->name;
-        count++;
-    }
-    return fields_no_such(input, value_get(network, "algorithm")->place, "collective algorithm",
-                          workload->algorithm, known, count);
+    return !workload->algorithm || workload_read_carriers(input, workload);
 }
 
 bool workload_read(struct input *input, const struct value *document, struct workload *workload)
@@ -199,6 +308,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                                   .gradients = -1,
                                   .global_batch = 1,
                                   .optimizer = OPTIMIZER_SGD,
+                                  .level = WORKLOAD_LEVEL_FLUID,
                                   .place = document->place};
     bool good = fields_read(input, document, document->place, "workload", workload_fields,
                             workload_field_count, NULL, workload);
@@ -366,6 +476,31 @@ static bool workload_input(struct input *input, const struct workload_plan *read
     return good;
 }
 
+/* Every device of every stage must be able to compute in the plan's precision, or in a wider one. */
+static bool workload_computes(struct input *input, const struct workload *workload, const struct plan *plan)
+{
+    const struct platform *platform = plan->platform;
+    struct place place = workload->place;
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++) {
+            const struct device *device = &platform->devices.at[plan->stages.at[s].devices.at[m]];
+            const struct device_type *type = &platform->device_types.at[device->type];
+            if (cost_peak(type, plan->precision) > 0)
+                continue;
+            char has[128] = "";
+            for (int p = 0; p < PRECISION_COUNT; p++)
+                if (type->peak[p] > 0)
+                    snprintf(has + strlen(has), sizeof has - strlen(has), "%s%s", *has ? ", " : "",
+                             precision_names[p]);
+            return report_error(
+                &input->report, place,
+                "%s (%s) cannot compute in %s or wider; it has %s: say `precision:` in the workload",
+                names_text(platform->names, device->name), names_text(platform->names, type->name),
+                precision_names[plan->precision], has);
+        }
+    return true;
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -395,6 +530,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         }
         VECTOR_FREE(&devices);
     }
+    good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
     return good;
 }

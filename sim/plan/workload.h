@@ -3,8 +3,17 @@
 #ifndef PARTITA_PLAN_WORKLOAD_H
 #define PARTITA_PLAN_WORKLOAD_H
 
+#include "collective/collective.h"
 #include "input/fields.h"
 #include "plan/plan.h"
+
+/* Which algorithm carries which collectives. */
+struct workload_carrier {
+    const char *group; /* name of the groups meant; NULL: all */
+    int kind;          /* enum collective_kind; COLLECTIVE_KIND_COUNT: all */
+    const struct algorithm *algorithm;
+    struct place place;
+};
 
 struct workload {
     const char *name, *about;
@@ -23,7 +32,14 @@ struct workload {
     int64_t global_batch, micro_batch; /* samples; micro 0: by default */
     const struct value *sequence;      /* batch.sequence, or NULL */
     int collectives;                   /* network.collectives: 0 fluid, 1 steps */
-    const char *algorithm;             /* network.algorithm: a name of the collective room's table */
+    int level;                         /* network.level: index into workload_levels */
+    double mtu, header, buffer;        /* network.…: bytes, of the packet level */
+    int64_t packets;                   /* network.packets: limit of the packet level, 0: by default */
+    const struct value *changes;       /* network.changes: a list, or NULL */
+    double chunk;                      /* network.chunk: bytes; 0: collectives are not cut into pieces */
+    const struct value *algorithm;     /* network.algorithm: a name or a map, or NULL; read into the next */
+    const struct workload_carrier *carriers; /* the most specific first */
+    uint32_t carrier_count;
     struct place place;
 };
 
@@ -31,6 +47,9 @@ extern const struct field workload_fields[];         /* of a workload file */
 extern const struct field workload_plan_fields[];    /* of `plan:` */
 extern const struct field workload_network_fields[]; /* of `network:` */
 extern const uint32_t workload_field_count, workload_plan_field_count, workload_network_field_count;
+
+extern const char *const workload_levels[]; /* names of network models, NULL-terminated */
+enum { WORKLOAD_LEVEL_FLUID = 2 };          /* the default's place in it */
 
 /* Reads the workload's own keys; model, topology and plan stay values for the rooms that know them. */
 bool workload_read(struct input *input, const struct value *document, struct workload *workload);

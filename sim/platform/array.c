@@ -17,11 +17,41 @@ uint32_t array_element(const struct array *array, const uint32_t *indices)
     return element;
 }
 
-char *array_text(const char *name, uint32_t rank, const uint32_t *indices, const char *suffix, char *text)
+char *array_text(const struct array *array, const uint32_t *indices, const char *suffix, char *text)
 {
-    int length = snprintf(text, ARRAY_TEXT, "%.*s", ARRAY_NAME, name);
-    for (uint32_t i = 0; i < rank; i++)
-        length += snprintf(text + length, ARRAY_TEXT - (size_t)length, "%c%u", i ? ',' : '[', indices[i]);
-    snprintf(text + length, ARRAY_TEXT - (size_t)length, "%s%s", rank ? "]" : "", suffix);
+    const char *name = array->name;
+    uint32_t written = 0;
+    size_t at = 0;
+    for (uint32_t level = 0; level <= array->depth; level++) {
+        int length = (int)strcspn(name, ".");
+        uint32_t start = written, end = level < array->depth ? array->end[level] : array->rank;
+        at += (size_t)snprintf(text + at, ARRAY_TEXT - at, "%s%.*s", level ? "." : "",
+                               length < ARRAY_NAME ? length : ARRAY_NAME, name);
+        for (; written < end; written++)
+            at += (size_t)snprintf(text + at, ARRAY_TEXT - at, "%c%u", written > start ? ',' : '[',
+                                   indices[written]);
+        if (end > start)
+            text[at++] = ']';
+        name += length + (name[length] == '.');
+    }
+    snprintf(text + at, ARRAY_TEXT - at, "%s", suffix);
     return text;
+}
+
+bool array_within(const struct array *outer, const struct array *inner, const char *name, struct array *out)
+{
+    struct array both = *outer;
+    if (outer->rank + inner->rank > ARRAY_RANK || outer->depth + 1 + inner->depth > ARRAY_DEPTH)
+        return false;
+    both.name = name;
+    both.place = inner->place;
+    both.end[both.depth++] = outer->rank;
+    for (uint32_t i = 0; i < inner->depth; i++)
+        both.end[both.depth++] = outer->rank + inner->end[i];
+    for (uint32_t i = 0; i < inner->rank; i++)
+        both.size[both.rank++] = inner->size[i];
+    both.first = inner->first;
+    both.count = outer->count * inner->count;
+    *out = both;
+    return true;
 }

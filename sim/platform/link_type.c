@@ -46,6 +46,12 @@ bool link_type_reverse(struct input *input, const struct link_type *type, const 
                        link_type_reverse_fields, link_type_reverse_field_count, scope, out);
 }
 
+double link_type_rate(const struct link_type *type)
+{
+    double payload = type->header > 0 ? type->payload / (type->payload + type->header) : 1;
+    return type->bandwidth * type->efficiency * payload;
+}
+
 bool link_type_check(struct input *input, const struct link_type *type, const char *what, struct place place)
 {
     if (isnan(type->bandwidth))
@@ -54,6 +60,9 @@ bool link_type_check(struct input *input, const struct link_type *type, const ch
     if (type->bandwidth <= 0)
         return report_error(&input->report, place, "the bandwidth of %s must be more than 0; got %.4g B/s",
                             what, type->bandwidth);
+    if (type->header > 0 && type->payload <= 0)
+        return report_error(&input->report, place,
+                            "%s has packets with a 'header' but no 'payload', such as payload: 1460 B", what);
     if (type->efficiency <= 0)
         return report_error(&input->report, place, "the efficiency of %s must be more than 0", what);
     return true;

@@ -8,10 +8,13 @@
 
 struct link_type {
     const char *name, *about;
-    double bandwidth;  /* bytes per second, nominal, each direction; NAN: not said */
-    double efficiency; /* usable share of it */
-    double latency;    /* seconds */
-    int mode;          /* enum link_mode */
+    double bandwidth;       /* bytes per second, nominal, each direction; NAN: not said */
+    double efficiency;      /* usable share of it */
+    double latency;         /* seconds */
+    double overhead;        /* seconds per message, on top of the latency */
+    double half_size;       /* bytes of a message that gets half of the bandwidth; 0: all messages get all */
+    double payload, header; /* bytes of a packet: the share of the first in both reaches the other end */
+    int mode;               /* enum link_mode */
     const struct value *reverse;
 };
 
@@ -28,11 +31,22 @@ extern const size_t link_type_field_count, link_type_reverse_field_count;
 /* Rows of a field table for a struct that holds a struct link_type at offset `where`. */
 #define LINK_TYPE_NUMBERS(where)                                                                             \
     LINK_TYPE_PROPERTY(where, bandwidth, "bandwidth", "nominal rate, each direction",                        \
-                       .kind = FIELD_QUANTITY, .unit = UNIT_BYTES_PER_SECOND),                               \
+                       .kind = FIELD_QUANTITY, .unit = UNIT_BYTES_PER_SECOND, .relative = true),             \
         LINK_TYPE_PROPERTY(where, efficiency, "efficiency", "the usable share of the bandwidth; default 1",  \
                            .kind = FIELD_NUMBER, .low = 0, .high = 1),                                       \
         LINK_TYPE_PROPERTY(where, latency, "latency", "time before the first byte arrives; default 0",       \
-                           .kind = FIELD_QUANTITY, .unit = UNIT_SECONDS, .low = 0, .high = 3600)
+                           .kind = FIELD_QUANTITY, .unit = UNIT_SECONDS, .relative = true, .low = 0,         \
+                           .high = 3600),                                                                    \
+        LINK_TYPE_PROPERTY(                                                                                  \
+            where, overhead, "overhead", "time that each message costs on top of the latency; default 0",    \
+            .kind = FIELD_QUANTITY, .unit = UNIT_SECONDS, .relative = true, .low = 0, .high = 3600),         \
+        LINK_TYPE_PROPERTY(where, half_size, "half-size",                                                    \
+                           "size of a message that gets half of the bandwidth; default 0",                   \
+                           .kind = FIELD_QUANTITY, .unit = UNIT_BYTES, .low = 0, .high = 1e15),              \
+        LINK_TYPE_PROPERTY(where, payload, "payload", "bytes of a packet that belong to the message",        \
+                           .kind = FIELD_QUANTITY, .unit = UNIT_BYTES, .low = 1, .high = 1e15),              \
+        LINK_TYPE_PROPERTY(where, header, "header", "bytes that a packet adds to its payload; default 0",    \
+                           .kind = FIELD_QUANTITY, .unit = UNIT_BYTES, .low = 0, .high = 1e15)
 #define LINK_TYPE_PROPERTIES(where)                                                                          \
     LINK_TYPE_NUMBERS(where),                                                                                \
         LINK_TYPE_PROPERTY(where, mode, "mode", "who shares the capacity; default full-duplex",              \
@@ -49,7 +63,11 @@ bool link_type_load(struct input *input, const char *name, struct place place, s
 bool link_type_reverse(struct input *input, const struct link_type *type, const struct scope *scope,
                        struct link_type *out);
 
-/* Reports a bandwidth or an efficiency that is not more than 0. `what` names the link. */
+/* Bytes of messages per second that one cable carries: what efficiency and packet headers leave. */
+double link_type_rate(const struct link_type *type);
+
+/* Reports a bandwidth or an efficiency that is not more than 0, and headers without a payload. `what` names
+ * the link. */
 bool link_type_check(struct input *input, const struct link_type *type, const char *what, struct place place);
 
 #endif

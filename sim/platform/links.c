@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-enum { LINKS_OVERRIDABLE = 6 };
+enum { LINKS_OVERRIDABLE = 11 };
 
 #define ENTRY(member) offsetof(struct links_entry, member)
 
@@ -14,6 +14,10 @@ const struct field links_fields[] = {
      .low = 1,
      .high = 1e9,
      .about = "parallel cables that act as one: multiplies the bandwidth; default 1"},
+    {.key = "failed",
+     .kind = FIELD_FLAG,
+     .offset = ENTRY(failed),
+     .about = "whether it is broken and carries nothing; default no"},
     {.key = "type",
      .kind = FIELD_TEXT,
      .offset = ENTRY(type),
@@ -26,10 +30,20 @@ const struct field links_fields[] = {
      .kind = FIELD_VALUE,
      .offset = ENTRY(to),
      .about = "the other end; its indices may compute with the variables of `from`"},
+    {.key = "for",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(loop),
+     .about = "a map of further variables that `from` and `to` may compute with: each runs from 0 to below "
+              "its number"},
     {.key = "where",
      .kind = FIELD_VALUE,
      .offset = ENTRY(where),
      .about = "a condition on the variables; cables for which it is false are left out"},
+    {.key = "channel",
+     .kind = FIELD_VALUE,
+     .offset = ENTRY(channel),
+     .about = "with mode: shared, cables of equal channel share one capacity: a number, or an expression of "
+              "the variables"},
     {.key = "stations",
      .kind = FIELD_VALUE,
      .offset = ENTRY(stations),
@@ -44,9 +58,10 @@ const size_t links_field_count = FIELDS_COUNT(links_fields);
 struct link links_capacity(const struct links_entry *entry, const struct link_type *direction, uint32_t name,
                            uint32_t group)
 {
+    double rate = link_type_rate(direction) * (double)entry->count;
     return (struct link){
-        .bandwidth = direction->bandwidth * direction->efficiency * (double)entry->count,
-        .latency = direction->latency,
+        .bandwidth = rate,
+        .latency = direction->latency + direction->overhead + direction->half_size / rate,
         .name = name,
         .group = group,
         .mode = (uint32_t)entry->link.mode,
@@ -60,7 +75,7 @@ bool links_override(struct draft *draft, struct override *override, struct links
     override->applied = true;
     int mode = entry->link.mode;
     if (!fields_read(draft->input, override->changes, reference->place, what, links_fields, LINKS_OVERRIDABLE,
-                     &draft->scope, entry) ||
+                     override->scope, entry) ||
         !link_type_check(draft->input, &entry->link, draft_what(draft, "link", reference->text),
                          reference->place))
         return false;
@@ -76,7 +91,7 @@ static bool links_check(struct draft *draft, const struct entry *entry, const st
     struct report *report = &draft->input->report;
     const char *name = entry->key;
     bool shared = read->link.mode == LINK_SHARED;
-    if (read->stations && (read->from || read->to || read->where))
+    if (read->stations && (read->from || read->to || read->where || read->loop || read->channel))
         return report_error(
             report, entry->place,
             "link '%s' has 'stations' (one shared medium) and 'from' or 'to' (cables); it can be "
@@ -88,14 +103,18 @@ static bool links_check(struct draft *draft, const struct entry *entry, const st
                             link_type_modes[read->link.mode]);
     if (read->stations)
         return true;
-    if (shared)
+    if (shared && !read->channel)
         return report_error(report, entry->place,
                             "link '%s' is a shared medium: it needs 'stations' instead of 'from' and 'to' (a "
                             "cable that both directions share is mode: half-duplex)",
                             name);
+    if (read->channel && !shared)
+        return report_error(report, read->channel->place,
+                            "a channel needs mode: shared; the mode of '%s' is %s", name,
+                            link_type_modes[read->link.mode]);
     if (read->access_point)
         return report_error(report, read->access_point->place, "an access point needs 'stations'");
-    if (!read->from && !read->to && !read->where && draft->routes)
+    if (!read->from && !read->to && !read->where && !read->loop && !read->channel && draft->routes)
         return true;
     if (!read->from || !read->to)
         return report_error(report, entry->place, "link '%s' needs 'from' and 'to', or 'stations'", name);

@@ -10,11 +10,12 @@
 struct links_entry {
     struct link_type link; /* the type's properties, then the entry's own, then those of an override */
     int64_t count;         /* parallel cables: multiplies the bandwidth */
+    bool failed;           /* carries nothing: it is left out */
     const char *type;
-    const struct value *from, *to, *where, *stations, *access_point;
+    const struct value *from, *to, *loop, *where, *channel, *stations, *access_point;
 };
 
-/* The keys of an entry, for the manual. An override of a link has those up to `count`. */
+/* The keys of an entry, for the manual. An override of a link has those up to `failed`. */
 extern const struct field links_fields[];
 extern const size_t links_field_count;
 

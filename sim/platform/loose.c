@@ -14,6 +14,8 @@ bool loose_read(struct draft *draft, const struct entry *entry, const struct lin
     bool well = true;
     for (uint32_t next = 0; (override = override_next(draft, &single, &next));)
         well = links_override(draft, override, &changed) && well;
+    if (well && changed.failed)
+        return true;
     if (!well || !link_type_reverse(draft->input, &changed.link, &draft->scope, &back) ||
         !link_type_check(draft->input, &back, draft_what(draft, "the reverse of link", entry->key),
                          entry->place))
@@ -21,10 +23,10 @@ bool loose_read(struct draft *draft, const struct entry *entry, const struct lin
     bool duplex = changed.link.mode == LINK_FULL_DUPLEX;
     uint32_t group = names_add(platform->names, entry->key);
     char text[ARRAY_TEXT];
-    uint32_t name = names_add(platform->names, array_text(entry->key, 0, NULL, duplex ? ">" : "", text));
+    uint32_t name = names_add(platform->names, array_text(&single, NULL, duplex ? ">" : "", text));
     graph_add_link(platform, links_capacity(&changed, &changed.link, name, group));
     if (duplex) {
-        name = names_add(platform->names, array_text(entry->key, 0, NULL, "<", text));
+        name = names_add(platform->names, array_text(&single, NULL, "<", text));
         graph_add_link(platform, links_capacity(&changed, &back, name, group));
     }
     return true;

@@ -1,10 +1,11 @@
 /* Medium: one link that all its stations share, in every direction. With an access point each hop between it
  * and a station uses the medium once, so that station to station uses it twice. Without one (ad hoc) a hidden
- * hub node stands for the air: entering it costs the medium's capacity and latency, leaving it is free. */
+ * hub node stands for the air: entering it costs the medium's capacity and latency, leaving it is free.
+ * In a part, each instance has a medium of its own. */
 #include "platform/graph.h"
 #include "platform/links.h"
 
-/* Appends the nodes that one pattern names. */
+/* Appends the nodes of the first instance that one pattern names. */
 static bool medium_station(struct draft *draft, const struct value *value, struct index_list *stations)
 {
     struct input *input = draft->input;
@@ -15,7 +16,7 @@ static bool medium_station(struct draft *draft, const struct value *value, struc
     const struct array *array =
         reference_find(input, &reference, "device or switch", draft->arrays.at, draft->arrays.count, true);
     if (!array || !pattern_parse(input, &reference, &draft->scope, &pattern) ||
-        !pattern_fits(input, &pattern, array))
+        !pattern_fit(input, &pattern, array))
         return false;
     uint32_t before = stations->count;
     pattern_elements(&pattern, array, stations);
@@ -28,16 +29,15 @@ static bool medium_station(struct draft *draft, const struct value *value, struc
     return true;
 }
 
-/* The node in the middle: the access point, or a hidden hub. */
-static bool medium_hub(struct draft *draft, const struct entry *entry, const struct value *access_point,
+/* The node in the middle: the access point; UINT32_MAX for none. */
+static bool medium_hub(struct draft *draft, const struct value *access_point,
                        const struct index_list *stations, uint32_t *hub)
 {
     struct index_list found = {0};
     bool well = true;
-    if (!access_point) {
-        *hub = graph_add_switch(draft->platform, names_add(draft->platform->names, entry->key));
+    *hub = UINT32_MAX;
+    if (!access_point)
         return true;
-    }
     if (access_point->kind != VALUE_SCALAR)
         well = report_error(&draft->input->report, access_point->place,
                             "expected the name of the access point; got %s",
@@ -56,22 +56,52 @@ static bool medium_hub(struct draft *draft, const struct entry *entry, const str
     return well;
 }
 
-static void medium_connect(struct draft *draft, const struct entry *entry, const struct links_entry *read,
-                           const struct index_list *stations, uint32_t hub)
+/* The node of an instance that corresponds to a node of the first one. */
+static uint32_t medium_node(const struct draft *draft, uint32_t node, uint32_t instance)
+{
+    for (uint32_t a = 0; a < draft->arrays.count; a++) {
+        const struct array *array = &draft->arrays.at[a];
+        if (node >= array->first && node - array->first < array->count)
+            return node + instance * array->count;
+    }
+    return node;
+}
+
+/* The medium of one instance. */
+static bool medium_connect(struct draft *draft, const struct array *medium, const struct links_entry *read,
+                           const struct index_list *stations, uint32_t hub, uint32_t instance)
 {
     struct platform *platform = draft->platform;
-    uint32_t name = names_add(platform->names, entry->key);
-    uint32_t link = graph_add_link(platform, links_capacity(read, &read->link, name, name));
+    struct links_entry changed = *read;
+    uint32_t indices[ARRAY_RANK];
+    char text[ARRAY_TEXT];
+    array_indices(medium, instance, indices);
+    struct override *override;
+    for (uint32_t next = 0; (override = override_next(draft, medium, &next));)
+        if (pattern_matches(&override->pattern, medium->rank, indices) &&
+            !links_override(draft, override, &changed))
+            return false;
+    uint32_t name = names_add(platform->names, array_text(medium, indices, "", text));
+    uint32_t middle =
+        hub == UINT32_MAX ? graph_add_switch(platform, name) : medium_node(draft, hub, instance);
+    if (changed.failed || draft_node_failed(draft, middle))
+        return true;
+    uint32_t link = graph_add_link(
+        platform, links_capacity(&changed, &changed.link, name, names_add(platform->names, medium->name)));
     for (uint32_t i = 0; i < stations->count; i++) {
-        graph_add_arc(platform, stations->at[i], hub, link);
-        graph_add_arc(platform, hub, stations->at[i], read->access_point ? link : UINT32_MAX);
+        uint32_t station = medium_node(draft, stations->at[i], instance);
+        if (draft_node_failed(draft, station))
+            continue;
+        graph_add_arc(platform, station, middle, link);
+        graph_add_arc(platform, middle, station, hub == UINT32_MAX ? UINT32_MAX : link);
     }
+    return true;
 }
 
 bool medium_read(struct draft *draft, const struct entry *entry, const struct links_entry *read)
 {
-    struct links_entry changed = *read;
-    const struct array medium = {.name = entry->key, .place = entry->place, .count = 1};
+    const struct array own = {.name = entry->key, .place = entry->place, .count = 1};
+    struct array medium;
     struct index_list stations = {0};
     struct link_type reverse;
     uint32_t hub = 0, count = read->stations->kind == VALUE_LIST ? read->stations->count : 1;
@@ -81,12 +111,9 @@ bool medium_read(struct draft *draft, const struct entry *entry, const struct li
         const struct value *station = list->kind == VALUE_LIST ? list->entries[i].value : list;
         well = medium_station(draft, station, &stations) && well;
     }
-    struct override *override;
-    for (uint32_t next = 0; (override = override_next(draft, &medium, &next));)
-        well = links_override(draft, override, &changed) && well;
-    well = well && medium_hub(draft, entry, read->access_point, &stations, &hub);
-    if (well)
-        medium_connect(draft, entry, &changed, &stations, hub);
+    well = well && draft_full(draft, &own, &medium) && medium_hub(draft, read->access_point, &stations, &hub);
+    for (uint32_t i = 0; i < draft->part.count && well; i++)
+        well = medium_connect(draft, &medium, read, &stations, hub, i);
     VECTOR_FREE(&stations);
     return well;
 }

@@ -12,7 +12,7 @@ struct nodes_entry {
     const struct value *count; /* first in the tables: an override of a device has all keys but this */
     const char *type;
     double speed;
-    bool forward;
+    bool forward, failed, reduces;
     const struct value *with;
 };
 
@@ -44,7 +44,17 @@ const struct field nodes_device_fields[] = {
 };
 const size_t nodes_device_field_count = FIELDS_COUNT(nodes_device_fields);
 
-const struct field nodes_switch_fields[] = {COUNT};
+const struct field nodes_switch_fields[] = {
+    COUNT,
+    {.key = "reduces",
+     .kind = FIELD_FLAG,
+     .offset = ENTRY(reduces),
+     .about = "whether it adds up what it passes on (SHARP, NVLS), for in-network collectives; default no"},
+    {.key = "failed",
+     .kind = FIELD_FLAG,
+     .offset = ENTRY(failed),
+     .about = "whether it is broken: none of its links works; default no"},
+};
 const size_t nodes_switch_field_count = FIELDS_COUNT(nodes_switch_fields);
 
 static bool nodes_size(struct draft *draft, const struct value *value, struct array *array)
@@ -64,9 +74,8 @@ static bool nodes_size(struct draft *draft, const struct value *value, struct ar
     return true;
 }
 
-/* Adds the array of an entry; its nodes come next. */
-static bool nodes_array(struct draft *draft, const struct entry *entry, const struct value *count,
-                        struct array *array)
+bool nodes_array(struct draft *draft, const struct entry *entry, const struct value *count,
+                 struct array *array)
 {
     *array = (struct array){
         .name = entry->key, .place = entry->place, .count = 1, .first = draft->platform->nodes.count};
@@ -76,15 +85,33 @@ static bool nodes_array(struct draft *draft, const struct entry *entry, const st
             well = nodes_size(draft, count->entries[i].value, array);
     else if (count)
         well = nodes_size(draft, count, array);
-    if (well)
-        VECTOR_PUSH(&draft->arrays, *array);
     return well;
 }
 
+/* Adds the array of an entry to those that links may name and to the platform's. `full` is that of all
+ * instances of the part. */
+static bool nodes_declare(struct draft *draft, const struct entry *entry, const struct value *count,
+                          struct array *full)
+{
+    struct platform *platform = draft->platform;
+    struct array own;
+    if (!nodes_array(draft, entry, count, &own) || !draft_full(draft, &own, full))
+        return false;
+    if ((uint64_t)draft->part.count * own.count > NODES_MOST)
+        return report_error(&draft->input->report, entry->place, "'%s' has more than %d elements", full->name,
+                            NODES_MOST);
+    VECTOR_PUSH(&draft->arrays, own);
+    struct array kept = *full;
+    kept.name = names_text(platform->names, names_add(platform->names, full->name));
+    VECTOR_PUSH(&platform->arrays, kept);
+    return true;
+}
+
 /* The type of a device: the file that `type` names (found from `place`), then `with`, then the `with` of an
- * override (`more`). Any of the three may be NULL, not all. */
+ * override (`more`, in a scope of its own). Any of the three may be NULL, not all. */
 static bool nodes_type(struct draft *draft, const char *name, struct place place, const char *file,
-                       const struct value *with, const struct value *more, uint32_t *index)
+                       const struct value *with, const struct value *more, const struct scope *more_scope,
+                       uint32_t *index)
 {
     struct input *input = draft->input;
     struct names *names = draft->platform->names;
@@ -103,7 +130,7 @@ static bool nodes_type(struct draft *draft, const char *name, struct place place
         return false;
     if (!file && !value_get(with, "name"))
         type.name = own_name; /* `with` said everything: nothing was changed */
-    if (more && !device_type_change(input, names, more, &draft->scope, &type))
+    if (more && !device_type_change(input, names, more, more_scope, &type))
         return false;
     *index = graph_add_type(draft->platform, &type);
     return device_type_check(input, names, &type, place);
@@ -126,7 +153,7 @@ static void nodes_add(struct draft *draft, const struct array *array, struct dev
     device.group = names_add(platform->names, array->name);
     for (uint32_t e = 0; e < array->count; e++) {
         array_indices(array, e, indices);
-        device.name = names_add(platform->names, array_text(array->name, array->rank, indices, "", text));
+        device.name = names_add(platform->names, array_text(array, indices, "", text));
         graph_add_device(platform, device, !forward);
     }
 }
@@ -168,12 +195,13 @@ static bool nodes_override(struct draft *draft, const struct entry *entry, const
     over.with = NULL;
     if (!fields_read(draft->input, changes, reference->place,
                      draft_what(draft, "the override of", reference->text), nodes_device_fields + 1,
-                     nodes_device_field_count - 1, &draft->scope, &over) ||
+                     nodes_device_field_count - 1, override->scope, &over) ||
         !nodes_speed(draft, changes, over.speed))
         return false;
     bool retyped = over.with || value_get(changes, "type");
     struct place place = nodes_type_place(changes, nodes_type_place(entry->value, entry->place));
-    if (retyped && !nodes_type(draft, entry->key, place, over.type, read->with, over.with, &type))
+    if (retyped &&
+        !nodes_type(draft, entry->key, place, over.type, read->with, over.with, override->scope, &type))
         return false;
     nodes_change(draft, array, &override->pattern, &over, retyped ? &type : NULL);
     return true;
@@ -189,11 +217,11 @@ static bool nodes_read_device(struct draft *draft, const struct entry *entry)
     bool well = fields_read(draft->input, entry->value, entry->place,
                             draft_what(draft, "the device entry", entry->key), nodes_device_fields,
                             nodes_device_field_count, &draft->scope, &read);
-    if (!well || !nodes_array(draft, entry, read.count, &array))
+    if (!well || !nodes_declare(draft, entry, read.count, &array))
         return false;
     well = nodes_speed(draft, entry->value, read.speed);
     well = nodes_type(draft, entry->key, nodes_type_place(entry->value, entry->place), read.type, read.with,
-                      NULL, &device.type) &&
+                      NULL, NULL, &device.type) &&
            well;
     device.speed = read.speed;
     nodes_add(draft, &array, device, read.forward);
@@ -201,6 +229,30 @@ static bool nodes_read_device(struct draft *draft, const struct entry *entry)
     for (uint32_t next = 0; (override = override_next(draft, &array, &next));)
         well = nodes_override(draft, entry, &read, &array, override) && well;
     return well;
+}
+
+/* A failed switch keeps its node and loses its links. */
+static void nodes_fail(struct draft *draft, const struct pattern *pattern, const struct array *array)
+{
+    struct index_list nodes = {0};
+    pattern_elements(pattern, array, &nodes);
+    for (uint32_t i = 0; i < nodes.count; i++)
+        VECTOR_PUSH(&draft->all->failed, nodes.at[i]);
+    VECTOR_FREE(&nodes);
+}
+
+static bool nodes_override_switch(struct draft *draft, const struct array *array, struct override *override)
+{
+    const struct reference *reference = &override->pattern.reference;
+    struct nodes_entry over = {0};
+    override->applied = true;
+    if (!fields_read(draft->input, override->changes, reference->place,
+                     draft_what(draft, "the override of", reference->text), nodes_switch_fields + 1,
+                     nodes_switch_field_count - 1, override->scope, &over))
+        return false;
+    if (over.failed)
+        nodes_fail(draft, &override->pattern, array);
+    return true;
 }
 
 static bool nodes_read_switch(struct draft *draft, const struct entry *entry)
@@ -217,14 +269,21 @@ static bool nodes_read_switch(struct draft *draft, const struct entry *entry)
                      draft_what(draft, "the switch entry", entry->key), nodes_switch_fields,
                      nodes_switch_field_count, &draft->scope, &read))
         return false;
-    if (!nodes_array(draft, entry, read.count, &array))
+    if (!nodes_declare(draft, entry, read.count, &array))
         return false;
     for (uint32_t e = 0; e < array.count; e++) {
         array_indices(&array, e, indices);
-        graph_add_switch(platform,
-                         names_add(platform->names, array_text(array.name, array.rank, indices, "", text)));
+        uint32_t node =
+            graph_add_switch(platform, names_add(platform->names, array_text(&array, indices, "", text)));
+        if (read.failed)
+            VECTOR_PUSH(&draft->all->failed, node);
+        platform->nodes.at[node].reduces = read.reduces;
     }
-    return true;
+    struct override *override;
+    bool well = true;
+    for (uint32_t next = 0; (override = override_next(draft, &array, &next));)
+        well = nodes_override_switch(draft, &array, override) && well;
+    return well;
 }
 
 static bool nodes_read(struct draft *draft, const struct value *section, const char *what,

@@ -5,12 +5,15 @@
 #include "input/fields.h"
 #include "platform/draft.h"
 
-/* The keys of an entry of devices (without `count`: of an override of one) and of switches, for the manual.
- */
+/* The keys of an entry of devices and of switches, for the manual. An override has all but `count`. */
 extern const struct field nodes_device_fields[], nodes_switch_fields[];
 extern const size_t nodes_device_field_count, nodes_switch_field_count;
 
 bool nodes_read_devices(struct draft *draft, const struct value *section);
 bool nodes_read_switches(struct draft *draft, const struct value *section);
+
+/* Reads a `count` (or NULL: a single one) as the sizes of the array of an entry; its nodes come next. */
+bool nodes_array(struct draft *draft, const struct entry *entry, const struct value *count,
+                 struct array *array);
 
 #endif

@@ -45,18 +45,62 @@ bool pattern_parse(struct input *input, const struct reference *reference, const
     return true;
 }
 
-bool pattern_fits(struct input *input, const struct pattern *pattern, const struct array *array)
+/* Makes room for `count` indices at `at`, which match everything. */
+static void pattern_insert(struct pattern *pattern, uint32_t at, uint32_t count)
 {
-    const struct reference *reference = &pattern->reference;
+    struct reference *reference = &pattern->reference;
+    for (uint32_t i = reference->rank; i-- > at;) {
+        pattern->index[i + count] = pattern->index[i];
+        reference->index[i + count] = reference->index[i];
+        reference->index_place[i + count] = reference->index_place[i];
+    }
+    for (uint32_t i = at; i < at + count; i++) {
+        pattern->index[i].all = true;
+        reference->index[i] = "*";
+        reference->index_place[i] = reference->place;
+    }
+    reference->rank += count;
+}
+
+bool pattern_fit(struct input *input, struct pattern *pattern, const struct array *array)
+{
+    struct reference *reference = &pattern->reference;
+    for (uint32_t level = 0; level <= array->depth; level++) {
+        uint32_t wanted = reference_level(array->depth, array->end, array->rank, level);
+        if (!wanted || reference_level(reference->depth, reference->end, reference->rank, level))
+            continue;
+        pattern_insert(pattern, level ? array->end[level - 1] : 0, wanted);
+        for (uint32_t k = level; k < reference->depth; k++)
+            reference->end[k] += wanted;
+    }
     for (uint32_t i = 0; i < reference->rank; i++)
         if (!pattern->index[i].all && pattern->index[i].high >= array->size[i])
             return reference_out_of_range(input, reference->index_place[i], reference->text, array, i, NULL);
     return true;
 }
 
+bool pattern_within(struct input *input, struct pattern *pattern, const struct array *part)
+{
+    struct reference *reference = &pattern->reference;
+    uint32_t depth = part->depth + 1;
+    if (reference->depth + depth > ARRAY_DEPTH || reference->rank + part->rank > ARRAY_RANK)
+        return report_error(&input->report, reference->place,
+                            "'%s' lies in too many parts or has more than %d "
+                            "indices",
+                            reference->text, ARRAY_RANK);
+    for (uint32_t k = reference->depth; k-- > 0;)
+        reference->end[k + depth] = reference->end[k] + part->rank;
+    for (uint32_t k = 0; k < depth; k++)
+        reference->end[k] = k < part->depth ? part->end[k] : part->rank;
+    reference->depth += depth;
+    pattern_insert(pattern, 0, part->rank);
+    reference->name = arena_format(&input->arena, "%s.%s", part->name, reference->name);
+    return true;
+}
+
 bool pattern_matches(const struct pattern *pattern, uint32_t rank, const uint32_t *indices)
 {
-    for (uint32_t i = 0; i < rank && pattern->reference.indexed; i++)
+    for (uint32_t i = 0; i < rank; i++)
         if (!pattern->index[i].all &&
             (indices[i] < pattern->index[i].low || indices[i] > pattern->index[i].high))
             return false;

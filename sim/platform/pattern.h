@@ -1,5 +1,5 @@
 /* Pattern: names some elements of an array: "gateway", "pi[0]", "pi[0..3]" (both ends included), "gpu[2,*]",
- * or "gpu" for all of them. Bounds may be expressions of the scope. */
+ * or "gpu" for all of them; "box[2].gpu[*]" inside a part. Bounds may be expressions of the scope. */
 #ifndef PARTITA_PLATFORM_PATTERN_H
 #define PARTITA_PLATFORM_PATTERN_H
 
@@ -17,8 +17,13 @@ struct pattern {
 bool pattern_parse(struct input *input, const struct reference *reference, const struct scope *scope,
                    struct pattern *out);
 
-/* Reports bounds that the array does not have (its rank was checked by reference_find). */
-bool pattern_fits(struct input *input, const struct pattern *pattern, const struct array *array);
+/* Gives the pattern one index per dimension of the array (levels without brackets match all) and reports
+ * bounds that the array does not have. Its ranks were checked by reference_find. */
+bool pattern_fit(struct input *input, struct pattern *pattern, const struct array *array);
+
+/* Makes a pattern written inside a part one of all its instances: gpu[0] becomes box[*].gpu[0]. Reports when
+ * there are too many indices. */
+bool pattern_within(struct input *input, struct pattern *pattern, const struct array *part);
 
 bool pattern_matches(const struct pattern *pattern, uint32_t rank, const uint32_t *indices);
 

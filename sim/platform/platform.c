@@ -18,6 +18,9 @@ void platform_fini(struct platform *platform)
     VECTOR_FREE(&platform->links);
     VECTOR_FREE(&platform->nodes);
     VECTOR_FREE(&platform->arcs);
+    VECTOR_FREE(&platform->arrays);
+    VECTOR_FREE(&platform->routing.fixed);
+    VECTOR_FREE(&platform->routing.arcs);
     arena_fini(&platform->arena);
     *platform = (struct platform){0};
 }

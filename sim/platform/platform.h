@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct array; /* platform/array.h */
+
 struct device_type {
     uint32_t name;                   /* "A100-SXM4-80GB" */
     uint32_t kind;                   /* "gpu", "cpu", "edge", … */
@@ -37,7 +39,7 @@ struct device {
     uint32_t name;  /* "gpu[3,5]" */
     uint32_t node;  /* index into nodes */
     uint32_t type;  /* index into device_types */
-    uint32_t group; /* interned name of the array it belongs to: "gpu" */
+    uint32_t group; /* interned name of the array it belongs to: "gpu"; in a part its path, "box.gpu" */
     double speed;   /* multiplies peak and memory bandwidth; 1 unless a slow device is modelled */
 };
 
@@ -53,11 +55,31 @@ struct node {
     uint32_t name;
     uint32_t device; /* index into devices, UINT32_MAX for a switch */
     bool terminal;   /* a device that passes on no traffic of others (`forward: no`) */
+    bool reduces;    /* a switch that adds up and copies on the way (`reduces: yes`) */
 };
 
 struct arc {
     uint32_t from, to; /* nodes */
     uint32_t link;     /* UINT32_MAX: free (leaving a medium) */
+};
+
+/* How a message finds its way: which paths are allowed, what makes one short, and what happens when several
+ * are equally short. */
+enum routing_paths { ROUTING_SHORTEST, ROUTING_DIMENSION_ORDER, ROUTING_UP_DOWN };
+enum routing_cost { ROUTING_LATENCY, ROUTING_HOPS };
+enum routing_spread { ROUTING_ONE, ROUTING_ECMP, ROUTING_EVEN_SPLIT };
+
+struct routing_fixed {     /* an explicit route */
+    uint32_t from, to;     /* devices */
+    uint32_t first, count; /* its arcs: routing.arcs.at[first …] */
+};
+
+struct routing {
+    int paths, cost, spread; /* the enums above */
+    uint64_t seed;           /* of ROUTING_ECMP */
+    uint32_t *level;         /* per node, of ROUTING_UP_DOWN: steps from the nearest device; else NULL */
+    VECTOR(struct routing_fixed) fixed; /* sorted by (from, to) */
+    struct index_list arcs;
 };
 
 struct platform {
@@ -68,9 +90,12 @@ struct platform {
     VECTOR(struct device) devices;
     VECTOR(struct link) links;
     VECTOR(struct node) nodes;
-    VECTOR(struct arc) arcs;   /* sorted by `from` once built */
-    uint32_t *first_arc;       /* per node + 1: compressed rows of arcs */
-    struct route_table *table; /* routes said outright; NULL: none; owned by route_table.c */
+    VECTOR(struct array) arrays; /* of devices and of switches, by ascending first node; `first` is a node */
+    VECTOR(struct arc) arcs;     /* sorted by `from` once built */
+    uint32_t *first_arc;         /* per node + 1: compressed rows of arcs */
+    struct routing routing;
+    struct route_table *table; /* routes said link by link; NULL: none; owned by route_table.c */
+    int layout;                /* index into topology_layouts: how to draw it */
     struct route_cache *cache; /* owned by route.c */
 };
 

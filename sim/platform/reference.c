@@ -46,30 +46,48 @@ static const char *reference_index_end(const char *at)
     return at;
 }
 
-static bool reference_indices(struct input *input, const char *at, struct reference *out)
+/* From after a '[' to after its ']'; NULL when something is wrong. */
+static const char *reference_indices(struct input *input, const char *at, struct reference *out)
 {
     const char *end = at;
-    for (out->indexed = true; *end != ']'; at = end + 1) {
+    for (; *end != ']'; at = end + 1) {
         end = reference_index_end(at);
-        if (!*end)
-            return false;
-        if (out->rank == ARRAY_RANK)
-            return false;
+        if (!*end || out->rank == ARRAY_RANK)
+            return NULL;
         const char *start = at;
         out->index[out->rank] = reference_trim(input, &start, end);
         out->index_place[out->rank] = reference_at(out->place, out->text, start);
         if (!*out->index[out->rank++])
-            return false;
+            return NULL;
     }
-    return end[1] == '\0';
+    return end + 1;
+}
+
+/* One level after the other: NAME, NAME[INDEX, …], then '.' and the next one. */
+static bool reference_levels(struct input *input, const char *at, struct reference *out)
+{
+    for (out->name = "";; out->end[out->depth++] = out->rank) {
+        const char *start = at, *end = at + strcspn(at, "[.");
+        const char *name = reference_trim(input, &start, end);
+        if (!reference_is_name(name))
+            return false;
+        out->name = *out->name ? arena_format(&input->arena, "%s.%s", out->name, name) : name;
+        if (*end == '[')
+            end = reference_indices(input, end + 1, out);
+        if (!end || (*end && *end != '.'))
+            return false;
+        if (!*end)
+            return true;
+        if (out->depth == ARRAY_DEPTH)
+            return false;
+        at = end + 1;
+    }
 }
 
 bool reference_parse(struct input *input, const char *text, struct place place, struct reference *out)
 {
     *out = (struct reference){.text = text, .place = place};
-    const char *bracket = text + strcspn(text, "["), *start = text;
-    out->name = reference_trim(input, &start, bracket);
-    if (reference_is_name(out->name) && (!*bracket || reference_indices(input, bracket + 1, out)))
+    if (reference_levels(input, text, out))
         return true;
     return report_error(&input->report, place, "expected NAME or NAME[INDEX, …]; got '%s'", text);
 }
@@ -82,6 +100,22 @@ bool reference_read(struct input *input, const struct value *value, const char *
     struct place place = value->place;
     place.column += value->quoted && place.line;
     return reference_parse(input, value->text, place, out);
+}
+
+uint32_t reference_level(uint32_t depth, const uint32_t *end, uint32_t rank, uint32_t level)
+{
+    return (level < depth ? end[level] : rank) - (level ? end[level - 1] : 0);
+}
+
+/* Whether each level has as many indices as the array's, or, if `whole`, none. */
+static bool reference_ranks(const struct reference *reference, const struct array *array, bool whole)
+{
+    for (uint32_t level = 0; level <= array->depth; level++) {
+        uint32_t own = reference_level(reference->depth, reference->end, reference->rank, level);
+        if (own != reference_level(array->depth, array->end, array->rank, level) && (own || !whole))
+            return false;
+    }
+    return true;
 }
 
 const struct array *reference_find(struct input *input, const struct reference *reference, const char *what,
@@ -97,7 +131,7 @@ const struct array *reference_find(struct input *input, const struct reference *
     if (!found)
         fields_no_such(input, reference->place, what, reference->name, names.at, names.count);
     VECTOR_FREE(&names);
-    if (!found || reference->rank == found->rank || (whole && !reference->indexed))
+    if (!found || reference_ranks(reference, found, whole))
         return found;
     report_error(&input->report, reference->place, "'%s' has %s; got '%s'", found->name,
                  found->rank == 0   ? "no index"

@@ -1,4 +1,4 @@
-/* The section is a map of maps: source device, then target device, then the names of the links on the way,
+/* The section as a map of maps: source device, then target device, then the names of the links on the way,
  * with blanks between them:
  *
  *     routes:
@@ -106,10 +106,6 @@ bool routes_read(struct draft *draft, const struct value *section)
     struct routes_reader reader = {.draft = draft, .names = platform->names->list.count};
     struct arena scratch;
     bool well = true;
-    if (!section || section->kind == VALUE_NULL)
-        return true;
-    if (!fields_want_map(draft->input, section, section->place, "routes"))
-        return false;
     arena_init(&scratch);
     reader.device = ARENA_ARRAY(&scratch, uint32_t, reader.names);
     reader.link = ARENA_ARRAY(&scratch, uint32_t, reader.names);

@@ -1,5 +1,6 @@
 /* Topology: reads the sections of a document in the order in which they build on each other (parameters,
- * overrides, devices, switches, links), checks what only the whole can show, and closes the graph. */
+ * overrides, devices, switches, parts, links, routing), checks what only the whole can show, and closes the
+ * graph. A part is a document of its own, read in the same way by a draft inside the draft. */
 #include "platform/topology.h"
 
 #include "platform/graph.h"
@@ -7,16 +8,24 @@
 #include "platform/nodes.h"
 #include "platform/override.h"
 #include "platform/route_table.h"
-#include "platform/routes.h"
+#include "platform/routing.h"
 #include "platform/topology_fields.h"
 #include "platform/topology_parameter.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct topology_document {
     const char *name, *about;
-    const struct value *parameters, *devices, *switches, *links, *routes, *overrides;
+    const struct value *parameters, *require, *devices, *switches, *parts, *links, *overrides, *routing,
+        *routes;
+    int layout;
+};
+
+const char *const topology_layouts[] = {"auto", "layers", "circle", "grid", NULL};
+
+struct topology_part {
+    const char *topology;
+    const struct value *count, *set;
 };
 
 #define SECTION(name, member, text)                                                                          \
@@ -34,21 +43,43 @@ const struct field topology_fields[] = {
      .offset = offsetof(struct topology_document, about),
      .about = "one sentence"},
     SECTION("parameters", parameters, "names with defaults, which a workload may set"),
+    SECTION("require", require,
+            "conditions on the parameters, each with the sentence that says what is wrong"),
     SECTION("devices", devices, "what computes: single devices and arrays of them"),
     SECTION("switches", switches, "what only forwards: switches, routers, access points"),
+    SECTION("parts", parts, "topologies inside this one, each once or several times"),
     SECTION("links", links, "patterns of cables, and shared media"),
-    SECTION("routes", routes, "the way from one device to another, where it is not the shortest"),
-    SECTION("overrides", overrides, "changes to single devices and links, by name"),
+    SECTION("overrides", overrides, "changes to single devices, switches and links, by name"),
+    SECTION("routing", routing, "how messages find their way"),
+    SECTION("routes", routes, "explicit routes between some devices"),
+    {.key = "layout",
+     .kind = FIELD_CHOICE,
+     .offset = offsetof(struct topology_document, layout),
+     .choices = topology_layouts,
+     .about = "how `partita plot topology` places the nodes; default auto"},
 };
 const size_t topology_field_count = FIELDS_COUNT(topology_fields);
+
+#define PART(name, what, member, must, text)                                                                 \
+    {                                                                                                        \
+        .key = name, .kind = what, .offset = offsetof(struct topology_part, member), .required = must,       \
+        .about = text                                                                                        \
+    }
+const struct field topology_part_fields[] = {
+    PART("topology", FIELD_TEXT, topology, true, "the topology: a file, or a parameter that names one"),
+    PART("count", FIELD_VALUE, count, false,
+         "how many: a number, or a list of numbers for several indices; absent: a single one"),
+    PART("set", FIELD_VALUE, set, false, "values for its parameters; may compute with those of this file"),
+};
+const size_t topology_part_field_count = FIELDS_COUNT(topology_part_fields);
 
 /* One warning per array, since a mistake in a pattern leaves out many. */
 static void topology_warn_unlinked(struct draft *draft)
 {
     const struct platform *platform = draft->platform;
     char text[ARRAY_TEXT];
-    for (uint32_t a = 0; a < draft->arrays.count; a++) {
-        const struct array *array = &draft->arrays.at[a];
+    for (uint32_t a = 0; a < platform->arrays.count; a++) {
+        const struct array *array = &platform->arrays.at[a];
         uint32_t unlinked = 0, first = 0, indices[ARRAY_RANK];
         if (array->count == 0 || platform->nodes.at[array->first].device == UINT32_MAX)
             continue;
@@ -63,7 +94,7 @@ static void topology_warn_unlinked(struct draft *draft)
         if (!unlinked)
             continue;
         array_indices(array, first, indices);
-        array_text(array->name, array->rank, indices, "", text);
+        array_text(array, indices, "", text);
         const char *more =
             arena_format(&draft->input->arena, ", nor have %u more of '%s'", unlinked - 1, array->name);
         report_warning(&draft->input->report, array->place, "the device '%s' has no link%s", text,
@@ -80,6 +111,72 @@ static const char *topology_default_name(struct input *input, const char *file)
     return arena_format(&input->arena, "%.*s", dot ? (int)(dot - start) : (int)strlen(start), start);
 }
 
+static bool topology_fill(struct draft *draft, const struct value *document, const struct value *set);
+
+/* The arrays of a part under the part's name, so that links and routes can name them. */
+static bool topology_adopt(struct draft *draft, const struct array *part, const struct draft *inner)
+{
+    for (uint32_t i = 0; i < inner->arrays.count; i++) {
+        const struct array *array = &inner->arrays.at[i];
+        const char *name = arena_format(&draft->input->arena, "%s.%s", part->name, array->name);
+        struct array adopted;
+        if (!array_within(part, array, name, &adopted))
+            return report_error(&draft->input->report, part->place,
+                                "'%s' has more than %d indices or lies in too many parts", name, ARRAY_RANK);
+        VECTOR_PUSH(&draft->arrays, adopted);
+    }
+    return true;
+}
+
+/* The document of a part, unless it contains itself. */
+static const struct value *topology_part_document(struct draft *draft, const char *name, struct place place,
+                                                  const char **path)
+{
+    *path = document_find(draft->input, "topologies", name, place);
+    for (const struct draft *around = draft; *path && around; around = around->outer)
+        if (around->path && strcmp(around->path, *path) == 0) {
+            report_error(&draft->input->report, place, "the topology '%s' would be a part of itself", name);
+            return NULL;
+        }
+    return *path ? document_load(draft->input, *path) : NULL;
+}
+
+static bool topology_read_part(struct draft *draft, const struct entry *entry)
+{
+    struct input *input = draft->input;
+    struct topology_part read = {0};
+    struct array part;
+    if (!draft_name(draft, entry, "part") ||
+        !fields_read(input, entry->value, entry->place, draft_what(draft, "the part", entry->key),
+                     topology_part_fields, topology_part_field_count, &draft->scope, &read) ||
+        !nodes_array(draft, entry, read.count, &part))
+        return false;
+    if (read.set && read.set->kind != VALUE_NULL &&
+        !fields_want_map(input, read.set, read.set->place, "the values set for the part"))
+        return false;
+    struct draft inner = {.input = input, .platform = draft->platform, .outer = draft, .all = draft->all};
+    const struct value *document =
+        topology_part_document(draft, read.topology, value_get(entry->value, "topology")->place, &inner.path);
+    bool well = document && draft_full(draft, &part, &inner.part) &&
+                topology_fill(&inner, document, read.set) && topology_adopt(draft, &part, &inner);
+    scope_fini(&inner.scope);
+    VECTOR_FREE(&inner.arrays);
+    VECTOR_FREE(&inner.names);
+    return well;
+}
+
+static bool topology_read_parts(struct draft *draft, const struct value *section)
+{
+    bool well = true;
+    if (!section || section->kind == VALUE_NULL)
+        return true;
+    if (!fields_want_map(draft->input, section, section->place, "parts"))
+        return false;
+    for (uint32_t i = 0; i < section->count; i++)
+        well = topology_read_part(draft, &section->entries[i]) && well;
+    return well;
+}
+
 static bool topology_fill(struct draft *draft, const struct value *document, const struct value *set)
 {
     struct input *input = draft->input;
@@ -87,134 +184,52 @@ static bool topology_fill(struct draft *draft, const struct value *document, con
     struct topology_document read = {0};
     bool well = fields_read(input, document, document->place, "a topology", topology_fields,
                             topology_field_count, NULL, &read);
-    platform->name = names_add(platform->names,
-                               read.name ? read.name : topology_default_name(input, document->place.file));
     /* Without its parameters every other section would report names that are only unknown because of them. */
-    if (!topology_parameter_bind(input, read.parameters, set, &draft->scope))
+    if (!topology_parameter_bind(input, read.parameters, set, draft->outer ? &draft->outer->scope : NULL,
+                                 &draft->scope) ||
+        !topology_parameter_require(input, read.require, set, &draft->scope))
         return false;
     well = override_read(draft, read.overrides) && well;
     bool nodes = nodes_read_devices(draft, read.devices);
     nodes = nodes_read_switches(draft, read.switches) && nodes;
+    nodes = topology_read_parts(draft, read.parts) && nodes;
     if (!nodes) /* links would only report the missing ends again */
         return false;
+    draft->routes = !draft->outer && read.routes && read.routes->kind != VALUE_LIST;
+    well = links_read(draft, read.links) && well;
+    if (draft->outer)
+        return well;
+    platform->name = names_add(platform->names,
+                               read.name ? read.name : topology_default_name(input, document->place.file));
+    platform->layout = read.layout;
     if (platform->devices.count == 0)
         return well && report_error(&input->report, read.devices ? read.devices->place : document->place,
                                     "the topology has no devices");
-    draft->routes = read.routes != NULL;
-    bool links = links_read(draft, read.links);
-    well = links && well;
-    if (links) /* else it would only report the missing links again */
-        well = routes_read(draft, read.routes) && well;
     if (well)
         well = override_check(draft);
     graph_close(platform);
-    return well;
+    return well && routing_read(draft, read.routing, read.routes);
 }
 
 bool topology_read(struct input *input, const struct value *document, const struct value *set,
                    struct platform *platform)
 {
-    struct draft draft = {.input = input, .platform = platform};
+    struct draft_all all = {0};
+    struct draft draft = {.input = input, .platform = platform, .part = {.count = 1}, .all = &all};
     uint32_t errors = input->report.errors;
     bool well = topology_fill(&draft, document, set) && input->report.errors == errors;
     if (well && platform->devices.count > 1)
         topology_warn_unlinked(&draft);
     scope_fini(&draft.scope);
     VECTOR_FREE(&draft.arrays);
-    VECTOR_FREE(&draft.overrides);
+    VECTOR_FREE(&all.overrides);
+    VECTOR_FREE(&all.paths);
+    VECTOR_FREE(&all.failed);
     VECTOR_FREE(&draft.names);
     if (!well) { /* nothing is ever half built */
         struct names *names = platform->names;
         platform_fini(platform);
         platform_init(platform, names);
     }
-    return well;
-}
-
-/* The arrays of devices, recovered from the names: the elements of an array are contiguous and in order, so
- * its last one has the highest indices. `first` is a device. */
-static struct array topology_array(const struct platform *platform, uint32_t first)
-{
-    const struct device *devices = platform->devices.at;
-    struct array array = {.name = names_text(platform->names, devices[first].group), .first = first};
-    uint32_t last = first;
-    while (last + 1 < platform->devices.count && devices[last + 1].group == devices[first].group)
-        last++;
-    array.count = last + 1 - first;
-    const char *text = strchr(names_text(platform->names, devices[last].name), '[');
-    while (text && *text != ']') {
-        char *end;
-        array.size[array.rank++] = (uint32_t)strtoul(text + 1, &end, 10) + 1;
-        text = end;
-    }
-    return array;
-}
-
-struct topology_selection {
-    struct input *input;
-    const struct platform *platform;
-    VECTOR(struct array) arrays;
-    bool *taken; /* per device */
-    struct index_list *out;
-};
-
-static bool topology_select_one(struct topology_selection *selection, const struct value *value)
-{
-    struct input *input = selection->input;
-    struct reference reference;
-    struct pattern pattern;
-    struct index_list found = {0};
-    bool well = true;
-    if (value->kind == VALUE_SCALAR && strcmp(value->text, "*") == 0) {
-        for (uint32_t d = 0; d < selection->platform->devices.count; d++)
-            VECTOR_PUSH(&found, d);
-        reference.place = value->place;
-    } else {
-        if (!reference_read(input, value, "the name of a device or a pattern such as \"pi[0..3]\"",
-                            &reference))
-            return false;
-        const struct array *array =
-            reference_find(input, &reference, "device", selection->arrays.at, selection->arrays.count, true);
-        if (!array || !pattern_parse(input, &reference, NULL, &pattern) ||
-            !pattern_fits(input, &pattern, array))
-            return false;
-        pattern_elements(&pattern, array, &found);
-    }
-    for (uint32_t i = 0; i < found.count && well; i++) {
-        uint32_t device = found.at[i];
-        if (selection->taken[device])
-            well = report_error(
-                &input->report, reference.place, "the device '%s' is named twice",
-                names_text(selection->platform->names, selection->platform->devices.at[device].name));
-        selection->taken[device] = true;
-        VECTOR_PUSH(selection->out, device);
-    }
-    VECTOR_FREE(&found);
-    return well;
-}
-
-bool topology_select(struct input *input, const struct platform *platform, const struct value *pattern,
-                     struct index_list *out)
-{
-    struct topology_selection selection = {.input = input, .platform = platform, .out = out};
-    struct arena scratch;
-    uint32_t before = out->count;
-    bool well = true;
-    arena_init(&scratch);
-    selection.taken = ARENA_ARRAY(&scratch, bool, platform->devices.count);
-    for (uint32_t d = 0; d < platform->devices.count;
-         d += selection.arrays.at[selection.arrays.count - 1].count)
-        VECTOR_PUSH(&selection.arrays, topology_array(platform, d));
-    if (pattern->kind == VALUE_LIST)
-        for (uint32_t i = 0; i < pattern->count; i++)
-            well = topology_select_one(&selection, pattern->entries[i].value) && well;
-    else
-        well = topology_select_one(&selection, pattern);
-    if (well && out->count == before)
-        well = report_error(&input->report, pattern->place, "expected at least one device; got none");
-    if (!well)
-        out->count = before;
-    VECTOR_FREE(&selection.arrays);
-    arena_fini(&scratch);
     return well;
 }

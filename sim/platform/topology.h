@@ -5,6 +5,8 @@
 #include "input/fields.h"
 #include "platform/platform.h"
 
+extern const char *const topology_layouts[]; /* "auto", "layers", "circle", "grid"; NULL-terminated */
+
 /* Builds the platform of a topology document. `set`: a map of parameter values that override the declared
  * defaults (the workload's `set:`), or NULL. Reports and returns false on bad input. */
 bool topology_read(struct input *input, const struct value *document, const struct value *set,

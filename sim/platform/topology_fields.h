@@ -4,7 +4,7 @@
 
 #include "input/fields.h"
 
-extern const struct field topology_fields[];
-extern const size_t topology_field_count;
+extern const struct field topology_fields[], topology_part_fields[];
+extern const size_t topology_field_count, topology_part_field_count;
 
 #endif

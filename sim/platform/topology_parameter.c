@@ -73,7 +73,7 @@ static const char *parameter_kind(const struct binding *binding)
 }
 
 static bool parameter_bind_one(struct input *input, const struct entry *entry, const struct value *set,
-                               struct scope *scope)
+                               const struct scope *set_scope, struct scope *scope)
 {
     struct binding standard = {.name = entry->key}, chosen = {.name = entry->key};
     if (!reference_is_name(entry->key))
@@ -88,7 +88,7 @@ static bool parameter_bind_one(struct input *input, const struct entry *entry, c
         chosen = (struct binding){.name = entry->key};
         if (standard.text && parameter_is_file_name(value))
             chosen.text = value->text;
-        else if (!parameter_value(input, value, scope, &chosen))
+        else if (!parameter_value(input, value, set_scope ? set_scope : scope, &chosen))
             return false;
         if (!chosen.text != !standard.text || chosen.quantity.unit != standard.quantity.unit)
             return report_error(&input->report, value->place,
@@ -102,8 +102,66 @@ static bool parameter_bind_one(struct input *input, const struct entry *entry, c
     return true;
 }
 
+/* Whether a name stands in the text as a whole word. */
+static bool parameter_in(const char *name, const char *text)
+{
+    size_t length = strlen(name);
+    for (const char *at = text; (at = strstr(at, name)); at++)
+        if ((at == text || (!isalnum((unsigned char)at[-1]) && at[-1] != '_')) &&
+            !isalnum((unsigned char)at[length]) && at[length] != '_')
+            return true;
+    return false;
+}
+
+/* "arity = 5, hosts = 3" of the parameters in a condition. */
+static const char *parameter_values(struct input *input, const char *condition, const struct scope *scope)
+{
+    const char *list = "";
+    for (uint32_t i = 0; i < scope->bindings.count; i++) {
+        const struct binding *binding = &scope->bindings.at[i];
+        char buffer[64];
+        if (parameter_in(binding->name, condition) && !binding->text)
+            list = arena_format(
+                &input->arena, "%s%s%s = %s", list, *list ? ", " : "", binding->name,
+                unit_format(binding->quantity.number, binding->quantity.unit, buffer, sizeof buffer));
+    }
+    return list;
+}
+
+bool topology_parameter_require(struct input *input, const struct value *section, const struct value *set,
+                                const struct scope *scope)
+{
+    bool well = true;
+    if (!section || section->kind == VALUE_NULL)
+        return true;
+    if (!fields_want_map(input, section, section->place, "require"))
+        return false;
+    for (uint32_t i = 0; i < section->count; i++) {
+        const struct entry *entry = &section->entries[i];
+        struct place place = entry->place;
+        struct quantity truth;
+        if (entry->value->kind != VALUE_SCALAR) {
+            well = report_error(&input->report, entry->value->place, "expected a sentence; got %s",
+                                value_describe(entry->value, &input->arena));
+            continue;
+        }
+        if (!expression_evaluate(input, entry->key, entry->place, scope, &truth)) {
+            well = false;
+            continue;
+        }
+        if (truth.unit == UNIT_NONE && truth.number != 0)
+            continue;
+        for (uint32_t k = 0; set && k < set->count; k++)
+            if (parameter_in(set->entries[k].key, entry->key))
+                place = set->entries[k].value->place;
+        well = report_error(&input->report, place, "%s (%s, with %s)", entry->value->text, entry->key,
+                            parameter_values(input, entry->key, scope));
+    }
+    return well;
+}
+
 bool topology_parameter_bind(struct input *input, const struct value *declared, const struct value *set,
-                             struct scope *scope)
+                             const struct scope *set_scope, struct scope *scope)
 {
     bool well = true;
     uint32_t count = 0;
@@ -115,7 +173,7 @@ bool topology_parameter_bind(struct input *input, const struct value *declared, 
         names = ARENA_ARRAY(&input->arena, const char *, count);
         for (uint32_t i = 0; i < count; i++) {
             names[i] = declared->entries[i].key;
-            well = parameter_bind_one(input, &declared->entries[i], set, scope) && well;
+            well = parameter_bind_one(input, &declared->entries[i], set, set_scope, scope) && well;
         }
     }
     if (!set || set->kind == VALUE_NULL)

@@ -42,8 +42,11 @@ struct op {
     uint32_t label;      /* interned: the layer part, e.g. "block[3].attention" */
     uint32_t micro_batch;
     uint32_t step;
-    uint32_t group; /* slot in the rank's group table; PROGRAM_NONE for compute */
-    uint32_t match; /* which communication of that group this is; each is used once per member */
+    uint32_t group;  /* slot in the rank's group table; PROGRAM_NONE for compute */
+    uint32_t match;  /* which communication of that group this is; each is used once per member */
+    uint32_t shares; /* collective of unequal shares: 1 + where they begin in the job's `shares`: one per
+                        member (reduce-scatter, all-gather, scatter, gather), or for all-to-all [from ·
+                        members + to], each a part of `bytes`; 0: equal ones */
     uint32_t first_dependency, dependency_count; /* in the program's `dependencies` */
     uint16_t stream;                             /* index into the program's streams */
     uint8_t kind, pass, collective;              /* enums */
@@ -85,7 +88,8 @@ struct job {
     struct group *groups;
     uint32_t *group_table;
     uint32_t *members;
-    uint32_t program_count, rank_count, group_count, group_table_count, member_count;
+    double *shares; /* of collectives of unequal shares, see struct op; NULL if there are none */
+    uint32_t program_count, rank_count, group_count, group_table_count, member_count, share_count;
     uint32_t steps; /* steps that the programs contain, >= 1 */
 };
 

@@ -34,8 +34,11 @@ double metrics_member_bytes(const struct job *job, uint32_t group, const struct 
     double members = job->groups[group].member_count;
     if (members < 2)
         return 0;
-    /* Broadcast: all but the last of the ring pass the buffer on; this is the mean over its members. */
-    double passes = op->collective == ALL_REDUCE ? 2 : 1;
+    /* Broadcast and reduce: all but one of the ring pass the buffer on; scatter and gather: each other
+     * member's share is sent once. This is the mean over the members. */
+    double passes = op->collective == ALL_REDUCE ? 2 : op->collective == BARRIER ? 0 : 1;
+    if (op->collective == SCATTER || op->collective == GATHER)
+        passes /= members;
     return passes * (members - 1) / members * op->bytes;
 }
 

@@ -1,5 +1,6 @@
 /* Totals: the run's metrics under their stable names, and the critical path. */
 #include "record/rows.h"
+#include "record/tally.h"
 
 struct total {
     const char *name, *unit;
@@ -58,6 +59,22 @@ static bool totals_scoped(const struct rows *rows, sqlite3_stmt *statement)
     return ok;
 }
 
+/* Which algorithm carried what: "tensor all-reduce ring" → how often. */
+static bool totals_collectives(const struct rows *rows, sqlite3_stmt *statement)
+{
+    struct tally_list tallies;
+    bool ok = true;
+    tally_collectives(rows->job, rows->result, &tallies);
+    for (uint32_t i = 0; ok && i < tallies.count; i++) {
+        const struct tally *tally = &tallies.at[i];
+        char *scope = arena_format(rows->arena, "%s %s %s", rows_name(rows, tally->group),
+                                   communication_names[tally->kind], tally->algorithm->name);
+        ok = rows_add(statement, "ittrt", rows->run, "collectives", scope, (double)tally->times, "1");
+    }
+    VECTOR_FREE(&tallies);
+    return ok;
+}
+
 static bool totals_critical(struct rows *rows)
 {
     sqlite3_stmt *statement = rows_insert(rows, "critical_path", 9);
@@ -77,7 +94,8 @@ static bool totals_critical(struct rows *rows)
 static bool totals_write(struct rows *rows)
 {
     sqlite3_stmt *statement = rows_insert(rows, "metric", 5);
-    bool ok = statement && totals_plain(rows, statement) && totals_scoped(rows, statement);
+    bool ok = statement && totals_plain(rows, statement) && totals_scoped(rows, statement) &&
+              totals_collectives(rows, statement);
     return sqlite3_finalize(statement) == SQLITE_OK && ok && totals_critical(rows);
 }
 

@@ -4,6 +4,8 @@
 #include "record/export.h"
 #include "record/reader.h"
 #include "record/recorder.h"
+#include "study/carriers.h"
+#include "study/draw_topology.h"
 #include "study/explain.h"
 #include "study/scenario.h"
 #include "study/summary.h"
@@ -74,10 +76,14 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     struct engine_result result = {0};
     struct metrics metrics = {0};
     const char *error = NULL;
-    struct engine_options engine = {.level = s->workload.collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS};
-    if (s->workload.algorithm)
-        engine.algorithm = collective_find(s->workload.algorithm);
+    struct engine_options engine = scenario_engine(s);
     enum partita_status status = PARTITA_OK;
+    if (!carriers_choose(s, &engine)) {
+        report_print(&s->input.report, err);
+        if (recorder)
+            recorder_fail(recorder, "network.algorithm names a group that the plan does not have");
+        return PARTITA_BAD_INPUT;
+    }
     if (!engine_run(&s->platform, &s->job, &engine, &result, &error))
         return partita_fail(recorder, error, err);
     partita_lap(watch, "simulate");
@@ -95,6 +101,10 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
         summary_json(s, &metrics, result.events, partita_now() - watch->start, out);
     else if (status == PARTITA_OK && !options->quiet)
         summary_print(s, &metrics, out);
+    if (status == PARTITA_OK && !options->json && !options->quiet && s->workload.algorithm)
+        carriers_print(s, &result, out);
+    else if (status == PARTITA_OK && options->verbose)
+        carriers_print(s, &result, err);
     metrics_fini(&metrics);
     engine_result_fini(&result);
     return status;
@@ -161,9 +171,28 @@ enum partita_status partita_plot(const char *kind, const char *database, int64_t
     }
     if (found && partita_has_run(database, run, &arena, &error))
         status = found->draw(&request, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+    known[count++] = "topology"; /* needs no database: see partita_plot_topology() */
     if (!found)
         explain_unknown("figure", kind, known, count, err);
     else if (error)
+        fprintf(err, "error: %s\n", error);
+    arena_fini(&arena);
+    return status;
+}
+
+enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,
+                                          FILE *err)
+{
+    const struct draw_topology_options wanted = {options->topology, options->sets, options->set_count,
+                                                 partita_data_folder(), output};
+    struct arena arena;
+    const char *error = NULL;
+    bool wrong = false;
+    arena_init(&arena);
+    enum partita_status status = PARTITA_OK;
+    if (!draw_topology(&wanted, &arena, err, &wrong, &error))
+        status = wrong ? PARTITA_BAD_INPUT : PARTITA_FAILED;
+    if (error)
         fprintf(err, "error: %s\n", error);
     arena_fini(&arena);
     return status;

@@ -2,6 +2,7 @@
 #include "partita.h"
 
 #include "collective/collective.h"
+#include "engine/network_model.h"
 #include "figure/figure.h"
 #include "input/document.h"
 #include "model/build.h"
@@ -35,6 +36,13 @@ static void list_collectives(json_t *out)
 {
     for (uint32_t i = 0; collective_algorithms[i]; i++)
         list_add(out, collective_algorithms[i]->name, collective_algorithms[i]->about);
+    list_add(out, collective_automatic.name, collective_automatic.about);
+}
+
+static void list_levels(json_t *out)
+{
+    for (uint32_t i = 0; network_model_table[i]; i++)
+        list_add(out, network_model_table[i]->name, network_model_table[i]->about);
 }
 
 static void list_layers(json_t *out)
@@ -66,8 +74,8 @@ static const struct list_kind list_kinds[] = {
     {.name = "devices", .folder = "topologies/devices"}, {.name = "links", .folder = "topologies/links"},
     {.name = "models", .folder = "workloads/models"},    {.name = "layers", .entries = list_layers},
     {.name = "schedules", .entries = list_schedules},    {.name = "collectives", .entries = list_collectives},
-    {.name = "figures", .entries = list_figures},        {.name = "exports", .entries = list_exports},
-    {.name = "imports", .entries = list_imports},
+    {.name = "levels", .entries = list_levels},          {.name = "figures", .entries = list_figures},
+    {.name = "exports", .entries = list_exports},        {.name = "imports", .entries = list_imports},
 };
 enum { LIST_KINDS = sizeof list_kinds / sizeof list_kinds[0] };
 
@@ -123,12 +131,17 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
         list_files(kind->folder, entries);
     else
         kind->entries(entries);
-    if (json) {
+    enum partita_status status = PARTITA_OK;
+    if (!json_array_size(entries)) {
+        fprintf(err, "error: there are no %s in '%s': PARTITA_DATA says where the shipped files are\n", what,
+                partita_data_folder());
+        status = PARTITA_BAD_INPUT;
+    } else if (json) {
         json_dumpf(entries, out, JSON_INDENT(1));
         fputc('\n', out);
     } else {
         list_print(entries, out);
     }
     json_decref(entries);
-    return PARTITA_OK;
+    return status;
 }

@@ -7,6 +7,8 @@
 #include "platform/route.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
+#include "platform/topology_set.h"
+#include "study/changes.h"
 
 #include <string.h>
 
@@ -66,32 +68,6 @@ static bool scenario_is_topology_key(const char *key, size_t length)
     return false;
 }
 
-/* A path into a device, switch or link must name one that is there: a mistyped name would be a new one. */
-static bool scenario_set_reaches(struct scenario *scenario, const char *path)
-{
-    static const char *const sections[][2] = {
-        {"devices", "device"}, {"switches", "switch"}, {"links", "link"}};
-    struct arena *arena = &scenario->input.arena;
-    size_t first = strcspn(path, ".["), second = path[first] ? strcspn(path + first + 1, ".[") : 0;
-    if (!path[first] || !path[first + 1 + second])
-        return true;
-    const char *name = arena_format(arena, "%.*s", (int)second, path + first + 1);
-    for (size_t s = 0; s < FIELDS_COUNT(sections); s++) {
-        if (strlen(sections[s][0]) != first || strncmp(path, sections[s][0], first) != 0)
-            continue;
-        const struct value *section = value_get(scenario->topology_document, sections[s][0]);
-        if (value_get(section, name))
-            return true;
-        uint32_t count = section && section->kind == VALUE_MAP ? section->count : 0;
-        const char **known = ARENA_ARRAY(arena, const char *, count);
-        for (uint32_t i = 0; i < count; i++)
-            known[i] = section->entries[i].key;
-        return fields_no_such(&scenario->input, (struct place){arena_format(arena, "--set %s", path), 0, 0},
-                              sections[s][1], name, known, count);
-    }
-    return true;
-}
-
 /* Applies the --set options whose first key belongs to the workload (or, with `topology`, to the topology).
  * `topology.KEY` and `parameters.KEY` are values for the topology's parameters, over those of the workload's
  * `set`. */
@@ -126,12 +102,10 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         if (workload == topology)
             continue;
         const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
-        if (topology && !scenario_set_reaches(scenario, path))
-            good = false;
-        else if (!document_set_as(&scenario->input,
-                                  topology ? scenario->topology_document : scenario->document, path, to,
-                                  equals + 1))
-            good = false;
+        if (topology)
+            good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
+        else
+            good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
         if (!topology)
             scenario_spell_model(scenario);
     }
@@ -265,6 +239,8 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     bool good = scenario_set(scenario, options, false);
     good = workload_read(input, scenario->document, &scenario->workload) && good;
     good = scenario_topology(scenario, options) && good;
+    good = good && changes_read(input, scenario->workload.changes, &scenario->platform, &scenario->arena,
+                                &scenario->changes, &scenario->change_count);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;
@@ -276,6 +252,20 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
     return scenario_connected(scenario);
+}
+
+struct engine_options scenario_engine(const struct scenario *scenario)
+{
+    const struct workload *workload = &scenario->workload;
+    return (struct engine_options){.chunk = workload->chunk,
+                                   .level = workload->collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS,
+                                   .network = network_model_find(workload_levels[workload->level]),
+                                   .mtu = workload->mtu,
+                                   .header = workload->header,
+                                   .buffer = workload->buffer,
+                                   .packet_limit = (uint64_t)workload->packets,
+                                   .changes = scenario->changes,
+                                   .change_count = scenario->change_count};
 }
 
 const char *scenario_resolved(struct scenario *scenario)

@@ -2,6 +2,7 @@
 #ifndef PARTITA_STUDY_SCENARIO_H
 #define PARTITA_STUDY_SCENARIO_H
 
+#include "engine/engine.h"
 #include "input/document.h"
 #include "plan/derive.h"
 #include "plan/workload.h"
@@ -26,6 +27,8 @@ struct scenario {
     struct plan plan;
     struct derivation *derivations; /* one per stage */
     struct job job;
+    struct engine_change *changes; /* of links' capacities, in the scenario's arena */
+    uint32_t change_count;
     bool derived;
 };
 
@@ -33,6 +36,9 @@ struct scenario {
  * case. */
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options);
 void scenario_fini(struct scenario *scenario);
+
+/* How the workload wants its network simulated. Borrows from the scenario. */
+struct engine_options scenario_engine(const struct scenario *scenario);
 
 /* The resolved input as YAML: the workload and the topology with everything included and every change
  * applied. */

@@ -37,6 +37,8 @@ static void summary_plan(const struct scenario *s, FILE *out)
             plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
             s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
             plan->micro_batches == 1 ? "" : "es", precision_names[plan->precision], plan->schedule->name);
+    if (s->workload.level != WORKLOAD_LEVEL_FLUID)
+        fprintf(out, "network   %s level\n", workload_levels[s->workload.level]);
     for (uint32_t i = 0; i < plan->stages.count; i++) {
         const struct plan_stage *stage = &plan->stages.at[i];
         fprintf(out, "  stage %-2u %s..%s on %s%s", i,

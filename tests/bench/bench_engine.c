@@ -1,7 +1,7 @@
 /* bench_engine [STEPS]: a synthetic training job of 64 ranks in 8 NVSwitch nodes: tensor groups of 8 inside
  * the nodes, pipeline messages between them. 21,000 operations a rank, 1.4 million in all, with 82,000
  * collectives and 29,000 messages. Prints seconds of processor time. `bench_engine 8 steps` carries the
- * collectives as their steps. */
+ * collectives as their steps, `bench_engine 8 packet` (or any level) has that level of the network. */
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -191,8 +191,9 @@ static uint64_t hash_times(const struct engine_result *result)
 int main(int count, char **arguments)
 {
     uint32_t steps = count > 1 ? (uint32_t)strtoul(arguments[1], NULL, 10) : 8;
-    struct engine_options options = {.level = count > 2 && !strcmp(arguments[2], "steps") ? ENGINE_STEPS
-                                                                                          : ENGINE_FLUID};
+    bool by_steps = count > 2 && !strcmp(arguments[2], "steps");
+    struct engine_options options = {.level = by_steps ? ENGINE_STEPS : ENGINE_FLUID,
+                                     .network = count > 2 ? network_model_find(arguments[2]) : NULL};
     struct names names;
     names_init(&names);
     struct platform platform;

@@ -71,6 +71,23 @@ static void long_texts_are_far_unless_short_enough(void **state)
     assert_int_equal(nearest_distance(a, b), 0);
 }
 
+static void a_name_with_nothing_in_common_is_not_near(void **state)
+{
+    (void)state;
+    const char *const names[] = {"b", "x", "yx"};
+    assert_null(nearest_name("z", names, 3));
+    assert_string_equal(nearest_name("X", names, 3), "x");
+}
+
+static void the_beginning_of_a_name_is_near_to_it(void **state)
+{
+    (void)state;
+    const char *const names[] = {"resnet50", "vgg16-four-pis", "vgg19"};
+    assert_string_equal(nearest_name("vgg", names, 3), "vgg19");
+    assert_string_equal(nearest_name("vgg16-fo", names, 3), "vgg16-four-pis");
+    assert_null(nearest_name("re", names, 3));
+}
+
 static void the_nearest_name_within_a_third_is_found(void **state)
 {
     (void)state;
@@ -89,6 +106,8 @@ int main(void)
         cmocka_unit_test(known_distances),
         cmocka_unit_test(random_distances_agree_with_the_definition),
         cmocka_unit_test(long_texts_are_far_unless_short_enough),
+        cmocka_unit_test(a_name_with_nothing_in_common_is_not_near),
+        cmocka_unit_test(the_beginning_of_a_name_is_near_to_it),
         cmocka_unit_test(the_nearest_name_within_a_third_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

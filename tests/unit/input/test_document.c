@@ -54,14 +54,14 @@ static void the_root_must_be_a_map(void **state)
     assert_null(read_text(""));
     assert_null(read_text("- 1\n- 2\n"));
     assert_null(read_text("# nothing\n\nword\n"));
-    expect_messages("a.yaml: expected a map; got nothing\n"
+    expect_messages("a.yaml: expected a map; got an empty file\n"
                     "a.yaml:1:1: expected a map; got a list\n"
                     "a.yaml:3:1: expected a map; got the text 'word'");
     reading_again();
     assert_null(read_json(" \n"));
     assert_null(read_json("[1]"));
     assert_null(read_json("\"a\""));
-    expect_messages("a.json: expected a map; got nothing\n"
+    expect_messages("a.json: expected a map; got an empty file\n"
                     "a.json:1:1: expected a map; got a list\n"
                     "a.json:1:1: expected a map; got the text 'a'");
 }
@@ -253,7 +253,8 @@ static void find_gives_the_path_of_what_a_folder_ships(void **state)
         "x.yaml:3:4: there is no 'a10' beside this file, in the working directory or in topologies/devices; "
         "did you mean 'a100'?\n"
         "x.yaml:3:4: there is no '' beside this file, in the working directory or in topologies/devices\n"
-        "--set link: there is no 'a100' beside this file, in the working directory or in topologies/links");
+        "--set link: there is no 'a100' in the working directory or in topologies/links; there is one in "
+        "topologies/devices");
 }
 
 static void list_gives_the_names_sorted_and_once(void **state)
@@ -329,7 +330,7 @@ static void set_refuses_what_cannot_be(void **state)
     expect_messages("--set stages[2]: there is no item [2]: the list has 2 (they count from 0)\n"
                     "--set word.x: expected a map to hold 'x'; got the text 'text'\n"
                     "--set word[0]: expected a list before [0]; got the text 'text'\n"
-                    "--set stages.x: expected a map to hold 'x'; got a list\n"
+                    "--set stages.x: expected a map to hold 'x'; got a list (its first item is [0])\n"
                     "--set word: did not find expected ',' or ']' while parsing a flow sequence\n"
                     "--set word: duplicate key 'a'");
 }

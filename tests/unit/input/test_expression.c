@@ -196,6 +196,7 @@ static void an_unknown_name_suggests_the_nearest(void **state)
     REFUSED({"2 * node", "x:1:5: unknown name 'node'; did you mean 'nodes'?"},
             {"mikro-batch", "x:1:1: unknown name 'mikro-batch'; did you mean 'micro-batch'?"},
             {"zebra-1", "x:1:1: unknown name 'zebra'"},
+            {"54 MB/sec", "x:1:4: unknown unit 'MB/sec'; did you mean 'MB/s'?"},
             {"device + 1", "x:1:1: expected a number; 'device' stands for the text 'a100'"});
 }
 

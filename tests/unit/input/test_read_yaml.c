@@ -127,9 +127,12 @@ static void syntax_errors_keep_their_place(void **state)
 {
     (void)state;
     REFUSE("a: 1\n\tb: 2\n",
-           "a.yaml:2:1: found a tab character that violates indentation while scanning a plain scalar");
-    REFUSE("a: [1, 2\nb: 3\n", "a.yaml:2:2: did not find expected ',' or ']' while parsing a flow sequence");
-    REFUSE("a: 'x\n", "a.yaml:2:1: found unexpected end of stream while scanning a quoted scalar");
+           "a.yaml:2:1: found a tab character that violates indentation while scanning a plain scalar that "
+           "starts at line 1, column 4");
+    REFUSE("a: [1, 2\nb: 3\n", "a.yaml:2:2: did not find expected ',' or ']' while parsing a flow sequence "
+                               "that starts at line 1, column 4");
+    REFUSE("a: 'x\n", "a.yaml:2:1: found unexpected end of stream while scanning a quoted scalar that starts "
+                      "at line 1, column 4");
     REFUSE("a: @x\n",
            "a.yaml:1:4: found character that cannot start any token while scanning for the next token");
 }

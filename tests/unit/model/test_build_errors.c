@@ -88,7 +88,7 @@ static const struct mistake {
     {"blocks: {a: {parameters: {n: }, layers: [{fc: fc, out: n}]}}\n" IMAGE "  - {a: a}\n",
      "4:6: parameter 'n' has no default and needs a value"},
     {"blocks: {a: {parameters: {n: 3}, layers: [{fc: fc, out: n}]}}\n" IMAGE "  - {a: a, m: 4}\n",
-     "4:12: unknown key 'm' in block 'a'; did you mean 'n'?"},
+     "4:12: unknown key 'm' in block 'a'; expected one of n, a, from, when, repeat"},
     {"blocks: {a: {parameters: {from: 3}, layers: [{fc: fc, out: n}]}}\n" IMAGE,
      "1:27: 'from' cannot be the name of a parameter"},
     {"blocks: {a: {parameters: {a: 3}, layers: [{fc: fc, out: a}]}}\n" IMAGE,

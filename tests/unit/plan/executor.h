@@ -18,8 +18,8 @@ struct holding {
 
 struct stage_run {
     const struct derivation *d;
-    struct holding *forward, *backward; /* per action */
-    struct holding *given;              /* per contribution */
+    struct holding *forward, *backward;                 /* per action */
+    struct holding *given;                              /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
 };
@@ -102,9 +102,8 @@ static inline void run_oracle_inputs(struct executor *x, uint64_t seed)
         x->whole_gradient[t] = run_array(x, t, 0);
         x->nothing[t] = run_array(x, t, NAN);
         for (size_t i = 0; i < run_elements(x, t); i++)
-            x->whole[t][i] = run_tensor(x, t)->discrete
-                                 ? (double)(case_random(&seed) % 5)
-                                 : (double)(case_random(&seed) % 2001) / 1000 - 1;
+            x->whole[t][i] = run_tensor(x, t)->discrete ? (double)(case_random(&seed) % 5)
+                                                        : (double)(case_random(&seed) % 2001) / 1000 - 1;
     }
 }
 
@@ -158,6 +157,17 @@ static inline void run_oracle(struct executor *x, uint64_t seed, const uint32_t 
 
 /* ---- comparing ---- */
 
+/* Notes that something is wrong; the first time, what. */
+static inline void __attribute__((format(printf, 2, 3)))
+run_fault(struct executor *x, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!x->wrong++)
+        x->first_wrong = arena_vformat(&x->arena, format, arguments);
+    va_end(arguments);
+}
+
 static inline void run_compare(struct executor *x, const char *what, uint32_t tensor, uint32_t member,
                                const double *got, const double *want, const struct box *box)
 {
@@ -169,10 +179,8 @@ static inline void run_compare(struct executor *x, const char *what, uint32_t te
         x->checked++;
         if (fabs(value - want[i]) <= 1e-9 * (1 + fabs(want[i])))
             continue;
-        if (!x->wrong++)
-            x->first_wrong = arena_format(
-                &x->arena, "%s of %s[%zu] on member %u is %g, not %g", what,
-                names_text(x->model->names, run_tensor(x, tensor)->name), i, member, value, want[i]);
+        run_fault(x, "%s of %s[%zu] on member %u is %g, not %g", what,
+                  names_text(x->model->names, run_tensor(x, tensor)->name), i, member, value, want[i]);
     }
 }
 
@@ -206,7 +214,8 @@ static inline struct box run_layout_box(const struct stage_run *s, const struct 
     return layout_box(s->d->stage, tensor, layout, run_at(s, member), 0);
 }
 
-/* What a member puts into a collective that is not a sum: its share in the layout, if it has all of that. */
+/* What members put into a collective that is not a sum: their shares in the layout, if all have those; else
+ * whatever they have. */
 static inline bool run_has_share(const struct executor *x, const struct stage_run *s, uint32_t tensor,
                                  const struct holding *in, const struct layout *layout, uint32_t member)
 {
@@ -223,7 +232,9 @@ static inline struct holding run_collective(struct executor *x, const struct sta
     struct holding out = run_holding(x, s);
     const struct tensor *tensor = run_tensor(x, a->tensor);
     size_t count = run_elements(x, a->tensor);
-    bool sums = a->before.place[a->axis] == PLACE_PARTIAL;
+    bool sums = a->before.place[a->axis] == PLACE_PARTIAL, shares = !sums;
+    for (uint32_t m = 0; m < s->d->member_count && shares; m++)
+        shares = run_has_share(x, s, a->tensor, in, &a->before, m);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box after = run_layout_box(s, tensor, &a->after, m);
         out.member[m] = run_array(x, a->tensor, sums ? (maximum ? -INFINITY : 0) : NAN);
@@ -232,12 +243,10 @@ static inline struct holding run_collective(struct executor *x, const struct sta
             at.at[a->axis] = k;
             uint32_t other = layout_member(s->d->stage, at);
             struct box before = run_layout_box(s, tensor, &a->before, other);
-            bool shares = !sums && run_has_share(x, s, a->tensor, in, &a->before, other);
             for (size_t i = 0; i < count; i++) {
                 double value = run_value(in, other, i);
                 if (maximum && sums)
-                    out.member[m][i] =
-                        isnan(value) || value > out.member[m][i] ? value : out.member[m][i];
+                    out.member[m][i] = isnan(value) || value > out.member[m][i] ? value : out.member[m][i];
                 else if (sums)
                     out.member[m][i] += value;
                 else if (!isnan(value) && (!shares || run_inside(tensor, &before, i)))
@@ -259,23 +268,23 @@ static inline void run_message(struct executor *x, uint32_t tensor, const struct
 {
     struct box both = layout_intersection(held, wanted, run_tensor(x, tensor)->rank);
     if (layout_elements(&both, run_tensor(x, tensor)->rank) != message->elements)
-        fail_msg("a message of %s from %u to %u has %g elements, but the boxes meet in %g",
-                 names_text(x->model->names, run_tensor(x, tensor)->name), message->from, message->to,
-                 message->elements, layout_elements(&both, run_tensor(x, tensor)->rank));
+        run_fault(x, "a message of %s from %u to %u has %g elements, but the boxes meet in %g",
+                  names_text(x->model->names, run_tensor(x, tensor)->name), message->from, message->to,
+                  message->elements, layout_elements(&both, run_tensor(x, tensor)->rank));
     for (size_t i = 0; i < run_elements(x, tensor); i++) {
         if (!run_inside(run_tensor(x, tensor), &both, i))
             continue;
         double value = run_value(in, message->from, i);
         if (!add && !isnan(out[i]))
-            fail_msg("%s[%zu] arrives twice at member %u",
-                     names_text(x->model->names, run_tensor(x, tensor)->name), i, message->to);
+            run_fault(x, "%s[%zu] arrives twice at member %u",
+                      names_text(x->model->names, run_tensor(x, tensor)->name), i, message->to);
         out[i] = add ? out[i] + value : value;
     }
 }
 
 /* The dependencies of an action that carry a tensor, as one holding (the union of what they made). */
-static inline struct holding run_union(struct executor *x, const struct stage_run *s,
-                                       const struct action *a, uint32_t tensor)
+static inline struct holding run_union(struct executor *x, const struct stage_run *s, const struct action *a,
+                                       uint32_t tensor)
 {
     struct holding out = run_holding(x, s);
     for (uint32_t k = 0; k < a->dependency_count; k++) {

@@ -4,10 +4,12 @@
 
 #include "executor_run.h"
 
+#include "plan/boundary.h"
+
 static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
 {
     for (uint32_t i = 0; i < s->d->forward.count; i++)
-        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].operator == operator)
+        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].operator== operator)
             return i;
     abort();
 }
@@ -28,6 +30,18 @@ static inline void run_add(struct executor *x, const struct stage_run *s, uint32
         for (size_t i = 0; counts && i < run_elements(x, tensor); i++)
             sum->member[m][i] += run_value(given, m, i);
     }
+}
+
+/* An exchange either adds up one contribution whose boxes overlap, or spreads the sum of all to where the
+ * producer needs it. */
+static inline bool run_is_spread(const struct stage_run *s, const struct action *exchange)
+{
+    uint32_t source = s->d->dependencies.at[exchange->first_dependency];
+    for (uint32_t c = s->d->first_contribution[exchange->tensor]; c != MODEL_NONE;
+         c = s->d->contributions.at[c].next)
+        if (s->d->contributions.at[c].action == source && s->d->contributions.at[c].boxes)
+            return false;
+    return true;
 }
 
 /* The sum of what the dependencies of an action contribute to a tensor's gradient. `before`: the layout in
@@ -52,6 +66,10 @@ static inline struct holding run_contributions(struct executor *x, const struct 
         bool exchange = made->kind == ACTION_EXCHANGE;
         if (exchange && made->tensor != tensor)
             continue;
+        if (exchange && run_is_spread(s, made)) {
+            run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
+            continue;
+        }
         uint32_t source = exchange ? s->d->dependencies.at[made->first_dependency] : dependency;
         for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE;
              c = s->d->contributions.at[c].next) {
@@ -65,20 +83,18 @@ static inline struct holding run_contributions(struct executor *x, const struct 
     return sum;
 }
 
-/* A contribution whose boxes overlap, before any exchange: 0 where a member's own share has no window. */
+/* A contribution, before any exchange: 0 where a member's own share has no window. */
 static inline void run_give(struct executor *x, const struct stage_run *s, uint32_t tensor, uint32_t c,
-                            uint32_t member, double *array)
+                            uint32_t member, double *array, const struct box *touched)
 {
     const struct contribution *given = &s->d->contributions.at[c];
     if (!s->given[c].member)
         s->given[c] = run_holding(x, s);
     s->given[c].member[member] = array;
-    if (!given->boxes)
-        return;
     struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, member);
     for (size_t i = 0; i < run_elements(x, tensor); i++)
-        if (run_inside(run_tensor(x, tensor), &share, i) &&
-            !run_inside(run_tensor(x, tensor), &given->boxes[member], i))
+        if (run_inside(run_tensor(x, tensor), &share, i) && touched &&
+            !run_inside(run_tensor(x, tensor), touched, i))
             array[i] = 0;
 }
 
@@ -107,7 +123,28 @@ static inline struct holding run_backward_exchange(struct executor *x, const str
         }
         return out;
     }
-    fail_msg("an exchange of no contribution");
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    const struct operator* op = & x->model->operators.at[so->operator];
+    if (op->output.tensor != a->tensor) {
+        run_fault(x, "an exchange of no contribution");
+        return out;
+    }
+    struct holding in = run_contributions(x, s, a, a->tensor, NULL);
+    struct layout shares =
+        layout_reduced(assign_layout(s->d->stage, x->model, op, &so->assignment, &op->output, true));
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        out.member[m] = run_array(x, a->tensor, NAN);
+        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, m);
+        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+            if (run_inside(run_tensor(x, a->tensor), &share, i))
+                out.member[m][i] = run_value(&in, m, i);
+    }
+    for (uint32_t k = 0; k < a->message_count && !removed; k++) {
+        const struct message_part *message = &s->d->messages.at[a->first_message + k];
+        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, message->from);
+        struct box wanted = run_box(s, so, &op->output, message->to);
+        run_message(x, a->tensor, message, &in, &share, &wanted, out.member[message->to], false);
+    }
     return out;
 }
 
@@ -117,14 +154,13 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
 {
     const struct action *a = &s->d->backward.at[index];
     const struct stage_run *source = &x->stages[a->peer];
-    const struct action *send =
-        &source->d->backward.at[run_send(source, true, a, s->d->stage_index)];
+    const struct action *send = &source->d->backward.at[run_send(x, source, true, a, s->d->stage_index)];
     struct holding in = run_contributions(x, source, send, a->tensor, NULL), out = run_holding(x, s);
     const struct stage_import *import = NULL;
     for (uint32_t i = 0; i < source->d->imports.count; i++)
         if (source->d->imports.at[i].source == s->d->stage_index && source->d->imports.at[i].slot == a->slot)
             import = &source->d->imports.at[i];
-    struct layout from = layout_reduced(source->d->forms.at[import->form].layout);
+    struct layout from = boundary_required(&x->c->derivations[source->d->stage_index], import);
     for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next) {
         const struct contribution *given = &s->d->contributions.at[c];
@@ -139,7 +175,7 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
             run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
         }
         for (uint32_t m = 0; m < s->d->member_count; m++)
-            run_give(x, s, a->tensor, c, m, out.member[m]);
+            run_give(x, s, a->tensor, c, m, out.member[m], NULL);
     }
 }
 
@@ -175,8 +211,14 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
     if (!x->seeded[a->tensor])
         return run_contributions(x, s, a, a->tensor, NULL);
     struct holding out = run_holding(x, s);
-    for (uint32_t m = 0; m < s->d->member_count; m++)
-        out.member[m] = x->whole_gradient[a->tensor];
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_box(s, so, &x->model->operators.at[so->operator].output, m);
+        out.member[m] = run_array(x, a->tensor, NAN);
+        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+            if (run_inside(run_tensor(x, a->tensor), &box, i))
+                out.member[m][i] = x->whole_gradient[a->tensor][i];
+    }
     return out;
 }
 
@@ -189,8 +231,11 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     const struct operator* op = all[0].op;
     struct holding dy = run_output_gradient(x, s, a);
     const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
-    for (uint32_t m = 0; m < s->d->member_count; m++)
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
         own[m] = dy.member[m] ? dy.member[m] : x->nothing[op->output.tensor];
+        if (op->normalised)
+            own[m] = run_share(x, s, so, &op->output, op->output.tensor, m, own[m]);
+    }
     uint32_t contribution[OPERATOR_OPERANDS], next = MODEL_NONE;
     for (uint32_t c = 0; c < s->d->contributions.count && next == MODEL_NONE; c++)
         if (s->d->contributions.at[c].action == index)
@@ -218,10 +263,12 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             }
         evaluation_backward(&all[m]);
         for (uint32_t i = 0; i < op->operand_count; i++)
-            if (contribution[i] != MODEL_NONE)
-                run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i]);
-            else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER)
+            if (contribution[i] != MODEL_NONE) {
+                struct box touched = run_box(s, so, &op->operands[i], m);
+                run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i], &touched);
+            } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER) {
                 run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
+            }
     }
 }
 
@@ -267,7 +314,8 @@ static inline void run_check_parameters(struct executor *x)
                 double *assembled = run_array(x, t, NAN);
                 for (uint32_t m = 0; m < s->d->member_count; m++) {
                     struct box box = run_layout_box(s, run_tensor(x, t), &parameter->layout, m);
-                    double *sum = run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
+                    double *sum =
+                        run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
                     if (holders == 1)
                         run_compare(x, "the gradient", t, m, sum, x->whole_gradient[t], &box);
                     for (size_t i = 0; i < run_elements(x, t); i++)

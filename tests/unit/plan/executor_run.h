@@ -33,24 +33,34 @@ static inline struct box run_source_box(const struct stage_run *s, uint32_t tens
     return run_layout_box(s, state_tensor(s->d, tensor), &form->layout, member);
 }
 
+/* What a member may send in an exchange: its box in the form that the exchange starts from, or its share in
+ * the layout that collectives left. */
+static inline struct box run_exchange_box(const struct stage_run *s, const struct action *a,
+                                          const struct form *made, uint32_t member)
+{
+    for (uint32_t k = 0; k < a->dependency_count; k++) {
+        uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
+        const struct form *form = run_form(s, a->tensor, dependency);
+        const struct action *before = &s->d->forward.at[dependency];
+        if (before->kind == ACTION_COLLECTIVE && before->tensor == a->tensor)
+            return run_layout_box(s, state_tensor(s->d, a->tensor), &before->after, member);
+        if (form)
+            return run_source_box(s, a->tensor, form, member);
+    }
+    return run_layout_box(s, state_tensor(s->d, a->tensor), &made->layout, member);
+}
+
 static inline struct holding run_exchange(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->forward.at[index];
     struct holding in = run_union(x, s, a, a->tensor), out = run_holding(x, s);
-    const struct form *made = run_form(s, a->tensor, index), *from = NULL;
-    if (!made)
-        fail_msg("an exchange that makes no form");
-    for (uint32_t k = 0; k < a->dependency_count; k++) {
-        const struct form *form =
-            run_form(s, a->tensor, s->d->dependencies.at[a->first_dependency + k]);
-        if (form && layout_equal(&form->layout, &made->layout, s->d->stage->axis_count))
-            from = form;
+    const struct form *made = run_form(s, a->tensor, index);
+    if (!made) {
+        run_fault(x, "an exchange that makes no form");
+        return out;
     }
-    struct form shares = {.layout = made->layout};
-    if (!from)
-        from = &shares;
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box own = run_source_box(s, a->tensor, from, m);
+        struct box own = run_exchange_box(s, a, made, m);
         out.member[m] = run_array(x, a->tensor, NAN);
         for (size_t i = 0; i < run_elements(x, a->tensor); i++)
             if (run_inside(run_tensor(x, a->tensor), &own, i))
@@ -58,7 +68,7 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
     }
     for (uint32_t k = 0; k < a->message_count; k++) {
         const struct message_part *message = &s->d->messages.at[a->first_message + k];
-        struct box held = run_source_box(s, a->tensor, from, message->from);
+        struct box held = run_exchange_box(s, a, made, message->from);
         struct box wanted = run_form_box(s, a->tensor, made, message->to);
         run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
     }
@@ -70,8 +80,8 @@ static inline struct holding run_exchange(struct executor *x, const struct stage
 }
 
 /* The SEND that a RECEIVE waits for. */
-static inline uint32_t run_send(const struct stage_run *source, bool backward, const struct action *receive,
-                                uint32_t here)
+static inline uint32_t run_send(struct executor *x, const struct stage_run *source, bool backward,
+                                const struct action *receive, uint32_t here)
 {
     uint32_t count = backward ? source->d->backward.count : source->d->forward.count;
     for (uint32_t i = 0; i < count; i++) {
@@ -80,7 +90,7 @@ static inline uint32_t run_send(const struct stage_run *source, bool backward, c
             a->tensor == receive->tensor)
             return i;
     }
-    fail_msg("a receive without its send");
+    run_fault(x, "a receive without its send");
     return 0;
 }
 
@@ -112,11 +122,13 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
     for (uint32_t i = 0; i < s->d->imports.count; i++)
         if (s->d->imports.at[i].source == a->peer && s->d->imports.at[i].slot == a->slot)
             import = &s->d->imports.at[i];
-    if (!import || import->tensor != a->tensor)
-        fail_msg("a receive that is no import");
+    if (!import || import->tensor != a->tensor) {
+        run_fault(x, "a receive that is no import");
+        return out;
+    }
     const struct form *from = &source->d->forms.at[import->source_form];
-    struct holding in =
-        run_union(x, source, &source->d->forward.at[run_send(source, false, a, s->d->stage_index)], a->tensor);
+    struct holding in = run_union(
+        x, source, &source->d->forward.at[run_send(x, source, false, a, s->d->stage_index)], a->tensor);
     for (uint32_t m = 0; m < s->d->member_count; m++) /* a device of both stages keeps what it has */
         for (uint32_t o = 0; o < source->d->member_count; o++) {
             struct box own = run_source_box(source, a->tensor, from, o);
@@ -135,9 +147,8 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
 }
 
 /* The arrays that an operand's data is read from; x->nothing where it is not there. */
-static inline const double *run_operand(struct executor *x, const struct stage_run *s,
-                                        const struct action *a, const struct operand *operand,
-                                        uint32_t member, struct holding *held)
+static inline const double *run_operand(struct executor *x, const struct stage_run *s, const struct action *a,
+                                        const struct operand *operand, uint32_t member, struct holding *held)
 {
     uint32_t t = s->d->same_as[operand->tensor];
     const struct tensor *tensor = run_tensor(x, t);
@@ -179,6 +190,26 @@ static inline const double *run_joined(struct executor *x, const struct stage_ru
     return joined;
 }
 
+static inline struct box run_box(const struct stage_run *s, const struct stage_operator *so,
+                                 const struct operand *operand, uint32_t member)
+{
+    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->operator],
+                      &so->assignment, operand, run_at(s, member));
+}
+
+/* The part of an operand that a member's share of the work reads. */
+static inline const double *run_share(struct executor *x, const struct stage_run *s,
+                                      const struct stage_operator *so, const struct operand *operand,
+                                      uint32_t tensor, uint32_t member, const double *held)
+{
+    double *share = run_array(x, tensor, NAN);
+    struct box box = run_box(s, so, operand, member);
+    for (size_t i = 0; i < run_elements(x, tensor); i++)
+        if (run_inside(run_tensor(x, tensor), &box, i))
+            share[i] = held[i];
+    return share;
+}
+
 /* Everything about one operator on all members: its operands as the members hold them. `forward`: the
  * operator's forward kernel, whose dependencies say where they come from. */
 static inline struct evaluation *run_evaluations(struct executor *x, const struct stage_run *s,
@@ -195,9 +226,12 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
         struct holding held = {0};
-        for (uint32_t m = 0; m < s->d->member_count; m++)
-            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
         uint32_t t = s->d->same_as[op->operands[i].tensor];
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
+            if (op->normalised) /* its statistics are those of its share, also where it holds more */
+                own[m] = run_share(x, s, so, &op->operands[i], t, m, own[m]);
+        }
         for (uint32_t m = 0; m < s->d->member_count; m++) {
             all[m].in[i] = own[m];
             all[m].statistics[i] =
@@ -205,13 +239,6 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
         }
     }
     return all;
-}
-
-static inline struct box run_box(const struct stage_run *s, const struct stage_operator *so,
-                                 const struct operand *operand, uint32_t member)
-{
-    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->operator],
-                      &so->assignment, operand, run_at(s, member));
 }
 
 static inline bool run_is_partial(const struct stage_run *s, const struct layout *layout, uint32_t *axes)
@@ -254,8 +281,7 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
         evaluation_forward(&all[m]);
     }
-    struct layout layout =
-        assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
+    struct layout layout = assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
     uint32_t axes;
     bool partial = run_is_partial(s, &layout, &axes);
     for (uint32_t m = 0; m < s->d->member_count; m++) {

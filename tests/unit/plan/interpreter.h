@@ -253,8 +253,8 @@ static inline void evaluation_sum_backward(struct evaluation *e, const uint64_t 
         return;
     double dy = e->dy_statistics[evaluation_output(e, point)];
     if (e->flavour == FLAVOUR_NORM)
-        sums->second[row] += dy * evaluation_scale(e, e->statistics, point) *
-                             evaluation_read(e, e->statistics, 0, point);
+        sums->second[row] +=
+            dy * evaluation_scale(e, e->statistics, point) * evaluation_read(e, e->statistics, 0, point);
     else
         sums->second[row] += dy * exp(evaluation_z(e, e->statistics, point)) / sums->first[row];
 }
@@ -379,8 +379,8 @@ static inline void evaluation_backward_norm(struct evaluation *e, const uint64_t
     size_t row = evaluation_row(e, point);
     double r = 1 / sqrt(1 + sums->first[row] / sums->normalised);
     double x = evaluation_read(e, e->in, 0, point);
-    double dx = r * dy * evaluation_scale(e, e->in, point) -
-                x * r * r * r / sums->normalised * sums->second[row];
+    double dx =
+        r * dy * evaluation_scale(e, e->in, point) - x * r * r * r / sums->normalised * sums->second[row];
     evaluation_give(e, 0, point, dx);
     if (e->op->operand_count > 1)
         evaluation_give(e, 1, point, dy * x * r);

@@ -132,6 +132,25 @@ static inline void case_stage(struct plan_case *c, uint32_t units, const char *a
     VECTOR_PUSH(&plan->stages, stage);
 }
 
+/* Cables from every device to one switch; call it once all devices are there. */
+static inline void case_connect(struct plan_case *c, double bandwidth, double latency)
+{
+    struct platform *platform = &c->platform;
+    uint32_t devices = platform->devices.count;
+    VECTOR_PUSH(&platform->nodes, ((struct node){.device = UINT32_MAX}));
+    platform->first_arc = ARENA_ARRAY(&platform->arena, uint32_t, devices + 2);
+    for (uint32_t d = 0; d < devices; d++) {
+        struct link link = {.bandwidth = bandwidth, .latency = latency, .name = platform->devices.at[d].name};
+        VECTOR_PUSH(&platform->links, link);
+        VECTOR_PUSH(&platform->links, link);
+        VECTOR_PUSH(&platform->arcs, ((struct arc){d, devices, 2 * d}));
+        platform->first_arc[d + 1] = d + 1;
+    }
+    for (uint32_t d = 0; d < devices; d++)
+        VECTOR_PUSH(&platform->arcs, ((struct arc){devices, d, 2 * d + 1}));
+    platform->first_arc[devices + 1] = 2 * devices;
+}
+
 static inline bool case_derive(struct plan_case *c)
 {
     c->derivations = ARENA_ARRAY(&c->arena, struct derivation, c->plan.stages.count);

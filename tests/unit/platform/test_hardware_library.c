@@ -4,6 +4,7 @@
 #include "platform/link_type.h"
 #include "platform/links.h"
 #include "platform/nodes.h"
+#include "platform/routing.h"
 #include "platform/topology_fields.h"
 
 static void every_device_file_loads(void **state)
@@ -196,6 +197,9 @@ static void the_manual_lists_every_key(void **state)
     arena_init(&arena);
     const char *manual = read_manual(&arena);
     expect_in_manual(manual, topology_fields, topology_field_count);
+    expect_in_manual(manual, topology_part_fields, topology_part_field_count);
+    expect_in_manual(manual, routing_fields, routing_field_count);
+    expect_in_manual(manual, routing_route_fields, routing_route_field_count);
     expect_in_manual(manual, nodes_device_fields, nodes_device_field_count);
     expect_in_manual(manual, nodes_switch_fields, nodes_switch_field_count);
     expect_in_manual(manual, links_fields, links_field_count);

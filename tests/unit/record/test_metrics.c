@@ -243,11 +243,9 @@ static void member_bytes_follow_the_ring_algorithms(void **state)
     (void)state;
     SHEET(sheet, 1, {0, 0, OP_COMPUTE, 0, 1, 0});
     struct op op = {.kind = OP_COLLECTIVE, .bytes = 400};
-    const double expected[COLLECTIVE_KIND_COUNT] = {[ALL_REDUCE] = 600,
-                                                    [REDUCE_SCATTER] = 300,
-                                                    [ALL_GATHER] = 300,
-                                                    [ALL_TO_ALL] = 300,
-                                                    [BROADCAST] = 300};
+    const double expected[COLLECTIVE_KIND_COUNT] = {
+        [ALL_REDUCE] = 600, [REDUCE_SCATTER] = 300, [ALL_GATHER] = 300, [ALL_TO_ALL] = 300, [BROADCAST] = 300,
+        [REDUCE] = 300,     [SCATTER] = 75,         [GATHER] = 75,      [BARRIER] = 0};
     for (uint8_t kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
         op.collective = kind;
         ASSERT_CLOSE(metrics_member_bytes(&sheet.job, 0, &op), expected[kind], 1e-12);

@@ -1,0 +1,168 @@
+/* Families of small models and random plans for them. */
+#ifndef PARTITA_TESTS_FAMILIES_H
+#define PARTITA_TESTS_FAMILIES_H
+
+#include "plan_case.h"
+
+struct family {
+    const char *name, *model;
+    uint32_t batch;
+    const char *const *axes; /* what an axis may split; NULL-terminated */
+    bool inference;          /* forward only */
+};
+
+static const struct family families[] = {
+    {"fully connected chain",
+     "name: m\nlayers:\n  - {input: x, dims: {h: 6}}\n  - {fc: a, out: 7}\n  - {fc: b, out: 5, act: relu}\n"
+     "  - {fc: c, out: 7}\n  - {add: d, from: [c, a]}\n  - {act: e, function: gelu}\n"
+     "  - {add: f, from: [e, a]}\n  - {fc: g, out: 4, bias: no}\n",
+     4, (const char *const[]){"b", "o", "i", "c", "h", "o,i", NULL}, false},
+    {"convolutions by rows",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 11, x: 9}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, "
+     "act: relu}\n"
+     "  - {conv: b, out: 2, kernel: 3, stride: 2}\n  - {pool: p, kernel: 2, stride: 1}\n"
+     "  - {conv: c, out: 3, kernel: 3, pad: 2, dilation: 2}\n  - {pool: q, op: avg, global: yes}\n"
+     "  - {fc: d, out: 3}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", "y,o", NULL}, false},
+    {"convolutions with big windows",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 9, x: 6}}\n  - {conv: a, out: 2, kernel: 5, pad: 2}\n"
+     "  - {pool: p, op: avg, kernel: 3, stride: 2, pad: 1}\n  - {act: t, function: relu}\n"
+     "  - {conv: b, from: p, out: 2, kernel: 1, stride: 2, bias: no}\n"
+     "  - {flatten: f}\n  - {fc: d, out: 3}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "ky", NULL}, false},
+    {"residual convolutions",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 4, y: 8, x: 5}}\n  - {conv: a, out: 4, kernel: 3, pad: 1}\n"
+     "  - {norm: n, type: batch}\n  - {conv: b, out: 4, kernel: 3, pad: 1, bias: no}\n"
+     "  - {add: s, from: [b, a]}\n  - {conv: t, out: 4, kernel: 1, stride: 2}\n"
+     "  - {conv: u, from: s, out: 4, kernel: 3, stride: 2, pad: 1}\n  - {add: v, from: [u, t]}\n",
+     3, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"branches that join",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 6, x: 5}}\n  - {conv: r, out: 4, kernel: 1}\n"
+     "  - {conv: a, from: r, out: 3, kernel: 3, pad: 1}\n  - {conv: b, from: r, out: 4, kernel: 1}\n"
+     "  - {pool: p, from: r, kernel: 3, stride: 1, pad: 1}\n  - {concat: j, from: [a, b, p]}\n"
+     "  - {conv: k, out: 2, kernel: 1}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"grouped and depthwise convolutions",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 6, y: 5, x: 4}}\n  - {conv: a, out: 6, kernel: 3, pad: 1, "
+     "groups: 3}\n"
+     "  - {conv: b, out: 6, kernel: 3, pad: 1, groups: 6, act: relu}\n  - {conv: c, out: 12, kernel: 1, "
+     "groups: 2}\n"
+     "  - {norm: n, type: group, groups: 3}\n",
+     2, (const char *const[]){"y", "b", "o", "i", "c", "groups", NULL}, false},
+    {"resampled maps",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 6, x: 4}}\n  - {conv: a, out: 3, kernel: 1}\n"
+     "  - {upsample: u}\n  - {conv: b, out: 2, kernel: 3, pad: 1}\n  - {reorg: r}\n  - {conv: k, out: 2, "
+     "kernel: 1}\n"
+     "  - {norm: l, type: lrn, size: 3}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"transformer block",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 6}}\n  - {fc: e, out: {h: 6}}\n"
+     "  - name: block\n    repeat: 2\n    layers:\n"
+     "      - {norm: n1}\n      - {fc: q, out: {g: 3, r: 2, d: 2}}\n      - {fc: k, from: n1, out: {g: 3, d: "
+     "2}}\n"
+     "      - {fc: v, from: n1, out: {g: 3, d: 2}}\n      - {attention: a, from: [q, k, v]}\n"
+     "      - {fc: p, over: [g, r, d], out: {h: 6}}\n      - {add: r1, from: [p, input]}\n      - {norm: "
+     "n2}\n"
+     "      - {fc: u, out: {f: 8}, act: gelu}\n      - {fc: w, over: f, out: {h: 6}}\n      - {add: r2, "
+     "from: [w, r1]}\n"
+     "  - {norm: z, type: rms}\n",
+     2, (const char *const[]){"g,r,f,v", "g,r,f,v,s", "b", "s", "h", "q", "k", "d", "o", NULL}, false},
+    {"grouped queries with rotary positions",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 4}}\n  - {fc: e, out: {h: 4}}\n"
+     "  - {fc: q, out: {g: 2, r: 2, d: 4}}\n  - {fc: k, from: e, out: {g: 2, d: 4}}\n  - {fc: v, from: e, "
+     "out: {g: 2, d: 4}}\n"
+     "  - {rotary: rq, from: q}\n  - {rotary: rk, from: k}\n  - {attention: a, from: [rq, rk, v], flash: "
+     "yes}\n"
+     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {fc: g1, out: {f: 6}}\n  - {fc: g2, from: p, out: {f: "
+     "6}}\n"
+     "  - {glu: gl, from: [g1, g2]}\n  - {fc: w, over: f, out: {h: 4}}\n",
+     2, (const char *const[]){"g,r,f", "g,r,f,s", "r", "b", "s", "d", NULL}, false},
+    {"language model with tied logits",
+     "name: m\nlayers:\n  - {input: t, dims: {s: 4}, discrete: yes}\n"
+     "  - {embedding: e, vocabulary: 7, out: 4, positions: 6}\n  - {norm: n}\n  - {fc: u, out: {f: 6}, act: "
+     "gelu}\n"
+     "  - {fc: w, over: f, out: {h: 4}}\n  - {add: r, from: [w, e]}\n  - {fc: l, out: {v: 7}, bias: no, "
+     "weight: e}\n"
+     "  - {loss: loss, over: v}\n",
+     2, (const char *const[]){"g,r,f,v", "g,r,f,v,s", "b", "s", "h", "v", "o", NULL}, false},
+    {"vision transformer's sequence",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 6}}\n  - {conv: a, out: 4, kernel: 2, stride: "
+     "2}\n"
+     "  - {sequence: s}\n  - {prepend: c}\n  - {position: p, count: 7}\n  - {norm: n}\n  - {fc: u, out: {h: "
+     "4}}\n"
+     "  - {act: t, function: relu}\n  - {select: first, from: u}\n  - {fc: d, out: 3}\n  - {softmax: y}\n",
+     2, (const char *const[]){"y", "x", "b", "s", "h", "o", "i", "c", NULL}, false},
+    {"whole maps in inference",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 3, y: 7, x: 6}}\n  - {conv: a, out: 3, kernel: 3, pad: 1, "
+     "act: relu}\n"
+     "  - {norm: n, type: batch}\n  - {dropout: z}\n  - {pool: p, global: yes}\n  - {fc: d, out: 5}\n  - "
+     "{softmax: y}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, true},
+    {"recurrent layer",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
+     "4}}\n",
+     5, (const char *const[]){"b", NULL}, false},
+};
+enum { FAMILIES = sizeof families / sizeof families[0] };
+
+static inline uint32_t family_axes(const struct family *family)
+{
+    uint32_t count = 0;
+    while (family->axes[count])
+        count++;
+    return count;
+}
+
+/* Up to three different axes of 2 or 3 members, at most 12 members. */
+static inline void random_axes(const struct family *family, uint64_t *random, char *text, size_t size)
+{
+    uint32_t axes = case_between(random, 0, 3), members = 1, used = 0, choices = family_axes(family);
+    text[0] = 0;
+    for (uint32_t a = 0; a < axes; a++) {
+        uint32_t pick = case_between(random, 0, choices - 1), ways = case_between(random, 2, 3);
+        if (case_between(random, 0, 9) == 0)
+            ways = 5;
+        if (used >> pick & 1 || members * ways > 12)
+            continue;
+        used |= 1u << pick;
+        members *= ways;
+        size_t length = strlen(text);
+        snprintf(text + length, size - length, "%s%s:%u", length ? " " : "", family->axes[pick], ways);
+    }
+}
+
+/* A plan of one to three stages on meshes that have nothing to do with each other. */
+static inline void random_case(struct plan_case *c, const struct family *family, uint64_t *random)
+{
+    char axes[128];
+    case_init(c, family->model, family->batch);
+    c->plan.training = !family->inference && case_between(random, 0, 4) > 0;
+    if (!c->plan.training)
+        c->plan.schedule = &inference_schedule;
+    uint32_t left = c->model.units.count, stages = case_between(random, 1, 3);
+    for (uint32_t s = 0; s < stages; s++) {
+        bool last = s + 1 == stages || left <= stages - s;
+        uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
+        random_axes(family, random, axes, sizeof axes);
+        case_stage(c, units, axes);
+        left -= units;
+        if (last)
+            break;
+    }
+    if (!c->plan.training && case_between(random, 0, 2) == 0) /* stages share their devices */
+        for (uint32_t s = 0; s < c->plan.stages.count; s++)
+            for (uint32_t m = 0; m < c->plan.stages.at[s].devices.count; m++)
+                c->plan.stages.at[s].devices.at[m] = m;
+    if (case_between(random, 0, 3) == 0)
+        c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
+}
+
+static inline void random_derive(struct plan_case *c, const struct family *family)
+{
+    if (!case_derive(c)) {
+        report_print(&c->input.report, stderr);
+        fail_msg("%s%s cannot be derived", family->name, case_describe(c));
+    }
+}
+
+#endif

@@ -1,0 +1,125 @@
+/* Partitioned models compute what unpartitioned ones do, with exactly the derived communication. */
+#include "executor_backward.h"
+#include "families.h"
+
+#include "base/communication.h"
+
+static uint32_t cases_per_family(void)
+{
+    const char *text = getenv("PARTITA_CASES");
+    return text ? (uint32_t)strtoul(text, NULL, 10) : 20;
+}
+
+/* Some families can be singled out by number while a bug is looked for. */
+static bool family_wanted(uint32_t f)
+{
+    const char *text = getenv("PARTITA_FAMILY");
+    return !text || strtoul(text, NULL, 10) == f;
+}
+
+static uint64_t first_seed(void)
+{
+    const char *text = getenv("PARTITA_SEED");
+    return text ? strtoull(text, NULL, 10) : 1;
+}
+
+static void partitioned_models_compute_what_whole_ones_do(void **state)
+{
+    (void)state;
+    uint32_t bad = 0, total = 0;
+    for (uint32_t f = 0; f < FAMILIES; f++)
+        for (uint32_t n = 0; n < cases_per_family() && family_wanted(f); n++) {
+            uint64_t seed = (first_seed() + n) * 1000 + f, random = seed;
+            struct plan_case c;
+            struct executor x;
+            if (getenv("PARTITA_VERBOSE"))
+                fprintf(stderr, "family %u seed %llu\n", f, (unsigned long long)first_seed() + n);
+            random_case(&c, &families[f], &random);
+            random_derive(&c, &families[f]);
+            executor_run(&x, &c, seed, MODEL_NONE, false, MODEL_NONE);
+            total += x.checked;
+            if (x.wrong && bad++ < 40)
+                fprintf(stderr, "%s, seed %llu%s (%s): %u of %u wrong, first: %s\n", families[f].name,
+                        (unsigned long long)(first_seed() + n), case_describe(&c),
+                        c.plan.training ? "training" : "inference", x.wrong, x.checked, x.first_wrong);
+            executor_fini(&x);
+            case_fini(&c);
+        }
+    assert_true(total > 0);
+    assert_int_equal(bad, 0);
+}
+
+/* Leaves out one communication after the other. Returns how many made no difference. */
+static uint32_t remove_each(struct plan_case *c, const struct family *family, uint64_t seed,
+                            uint32_t *removed)
+{
+    uint32_t needless = 0;
+    for (uint32_t s = 0; s < c->plan.stages.count; s++) {
+        const struct derivation *d = &c->derivations[s];
+        for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+            bool backward = i >= d->forward.count;
+            uint32_t index = backward ? i - d->forward.count : i;
+            const struct action *a = backward ? &d->backward.at[index] : &d->forward.at[index];
+            bool nothing = a->kind == ACTION_RECEIVE && !a->message_count; /* it is all there already */
+            if (a->kind == ACTION_KERNEL || a->kind == ACTION_SEND || nothing)
+                continue;
+            struct executor x;
+            executor_run(&x, c, seed, s, backward, index);
+            ++*removed;
+            if (!x.wrong) {
+                needless++;
+                fprintf(stderr,
+                        "%s, seed %llu%s: %s %s of %s (kind %u, %s, axis %u, stage %u) is not needed\n",
+                        family->name, (unsigned long long)seed, case_describe(c),
+                        backward ? "backward" : "forward", derive_reasons[a->reason],
+                        names_text(&c->names, c->model.tensors.at[a->tensor].name), a->kind,
+                        a->kind == ACTION_COLLECTIVE ? communication_names[a->collective] : "", a->axis, s);
+            }
+            executor_fini(&x);
+        }
+    }
+    return needless;
+}
+
+static void no_derived_communication_can_be_left_out(void **state)
+{
+    (void)state;
+    uint32_t needless = 0, removed = 0;
+    for (uint32_t f = 0; f < FAMILIES; f++)
+        for (uint32_t n = 0; n < (cases_per_family() + 9) / 10 && family_wanted(f); n++) {
+            uint64_t seed = (first_seed() + n) * 1000 + 500 + f, random = seed;
+            struct plan_case c;
+            random_case(&c, &families[f], &random);
+            random_derive(&c, &families[f]);
+            needless += remove_each(&c, &families[f], seed, &removed);
+            case_fini(&c);
+        }
+    assert_true(removed > 0);
+    assert_int_equal(needless, 0);
+}
+
+static void splitting_a_recurrent_layer_along_its_units_is_refused(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    case_init(&c, families[FAMILIES - 1].model, 2);
+    case_stage(&c, 0, "o:3");
+    c.plan.stages.at[0].place = (struct place){"w.yaml", 3, 5};
+    assert_false(case_derive(&c));
+    assert_int_equal(c.input.report.errors, 1);
+    assert_string_equal(c.input.report.list.at[0].text,
+                        "splitting recurrent layer 'l' along 'o' needs a communication in every time step, "
+                        "which is not modelled; split b instead");
+    assert_int_equal(c.input.report.list.at[0].place.line, 3);
+    case_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(partitioned_models_compute_what_whole_ones_do),
+        cmocka_unit_test(no_derived_communication_can_be_left_out),
+        cmocka_unit_test(splitting_a_recurrent_layer_along_its_units_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

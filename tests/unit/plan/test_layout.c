@@ -1,0 +1,142 @@
+/* Shares and boxes. */
+#include "plan_case.h"
+
+#include "plan/layout.h"
+
+static struct plan_stage mesh(struct names *names, const char *axes)
+{
+    struct plan_stage stage = {0};
+    uint32_t members = case_axes(names, axes, &stage);
+    for (uint32_t m = 0; m < members; m++)
+        VECTOR_PUSH(&stage.devices, m);
+    return stage;
+}
+
+static void shares_partition_an_interval_for_any_size_and_ways(void **state)
+{
+    (void)state;
+    for (uint64_t low = 0; low < 3; low++)
+        for (uint64_t size = 0; size <= 40; size++)
+            for (uint32_t ways = 1; ways <= 50; ways++) {
+                uint64_t next = low, least = UINT64_MAX, most = 0;
+                for (uint32_t i = 0; i < ways; i++) {
+                    struct interval share = layout_share((struct interval){low, low + size}, ways, i);
+                    assert_true(share.low == next);
+                    assert_true(share.high >= share.low);
+                    next = share.high;
+                    uint64_t length = share.high - share.low;
+                    least = length < least ? length : least;
+                    most = length > most ? length : most;
+                }
+                assert_true(next == low + size);
+                assert_true(most - least <= 1);
+            }
+}
+
+static void shares_of_huge_dimensions_do_not_overflow(void **state)
+{
+    (void)state;
+    uint64_t size = 1000000000; /* the largest dimension of a model file */
+    for (uint32_t i = 0; i < 1000000; i += 999)
+        assert_true(layout_share((struct interval){0, size}, 1000000, i).low == 1000 * (uint64_t)i);
+}
+
+static void coordinates_and_members_are_inverses_with_the_last_axis_fastest(void **state)
+{
+    (void)state;
+    struct names names;
+    names_init(&names);
+    struct plan_stage stage = mesh(&names, "a:2 b:3 c:4");
+    for (uint32_t m = 0; m < 24; m++) {
+        struct coordinates at = layout_coordinates(&stage, m);
+        assert_int_equal(at.at[0], m / 12);
+        assert_int_equal(at.at[1], m / 4 % 3);
+        assert_int_equal(at.at[2], m % 4);
+        assert_int_equal(layout_member(&stage, at), m);
+    }
+    VECTOR_FREE(&stage.devices);
+    names_fini(&names);
+}
+
+/* Every element is in as many members' boxes as the axes that do not split allow. */
+static void boxes_hold_every_element_once_per_copy(void **state)
+{
+    (void)state;
+    struct names names;
+    names_init(&names);
+    struct plan_stage stage = mesh(&names, "a:2 b:3 c:2");
+    struct tensor tensor = {.rank = 2, .dims = {{.size = 5}, {.size = 3}}};
+    for (uint32_t code = 0; code < 64; code++) { /* per axis: R, P, S(0), S(1) */
+        struct layout layout = {{0}, {0}};
+        uint32_t copies = 1, bits = code;
+        for (uint32_t a = 0; a < 3; a++, bits /= 4) {
+            layout.place[a] = bits % 4 == 0 ? PLACE_REPLICATED : bits % 4 == 1 ? PLACE_PARTIAL : PLACE_SPLIT;
+            layout.dim[a] = bits % 4 == 3;
+            copies *= bits % 4 < 2 ? stage.axes[a].size : 1;
+        }
+        for (uint64_t y = 0; y < 5; y++)
+            for (uint64_t x = 0; x < 3; x++) {
+                uint32_t held = 0;
+                for (uint32_t m = 0; m < 12; m++) {
+                    struct box box = layout_box(&stage, &tensor, &layout, layout_coordinates(&stage, m), 0);
+                    held += y >= box.dims[0].low && y < box.dims[0].high && x >= box.dims[1].low &&
+                            x < box.dims[1].high;
+                }
+                assert_int_equal(held, copies);
+            }
+        struct box whole = layout_box(&stage, &tensor, &layout, layout_coordinates(&stage, 7), 7);
+        assert_true(layout_elements(&whole, 2) == 15);
+    }
+    VECTOR_FREE(&stage.devices);
+    names_fini(&names);
+}
+
+static void a_later_axis_splits_the_share_of_an_earlier_one(void **state)
+{
+    (void)state;
+    struct names names;
+    names_init(&names);
+    struct plan_stage stage = mesh(&names, "a:2 b:2");
+    struct tensor tensor = {.rank = 1, .dims = {{.size = 10}}};
+    struct layout layout = {{PLACE_SPLIT, PLACE_SPLIT}, {0, 0}};
+    static const uint64_t bounds[] = {0, 2, 5, 7, 10};
+    for (uint32_t m = 0; m < 4; m++) {
+        struct box box = layout_box(&stage, &tensor, &layout, layout_coordinates(&stage, m), 0);
+        assert_int_equal(box.dims[0].low, bounds[m]);
+        assert_int_equal(box.dims[0].high, bounds[m + 1]);
+    }
+    VECTOR_FREE(&stage.devices);
+    names_fini(&names);
+}
+
+static void a_layout_is_described_by_axis(void **state)
+{
+    (void)state;
+    struct names names;
+    names_init(&names);
+    struct plan_stage stage = mesh(&names, "b:2 y:3 tensor:4");
+    struct tensor tensor = {.rank = 2, .dims = {{.size = 5}, {.size = 3}}};
+    tensor.dims[1].label = names_add(&names, "rows");
+    struct layout layout = {{PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL}, {0, 1, 0}};
+    char text[64], small[8];
+    assert_string_equal(layout_describe(&stage, &tensor, &layout, &names, text, sizeof text),
+                        "b:R y:S(rows) tensor:P");
+    assert_string_equal(layout_describe(&stage, &tensor, &layout, &names, small, sizeof small), "b:R y:S");
+    struct plan_stage one = {0};
+    assert_string_equal(layout_describe(&one, &tensor, &layout, &names, text, sizeof text), "whole");
+    VECTOR_FREE(&stage.devices);
+    names_fini(&names);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_partition_an_interval_for_any_size_and_ways),
+        cmocka_unit_test(shares_of_huge_dimensions_do_not_overflow),
+        cmocka_unit_test(coordinates_and_members_are_inverses_with_the_last_axis_fastest),
+        cmocka_unit_test(boxes_hold_every_element_once_per_copy),
+        cmocka_unit_test(a_later_axis_splits_the_share_of_an_earlier_one),
+        cmocka_unit_test(a_layout_is_described_by_axis),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,351 @@
+/* Plans end to end: programs that the engine runs, against the closed forms of the schedules. */
+#include "../plan/families.h"
+
+#include "engine/engine.h"
+#include "plan/emit.h"
+#include "plan/memory.h"
+#include "plan/state.h"
+#include "plan/verdict.h"
+#include "plan/work.h"
+
+struct run {
+    struct job job;
+    struct engine_result result;
+};
+
+static void run_job(struct plan_case *c, struct run *run)
+{
+    const char *error = NULL;
+    *run = (struct run){0};
+    arena_init(&run->job.arena);
+    run->job.names = &c->names;
+    assert_true(emit_job(&c->plan, c->derivations, &run->job, &c->input.report));
+    if (!engine_run(&c->platform, &run->job, &(struct engine_options){0}, &run->result, &error))
+        fail_msg("%s:%s", case_describe(c), error);
+}
+
+static void run_fini(struct run *run)
+{
+    engine_result_fini(&run->result);
+    arena_fini(&run->job.arena);
+}
+
+enum { HIDDEN = 8, TOKENS = 6, EACH = 2 }; /* units per stage */
+
+/* Seconds of one forward pass of a stage: its units are products of [b s, h] and [h, h] at 1 GFLOP/s. */
+static double stage_seconds(uint32_t batch)
+{
+    return EACH * 2.0 * batch * TOKENS * HIDDEN * HIDDEN / 1e9;
+}
+
+/* `stages` alike stages. The embedding costs nothing here, but makes the first product's input want a
+ * gradient, so that the first stage is like the others. */
+static void equal_stages(struct plan_case *c, uint32_t stages, uint32_t micro_batches, const char *axes,
+                         const struct schedule *schedule, uint64_t batch)
+{
+    char model[512];
+    snprintf(model, sizeof model,
+             "name: m\nlayers:\n  - {input: t, dims: {s: 6}, discrete: yes}\n  - {embedding: e, vocabulary: "
+             "4, out: 8}\n"
+             "  - {fc: u, repeat: %u, out: {h: 8}, bias: no}\n",
+             EACH * stages);
+    case_init(c, model, batch);
+    for (uint32_t s = 0; s < stages; s++)
+        case_stage(c, EACH + (s == 0 ? 2 : 0), axes);
+    c->plan.micro_batches = micro_batches;
+    c->plan.schedule = schedule;
+    c->plan.training = schedule->training;
+    case_connect(c, 1e30, 0);
+    assert_true(case_derive(c));
+}
+
+static void check_makespan(const struct schedule *schedule, enum plan_recompute recompute)
+{
+    for (uint32_t p = 1; p <= 6; p++)
+        for (uint32_t m = 1; m <= 12; m++) {
+            struct plan_case c;
+            struct run run;
+            equal_stages(&c, p, m, "", schedule, 3);
+            c.plan.recompute = recompute;
+            for (uint32_t s = 0; s < p; s++) /* what is kept depends on it */
+                derive_fini(&c.derivations[s]);
+            assert_true(case_derive(&c));
+            run_job(&c, &run);
+            verdict_fill(&c.plan, c.derivations, &run.job);
+            double f = stage_seconds(3), b = recompute == RECOMPUTE_FULL ? 3 * f : 2 * f;
+            double expected = schedule->training ? (m + p - 1) * (f + b) : (m + p - 1) * f;
+            ASSERT_NEAR(run.result.makespan / expected, 1, 1e-9);
+            ASSERT_NEAR(schedule->makespan(p, m, f, b) / expected, 1, 1e-12);
+            for (uint32_t s = 0; s < p && schedule->training; s++) {
+                double flight = schedule == &gpipe_schedule ? m : m < p - s ? m : p - s;
+                double saved = EACH * 4.0 * 3 * TOKENS * HIDDEN + (s == 0 ? 4.0 * 3 * TOKENS : 0);
+                ASSERT_NEAR(c.plan.stages.at[s].memory.activations, flight * saved, 1e-12);
+                assert_int_equal(schedule->in_flight(s, p, m), flight);
+            }
+            ASSERT_NEAR(c.plan.model_flops, (schedule->training ? 3 : 1) * f * 1e9 * m * p, 1e-12);
+            run_fini(&run);
+            case_fini(&c);
+        }
+}
+
+static void gpipe_takes_its_closed_form_and_keeps_all_micro_batches(void **state)
+{
+    (void)state;
+    check_makespan(&gpipe_schedule, RECOMPUTE_NONE);
+}
+
+static void one_f_one_b_takes_its_closed_form_and_keeps_no_more_than_the_stages_after(void **state)
+{
+    (void)state;
+    check_makespan(&one_f_one_b_schedule, RECOMPUTE_NONE);
+}
+
+static void recomputation_adds_a_forward_pass_to_each_backward_pass(void **state)
+{
+    (void)state;
+    check_makespan(&gpipe_schedule, RECOMPUTE_FULL);
+    check_makespan(&one_f_one_b_schedule, RECOMPUTE_FULL);
+}
+
+static void an_inference_pipeline_takes_its_closed_form(void **state)
+{
+    (void)state;
+    check_makespan(&inference_schedule, RECOMPUTE_NONE);
+}
+
+static void unequal_stages_take_the_closed_form_of_gpipe(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        uint64_t random = seed;
+        uint32_t p = case_between(&random, 1, 5), m = case_between(&random, 1, 9);
+        char model[1024] = "name: m\nlayers:\n  - {input: t, dims: {s: 6}, discrete: yes}\n"
+                           "  - {embedding: e, vocabulary: 4, out: 8}\n";
+        double sum = 0, forward = 0, backward = 0;
+        uint32_t width[8] = {8};
+        for (uint32_t s = 0; s < p; s++) {
+            width[s + 1] = case_between(&random, 1, 30);
+            size_t length = strlen(model);
+            snprintf(model + length, sizeof model - length, "  - {fc: u%u, out: {h: %u}, bias: no}\n", s,
+                     width[s + 1]);
+            double f = 2.0 * 2 * TOKENS * width[s] * width[s + 1] / 1e9;
+            sum += 3 * f;
+            forward = f > forward ? f : forward;
+            backward = 2 * forward;
+        }
+        struct plan_case c;
+        struct run run;
+        case_init(&c, model, 2);
+        for (uint32_t s = 0; s < p; s++)
+            case_stage(&c, s == 0 ? 3 : 1, "");
+        c.plan.micro_batches = m;
+        case_connect(&c, 1e30, 0);
+        assert_true(case_derive(&c));
+        run_job(&c, &run);
+        ASSERT_NEAR(run.result.makespan / (sum + (m - 1) * (forward + backward)), 1, 1e-9);
+        run_fini(&run);
+        case_fini(&c);
+    }
+}
+
+static void a_schedule_runs_every_pass_once_and_forward_before_backward(void **state)
+{
+    (void)state;
+    for (const struct schedule *const *at = schedule_table; *at; at++)
+        for (uint32_t p = 1; p <= 6; p++)
+            for (uint32_t m = 1; m <= 12; m++)
+                for (uint32_t s = 0; s < p; s++) {
+                    struct schedule_list order = {0};
+                    bool forward[12] = {false}, backward[12] = {false};
+                    uint32_t alive = 0, most = 0;
+                    (*at)->order(s, p, m, &order);
+                    assert_int_equal(order.count, (*at)->training ? 2 * m : m);
+                    for (uint32_t i = 0; i < order.count; i++) {
+                        uint32_t b = order.at[i].micro_batch;
+                        assert_true(b < m);
+                        bool *done = order.at[i].pass == PASS_F ? forward : backward;
+                        assert_false(done[b]);
+                        assert_true(order.at[i].pass == PASS_F || forward[b]);
+                        done[b] = true;
+                        alive += order.at[i].pass == PASS_F ? 1 : -1u;
+                        most = alive > most ? alive : most;
+                    }
+                    if ((*at)->training) {
+                        assert_int_equal(alive, 0);
+                        assert_int_equal(most, (*at)->in_flight(s, p, m));
+                    }
+                    VECTOR_FREE(&order);
+                }
+}
+
+static void ranks_that_do_the_same_share_a_program(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    struct run run;
+    equal_stages(&c, 3, 4, "b:4", &one_f_one_b_schedule, 8);
+    run_job(&c, &run);
+    assert_int_equal(run.job.rank_count, 12);
+    assert_int_equal(run.job.program_count, 3);
+    run_fini(&run);
+    case_fini(&c);
+    equal_stages(&c, 2, 4, "b:4", &one_f_one_b_schedule, 6); /* shares of 1, 2, 1, 2 samples */
+    run_job(&c, &run);
+    assert_int_equal(run.job.program_count, 4);
+    run_fini(&run);
+    case_fini(&c);
+}
+
+/* Every match of a group is used once by each member, or (of a channel) by neither: a collective by all with
+ * one kind, a channel by its source as a send and by its destination as a receive of the same bytes. */
+static void check_groups(struct plan_case *c, const struct job *job)
+{
+    uint32_t matches = 0;
+    uint32_t *first = ARENA_ARRAY(&c->arena, uint32_t, job->group_count + 1);
+    for (uint32_t g = 0; g < job->group_count; g++) {
+        first[g] = matches;
+        matches += job->groups[g].match_count * job->groups[g].member_count;
+    }
+    const struct op **used = ARENA_ARRAY(&c->arena, const struct op *, matches + 1);
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct program *program = &job->programs[job->ranks[r].program];
+        for (uint32_t i = 0; i < program->op_count; i++) {
+            const struct op *op = &program->ops[i];
+            if (op->kind == OP_COMPUTE)
+                continue;
+            uint32_t g = job->group_table[job->ranks[r].first_group + op->group], m = 0;
+            const struct group *group = &job->groups[g];
+            while (m < group->member_count && job->members[group->first_member + m] != r)
+                m++;
+            assert_true(m < group->member_count);
+            assert_true(op->match < group->match_count);
+            const struct op **slot = &used[first[g] + op->match * group->member_count + m];
+            assert_null(*slot);
+            *slot = op;
+        }
+    }
+    for (uint32_t g = 0; g < job->group_count; g++)
+        for (uint32_t k = 0; k < job->groups[g].match_count * job->groups[g].member_count; k++) {
+            uint32_t count = job->groups[g].member_count;
+            const struct op *op = used[first[g] + k], *zero = used[first[g] + k / count * count];
+            if (!op && !zero && count == 2)
+                continue; /* a pair need not take part in every transfer between its stages */
+            if (!op || !zero)
+                fail_msg("%s: a communication of group '%s' lacks a member", case_describe(c),
+                         names_text(&c->names, job->groups[g].name));
+            if (op->kind == OP_COLLECTIVE) {
+                assert_int_equal(op->collective, zero->collective);
+                assert_int_equal(zero->kind, OP_COLLECTIVE);
+            } else {
+                assert_int_equal(count, 2);
+                assert_int_equal(op->kind, k % 2 ? OP_RECEIVE : OP_SEND);
+                assert_true(op->bytes == zero->bytes);
+            }
+        }
+}
+
+static void check_memory_returns(const struct job *job)
+{
+    for (uint32_t p = 0; p < job->program_count; p++) {
+        double now = 0, most = 0;
+        for (uint32_t i = 0; i < job->programs[p].op_count; i++) {
+            now += job->programs[p].ops[i].allocates - job->programs[p].ops[i].frees;
+            most = now > most ? now : most;
+            assert_true(job->programs[p].ops[i].allocates >= 0 && job->programs[p].ops[i].frees >= 0);
+        }
+        ASSERT_NEAR(now / (1 + most), 0, 1e-9);
+    }
+}
+
+/* A rank's program, which it may share, does the work of its own member (or members: stages may share a
+ * device). */
+static void check_work(const struct plan_case *c, const struct job *job)
+{
+    for (uint32_t r = 0; r < job->rank_count && c->plan.recompute == RECOMPUTE_NONE; r++) {
+        const struct program *program = &job->programs[job->ranks[r].program];
+        double planned = 0, done = 0;
+        for (uint32_t s = 0; s < c->plan.stages.count; s++)
+            for (uint32_t m = 0; m < c->plan.stages.at[s].devices.count; m++) {
+                const struct derivation *d = &c->derivations[s];
+                for (uint32_t o = 0; o < d->operators.count && c->plan.stages.at[s].ranks[m] == r; o++) {
+                    planned += work_forward(d, o, m).flops;
+                    if (c->plan.training && d->needs_gradient[state_operator(d, o)->output.tensor])
+                        planned += work_backward(d, o, m).flops;
+                }
+            }
+        for (uint32_t i = 0; i < program->op_count; i++)
+            done += program->ops[i].flops;
+        ASSERT_NEAR(done, planned * c->plan.steps * c->plan.micro_batches, 1e-12);
+    }
+}
+
+static void a_device_of_two_stages_holds_the_parameters_of_both(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    struct run run;
+    case_init(&c,
+              "name: m\nlayers:\n  - {input: x, dims: {c: 4}}\n  - {fc: a, out: 5, bias: no}\n"
+              "  - {fc: b, out: 6, bias: no}\n",
+              1);
+    c.plan.training = false;
+    c.plan.schedule = &inference_schedule;
+    case_stage(&c, 2, "");
+    case_stage(&c, 0, "");
+    c.plan.stages.at[1].devices.at[0] = 0;
+    case_connect(&c, 1e9, 0);
+    assert_true(case_derive(&c));
+    run_job(&c, &run);
+    verdict_fill(&c.plan, c.derivations, &run.job);
+    ASSERT_NEAR(c.plan.stages.at[0].memory.parameters, 4 * (4 * 5 + 5 * 6), 0);
+    ASSERT_NEAR(c.plan.stages.at[1].memory.parameters, 4 * (4 * 5 + 5 * 6), 0);
+    run_fini(&run);
+    case_fini(&c);
+}
+
+static void random_plans_run_to_their_end_with_complete_groups(void **state)
+{
+    (void)state;
+    for (uint32_t f = 0; f < FAMILIES; f++)
+        for (uint64_t n = 1; n <= 40; n++) {
+            uint64_t random = n * 1000 + f;
+            struct plan_case c;
+            struct run run;
+            random_case(&c, &families[f], &random);
+            c.plan.micro_batches = case_between(&random, 1, 4);
+            c.plan.steps = case_between(&random, 1, 2);
+            c.plan.barrier = case_between(&random, 0, 1);
+            c.plan.rendezvous = case_between(&random, 0, 1);
+            c.plan.recompute = case_between(&random, 0, 1) ? RECOMPUTE_FULL : RECOMPUTE_NONE;
+            if (c.plan.training && case_between(&random, 0, 1))
+                c.plan.schedule = &one_f_one_b_schedule;
+            case_connect(&c, 1e9, 1e-6);
+            random_derive(&c, &families[f]);
+            if (getenv("PARTITA_VERBOSE"))
+                fprintf(stderr, "%s %llu%s\n", families[f].name, (unsigned long long)n, case_describe(&c));
+            run_job(&c, &run);
+            check_groups(&c, &run.job);
+            check_memory_returns(&run.job);
+            check_work(&c, &run.job);
+            verdict_fill(&c.plan, c.derivations, &run.job);
+            assert_true(c.plan.fits);
+            run_fini(&run);
+            case_fini(&c);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gpipe_takes_its_closed_form_and_keeps_all_micro_batches),
+        cmocka_unit_test(one_f_one_b_takes_its_closed_form_and_keeps_no_more_than_the_stages_after),
+        cmocka_unit_test(recomputation_adds_a_forward_pass_to_each_backward_pass),
+        cmocka_unit_test(an_inference_pipeline_takes_its_closed_form),
+        cmocka_unit_test(unequal_stages_take_the_closed_form_of_gpipe),
+        cmocka_unit_test(a_schedule_runs_every_pass_once_and_forward_before_backward),
+        cmocka_unit_test(ranks_that_do_the_same_share_a_program),
+        cmocka_unit_test(a_device_of_two_stages_holds_the_parameters_of_both),
+        cmocka_unit_test(random_plans_run_to_their_end_with_complete_groups),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
