@@ -86,6 +86,11 @@ enum partita_status partita_plot_topology(const struct partita_options *options,
 enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,
                                    FILE *err);
 
+/* Writes a topology of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`, an
+ * ASTRA-sim network) as a topology file of Partita's own to `out`. `options->topology` is the file; `sets`
+ * change its parameters. */
+enum partita_status partita_convert(const struct partita_options *options, FILE *out, FILE *err);
+
 #ifdef __cplusplus
 }
 #endif

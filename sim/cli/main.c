@@ -21,6 +21,7 @@ static enum partita_status main_compare(const struct options *o);
 static enum partita_status main_plot(const struct options *o);
 static enum partita_status main_list(const struct options *o);
 static enum partita_status main_export(const struct options *o);
+static enum partita_status main_convert(const struct options *o);
 static enum partita_status main_collective(const struct options *o);
 
 static const struct command main_commands[] = {
@@ -38,6 +39,9 @@ static const struct command main_commands[] = {
      "j", main_list},
     {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
      "write a run in another form", "orF", main_export},
+    {"convert", "partita convert TOPOLOGY [options]",
+     "write a topology of another tool (SimGrid, nvidia-smi, ASTRA-sim) as one of Partita's", "os",
+     main_convert},
     {"collective", "partita collective KIND --topology T [options]",
      "time, algorithm and bus bandwidth of a collective against its size", "tsNzacSjo", main_collective},
 };
@@ -107,7 +111,8 @@ static bool main_written(FILE *out, const char *name)
 
 /* Into a file beside the one asked for, which takes its place when it is complete. Pipes and devices are
  * written to directly. */
-static enum partita_status main_export_file(const char *format, const struct options *o)
+static enum partita_status main_into_file(const struct options *o,
+                                          enum partita_status (*write)(const struct options *o, FILE *out))
 {
     struct stat about;
     bool direct = stat(o->output, &about) == 0 && !S_ISREG(about.st_mode);
@@ -118,7 +123,7 @@ static enum partita_status main_export_file(const char *format, const struct opt
     if (!out) {
         fprintf(stderr, "error: cannot write %s: %s\n", o->output, strerror(errno));
     } else {
-        status = partita_export(format, o->arguments[0], o->run, out, stderr);
+        status = write(o, out);
         if (!main_written(out, o->output))
             status = PARTITA_FAILED;
         if (!direct && status != PARTITA_OK)
@@ -132,11 +137,26 @@ static enum partita_status main_export_file(const char *format, const struct opt
     return status;
 }
 
+static enum partita_status main_write_export(const struct options *o, FILE *out)
+{
+    return partita_export(o->format ? o->format : "csv", o->arguments[0], o->run, out, stderr);
+}
+
 static enum partita_status main_export(const struct options *o)
 {
-    const char *format = o->format ? o->format : "csv";
-    return o->output ? main_export_file(format, o)
-                     : partita_export(format, o->arguments[0], o->run, stdout, stderr);
+    return o->output ? main_into_file(o, main_write_export) : main_write_export(o, stdout);
+}
+
+static enum partita_status main_write_converted(const struct options *o, FILE *out)
+{
+    struct partita_options options = {
+        .topology = o->arguments[0], .sets = o->sets, .set_count = o->set_count};
+    return partita_convert(&options, out, stderr);
+}
+
+static enum partita_status main_convert(const struct options *o)
+{
+    return o->output ? main_into_file(o, main_write_converted) : main_write_converted(o, stdout);
 }
 
 static enum partita_status main_collective(const struct options *o)

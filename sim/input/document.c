@@ -159,7 +159,7 @@ const char *const *document_list(struct input *input, const char *folder, uint32
     return names;
 }
 
-static char *document_bytes(struct input *input, const char *path, struct place from, size_t *length)
+char *document_bytes(struct input *input, const char *path, struct place from, size_t *length)
 {
     FILE *file = document_is_file(path) ? fopen(path, "rb") : NULL;
     if (!file) {

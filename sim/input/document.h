@@ -29,6 +29,10 @@ struct value *document_load(struct input *input, const char *path);
 struct value *document_parse(struct input *input, const char *name, const char *text, size_t length,
                              bool json);
 
+/* The bytes of a file, with a NUL after them, in the input's arena. NULL after reporting at `from`. For
+ * readers of other formats. */
+char *document_bytes(struct input *input, const char *path, struct place from, size_t *length);
+
 /* Finds the file that a reference names: relative to the folder of `from.file`, then `name` as a path, then
  * data_root/`folder`/name, each as named and with the known extensions; never `from.file` itself. Returns its
  * path in the arena; or reports at `from` what was not found, the nearest shipped name of that folder, and

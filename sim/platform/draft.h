@@ -26,6 +26,7 @@ struct draft {
     struct array part;   /* all its instances, with those of the parts around it; count 1 for the whole */
     struct scope scope;  /* the parameters */
     VECTOR(struct array) arrays; /* devices, switches and those of parts; `first` is the first node */
+    bool routes;                 /* the topology has routes by links: a link may have no ends */
     VECTOR(struct entry) names;  /* every name given so far, for duplicates */
     struct draft_all *all;       /* what parts and whole have in common */
 };

@@ -114,6 +114,8 @@ static bool links_check(struct draft *draft, const struct entry *entry, const st
                             link_type_modes[read->link.mode]);
     if (read->access_point)
         return report_error(report, read->access_point->place, "an access point needs 'stations'");
+    if (!read->from && !read->to && !read->where && !read->loop && !read->channel && draft->routes)
+        return true;
     if (!read->from || !read->to)
         return report_error(report, entry->place, "link '%s' needs 'from' and 'to', or 'stations'", name);
     return true;
@@ -142,7 +144,9 @@ static bool links_read_entry(struct draft *draft, const struct entry *entry)
     if (!well || !link_type_check(input, &read.link, draft_what(draft, "link", entry->key), place) ||
         !links_check(draft, entry, &read))
         return false;
-    return read.stations ? medium_read(draft, entry, &read) : cable_read(draft, entry, &read);
+    if (read.stations)
+        return medium_read(draft, entry, &read);
+    return read.from ? cable_read(draft, entry, &read) : loose_read(draft, entry, &read);
 }
 
 bool links_read(struct draft *draft, const struct value *section)

@@ -31,5 +31,7 @@ bool links_override(struct draft *draft, struct override *override, struct links
 /* Reads the pattern of cables (the shared medium) that an entry describes into the platform. */
 bool cable_read(struct draft *draft, const struct entry *entry, const struct links_entry *read);
 bool medium_read(struct draft *draft, const struct entry *entry, const struct links_entry *read);
+/* A cable without ends: only the routes that name it use it. */
+bool loose_read(struct draft *draft, const struct entry *entry, const struct links_entry *read);
 
 #endif

@@ -1,6 +1,7 @@
 #include "platform/platform.h"
 
 #include "platform/route.h"
+#include "platform/route_table.h"
 
 void platform_init(struct platform *platform, struct names *names)
 {
@@ -11,6 +12,7 @@ void platform_init(struct platform *platform, struct names *names)
 void platform_fini(struct platform *platform)
 {
     route_fini(platform);
+    route_table_fini(platform);
     VECTOR_FREE(&platform->device_types);
     VECTOR_FREE(&platform->devices);
     VECTOR_FREE(&platform->links);

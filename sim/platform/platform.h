@@ -94,6 +94,7 @@ struct platform {
     VECTOR(struct arc) arcs;     /* sorted by `from` once built */
     uint32_t *first_arc;         /* per node + 1: compressed rows of arcs */
     struct routing routing;
+    struct route_table *table; /* routes said link by link; NULL: none; owned by route_table.c */
     int layout;                /* index into topology_layouts: how to draw it */
     struct route_cache *cache; /* owned by route.c */
 };

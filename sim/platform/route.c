@@ -3,6 +3,7 @@
  * there: so each whole path has the same share (an even split) or the same chance (ECMP). */
 #include "platform/route.h"
 
+#include "platform/route_table.h"
 #include "platform/route_tree.h"
 #include "platform/routing.h"
 
@@ -275,6 +276,7 @@ bool route_find(struct platform *platform, uint32_t from_device, uint32_t to_dev
     struct arena *paths = route_paths(platform, from_device);
     uint32_t count;
     if (platform->routing.spread == ROUTING_EVEN_SPLIT &&
+        !route_table_links(platform, from_device, to_device, &count) &&
         !routing_fixed_arcs(platform, from_device, to_device, &count)) {
         struct route_walk walk = route_walk(platform, from_device, to_device);
         struct route_share_list shares = {0};
@@ -308,6 +310,9 @@ const uint32_t *route_links(struct platform *platform, uint32_t from_device, uin
     *count = 0;
     if (from_device == to_device)
         return none;
+    const uint32_t *said = route_table_links(platform, from_device, to_device, count);
+    if (said)
+        return said;
     struct arena *paths = route_paths(platform, from_device);
     struct index_list arcs = {0};
     const uint32_t *links = none;

@@ -1,8 +1,10 @@
 /* Routing: what a topology file says about paths. The words stand for the usual combinations; the map says
- * each choice by itself. Explicit routes are arcs per pair of devices, sorted by pair. */
+ * each choice by itself. Explicit routes by nodes are arcs per pair of devices, sorted by pair; those by
+ * links are read by routes.c. */
 #include "platform/routing.h"
 
 #include "platform/graph.h"
+#include "platform/routes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -387,8 +389,12 @@ static bool routing_routes(struct draft *draft, const struct value *section)
     struct platform *platform = draft->platform;
     struct routing *routing = &platform->routing;
     bool well = true;
-    if (!fields_want_list(draft->input, section, section->place, "routes"))
-        return false;
+    if (section->kind == VALUE_MAP)
+        return routes_read(draft, section);
+    if (section->kind != VALUE_LIST)
+        return report_error(&draft->input->report, section->place,
+                            "expected a list (by nodes) or a map (by links) for routes; got %s",
+                            value_describe(section, &draft->input->arena));
     for (uint32_t i = 0; i < section->count; i++)
         well = routing_route(draft, section->entries[i].value) && well;
     if (routing->fixed.count)

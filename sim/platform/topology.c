@@ -7,6 +7,7 @@
 #include "platform/links.h"
 #include "platform/nodes.h"
 #include "platform/override.h"
+#include "platform/route_table.h"
 #include "platform/routing.h"
 #include "platform/topology_fields.h"
 #include "platform/topology_parameter.h"
@@ -84,7 +85,8 @@ static void topology_warn_unlinked(struct draft *draft)
             continue;
         for (uint32_t e = array->count; e-- > 0;) {
             uint32_t node = array->first + e;
-            if (platform->first_arc[node] < platform->first_arc[node + 1])
+            if (platform->first_arc[node] < platform->first_arc[node + 1] ||
+                route_table_reaches(platform, platform->nodes.at[node].device))
                 continue;
             unlinked++;
             first = e;
@@ -193,6 +195,7 @@ static bool topology_fill(struct draft *draft, const struct value *document, con
     nodes = topology_read_parts(draft, read.parts) && nodes;
     if (!nodes) /* links would only report the missing ends again */
         return false;
+    draft->routes = !draft->outer && read.routes && read.routes->kind != VALUE_LIST;
     well = links_read(draft, read.links) && well;
     if (draft->outer)
         return well;

@@ -7,6 +7,7 @@
 #include "input/document.h"
 #include "model/build.h"
 #include "plan/schedule.h"
+#include "platform/import.h"
 #include "record/export.h"
 #include "study/explain.h"
 
@@ -62,13 +63,19 @@ static void list_exports(json_t *out)
         list_add(out, export_formats[i]->name, export_formats[i]->about);
 }
 
+static void list_imports(json_t *out)
+{
+    for (uint32_t i = 0; import_formats[i]; i++)
+        list_add(out, import_formats[i]->name, import_formats[i]->about);
+}
+
 static const struct list_kind list_kinds[] = {
     {.name = "workloads", .folder = "workloads"},        {.name = "topologies", .folder = "topologies"},
     {.name = "devices", .folder = "topologies/devices"}, {.name = "links", .folder = "topologies/links"},
     {.name = "models", .folder = "workloads/models"},    {.name = "layers", .entries = list_layers},
     {.name = "schedules", .entries = list_schedules},    {.name = "collectives", .entries = list_collectives},
     {.name = "levels", .entries = list_levels},          {.name = "figures", .entries = list_figures},
-    {.name = "exports", .entries = list_exports},
+    {.name = "exports", .entries = list_exports},        {.name = "imports", .entries = list_imports},
 };
 enum { LIST_KINDS = sizeof list_kinds / sizeof list_kinds[0] };
 

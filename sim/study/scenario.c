@@ -3,6 +3,7 @@
 #include "model/build.h"
 #include "plan/emit.h"
 #include "plan/verdict.h"
+#include "platform/import.h"
 #include "platform/route.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
@@ -152,7 +153,7 @@ static bool scenario_topology(struct scenario *scenario, const struct scenario_o
         name = value->text;
     }
     const char *path = document_find(&scenario->input, "topologies", name, place);
-    scenario->topology_document = path ? document_load(&scenario->input, path) : NULL;
+    scenario->topology_document = path ? import_load(&scenario->input, path, scenario->workload.set) : NULL;
     scenario->topology_path = path;
     if (!scenario->topology_document || !scenario_is(scenario, scenario->topology_document, "topology") ||
         !scenario_set(scenario, options, true))

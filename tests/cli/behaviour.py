@@ -129,7 +129,7 @@ def every_list_has_entries(program):
     kinds = program.json("list")
     names = [kind["name"] for kind in kinds]
     for kind in ("workloads", "topologies", "devices", "links", "models", "layers", "schedules", "collectives",
-                 "figures", "exports"):
+                 "levels", "figures", "exports", "imports"):
         check(kind in names, f"there is no list of {kind} in {names}")
     for kind in names:
         entries, text = program.json("list", kind), program.run("list", kind).out

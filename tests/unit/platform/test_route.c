@@ -229,6 +229,92 @@ static void agrees_with_bellman_ford_on_random_graphs(void **state)
     names_fini(&names);
 }
 
+#define SAID                                                                                                 \
+    "devices: {a: {" TINY "}, b: {" TINY "}, c: {" TINY "}}\n"                                               \
+    "switches: {hub: }\n"                                                                                    \
+    "links:\n"                                                                                               \
+    "  cable: {bandwidth: 1 GB/s, from: a, to: hub}\n"                                                       \
+    "  other: {bandwidth: 1 GB/s, from: b, to: hub}\n"                                                       \
+    "  bus: {bandwidth: 1 GB/s, latency: 1 s, mode: half-duplex}\n"                                          \
+    "  pair: {bandwidth: 1 GB/s, reverse: {bandwidth: 2 GB/s}}\n"
+
+static void a_route_that_is_said_comes_before_the_shortest(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_load(&f,
+                 SAID "routes:\n"
+                      "  a: {b: \"bus pair> bus\", c: pair<}\n"
+                      "  c: {a: ''}\n",
+                 NULL);
+    assert_string_equal(fixture_route(&f, "a", "b"), "bus pair> bus");
+    assert_string_equal(fixture_route(&f, "b", "a"), "other> cable<"); /* not said: the shortest */
+    assert_string_equal(fixture_route(&f, "a", "c"), "pair<");
+    assert_string_equal(fixture_route(&f, "c", "a"), ""); /* said to cost nothing */
+    assert_string_equal(fixture_route(&f, "b", "c"), "none");
+    assert_near(fixture_link(&f, "pair<")->bandwidth, 2e9, 0);
+    fixture_fini(&f);
+}
+
+static void a_route_that_is_said_comes_before_any_routing(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"latency", "hops", "up-down", "ecmp", "even-split"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        char text[2048];
+        snprintf(text, sizeof text,
+                 SAID "routing: %s\n"
+                      "routes: {a: {b: \"bus pair> bus\"}, c: {b: bus}}\n"
+                      "overrides: {pair: {latency: 3 s}}\n",
+                 words[i]);
+        struct fixture f;
+        struct route route;
+        fixture_load(&f, text, NULL);
+        assert_string_equal(fixture_route(&f, "a", "b"), "bus pair> bus");
+        assert_true(route_find(&f.platform, 0, 1, &route));
+        assert_int_equal(route.count, 3);
+        assert_near(route.latency, 5, 0);
+        assert_near(route.links[1].share, 1, 0);
+        assert_true(route_find(&f.platform, 1, 0, &route));
+        assert_int_equal(route.count, 2);
+        assert_false(route_find(&f.platform, 0, 2, &route));
+        fixture_fini(&f);
+    }
+}
+
+static void wrong_routes_are_reported(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *routes, *messages;
+    } cases[] = {
+        {"routes: bus\n",
+         "t.yaml:8:9: expected a list (by nodes) or a map (by links) for routes; got the text 'bus'"},
+        {"routes: {a: {b: bus}}\noverrides: {bus: {failed: yes}}\n",
+         "t.yaml:8:17: there is no link 'bus'; expected one of cable>, cable<, other>, other<, pair>, pair<"},
+        {"routes: [{from: a, to: b, via: hub}]\n",
+         "t.yaml:6:3: link 'bus' needs 'from' and 'to', or 'stations'\n"
+         "t.yaml:7:3: link 'pair' needs 'from' and 'to', or 'stations'"},
+        {"routes: {a: {b: cabel>}}\n", "t.yaml:8:17: there is no link 'cabel>'; did you mean 'cable>'?"},
+        {"routes: {a: {b: 'bus  buz'}}\n", "t.yaml:8:23: there is no link 'buz'; did you mean 'bus'?"},
+        {"routes: {a: {d: bus}}\n", "t.yaml:8:14: there is no device 'd'; expected one of a, b, c"},
+        {"routes: {hub: {a: bus}}\n", "t.yaml:8:10: there is no device 'hub'; expected one of a, b, c"},
+        {"routes: {a: {a: bus}}\n",
+         "t.yaml:8:14: a route from 'a' to itself: what a device sends to itself costs nothing"},
+        {"routes: {a: {b: [bus]}}\n",
+         "t.yaml:8:17: expected the links of a route with blanks between them, such "
+         "as 'up[0]> down[1]<'; got a list"},
+        {"routes: {a: bus}\n", "t.yaml:8:13: expected a map for the routes from 'a'; got the text 'bus'"},
+        {"", "t.yaml:6:3: link 'bus' needs 'from' and 'to', or 'stations'\n"
+             "t.yaml:7:3: link 'pair' needs 'from' and 'to', or 'stations'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[2048];
+        snprintf(text, sizeof text, "%s%s", SAID, cases[i].routes);
+        fixture_expect(text, NULL, cases[i].messages);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +328,9 @@ int main(void)
         cmocka_unit_test(through_an_access_point_the_medium_is_used_twice),
         cmocka_unit_test(routes_of_one_source_stay_valid_together),
         cmocka_unit_test(agrees_with_bellman_ford_on_random_graphs),
+        cmocka_unit_test(a_route_that_is_said_comes_before_the_shortest),
+        cmocka_unit_test(a_route_that_is_said_comes_before_any_routing),
+        cmocka_unit_test(wrong_routes_are_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

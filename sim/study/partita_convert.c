@@ -1,0 +1,89 @@
+/* Convert: a topology of another tool's format as a topology file of Partita's own. */
+#include "partita.h"
+
+#include "platform/import.h"
+#include "platform/topology.h"
+
+#include <string.h>
+
+/* `--set` gives the topology's parameters: device=…, topology.device=… and parameters.device=… are the same.
+ */
+static struct value *convert_set(struct input *input, const char *const *sets, uint32_t count)
+{
+    static const char *const prefixes[] = {"topology.", "parameters."};
+    struct value *set = value_new(&input->arena, (struct place){"--set", 0, 0}, VALUE_MAP);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *text = sets[i], *equals = strchr(text, '=');
+        if (!equals || equals == text) {
+            report_error(&input->report, set->place, "expected key=value; got '%s'", text);
+            continue;
+        }
+        for (size_t p = 0; p < FIELDS_COUNT(prefixes); p++)
+            if (strncmp(text, prefixes[p], strlen(prefixes[p])) == 0)
+                text += strlen(prefixes[p]);
+        if (text > equals)
+            text = sets[i];
+        document_set(input, set, arena_format(&input->arena, "%.*s", (int)(equals - text), text), equals + 1);
+    }
+    return set;
+}
+
+/* Writes the values given into the document, as its parameters' defaults. */
+static void convert_defaults(struct value *document, const struct value *set)
+{
+    struct value *parameters = value_get(document, "parameters");
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct entry *entry = value_entry(parameters, set->entries[i].key);
+        if (entry)
+            entry->value = set->entries[i].value;
+    }
+}
+
+/* With the topology's name at the top, which a file takes from its own name otherwise. */
+static struct value *convert_named(struct input *input, struct value *document, const char *name)
+{
+    struct value *out = value_new(&input->arena, document->place, VALUE_MAP);
+    value_put(&input->arena, out, "name", document->place,
+              value_new_scalar(&input->arena, document->place, name, true));
+    for (uint32_t i = 0; i < document->count; i++)
+        value_put(&input->arena, out, document->entries[i].key, document->entries[i].place,
+                  document->entries[i].value);
+    return out;
+}
+
+/* The topology document of a file, read once with the values given so that it is known to be good; NULL after
+ * reporting. */
+static struct value *convert_load(struct input *input, const char *path, const struct value *set)
+{
+    struct names names;
+    struct platform platform;
+    struct value *document = import_load(input, path, set);
+    if (!document)
+        return NULL;
+    names_init(&names);
+    platform_init(&platform, &names);
+    bool well = topology_read(input, document, set, &platform);
+    if (well && !value_get(document, "name"))
+        document = convert_named(input, document, names_text(&names, platform.name));
+    platform_fini(&platform);
+    names_fini(&names);
+    return well ? document : NULL;
+}
+
+enum partita_status partita_convert(const struct partita_options *options, FILE *out, FILE *err)
+{
+    struct input input;
+    input_init(&input, partita_data_folder());
+    struct value *set = convert_set(&input, options->sets, options->set_count);
+    const char *path = document_find(&input, "topologies", options->topology, (struct place){0});
+    struct value *document = path && !input.report.errors ? convert_load(&input, path, set) : NULL;
+    report_print(&input.report, err);
+    if (document) {
+        const char *slash = strrchr(path, '/');
+        convert_defaults(document, set);
+        fprintf(out, "# %s, as `partita convert` reads it\n%s\n", slash ? slash + 1 : path,
+                value_write(document, &input.arena));
+    }
+    input_fini(&input);
+    return document ? PARTITA_OK : PARTITA_BAD_INPUT;
+}
