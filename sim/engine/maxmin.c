@@ -559,11 +559,11 @@ static void repair(struct maxmin *maxmin)
     assert(!maxmin->undecided);
 }
 
-/* Whether to solve from scratch: when a fifth of the flows arrive or changed the last time. */
+/* Whether to solve from scratch: when a sixteenth of the flows arrive or changed the last time. */
 static bool widespread(const struct maxmin *maxmin)
 {
     uint32_t expected = maxmin->undecided > maxmin->touched ? maxmin->undecided : maxmin->touched;
-    return expected > maxmin->attached / 5 && maxmin->links.count / 8 <= maxmin->attached;
+    return expected > maxmin->attached / 16 && maxmin->links.count / 8 <= maxmin->attached;
 }
 
 void maxmin_solve(struct maxmin *maxmin)
