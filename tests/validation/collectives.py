@@ -132,6 +132,8 @@ def main():
               f"{row['n_gpus']} GPUs, {size / 1024:.0f} KiB: {100 * error:+.0f} % |")
     inside = [one for group, found in groups.items() if group not in OUTSIDE for one in found]
     print(f"| all inside | {len(inside)} | {mean([e for s, e, _ in inside if s >= MIB])} | {mean([e for s, e, _ in inside if s < MIB])} | |")
+    every = [one for found in groups.values() for one in found]
+    print(f"| all | {len(every)} | {mean([e for s, e, _ in every if s >= MIB])} | {mean([e for s, e, _ in every if s < MIB])} | |")
     for group, why in OUTSIDE.items():
         print(f"outside: {group}: {why}")
     print(f"regression bound: a factor of {BOUND:g} either way ({BOUND_IN_SWITCH:g} in a switch), for every row inside")
