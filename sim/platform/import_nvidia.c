@@ -289,6 +289,7 @@ static void nvidia_switched(struct nvidia *nvidia, const uint32_t *members, uint
         import_text(input, link, "type", nvidia->place, "nvlink");
         import_text(input, link, "bandwidth", nvidia->place, "lane * %u", lanes);
         import_text(input, link, "latency", nvidia->place, "nvlink-latency / 2");
+        import_text(input, link, "overhead", nvidia->place, "50%%");
     }
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t j = 0; j < count; j++)
@@ -378,6 +379,8 @@ static void nvidia_join(struct nvidia *nvidia, struct nvidia_tree *tree, uint32_
             import_text(input, link, "bandwidth", nvidia->place, "socket");
         else
             import_text(input, link, "type", nvidia->place, "pcie");
+        if (!tree->leaf[i]) /* software's overhead is paid at the ends of a message, not on the way */
+            import_text(input, link, "overhead", nvidia->place, "0 s");
         import_text(input, link, "latency", nvidia->place, tree->leaf[i] ? "pcie-latency / 2" : "hop");
     }
     tree->node[component] = name;
