@@ -52,3 +52,14 @@ const char *nearest_name(const char *text, const char *const *names, size_t coun
             best = names[i];
     return best;
 }
+
+void nearest_unknown(const char *what, const char *name, const char *const *known, size_t count, FILE *to)
+{
+    const char *nearest = nearest_name(name, known, count);
+    fprintf(to, "error: there is no %s '%s'", what, name);
+    if (nearest)
+        fprintf(to, "; did you mean '%s'?", nearest);
+    for (size_t i = 0; i < count && !nearest; i++)
+        fprintf(to, "%s%s", i ? ", " : "; expected one of ", known[i]);
+    fprintf(to, "\n");
+}

@@ -2,6 +2,7 @@
  * which the help texts come. */
 #include "partita.h"
 
+#include "base/nearest.h"
 #include "cli/options.h"
 
 #include <errno.h>
@@ -193,7 +194,7 @@ static const struct command *main_find(const char *name)
     const char *known[MAIN_COMMANDS + 2] = {"help", "--version"};
     for (int i = 0; i < MAIN_COMMANDS; i++)
         known[i + 2] = main_commands[i].name;
-    options_unknown("command", name, known, MAIN_COMMANDS + 2);
+    nearest_unknown("command", name, known, MAIN_COMMANDS + 2, stderr);
     return NULL;
 }
 

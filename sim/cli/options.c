@@ -57,17 +57,6 @@ static const struct option {
 };
 enum { OPTIONS_COUNT = sizeof options_table / sizeof options_table[0] };
 
-void options_unknown(const char *what, const char *name, const char *const *known, int count)
-{
-    const char *nearest = nearest_name(name, known, (size_t)count);
-    fprintf(stderr, "error: there is no %s '%s'", what, name);
-    if (nearest)
-        fprintf(stderr, "; did you mean '%s'?", nearest);
-    for (int i = 0; i < count && !nearest; i++)
-        fprintf(stderr, "%s%s", i ? ", " : "; expected one of ", known[i]);
-    fprintf(stderr, "\n");
-}
-
 static const struct option *options_find(const char *allowed, const char *word, size_t length)
 {
     const char *known[OPTIONS_COUNT];
@@ -81,7 +70,7 @@ static const struct option *options_find(const char *allowed, const char *word, 
     }
     char name[128];
     snprintf(name, sizeof name, "%.*s", (int)length, word);
-    options_unknown("option", name, known, count);
+    nearest_unknown("option", name, known, (size_t)count, stderr);
     return NULL;
 }
 

@@ -26,7 +26,4 @@ bool options_read(struct options *options, const char *allowed, int count, char 
 /* Prints the options of a command, a line each. */
 void options_help(const char *allowed, FILE *to);
 
-/* Prints "there is no WHAT 'NAME'" and the nearest valid name, or all of them when none is near. */
-void options_unknown(const char *what, const char *name, const char *const *known, int count);
-
 #endif

@@ -2,7 +2,7 @@
 
 void plan_init(struct plan *plan)
 {
-    *plan = (struct plan){.steps = 1, .input_device = MODEL_NONE, .output_device = MODEL_NONE};
+    *plan = (struct plan){.steps = 1, .input_device = MODEL_NONE};
 }
 
 void plan_fini(struct plan *plan)

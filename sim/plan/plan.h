@@ -59,8 +59,7 @@ struct plan {
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
     bool synchronise_statistics; /* batch norm over the whole batch */
-    uint32_t input_device,
-        output_device; /* where samples come from and results go to; MODEL_NONE: at the stages themselves */
+    uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     VECTOR(struct plan_stage) stages;
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */

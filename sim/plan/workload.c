@@ -146,13 +146,12 @@ static const struct field workload_batch_field = {
 
 struct workload_plan {
     int64_t tensor, data, pipeline;
-    int schedule, recompute;
+    const char *schedule;
+    int recompute;
     bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
     const struct value *stages, *devices, *input;
 };
 
-static const char *const workload_schedules[] = {"gpipe", "1f1b", "inference",
-                                                 NULL}; /* the order of schedule_table */
 static const char *const workload_recompute[] = {"none", "full", NULL};
 
 #define AT(member) offsetof(struct workload_plan, member)
@@ -180,9 +179,8 @@ const struct field workload_plan_fields[] = {
      .offset = AT(sequence_parallel),
      .about = "the tensor axis also splits the sequence where nothing else is split"},
     {.key = "schedule",
-     .kind = FIELD_CHOICE,
+     .kind = FIELD_TEXT,
      .offset = AT(schedule),
-     .choices = workload_schedules,
      .about = "order of the passes; see `partita list schedules`"},
     {.key = "recompute",
      .kind = FIELD_CHOICE,
@@ -327,14 +325,28 @@ bool workload_read(struct input *input, const struct value *document, struct wor
     return good;
 }
 
+static bool workload_known_schedule(struct input *input, const struct workload *workload,
+                                    const struct workload_plan *plan)
+{
+    if (!plan->schedule || schedule_find(plan->schedule))
+        return true;
+    const char *known[64];
+    uint32_t count = 0;
+    for (; count < 64 && schedule_table[count]; count++)
+        known[count] = schedule_table[count]->name;
+    return fields_no_such(input, value_get(workload->plan, "schedule")->place, "schedule", plan->schedule,
+                          known, count);
+}
+
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan)
 {
-    *plan = (struct workload_plan){.tensor = 1, .pipeline = 1, .schedule = -1, .barrier = true};
+    *plan = (struct workload_plan){.tensor = 1, .pipeline = 1, .barrier = true};
     if (!workload->plan || workload->plan->kind == VALUE_NULL)
         return true;
     bool good = fields_read(input, workload->plan, workload->plan->place, "plan", workload_plan_fields,
                             workload_plan_field_count, NULL, plan);
+    good = workload_known_schedule(input, workload, plan) && good;
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor", "data", "pipeline", "sequence-parallel", "devices"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
@@ -451,13 +463,14 @@ static void workload_fill(const struct workload *workload, const struct workload
 static bool workload_schedule(struct input *input, const struct workload *workload,
                               const struct workload_plan *read, struct plan *plan)
 {
-    plan->schedule = !plan->training      ? &inference_schedule
-                     : read->schedule < 0 ? &one_f_one_b_schedule
-                                          : schedule_table[read->schedule];
-    if (read->schedule < 0 || schedule_table[read->schedule]->training == plan->training)
+    plan->schedule = plan->training ? &one_f_one_b_schedule : &inference_schedule;
+    if (!read->schedule)
         return true;
-    return report_error(&input->report, value_get(workload->plan, "schedule")->place,
-                        "schedule %s is for %s; this step is %s", schedule_table[read->schedule]->name,
+    struct place place = value_get(workload->plan, "schedule")->place;
+    const struct schedule *named = schedule_find(read->schedule); /* known: checked when read */
+    plan->schedule = named;
+    return named->training == plan->training ||
+           report_error(&input->report, place, "schedule %s is for %s; this step is %s", named->name,
                         plan->training ? "inference" : "training", plan->training ? "training" : "inference");
 }
 

@@ -9,17 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void explain_unknown(const char *what, const char *name, const char *const *known, uint32_t count, FILE *err)
-{
-    const char *nearest = nearest_name(name, known, count);
-    fprintf(err, "error: there is no %s '%s'", what, name);
-    if (nearest)
-        fprintf(err, "; did you mean '%s'?", nearest);
-    for (uint32_t i = 0; i < count && !nearest; i++)
-        fprintf(err, "%s%s", i ? ", " : "; expected one of ", known[i]);
-    fprintf(err, "\n");
-}
-
 /* The layer asked for, or MODEL_NONE; false after printing that there is none. */
 static bool explain_wanted(const struct model *model, const char *name, uint32_t *layer, FILE *err)
 {

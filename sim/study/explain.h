@@ -21,7 +21,4 @@ struct explain_options {
 /* False after printing what was wrong to `err`. */
 bool explain_run(const struct explain_options *options, FILE *out, FILE *err);
 
-/* Prints "there is no WHAT 'NAME'" and the nearest valid name, or all of them when none is near. */
-void explain_unknown(const char *what, const char *name, const char *const *known, uint32_t count, FILE *err);
-
 #endif

@@ -1,5 +1,7 @@
 #include "partita.h"
 
+#include "base/nearest.h"
+
 #include "figure/figure.h"
 #include "record/export.h"
 #include "record/reader.h"
@@ -173,7 +175,7 @@ enum partita_status partita_plot(const char *kind, const char *database, int64_t
         status = found->draw(&request, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
     known[count++] = "topology"; /* needs no database: see partita_plot_topology() */
     if (!found)
-        explain_unknown("figure", kind, known, count, err);
+        nearest_unknown("figure", kind, known, count, err);
     else if (error)
         fprintf(err, "error: %s\n", error);
     arena_fini(&arena);
@@ -215,7 +217,7 @@ enum partita_status partita_export(const char *format, const char *database, int
     if (found && partita_has_run(database, run, &arena, &error))
         status = found->write(database, run, out, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
     if (!found)
-        explain_unknown("export format", format, known, count, err);
+        nearest_unknown("export format", format, known, count, err);
     else if (error)
         fprintf(err, "error: %s\n", error);
     arena_fini(&arena);

@@ -4,6 +4,8 @@
  * member holds). */
 #include "partita.h"
 
+#include "base/nearest.h"
+
 #include "base/unit.h"
 #include "engine/engine.h"
 #include "figure/gnuplot.h"
@@ -100,7 +102,7 @@ static bool collective_kind(struct collective *c, FILE *err)
     for (c->kind = 0; c->kind < COLLECTIVE_KIND_COUNT; c->kind++)
         if (strcmp(communication_names[c->kind], c->options->kind) == 0)
             return true;
-    explain_unknown("collective", c->options->kind, communication_names, COLLECTIVE_KIND_COUNT, err);
+    nearest_unknown("collective", c->options->kind, communication_names, COLLECTIVE_KIND_COUNT, err);
     return false;
 }
 

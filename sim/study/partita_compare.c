@@ -1,6 +1,8 @@
 /* Compare: one workload on several levels of the network, so that it shows when a cheap one suffices. */
 #include "partita.h"
 
+#include "base/nearest.h"
+
 #include "record/metrics.h"
 #include "study/carriers.h"
 #include "study/explain.h"
@@ -36,7 +38,7 @@ static bool compare_add(struct compare *compare, const char *name, FILE *err)
     }
     const struct network_model *model = network_model_find(name);
     if (!model) {
-        explain_unknown("network level", name, known, count, err);
+        nearest_unknown("network level", name, known, count, err);
         return false;
     }
     for (uint32_t i = 0; i < compare->count; i++)

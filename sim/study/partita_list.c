@@ -1,6 +1,8 @@
 /* List: the names of what can be used, each with a line about it. */
 #include "partita.h"
 
+#include "base/nearest.h"
+
 #include "collective/collective.h"
 #include "engine/network_model.h"
 #include "figure/figure.h"
@@ -119,7 +121,7 @@ enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *e
             kind = &list_kinds[i];
     }
     if (what && !kind) {
-        explain_unknown("list of", what, known, LIST_KINDS, err);
+        nearest_unknown("list of", what, known, LIST_KINDS, err);
         json_decref(entries);
         return PARTITA_BAD_INPUT;
     }

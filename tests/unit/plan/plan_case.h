@@ -80,7 +80,7 @@ static inline void case_init(struct plan_case *c, const char *model, uint64_t ba
     c->plan.optimizer = OPTIMIZER_ADAM;
     c->plan.schedule = &gpipe_schedule;
     c->plan.synchronise_statistics = true;
-    c->plan.input_device = c->plan.output_device = MODEL_NONE;
+    c->plan.input_device = MODEL_NONE;
 }
 
 static inline uint32_t case_device(struct plan_case *c)
