@@ -31,6 +31,7 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
+    uint32_t direction;  /* 1: a second copy of the model, whose micro-batches go the other way */
     uint32_t first_rank;       /* that of its first member */
     uint32_t *ranks;           /* per member: its rank in the job; filled by emit_job(), in the job's arena */
     struct place place;        /* where the user wrote it */
@@ -42,6 +43,7 @@ enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_FULL };
 enum plan_optimizer { OPTIMIZER_SGD, OPTIMIZER_MOMENTUM, OPTIMIZER_ADAM };
 
 struct schedule;
+struct orders;
 
 struct plan {
     struct model *model;       /* not owned */
@@ -56,8 +58,12 @@ struct plan {
     enum plan_optimizer optimizer;
     enum plan_recompute recompute;
     const struct schedule *schedule;
+    uint32_t chunks;       /* stages per device and direction */
+    uint32_t in_flight;    /* limit of micro-batches for the schedule `list`; 0: as many as devices */
+    struct orders *orders; /* read from a file, instead of those that the schedule makes; owned */
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
+    bool blocking;               /* pipeline transfers occupy the compute stream */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     VECTOR(struct plan_stage) stages;

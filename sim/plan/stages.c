@@ -2,6 +2,7 @@
 
 #include "plan/assign.h"
 #include "plan/balance.h"
+#include "plan/schedule.h"
 #include "platform/topology.h"
 
 #include <string.h>
@@ -46,10 +47,11 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan)
 {
     uint32_t each = degrees->data * degrees->tensor, units = plan->model->units.count;
-    if (degrees->pipeline > units)
+    struct schedule_shape shape = {.devices = degrees->pipeline, .chunks = degrees->chunks};
+    uint32_t cuts = degrees->pipeline * degrees->chunks, stages = schedule_stages(plan->schedule, &shape);
+    if (cuts > units || stages > UINT16_MAX)
         return report_error(&input->report, degrees->place,
-                            "a pipeline of %u stages needs as many units; the model has %u",
-                            degrees->pipeline, units);
+                            "a pipeline of %u stages needs as many units; the model has %u", cuts, units);
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
     for (uint32_t i = 0; i < each; i++)
@@ -63,15 +65,18 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                 "say plan.stages with a split instead",
                 names_text(plan->platform->names, whole.axes[a].name),
                 a == 0 && degrees->data > 1 ? "b" : "g, r, f, v");
-    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
+    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
     if (used)
-        balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
+        balance_units(plan, &whole, cuts, first, &input->arena);
     VECTOR_FREE(&whole.devices);
-    for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
-        struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
+    for (uint32_t s = 0; used && s < stages; s++) {
+        uint32_t cut = s % cuts, device = schedule_device(plan->schedule, &shape, s);
+        struct plan_stage stage = {.first_unit = first[cut],
+                                   .unit_count = first[cut + 1] - first[cut],
+                                   .direction = s / cuts};
         stages_template(degrees, plan, &stage);
         for (uint32_t i = 0; i < each; i++)
-            VECTOR_PUSH(&stage.devices, devices->at[s * each + i]);
+            VECTOR_PUSH(&stage.devices, devices->at[device * each + i]);
         VECTOR_PUSH(&plan->stages, stage);
     }
     return used;

@@ -8,12 +8,13 @@
 
 struct stages_degrees {
     uint32_t data, tensor, pipeline;
+    uint32_t chunks; /* stages per device of the pipeline and direction */
     bool sequence_parallel;
     struct place place;
 };
 
-/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·tensor devices of the
- * list, with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
+/* Expands degrees: pipeline·chunks stages balanced by predicted time, each on data·tensor devices of the list
+ * (the s-th such group has the stages that the plan's schedule places there), with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
  * tensor innermost. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);

@@ -1,6 +1,7 @@
 #include "plan/verdict.h"
 
 #include "plan/memory.h"
+#include "plan/scheduled.h"
 
 /* Most bytes of activations alive at once: operations of the compute stream run one after another, so the
  * order of the program is the order of time, whatever the network does. */
@@ -25,13 +26,40 @@ static double verdict_model_flops(const struct program *program, uint32_t step)
     return flops;
 }
 
+/* Versions of its weights that a rank keeps. */
+static double verdict_versions(const struct plan *plan, const struct rank *rank)
+{
+    struct schedule_shape shape = scheduled_shape(plan);
+    if (!plan->schedule->versions || rank->stage == PROGRAM_NONE)
+        return 1;
+    return plan->schedule->versions(&shape, schedule_device(plan->schedule, &shape, rank->stage));
+}
+
+/* Elements of a stage that no earlier stage of the same rank holds already. */
+static double verdict_parameters(const struct plan *plan, const struct derivation *derivations,
+                                 uint32_t stage, uint32_t member)
+{
+    const struct derivation *d = &derivations[stage];
+    double elements = memory_parameters(d, member);
+    for (uint32_t t = 0; t < stage; t++) {
+        const struct plan_stage *other = &plan->stages.at[t];
+        if (member >= other->devices.count || other->ranks[member] != plan->stages.at[stage].ranks[member])
+            continue;
+        for (uint32_t i = 0; i < d->parameters.count; i++)
+            for (uint32_t k = 0; k < derivations[t].parameters.count; k++)
+                if (derivations[t].parameters.at[k].tensor == d->parameters.at[i].tensor)
+                    elements -= memory_parameter(d, i, member);
+    }
+    return elements;
+}
+
 /* `parameters`: elements that the rank stores, of all stages that it works on. */
 static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank, double parameters,
                                        const struct job *job)
 {
     const struct device *device = &plan->platform->devices.at[rank->device];
     struct plan_memory memory = {
-        .parameters = parameters * precision_bytes(plan->precision),
+        .parameters = parameters * precision_bytes(plan->precision) * verdict_versions(plan, rank),
         .gradients = plan->training ? parameters * precision_bytes(plan->gradient_precision) : 0,
         .optimizer = plan->training ? parameters * memory_optimizer_bytes(plan) : 0,
         .activations = verdict_activations(&job->programs[rank->program]),
@@ -56,7 +84,8 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
         parameters[r] = 0;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            parameters[plan->stages.at[s].ranks[m]] += memory_parameters(&derivations[s], m);
+            parameters[plan->stages.at[s].ranks[m]] +=
+                verdict_parameters(plan, derivations, s, m);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {
