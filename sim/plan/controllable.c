@@ -1,18 +1,11 @@
-/* V-half and V-min (Qi et al. 2024, Pipeline Parallelism with Controllable Memory, arXiv 2405.15362): two
- * stages per device, there and back again, in a pattern that repeats every six slots and holds a half or a
- * third of the activations of 1F1B. Weight gradients go to the first slots that are free. As published, the
- * repeated pattern is then tightened: passes of the warm-up and the drain move to the earliest free slot that
- * the memory of the pattern allows; weight gradients are put anew; and the drain is tightened once more.
- *
- * A pass is one slot long here, so that the order is the same whatever F, I and W are. */
-#include "plan/schedule.h"
+#include "plan/controllable.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Forward and input gradient of chunk 0 and 1 in the order in which a micro-batch meets a device, then the
- * weight gradients: of both chunks together while they are placed, and in the end of chunk 1 and of chunk 0. */
-enum { FORWARD_0, FORWARD_1, INPUT_1, INPUT_0, WEIGHT, WEIGHT_1 = WEIGHT, WEIGHT_0, KINDS };
+/* Besides the kinds of the pattern: the weight gradients, of both chunks together while they are placed, and
+ * in the end of chunk 1 and of chunk 0. */
+enum { WEIGHT = CONTROLLABLE_KINDS, WEIGHT_1 = WEIGHT, WEIGHT_0, KINDS };
 
 struct slots {
     uint32_t *at[KINDS]; /* ascending slots, one per pass */
@@ -24,27 +17,6 @@ struct pattern {
     struct slots *slots; /* per device */
     uint8_t *taken;      /* per device, `room` slots each */
 };
-
-/* First slot of each kind on a device, before they repeat every six slots. */
-typedef void pattern_first(uint32_t devices, uint32_t device, uint32_t *first);
-
-static void pattern_half(uint32_t devices, uint32_t device, uint32_t *first)
-{
-    uint32_t gap = devices % 2 == 0 ? 3 : 0;
-    first[FORWARD_0] = 2 * device;
-    first[FORWARD_1] = 3 * devices - device - 2;
-    first[INPUT_1] = 3 * devices + gap + 2 * device - 1;
-    first[INPUT_0] = 6 * devices + gap - device - 2;
-}
-
-static void pattern_min(uint32_t devices, uint32_t device, uint32_t *first)
-{
-    uint32_t gap = devices % 3 == 0 ? 2 : 0;
-    first[FORWARD_0] = device;
-    first[FORWARD_1] = 2 * devices - device - 1;
-    first[INPUT_1] = 2 * devices + gap + device;
-    first[INPUT_0] = 4 * devices + gap - device - 1;
-}
 
 static void *pattern_array(uint32_t count, size_t size)
 {
@@ -76,8 +48,8 @@ static void pattern_weights(struct slots *slots, bool apart)
     while ((kind = pattern_next(slots, next, WEIGHT)) < WEIGHT || waiting[0] || waiting[1]) {
         if (kind < WEIGHT && slots->at[kind][next[kind]] == slot) {
             next[kind]++;
-            if (kind >= INPUT_1)
-                waiting[apart ? kind - INPUT_1 : 0]++;
+            if (kind >= CONTROLLABLE_I1)
+                waiting[apart ? kind - CONTROLLABLE_I1 : 0]++;
         } else if (waiting[0] || waiting[1]) {
             uint32_t w = waiting[0] ? 0 : 1;
             slots->at[WEIGHT + w][slots->count[WEIGHT + w]++] = slot;
@@ -97,8 +69,8 @@ static uint32_t pattern_memory(const struct slots *slots)
     while ((kind = pattern_next(slots, next, kinds)) < kinds) {
         if (slots->at[kind][next[kind]] == slot) {
             next[kind]++;
-            waiting += kind == INPUT_0 || kind == INPUT_1;
-            now += kind <= FORWARD_1;
+            waiting += kind == CONTROLLABLE_I0 || kind == CONTROLLABLE_I1;
+            now += kind <= CONTROLLABLE_F1;
             now -= kind == WEIGHT;
         } else if (!placed && waiting) {
             waiting--;
@@ -116,9 +88,9 @@ static uint32_t pattern_memory(const struct slots *slots)
 /* The pass that a pass of a kind follows on a device's neighbour; NULL: it does not depend on one. */
 static const struct slots *pattern_before(const struct pattern *pattern, uint32_t device, uint32_t kind)
 {
-    if ((kind == FORWARD_0 || kind == INPUT_1) && device > 0)
+    if ((kind == CONTROLLABLE_F0 || kind == CONTROLLABLE_I1) && device > 0)
         return &pattern->slots[device - 1];
-    if ((kind == FORWARD_1 || kind == INPUT_0) && device + 1 < pattern->devices)
+    if ((kind == CONTROLLABLE_F1 || kind == CONTROLLABLE_I0) && device + 1 < pattern->devices)
         return &pattern->slots[device + 1];
     return NULL;
 }
@@ -128,10 +100,10 @@ static uint32_t pattern_input(const struct slots *slots, uint32_t n)
 {
     uint32_t next[2] = {0};
     for (;; n--) {
-        bool first = next[1] == slots->count[INPUT_0] ||
-                     (next[0] < slots->count[INPUT_1] &&
-                      slots->at[INPUT_1][next[0]] < slots->at[INPUT_0][next[1]]);
-        uint32_t slot = first ? slots->at[INPUT_1][next[0]++] : slots->at[INPUT_0][next[1]++];
+        bool first = next[1] == slots->count[CONTROLLABLE_I0] ||
+                     (next[0] < slots->count[CONTROLLABLE_I1] &&
+                      slots->at[CONTROLLABLE_I1][next[0]] < slots->at[CONTROLLABLE_I0][next[1]]);
+        uint32_t slot = first ? slots->at[CONTROLLABLE_I1][next[0]++] : slots->at[CONTROLLABLE_I0][next[1]++];
         if (n == 0)
             return slot;
     }
@@ -142,7 +114,7 @@ static uint32_t pattern_ready(const struct pattern *pattern, uint32_t device, ui
 {
     const struct slots *slots = &pattern->slots[device], *before = pattern_before(pattern, device, kind);
     uint32_t ready = before ? before->at[kind][n] + 1 : 0;
-    if (kind > FORWARD_0 && kind < WEIGHT && slots->at[kind - 1][n] >= ready)
+    if (kind > CONTROLLABLE_F0 && kind < WEIGHT && slots->at[kind - 1][n] >= ready)
         ready = slots->at[kind - 1][n] + 1;
     if (kind == WEIGHT) {
         uint32_t input = pattern_input(slots, n);
@@ -181,7 +153,8 @@ static void pattern_move(struct pattern *pattern, struct pattern_cursor at, uint
 {
     struct slots *slots = &pattern->slots[at.device];
     uint32_t *slot = &slots->at[at.kind][at.n], old = *slot;
-    bool takes = at.kind <= FORWARD_1 || slots->count[WEIGHT] == 0; /* others can only give back sooner */
+    bool takes =
+        at.kind <= CONTROLLABLE_F1 || slots->count[WEIGHT] == 0; /* others can only give back sooner */
     for (uint32_t s = ready; s < old; s++) {
         if (pattern->taken[(size_t)at.device * pattern->room + s])
             continue;
@@ -246,10 +219,10 @@ static void pattern_tighten(struct pattern *pattern, bool weights)
         pattern->taken[i] = 0;
     struct pattern_cursor at;
     while (pattern_walk(pattern, kinds, next, &at)) {
-        if (at.kind == INPUT_0 && at.device == 0 && phase == WARM_UP)
+        if (at.kind == CONTROLLABLE_I0 && at.device == 0 && phase == WARM_UP)
             phase = STEADY;
         bool stays = phase == STEADY || (phase == WARM_UP && !weights);
-        if (phase == STEADY && at.kind == FORWARD_0 && at.n == pattern->micro_batches - 1)
+        if (phase == STEADY && at.kind == CONTROLLABLE_F0 && at.n == pattern->micro_batches - 1)
             phase = DRAIN;
         if (!stays)
             pattern_move(pattern, at, pattern_ready(pattern, at.device, at.kind, at.n), most);
@@ -273,8 +246,8 @@ static void pattern_write(const struct pattern *pattern, uint32_t device, struct
     }
 }
 
-static void pattern_order(pattern_first *first, const struct schedule_shape *shape,
-                          struct schedule_list *lists)
+void controllable_order(controllable_first *first, const struct schedule_shape *shape,
+                        struct schedule_list *lists)
 {
     uint32_t p = shape->devices, m = shape->micro_batches;
     struct pattern pattern = {.devices = p, .micro_batches = m, .room = 6 * m + 8 * p + 16};
@@ -302,80 +275,11 @@ static void pattern_order(pattern_first *first, const struct schedule_shape *sha
     vector_release(pattern.taken);
 }
 
-static void v_half_order(const struct schedule_shape *shape, struct schedule_list *lists)
-{
-    pattern_order(pattern_half, shape, lists);
-}
-
-static void v_min_order(const struct schedule_shape *shape, struct schedule_list *lists)
-{
-    pattern_order(pattern_min, shape, lists);
-}
-
-/* Equal passes, of one chunk `each` long, and enough micro-batches for a steady state. */
-static bool pattern_exact(const struct schedule *schedule, const struct schedule_shape *shape,
-                          const struct schedule_times *times, double *each)
+bool controllable_exact(const struct schedule *schedule, const struct schedule_shape *shape,
+                        const struct schedule_times *times, double *each)
 {
     double f, i, w;
     bool equal = schedule_equal(schedule, shape, times, &f, &i, &w) && f == i && f == w;
     *each = f / 2;
     return equal && shape->micro_batches >= shape->devices + 2;
 }
-
-static double v_half_makespan(const struct schedule_shape *shape, const struct schedule_times *times)
-{
-    double each, p = shape->devices;
-    if (!pattern_exact(&v_half_schedule, shape, times, &each) || shape->devices < 2)
-        return NAN;
-    double rest = p == 2 ? 1 : shape->devices % 2 ? 3 * p - 4 : 3 * p - 7;
-    return (6 * shape->micro_batches + rest) * each;
-}
-
-static double v_half_peak(const struct schedule_shape *shape, uint32_t device, double whole, double weight)
-{
-    (void)device, (void)weight;
-    uint32_t p = shape->devices;
-    return shape->micro_batches >= p + 2 && p >= 2 ? (p + 2 - p % 2) / 2 * whole : NAN;
-}
-
-static double v_min_makespan(const struct schedule_shape *shape, const struct schedule_times *times)
-{
-    double each, p = shape->devices;
-    if (!pattern_exact(&v_min_schedule, shape, times, &each) || shape->devices < 2)
-        return NAN;
-    return (6 * shape->micro_batches + (shape->devices % 3 ? 4 * p - 5 : 4 * p - 7)) * each;
-}
-
-/* Of p = 2 modulo 3 the first devices hold half a micro-batch less than the others. */
-static double v_min_peak(const struct schedule_shape *shape, uint32_t device, double whole, double weight)
-{
-    (void)device, (void)weight;
-    uint32_t p = shape->devices;
-    return shape->micro_batches >= p + 2 && p >= 2 && p % 3 != 2 ? (p + 4) / 3 * whole : NAN;
-}
-
-const struct schedule v_half_schedule = {
-    .name = "v-half",
-    .about = "two stages per device, there and back: half the activations of 1f1b",
-    .source = "Qi et al. 2024, Pipeline Parallelism with Controllable Memory (arXiv 2405.15362)",
-    .placement = SCHEDULE_V,
-    .fewest_chunks = 2,
-    .most_chunks = 2,
-    .training = true,
-    .order = v_half_order,
-    .makespan = v_half_makespan,
-    .peak = v_half_peak,
-};
-
-const struct schedule v_min_schedule = {
-    .name = "v-min",
-    .about = "two stages per device, there and back: a third of the activations of 1f1b",
-    .source = "Qi et al. 2024, Pipeline Parallelism with Controllable Memory (arXiv 2405.15362)",
-    .placement = SCHEDULE_V,
-    .fewest_chunks = 2,
-    .most_chunks = 2,
-    .training = true,
-    .order = v_min_order,
-    .makespan = v_min_makespan,
-    .peak = v_min_peak,
-};

@@ -10,10 +10,10 @@
 
 struct dualpipe {
     struct schedule_list *out;
-    uint32_t stage[2];                     /* of the phases */
-    uint32_t first[2], step;               /* micro-batches of a phase: first, first + step, ... */
-    uint32_t forward[2], backward[2];      /* so far */
-    struct schedule_item *waiting;         /* weight gradients put off, oldest first; owned */
+    uint32_t stage[2];                /* of the phases */
+    uint32_t first[2], step;          /* micro-batches of a phase: first, first + step, ... */
+    uint32_t forward[2], backward[2]; /* so far */
+    struct schedule_item *waiting;    /* weight gradients put off, oldest first; owned */
     uint32_t waiting_count, waiting_room, waiting_next;
 };
 

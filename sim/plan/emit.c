@@ -1,13 +1,14 @@
 #include "plan/emit.h"
 
 #include "plan/builder.h"
+#include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/overlap.h"
 #include "plan/scheduled.h"
-#include "plan/split.h"
 #include "plan/state.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
@@ -119,7 +120,7 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
             e->builder.allocates += part->allocates[index];
             e->builder.frees += part->frees[index];
         }
-        const struct work *work = !backward                  ? &part->forward_work[index]
+        const struct work *work = !backward                   ? &part->forward_work[index]
                                   : e->builder.pass == PASS_I ? &part->input_work[index]
                                                               : &part->backward_work[index];
         emit_note(part, backward, index, builder_kernel(&e->builder, action->part, work, &after), 1);
@@ -215,7 +216,7 @@ static double emit_extra(const struct emitter *e, const struct part *part, uint3
     if (e->plan->recompute != RECOMPUTE_FULL)
         return 0;
     double (*saved)(const struct derivation *, uint32_t, bool, uint32_t) =
-        weights ? split_saved : memory_saved;
+        weights ? halves_saved : memory_saved;
     return saved(part->d, unit, false, part->role.member) - saved(part->d, unit, true, part->role.member);
 }
 
@@ -248,7 +249,7 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
         if (recompute && has_backward)
             emit_recompute(e, part, u, extra);
         if (split && has_backward)
-            e->builder.allocates += split_gradients(d, u, part->role.member);
+            e->builder.allocates += halves_gradients(d, u, part->role.member);
         for (; i < d->backward.count && d->backward.at[i].unit == u; i++) {
             emit_mark(e, part, true, i);
             emit_one(e, part, true, i);
@@ -260,7 +261,7 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
     }
     for (; i < d->backward.count; i++)
         emit_one(e, part, true, i);
-    emit_free(e, part->saved - (split ? split_saved(d, MODEL_NONE, recompute, part->role.member) : 0));
+    emit_free(e, part->saved - (split ? halves_saved(d, MODEL_NONE, recompute, part->role.member) : 0));
     builder_close(&e->builder);
 }
 
@@ -294,36 +295,61 @@ static bool emit_held(const struct emitter *e, uint32_t part, uint32_t tensor)
     return false;
 }
 
-/* Gradients of tied parameters, the barrier, and the update of the weights. */
+struct emit_parameter {
+    uint32_t tensor, part, index;
+};
+
+static int emit_by_tensor(const void *left, const void *right)
+{
+    const struct emit_parameter *a = left, *b = right;
+    return a->tensor < b->tensor ? -1 : a->tensor > b->tensor;
+}
+
+/* Adds up the gradient of one parameter with its copies on other ranks. */
+static void emit_tied(struct emitter *e, const struct emit_parameter *parameter)
+{
+    struct builder *b = &e->builder;
+    const struct part *part = &e->parts[parameter->part];
+    double elements;
+    uint32_t group = cast_tied(e->cast, part->role.stage, parameter->index, part->role.member, &elements);
+    if (group == MODEL_NONE)
+        return;
+    struct index_list after = {0};
+    if (b->last_compute != PROGRAM_NONE)
+        VECTOR_PUSH(&after, b->last_compute);
+    for (uint32_t s = 0; s < e->syncs.count; s++)
+        VECTOR_PUSH(&after, e->syncs.at[s]);
+    b->pass = PASS_S;
+    double bytes = elements * precision_bytes(e->plan->gradient_precision);
+    uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
+                                      state_tensor(part->d, parameter->tensor)->name, &after);
+    VECTOR_PUSH(&e->syncs, op);
+    VECTOR_FREE(&after);
+}
+
+/* Gradients of tied parameters, the barrier, and the update of the weights. All ranks take the parameters in
+ * one order, so that none waits for another that waits for it. */
 static void emit_optimizer(struct emitter *e)
 {
     struct builder *b = &e->builder;
     double parameters = 0;
+    VECTOR(struct emit_parameter) held = {0};
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
-            double elements;
-            if (emit_held(e, p, part->d->parameters.at[i].tensor))
+            uint32_t tensor = part->d->parameters.at[i].tensor;
+            if (emit_held(e, p, tensor))
                 continue;
             parameters += memory_parameter(part->d, i, part->role.member);
-            uint32_t group = cast_tied(e->cast, part->role.stage, i, part->role.member, &elements);
-            if (group == MODEL_NONE)
-                continue;
-            struct index_list after = {0};
-            if (b->last_compute != PROGRAM_NONE)
-                VECTOR_PUSH(&after, b->last_compute);
-            for (uint32_t s = 0; s < e->syncs.count; s++)
-                VECTOR_PUSH(&after, e->syncs.at[s]);
-            b->pass = PASS_S;
-            double bytes = elements * precision_bytes(e->plan->gradient_precision);
-            uint32_t op =
-                builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
-                                    state_tensor(part->d, part->d->parameters.at[i].tensor)->name, &after);
-            VECTOR_PUSH(&e->syncs, op);
-            VECTOR_FREE(&after);
+            VECTOR_PUSH(&held, ((struct emit_parameter){tensor, p, i}));
         }
     }
+    if (held.count)
+        qsort(held.at, held.count, sizeof *held.at, emit_by_tensor);
+    for (uint32_t i = 0; i < held.count; i++)
+        emit_tied(e, &held.at[i]);
+    VECTOR_FREE(&held);
     if (b->last_compute != PROGRAM_NONE) /* a stage of inputs only has no work */
         VECTOR_PUSH(&e->syncs, b->last_compute);
     b->pass = PASS_O;
@@ -408,13 +434,13 @@ static void emit_kept(struct emitter *e, struct part *part)
     const struct derivation *d = part->d;
     bool recompute = e->plan->recompute == RECOMPUTE_FULL;
     part->saved = memory_saved(d, MODEL_NONE, recompute, part->role.member);
-    part->kept = split_saved(d, MODEL_NONE, recompute, part->role.member);
+    part->kept = halves_saved(d, MODEL_NONE, recompute, part->role.member);
     for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
         bool has_backward = false;
         for (uint32_t k = 0; k < d->backward.count; k++)
             has_backward |= d->backward.at[k].unit == u && d->backward.at[k].kind == ACTION_KERNEL;
         if (has_backward)
-            part->kept += emit_extra(e, part, u, true) + split_gradients(d, u, part->role.member);
+            part->kept += emit_extra(e, part, u, true) + halves_gradients(d, u, part->role.member);
     }
 }
 

@@ -41,7 +41,9 @@ static double list_seconds(const struct list_state *state, uint8_t pass, uint32_
     const struct schedule_times *times = state->shape->times;
     if (!times)
         return 1;
-    return pass == PASS_F ? times->forward[stage] : pass == PASS_I ? times->input[stage] : times->weight[stage];
+    return pass == PASS_F   ? times->forward[stage]
+           : pass == PASS_I ? times->input[stage]
+                            : times->weight[stage];
 }
 
 /* When the next pass of a stage can start; INFINITY: not known yet, or there is none. */

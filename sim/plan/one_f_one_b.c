@@ -1,6 +1,5 @@
 /* 1F1B with a flush (PipeDream-flush, Narayanan et al. 2021): stage s of p runs min(m, p-1-s) forward passes,
- * then alternates one forward and one backward pass, then drains. Eager 1F1B starts with twice as many, so
- * that transfers have time. */
+ * then alternates one forward and one backward pass, then drains. */
 #include "plan/one_f_one_b.h"
 
 #include <math.h>
@@ -37,18 +36,6 @@ double one_f_one_b_peak(const struct schedule_shape *shape, uint32_t device, dou
     return fmin(shape->micro_batches, shape->devices - device) * whole;
 }
 
-static void eager_order(const struct schedule_shape *shape, struct schedule_list *lists)
-{
-    for (uint32_t d = 0; d < shape->devices; d++)
-        one_f_one_b_list(d, 2 * (shape->devices - 1 - d), shape->micro_batches, &lists[d]);
-}
-
-static double eager_peak(const struct schedule_shape *shape, uint32_t device, double whole, double weight)
-{
-    (void)weight;
-    return fmin(shape->micro_batches, 2.0 * (shape->devices - device) - 1) * whole;
-}
-
 const struct schedule one_f_one_b_schedule = {
     .name = "1f1b",
     .about = "one forward, one backward in turn after a short warm-up; flush after each step",
@@ -57,14 +44,4 @@ const struct schedule one_f_one_b_schedule = {
     .order = one_f_one_b_order,
     .makespan = one_f_one_b_makespan,
     .peak = one_f_one_b_peak,
-};
-
-const struct schedule eager_schedule = {
-    .name = "eager-1f1b",
-    .about = "1f1b with twice the warm-up, so that transfers have time: more activations",
-    .source = "Zhuang et al. 2023, On Optimizing the Communication of Model Parallelism",
-    .training = true,
-    .order = eager_order,
-    .makespan = one_f_one_b_makespan,
-    .peak = eager_peak,
 };

@@ -11,11 +11,8 @@ void orders_init(struct orders *orders, uint32_t devices, uint32_t stages)
         VECTOR_PUSH(&device_of, 0);
     for (uint32_t d = 0; d < devices; d++)
         VECTOR_PUSH(&lists, (struct schedule_list){0});
-    *orders = (struct orders){.devices = devices,
-                              .stages = stages,
-                              .directions = 1,
-                              .device_of = device_of.at,
-                              .lists = lists.at};
+    *orders = (struct orders){
+        .devices = devices, .stages = stages, .directions = 1, .device_of = device_of.at, .lists = lists.at};
 }
 
 void orders_fini(struct orders *orders)
@@ -144,7 +141,7 @@ static const char *orders_cycle(const struct orders_state *state, uint32_t devic
         const struct schedule_item *wanted = &orders->lists[at.device].at[at.index];
         const struct schedule_item *before = &orders->lists[at.device].at[state->next[at.device]];
         text = arena_format(arena, "%s%s stage %u waits with %s for %s of stage %u", text,
-                            device == first ? "" : ",", waiting.stage, orders_text(&waiting, arena),
+                            device == first ? "" : ";", waiting.stage, orders_text(&waiting, arena),
                             orders_text(wanted, arena), wanted->stage);
         if (wanted != before)
             text = arena_format(arena, "%s, which stands behind %s", text, orders_text(before, arena));
@@ -255,8 +252,7 @@ double orders_seconds(const struct schedule_item *item, const struct schedule_ti
 
 static double orders_pair_seconds(const struct schedule_item *item, const struct schedule_times *times)
 {
-    return times->pair > 0 ? times->pair
-                           : orders_seconds(&item[0], times) + orders_seconds(&item[1], times);
+    return times->pair > 0 ? times->pair : orders_seconds(&item[0], times) + orders_seconds(&item[1], times);
 }
 
 static double orders_work(const struct schedule_list *list, const struct schedule_times *times)

@@ -17,6 +17,8 @@ struct plan_axis {
     uint32_t size;                /* devices along it */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
+                              parts. Not owned. */
 };
 
 /* Bytes that one device holds, at its peak. */
@@ -31,7 +33,7 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
-    uint32_t direction;  /* 1: a second copy of the model, whose micro-batches go the other way */
+    uint32_t direction;        /* 1: a second copy of the model, whose micro-batches go the other way */
     uint32_t first_rank;       /* that of its first member */
     uint32_t *ranks;           /* per member: its rank in the job; filled by emit_job(), in the job's arena */
     struct place place;        /* where the user wrote it */
@@ -58,9 +60,9 @@ struct plan {
     enum plan_optimizer optimizer;
     enum plan_recompute recompute;
     const struct schedule *schedule;
-    uint32_t chunks;       /* stages per device and direction */
-    uint32_t in_flight;    /* limit of micro-batches for the schedule `list`; 0: as many as devices */
-    struct orders *orders; /* read from a file, instead of those that the schedule makes; owned */
+    uint32_t chunks;             /* stages per device and direction */
+    uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
+    struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
     bool blocking;               /* pipeline transfers occupy the compute stream */

@@ -5,11 +5,12 @@
 #include <string.h>
 
 const struct schedule *const schedule_table[] = {
-    &gpipe_schedule,      &one_f_one_b_schedule, &eager_schedule,         &interleaved_schedule,
-    &looped_schedule,     &zb_h1_schedule,       &zb_h2_schedule,         &zb_v_schedule,
-    &v_half_schedule,     &v_min_schedule,       &chimera_schedule,       &dualpipe_schedule,
-    &dualpipe_v_schedule, &pipedream_schedule,   &pipedream_2bw_schedule, &list_schedule,
-    &inference_schedule,  NULL};
+    &gpipe_schedule,       &one_f_one_b_schedule, &eager_schedule,
+    &interleaved_schedule, &looped_schedule,      &zb_h1_schedule,
+    &zb_h2_schedule,       &zb_v_schedule,        &v_half_schedule,
+    &v_min_schedule,       &chimera_schedule,     &dualpipe_schedule,
+    &dualpipe_v_schedule,  &pipedream_schedule,   &pipedream_2bw_schedule,
+    &list_schedule,        &inference_schedule,   NULL};
 
 const struct schedule *schedule_find(const char *name)
 {
@@ -55,8 +56,8 @@ const char *schedule_problem(const struct schedule *schedule, const struct sched
 
 void schedule_add(struct schedule_list *list, uint8_t pass, uint32_t stage, uint32_t micro_batch)
 {
-    VECTOR_PUSH(list, ((struct schedule_item){
-                          .pass = pass, .stage = (uint16_t)stage, .micro_batch = micro_batch}));
+    VECTOR_PUSH(list,
+                ((struct schedule_item){.pass = pass, .stage = (uint16_t)stage, .micro_batch = micro_batch}));
 }
 
 void schedule_add_pair(struct schedule_list *list, struct schedule_item forward,

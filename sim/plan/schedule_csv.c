@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct schedule schedule_file = {
+const struct schedule schedule_csv_file = {
     .name = "file",
     .about = "the order of a file",
     .training = true,
@@ -16,10 +16,17 @@ static const struct {
     const char *name;
     enum csv_kind kind;
 } csv_actions[] = {
-    {"SEND_F", CSV_SEND_F},     {"RECV_F", CSV_RECV_F},         {"SEND_B", CSV_SEND_B},
-    {"RECV_B", CSV_RECV_B},     {"UNSHARD", CSV_IGNORED},       {"RESHARD", CSV_IGNORED},
-    {"REDUCE_GRAD", CSV_IGNORED}, {"F", CSV_F},                 {"I", CSV_I},
-    {"W", CSV_W},               {"B", CSV_B},
+    {"SEND_F", CSV_SEND_F},
+    {"RECV_F", CSV_RECV_F},
+    {"SEND_B", CSV_SEND_B},
+    {"RECV_B", CSV_RECV_B},
+    {"UNSHARD", CSV_IGNORED},
+    {"RESHARD", CSV_IGNORED},
+    {"REDUCE_GRAD", CSV_IGNORED},
+    {"F", CSV_F},
+    {"I", CSV_I},
+    {"W", CSV_W},
+    {"B", CSV_B},
 };
 
 struct csv_action {
@@ -55,10 +62,11 @@ static bool csv_number(const char **at, uint32_t *out)
 
 static bool csv_wrong(struct csv_reader *reader, struct place place, const char *at)
 {
-    return report_error(&reader->input->report, place,
-                        "'%.*s' is not an action; expected STAGE, one of F I W B SEND_F RECV_F SEND_B RECV_B, "
-                        "and MICRO-BATCH, such as 0F1, or two passes such as (0F3;1B2)OVERLAP_F_B",
-                        (int)strcspn(at, ",\r\n"), at);
+    return report_error(
+        &reader->input->report, place,
+        "'%.*s' is not an action; expected STAGE, one of F I W B SEND_F RECV_F SEND_B RECV_B, "
+        "and MICRO-BATCH, such as 0F1, or two passes such as (0F3;1B2)OVERLAP_F_B",
+        (int)strcspn(at, ",\r\n"), at);
 }
 
 /* "0F1". Advances *at behind it. */
@@ -129,8 +137,8 @@ static bool csv_line(struct csv_reader *reader, const char *line, uint32_t numbe
         while (*at == ' ' || *at == '\t')
             at++;
         if (*at && !strchr(",\r\n", *at))
-            good = csv_field(reader, &at, (struct place){reader->path, number, (uint32_t)(at - line) + 1},
-                             &row);
+            good =
+                csv_field(reader, &at, (struct place){reader->path, number, (uint32_t)(at - line) + 1}, &row);
         if (good && *at != ',')
             break;
     }
@@ -201,7 +209,7 @@ static struct place csv_place(const struct csv_reader *reader, struct orders_pla
     for (uint32_t i = 0; i < row->count && at.index != UINT32_MAX; i++)
         if (csv_pass(&row->at[i]) && row->at[i].item == at.index)
             return row->at[i].place;
-    return (struct place){reader->path, at.device + 1, 0};
+    return (struct place){reader->path, at.device + 1, 1};
 }
 
 /* The action of a stage and micro-batch on a device: its number, or UINT32_MAX. */
@@ -242,8 +250,8 @@ static bool csv_transfer(struct csv_reader *reader, const struct orders *orders,
     const struct csv_row *there = &reader->rows.at[orders->device_of[other]];
     return csv_find(there, 1u << wanted, other, action->micro_batch) != UINT32_MAX ||
            report_error(report, action->place, "%u%s%s%u has no %u%s%s%u", action->stage,
-                        sends ? "SEND_" : "RECV_", way, action->micro_batch, other,
-                        sends ? "RECV_" : "SEND_", way, action->micro_batch);
+                        sends ? "SEND_" : "RECV_", way, action->micro_batch, other, sends ? "RECV_" : "SEND_",
+                        way, action->micro_batch);
 }
 
 static bool csv_transfers(struct csv_reader *reader, const struct orders *orders)

@@ -26,6 +26,6 @@ bool schedule_csv_training(const struct orders *orders);
 void schedule_csv_write(const struct orders *orders, bool transfers, FILE *out);
 
 /* Is what a plan's orders belong to when they came from a file. Not in the table. */
-extern const struct schedule schedule_file;
+extern const struct schedule schedule_csv_file;
 
 #endif

@@ -6,6 +6,9 @@
 
 struct schedule_shape scheduled_shape(const struct plan *plan)
 {
+    if (plan->orders)
+        return (struct schedule_shape){
+            .devices = plan->orders->devices, .chunks = 1, .micro_batches = plan->micro_batches};
     bool both = plan->schedule->placement == SCHEDULE_BOTH;
     uint32_t chunks = plan->chunks ? plan->chunks : 1;
     return (struct schedule_shape){.devices = plan->stages.count / (both ? 2 : chunks),
@@ -61,14 +64,15 @@ static bool scheduled_placed(const struct plan *plan, const struct orders *order
             bool together = orders->device_of[s] == orders->device_of[t];
             if (together ? scheduled_same(here, there) : !scheduled_shares(here, there))
                 continue;
-            return together
-                       ? report_error(report, here->place,
-                                      "schedule %s has stages %u and %u on the same devices; these are others",
-                                      plan->schedule->name, t, s)
-                       : report_error(report, here->place,
-                                      "a device of this stage %u works on stage %u too, and schedule %s wants "
-                                      "them apart: say plan.chunks, or another schedule",
-                                      s, t, plan->schedule->name);
+            return together ? report_error(
+                                  report, here->place,
+                                  "schedule %s has stages %u and %u on the same devices; these are others",
+                                  plan->schedule->name, t, s)
+                            : report_error(
+                                  report, here->place,
+                                  "a device of this stage %u works on stage %u too, and schedule %s wants "
+                                  "them apart: say plan.chunks, or another schedule",
+                                  s, t, plan->schedule->name);
         }
     return true;
 }
@@ -96,9 +100,8 @@ bool scheduled_orders(const struct plan *plan, const struct derivation *derivati
     *orders = (struct orders){0};
     struct place place = plan->stages.count ? plan->stages.at[0].place : (struct place){0};
     const char *problem = plan->orders ? NULL : schedule_problem(plan->schedule, &shape, text, sizeof text);
-    bool good = !problem ||
-                report_error(report, place, "schedule %s %s (%u devices, %u micro-batches)",
-                             plan->schedule->name, problem, shape.devices, shape.micro_batches);
+    bool good = !problem || report_error(report, place, "schedule %s %s (%u devices, %u micro-batches)",
+                                         plan->schedule->name, problem, shape.devices, shape.micro_batches);
     if (good && plan->orders) {
         scheduled_copy(plan->orders, orders);
     } else if (good) {

@@ -1,15 +1,30 @@
-/* Split: what a backward pass keeps when its input gradients (I) and weight gradients (W) are passes apart.
- * W needs the inputs of the einsums that have parameters, which F left, and the gradients of their outputs,
- * which I makes. */
+/* Split: reads a stage's `split:` into the axes of its mesh.
+ *
+ *     split: {y: 4}                                  four shares, as equal as can be
+ *     split: {y: [3, 2, 1]}                          three shares in these proportions
+ *     split: {y: {shares: 4, weights: speed}}        in proportion to how fast the devices are
+ *     split: {tensor: {shares: 4, of: [g, r, f]}}    an axis that splits the first of these that a layer has
+ */
 #ifndef PARTITA_PLAN_SPLIT_H
 #define PARTITA_PLAN_SPLIT_H
 
-#include "plan/derive.h"
+#include "input/fields.h"
+#include "plan/plan.h"
 
-/* Of memory_saved()'s bytes, with the same arguments: those that W needs. */
-double split_saved(const struct derivation *d, uint32_t unit, bool inputs_only, uint32_t member);
+/* Appends the axes to a stage whose layers and devices are known. The product of the shares is the caller's
+ * to check, and to call split_weigh() after. */
+bool split_read(struct input *input, const struct value *split, struct plan *plan, struct plan_stage *stage);
 
-/* Bytes of output gradients that a unit's I leaves for its W on a member. */
-double split_gradients(const struct derivation *d, uint32_t unit, uint32_t member);
+/* Gives the axes with `weights: speed` their weights: along each, the devices' rates for the work of the
+ * stage, summed over the other axes. The mesh must be as large as the list of devices. */
+void split_weigh(struct input *input, const struct value *split, const struct plan *plan,
+                 struct plan_stage *stage);
+
+/* Appends an axis, unless it has one member only. */
+void split_axis(struct plan *plan, struct plan_stage *stage, const char *name, uint32_t size,
+                const char *const *labels);
+
+/* Whether an axis splits anything in its stage. */
+bool split_used(const struct plan *plan, const struct plan_stage *stage, uint32_t axis);
 
 #endif

@@ -14,12 +14,16 @@ struct stages_degrees {
 };
 
 /* Expands degrees: pipeline·chunks stages balanced by predicted time, each on data·tensor devices of the list
- * (the s-th such group has the stages that the plan's schedule places there), with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
- * tensor innermost. */
+ * (the s-th such group has the stages that the plan's schedule places there), with the axes data (splits b)
+ * and tensor (splits g, r, f, v, and s under sequence parallelism), tensor innermost. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
 /* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}}. */
 bool stages_read(struct input *input, const struct value *list, struct plan *plan);
+
+/* Where the schedule has a second copy of the model: adds its stages, which are the first one's on the
+ * devices that the schedule places them on. */
+bool stages_mirror(struct input *input, struct plan *plan);
 
 #endif

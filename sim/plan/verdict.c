@@ -84,8 +84,7 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
         parameters[r] = 0;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            parameters[plan->stages.at[s].ranks[m]] +=
-                verdict_parameters(plan, derivations, s, m);
+            parameters[plan->stages.at[s].ranks[m]] += verdict_parameters(plan, derivations, s, m);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {

@@ -8,7 +8,7 @@
 
 struct zb_v {
     struct schedule_list *out;
-    uint32_t stage[2];                       /* of the device's chunks */
+    uint32_t stage[2];                        /* of the device's chunks */
     uint32_t forward[2], input[2], weight[2]; /* micro-batches so far */
 };
 
@@ -88,9 +88,8 @@ static bool zb_v_exact(const struct schedule_shape *shape, const struct schedule
 static double zb_v_makespan(const struct schedule_shape *shape, const struct schedule_times *times)
 {
     double each;
-    return zb_v_exact(shape, times, &each)
-               ? shape->micro_batches * 3 * each + (shape->devices - 1) * each / 2
-               : NAN;
+    return zb_v_exact(shape, times, &each) ? shape->micro_batches * 3 * each + (shape->devices - 1) * each / 2
+                                           : NAN;
 }
 
 static double zb_v_span(const struct schedule_shape *shape, const struct schedule_times *times)
