@@ -3,6 +3,7 @@
 #include "plan/backward.h"
 #include "plan/boundary.h"
 #include "plan/forms.h"
+#include "plan/search.h"
 #include "plan/state.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -257,6 +258,7 @@ static void derive_init(struct derivation *d, const struct plan *plan, uint32_t 
                              .member_count = plan->stages.at[index].devices.count,
                              .needs_gradient = needs,
                              .same_as = same_as};
+    d->search = search_new(plan, d->stage, arena);
     d->first_form = ARENA_ARRAY(arena, uint32_t, tensors);
     d->first_contribution = ARENA_ARRAY(arena, uint32_t, tensors);
     for (uint32_t t = 0; t < tensors; t++)

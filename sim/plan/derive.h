@@ -100,6 +100,8 @@ struct contribution {
     uint32_t next;
 };
 
+struct search;
+
 struct derivation {
     const struct plan *plan;
     const struct plan_stage *stage;
@@ -118,6 +120,7 @@ struct derivation {
     VECTOR(struct contribution) contributions;
     uint32_t *first_contribution; /* per tensor of the model */
     const bool *needs_gradient;   /* per tensor of the model */
+    struct search *search;        /* the cheapest conversions on this mesh */
     const uint32_t *same_as;      /* per tensor: itself, or in inference what dropout was given */
 };
 

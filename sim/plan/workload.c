@@ -458,6 +458,9 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->synchronise_statistics = read->synchronise_statistics;
     plan->steps = (uint32_t)workload->steps;
     plan->global_batch = (uint64_t)workload->global_batch;
+    plan->carriers = workload->carriers;
+    plan->carrier_count = workload->carrier_count;
+    plan->chunk = workload->chunk;
 }
 
 static bool workload_schedule(struct input *input, const struct workload *workload,

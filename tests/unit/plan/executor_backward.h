@@ -288,6 +288,8 @@ static inline void run_backward(struct executor *x, struct stage_run *s)
                 s->backward_statistics[a->operator] |= 1u << a->axis;
         } else if (a->kind == ACTION_COLLECTIVE) {
             struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
+            if (removed)
+                run_keep(x, s, a, &in);
             s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
         }
     }

@@ -309,6 +309,8 @@ static inline void run_forward(struct executor *x, struct stage_run *s)
             s->forward[i] = run_holding(x, s);
         } else if (removed) {
             s->forward[i] = run_union(x, s, a, a->tensor);
+            if (a->kind == ACTION_COLLECTIVE)
+                run_keep(x, s, a, &s->forward[i]);
         } else if (a->kind == ACTION_COLLECTIVE) {
             struct holding in = run_union(x, s, a, a->tensor);
             bool maximum = producer != MODEL_NONE && run_evaluation(x, producer).flavour == FLAVOUR_MAX;
