@@ -37,6 +37,7 @@ struct action {
     uint8_t axis;       /* of a collective */
     uint8_t reason;     /* enum reason */
     bool backward;
+    bool uneven; /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
     uint32_t
     operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
     uint32_t tensor;             /* communications */

@@ -59,6 +59,17 @@ struct search *search_new(const struct plan *plan, const struct plan_stage *stag
     return search;
 }
 
+/* Elements of the largest share of so many along an axis. */
+static uint64_t search_share(const struct plan_axis *axis, uint64_t size)
+{
+    uint64_t largest = (size + axis->size - 1) / axis->size;
+    for (uint32_t i = 0; axis->weights && i < axis->size; i++) {
+        struct interval share = layout_share((struct interval){0, size}, axis, i);
+        largest = i && largest > share.high - share.low ? largest : share.high - share.low;
+    }
+    return largest;
+}
+
 /* Elements of the largest share in a layout, with one axis left out. */
 static double search_elements(const struct plan_stage *stage, const struct tensor *tensor,
                               const struct layout *layout, uint32_t ignore)
@@ -69,8 +80,7 @@ static double search_elements(const struct plan_stage *stage, const struct tenso
         share[d] = tensor->dims[d].size;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] == PLACE_SPLIT && a != ignore) {
-            uint64_t *at = &share[layout->dim[a]];
-            *at = (*at + stage->axes[a].size - 1) / stage->axes[a].size;
+            share[layout->dim[a]] = search_share(&stage->axes[a], share[layout->dim[a]]);
         }
     for (uint32_t d = 0; d < tensor->rank; d++)
         elements *= (double)share[d];
