@@ -381,18 +381,18 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                                   .place = document->place};
     bool good = fields_read(input, document, document->place, "workload", workload_fields,
                             workload_field_count, NULL, workload);
-    const struct value *batch = workload->batch;
-    if (batch && batch->kind == VALUE_MAP)
-        good &= fields_read(input, batch, batch->place, "batch", workload_batch_fields,
-                            FIELDS_COUNT(workload_batch_fields), NULL, workload);
-    else if (batch)
-        good &= fields_read_one(input, batch, &workload_batch_field, NULL, &workload->global_batch);
     if (workload->precision && workload->precision->kind == VALUE_MAP)
         good &= fields_read(input, workload->precision, workload->precision->place, "precision",
                             workload_precision_fields, workload_precision_field_count, NULL, workload);
     else if (workload->precision)
         good &= fields_read_one(input, workload->precision, &workload_precision_field, NULL,
                                 &workload->precisions.activations);
+    const struct value *batch = workload->batch;
+    if (batch && batch->kind == VALUE_MAP)
+        good &= fields_read(input, batch, batch->place, "batch", workload_batch_fields,
+                            FIELDS_COUNT(workload_batch_fields), NULL, workload);
+    else if (batch)
+        good &= fields_read_one(input, batch, &workload_batch_field, NULL, &workload->global_batch);
     struct workload_plan plan; /* only checked here, so that its errors come with the others */
     good &= workload_read_plan(input, workload, &plan);
     if (workload->network)
