@@ -18,8 +18,9 @@ struct holding {
 
 struct stage_run {
     const struct derivation *d;
-    struct holding *forward, *backward;                 /* per action */
-    struct holding *given;                              /* per contribution */
+    struct holding *forward, *backward; /* per action */
+    struct holding *kept;  /* per forward action: what was kept since the forward pass, or recomputed */
+    struct holding *given; /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
 };
@@ -227,8 +228,8 @@ static inline bool run_has_share(const struct executor *x, const struct stage_ru
 }
 
 /* What is left of a collective that does not happen: each member's own part of what it would have. */
-static inline void run_keep(struct executor *x, const struct stage_run *s, const struct action *a,
-                            struct holding *held)
+static inline void run_own(struct executor *x, const struct stage_run *s, const struct action *a,
+                           struct holding *held)
 {
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box after = run_layout_box(s, run_tensor(x, a->tensor), &a->after, m);
