@@ -4,6 +4,7 @@
 #include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/overlap.h"
+#include "plan/recompute.h"
 #include "plan/scheduled.h"
 #include "plan/state.h"
 
@@ -23,6 +24,7 @@ struct part {
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
     double saved;        /* bytes that F leaves for B */
     double kept;         /* bytes of those, of recomputed ones and of gradients that I leaves for W */
+    bool *again;         /* per forward action: the recomputation at hand repeats it */
 };
 
 struct emitter {
@@ -160,20 +162,18 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
     builder_close(&e->builder);
 }
 
-/* Runs the forward pass of one unit again, from its kept inputs. */
-static void emit_recompute(struct emitter *e, struct part *part, uint32_t unit, double bytes)
+/* Runs a chunk of units again, as far as their backward pass needs it. */
+static void emit_recompute(struct emitter *e, struct part *part, struct recompute_chunk chunk)
 {
     uint8_t pass = e->builder.pass;
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
-    e->builder.allocates += bytes;
-    for (uint32_t i = 0; i < part->d->forward.count; i++) {
-        const struct action *action = &part->d->forward.at[i];
-        bool local =
-            action->kind != ACTION_SEND && action->kind != ACTION_RECEIVE && action->operator!= MODEL_NONE;
-        if (action->unit == unit && local)
+    for (uint32_t u = chunk.first; u < chunk.end; u++)
+        e->builder.allocates += memory_remade(part->d, u, part->role.member);
+    for (uint32_t i = 0; i < part->d->forward.count; i++)
+        if (part->again[i] && part->d->forward.at[i].unit >= chunk.first &&
+            part->d->forward.at[i].unit < chunk.end)
             emit_one(e, part, false, i);
-    }
     builder_close(&e->builder);
     e->builder.pass = pass;
 }
@@ -202,7 +202,7 @@ static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit
         uint32_t group =
             registry_axes(e->cast->registry, d->stage, part->role.stage, mask, part->role.member);
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE,
-                                          elements * precision_bytes(e->plan->gradient_precision),
+                                          elements * precision_bytes(e->plan->communication_precision),
                                           e->plan->model->units.at[unit].name, &after);
         VECTOR_PUSH(&e->syncs, op);
         e->builder.pass = pass;
@@ -210,14 +210,14 @@ static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit
     }
 }
 
-/* Bytes that recomputing a unit takes, all and those that W needs. */
-static double emit_extra(const struct emitter *e, const struct part *part, uint32_t unit, bool weights)
+static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
 {
-    if (e->plan->recompute != RECOMPUTE_FULL)
-        return 0;
-    double (*saved)(const struct derivation *, uint32_t, bool, uint32_t) =
-        weights ? halves_saved : memory_saved;
-    return saved(part->d, unit, false, part->role.member) - saved(part->d, unit, true, part->role.member);
+    for (uint32_t i = 0; i < d->backward.count; i++) {
+        const struct action *action = &d->backward.at[i];
+        if (action->kind == ACTION_KERNEL && action->unit >= chunk.first && action->unit < chunk.end)
+            return true;
+    }
+    return false;
 }
 
 static void emit_free(struct emitter *e, double bytes)
@@ -230,7 +230,8 @@ static void emit_free(struct emitter *e, double bytes)
 static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, uint32_t micro_batch, bool last)
 {
     const struct derivation *d = part->d;
-    bool recompute = e->plan->recompute == RECOMPUTE_FULL, split = pass == PASS_I;
+    bool recompute = e->plan->recompute != RECOMPUTE_NONE, split = pass == PASS_I;
+    uint32_t member = part->role.member;
     emit_begin(e, part, pass, micro_batch);
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
@@ -240,28 +241,26 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
             emit_collect(part, true, i, &e->builder.gate);
     }
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
-        double extra = emit_extra(e, part, u, false), kept = split ? emit_extra(e, part, u, true) : 0;
-        bool has_backward = false;
-        for (uint32_t k = i; k < d->backward.count && d->backward.at[k].unit == u; k++)
-            has_backward |= d->backward.at[k].kind == ACTION_KERNEL;
+        struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
+        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
         if (i < d->backward.count)
             emit_mark(e, part, true, i);
-        if (recompute && has_backward)
-            emit_recompute(e, part, u, extra);
-        if (split && has_backward)
-            e->builder.allocates += halves_gradients(d, u, part->role.member);
+        if (again && u + 1 == chunk.end)
+            emit_recompute(e, part, chunk);
+        if (split && emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+            e->builder.allocates += halves_gradients(d, u, member);
         for (; i < d->backward.count && d->backward.at[i].unit == u; i++) {
             emit_mark(e, part, true, i);
             emit_one(e, part, true, i);
         }
-        if (recompute && has_backward)
-            emit_free(e, extra - kept);
+        if (again)
+            emit_free(e, memory_remade(d, u, member) - (split ? halves_remade(d, u, member) : 0));
         if (last)
             emit_synchronise(e, part, u);
     }
     for (; i < d->backward.count; i++)
         emit_one(e, part, true, i);
-    emit_free(e, part->saved - (split ? halves_saved(d, MODEL_NONE, recompute, part->role.member) : 0));
+    emit_free(e, part->saved - (split ? halves_saved(d, member) : 0));
     builder_close(&e->builder);
 }
 
@@ -320,7 +319,7 @@ static void emit_tied(struct emitter *e, const struct emit_parameter *parameter)
     for (uint32_t s = 0; s < e->syncs.count; s++)
         VECTOR_PUSH(&after, e->syncs.at[s]);
     b->pass = PASS_S;
-    double bytes = elements * precision_bytes(e->plan->gradient_precision);
+    double bytes = elements * precision_bytes(e->plan->communication_precision);
     uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
                                       state_tensor(part->d, parameter->tensor)->name, &after);
     VECTOR_PUSH(&e->syncs, op);
@@ -332,7 +331,7 @@ static void emit_tied(struct emitter *e, const struct emit_parameter *parameter)
 static void emit_optimizer(struct emitter *e)
 {
     struct builder *b = &e->builder;
-    double parameters = 0;
+    double parameters = 0, states = 0;
     VECTOR(struct emit_parameter) held = {0};
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
@@ -342,6 +341,7 @@ static void emit_optimizer(struct emitter *e)
             if (emit_held(e, p, tensor))
                 continue;
             parameters += memory_parameter(part->d, i, part->role.member);
+            states += memory_state(part->d, i, part->role.member);
             VECTOR_PUSH(&held, ((struct emit_parameter){tensor, p, i}));
         }
     }
@@ -359,7 +359,7 @@ static void emit_optimizer(struct emitter *e)
         e->syncs.count = 0;
         VECTOR_PUSH(&e->syncs, op);
     }
-    struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters);
+    struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters, states);
     builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
     builder_close(b);
     e->syncs.count = 0;
@@ -432,15 +432,15 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
 static void emit_kept(struct emitter *e, struct part *part)
 {
     const struct derivation *d = part->d;
-    bool recompute = e->plan->recompute == RECOMPUTE_FULL;
-    part->saved = memory_saved(d, MODEL_NONE, recompute, part->role.member);
-    part->kept = halves_saved(d, MODEL_NONE, recompute, part->role.member);
+    uint32_t member = part->role.member;
+    part->saved = memory_saved(d, MODEL_NONE, true, member);
+    part->kept = halves_saved(d, member);
     for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
-        bool has_backward = false;
-        for (uint32_t k = 0; k < d->backward.count; k++)
-            has_backward |= d->backward.at[k].unit == u && d->backward.at[k].kind == ACTION_KERNEL;
-        if (has_backward)
-            part->kept += emit_extra(e, part, u, true) + halves_gradients(d, u, part->role.member);
+        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
+        if (again && emit_has_backward(d, recompute_chunk(e->plan, d->stage, u)))
+            part->kept += halves_remade(d, u, member);
+        if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+            part->kept += halves_gradients(d, u, member);
     }
 }
 
@@ -457,6 +457,7 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->frees = ARENA_ARRAY(e->arena, double, f);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
     part->forward_count = ARENA_ARRAY(e->arena, uint32_t, f);
+    part->again = ARENA_ARRAY(e->arena, bool, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
     for (uint32_t i = 0; i < f; i++)
@@ -468,6 +469,9 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
             part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, role.member);
             part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, role.member);
         }
+    if (e->plan->training)
+        if (e->plan->training)
+            recompute_actions(d, e->arena, part->again);
     if (e->plan->training)
         emit_kept(e, part);
     else

@@ -13,34 +13,37 @@ static bool halves_makes_weights(const struct derivation *d, const struct operat
     return false;
 }
 
-/* Whether some weight gradient of the stage (of one unit; MODEL_NONE: of all) reads a tensor. */
-static bool halves_reads(const struct derivation *d, uint32_t unit, uint32_t tensor)
+/* Bytes of something that is kept for the backward pass, if some weight gradient of the stage reads it. */
+static double halves_read(const struct derivation *d, const struct stage_saved *saved, uint32_t member)
 {
-    for (uint32_t o = 0; o < d->operators.count; o++) {
+    const struct tensor *tensor = state_tensor(d, saved->tensor);
+    bool read = false;
+    for (uint32_t o = 0; o < d->operators.count && !read; o++) {
         const struct operator* operator= state_operator(d, o);
-        if ((unit != MODEL_NONE && d->operators.at[o].unit != unit) || !halves_makes_weights(d, operator))
-            continue;
-        for (uint32_t i = 0; i < operator->operand_count; i++)
-            if (d->same_as[operator->operands[i].tensor] == d->same_as[tensor])
-                return true;
+        for (uint32_t i = 0; i < operator->operand_count && halves_makes_weights(d, operator); i++)
+            read |= d->same_as[operator->operands[i].tensor] == d->same_as[saved->tensor];
     }
-    return false;
+    if (!read || tensor->internal || saved->extra > 0)
+        return 0;
+    struct box box = derive_box(d, saved->tensor, saved->form, member);
+    return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
 }
 
-double halves_saved(const struct derivation *d, uint32_t unit, bool inputs_only, uint32_t member)
+double halves_saved(const struct derivation *d, uint32_t member)
 {
     double bytes = 0;
-    for (uint32_t i = 0; i < d->saved.count; i++) {
-        const struct stage_saved *saved = &d->saved.at[i];
-        const struct tensor *tensor = state_tensor(d, saved->tensor);
-        bool copy = inputs_only ? saved->first_input : saved->first;
-        if ((unit != MODEL_NONE && saved->unit != unit) || (inputs_only && !saved->input) ||
-            (unit == MODEL_NONE && !copy) || tensor->internal || saved->extra > 0 ||
-            !halves_reads(d, unit, saved->tensor))
-            continue;
-        struct box box = derive_box(d, saved->tensor, saved->form, member);
-        bytes += layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
-    }
+    for (uint32_t i = 0; i < d->saved.count; i++)
+        if (d->saved.at[i].kept && d->saved.at[i].first_kept)
+            bytes += halves_read(d, &d->saved.at[i], member);
+    return bytes;
+}
+
+double halves_remade(const struct derivation *d, uint32_t unit, uint32_t member)
+{
+    double bytes = 0;
+    for (uint32_t i = 0; i < d->saved.count; i++)
+        if (d->saved.at[i].unit == unit && !d->saved.at[i].kept && d->saved.at[i].first_of_chunk)
+            bytes += halves_read(d, &d->saved.at[i], member);
     return bytes;
 }
 

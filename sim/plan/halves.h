@@ -6,8 +6,10 @@
 
 #include "plan/derive.h"
 
-/* Of memory_saved()'s bytes, with the same arguments: those that W needs. */
-double halves_saved(const struct derivation *d, uint32_t unit, bool inputs_only, uint32_t member);
+/* Of what the forward pass of a stage leaves on a member, and of what recomputation makes again for a unit:
+ * bytes that W needs (memory_saved() of what is kept, memory_remade()). */
+double halves_saved(const struct derivation *d, uint32_t member);
+double halves_remade(const struct derivation *d, uint32_t unit, uint32_t member);
 
 /* Bytes of output gradients that a unit's I leaves for its W on a member. */
 double halves_gradients(const struct derivation *d, uint32_t unit, uint32_t member);

@@ -1,5 +1,6 @@
 #include "plan/scheduled.h"
 
+#include "plan/recompute.h"
 #include "plan/work.h"
 
 #include <string.h>
@@ -34,8 +35,11 @@ struct schedule_times scheduled_times(const struct plan *plan, const struct deri
                 passes[1][s] += work_input_gradient(d, d->backward.at[i].operator, 0).seconds;
                 passes[2][s] += work_weight_gradient(d, d->backward.at[i].operator, 0).seconds;
             }
-        if (plan->recompute == RECOMPUTE_FULL)
-            passes[1][s] += passes[0][s];
+        bool *again = ARENA_ARRAY(arena, bool, d->forward.count);
+        recompute_actions(d, arena, again);
+        for (uint32_t i = 0; i < d->forward.count; i++)
+            if (again[i] && d->forward.at[i].kind == ACTION_KERNEL)
+                passes[1][s] += work_forward(d, d->forward.at[i].operator, 0).seconds;
     }
     return (struct schedule_times){passes[0], passes[1], passes[2], 0};
 }

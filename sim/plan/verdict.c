@@ -35,33 +35,37 @@ static double verdict_versions(const struct plan *plan, const struct rank *rank)
     return plan->schedule->versions(&shape, schedule_device(plan->schedule, &shape, rank->stage));
 }
 
-/* Elements of a stage that no earlier stage of the same rank holds already. */
-static double verdict_parameters(const struct plan *plan, const struct derivation *derivations,
-                                 uint32_t stage, uint32_t member)
+/* Adds what a member stores of its stage, but for what an earlier stage of the same rank holds already. */
+static void verdict_hold(const struct plan *plan, const struct derivation *derivations, uint32_t stage,
+                         uint32_t member, struct memory_held *held)
 {
     const struct derivation *d = &derivations[stage];
-    double elements = memory_parameters(d, member);
+    memory_hold(d, member, held);
     for (uint32_t t = 0; t < stage; t++) {
         const struct plan_stage *other = &plan->stages.at[t];
         if (member >= other->devices.count || other->ranks[member] != plan->stages.at[stage].ranks[member])
             continue;
         for (uint32_t i = 0; i < d->parameters.count; i++)
-            for (uint32_t k = 0; k < derivations[t].parameters.count; k++)
-                if (derivations[t].parameters.at[k].tensor == d->parameters.at[i].tensor)
-                    elements -= memory_parameter(d, i, member);
+            for (uint32_t k = 0; k < derivations[t].parameters.count; k++) {
+                if (derivations[t].parameters.at[k].tensor != d->parameters.at[i].tensor)
+                    continue;
+                double elements = memory_parameter(d, i, member);
+                held->parameters -= elements * precision_bytes(plan->weight_precision);
+                held->gradients -= plan->training ? elements * memory_gradient_bytes(plan) : 0;
+                held->optimizer -= plan->training ? memory_state(d, i, member) : 0;
+            }
     }
-    return elements;
 }
 
-/* `parameters`: elements that the rank stores, of all stages that it works on. */
-static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank, double parameters,
-                                       const struct job *job)
+/* `held`: what the rank stores throughout, of all stages that it works on. */
+static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank,
+                                       const struct memory_held *held, const struct job *job)
 {
     const struct device *device = &plan->platform->devices.at[rank->device];
     struct plan_memory memory = {
-        .parameters = parameters * precision_bytes(plan->precision) * verdict_versions(plan, rank),
-        .gradients = plan->training ? parameters * precision_bytes(plan->gradient_precision) : 0,
-        .optimizer = plan->training ? parameters * memory_optimizer_bytes(plan) : 0,
+        .parameters = held->parameters * verdict_versions(plan, rank),
+        .gradients = held->gradients,
+        .optimizer = held->optimizer,
         .activations = verdict_activations(&job->programs[rank->program]),
         .capacity = plan->platform->device_types.at[device->type].memory,
     };
@@ -79,19 +83,19 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
     for (uint32_t r = 0; r < job->rank_count; r++)
         plan->model_flops += flops[job->ranks[r].program];
     vector_release(flops);
-    double *parameters = vector_grow(NULL, &(uint32_t){job->rank_count}, sizeof(double));
+    struct memory_held *held = vector_grow(NULL, &(uint32_t){job->rank_count}, sizeof *held);
     for (uint32_t r = 0; r < job->rank_count; r++)
-        parameters[r] = 0;
+        held[r] = (struct memory_held){0};
     for (uint32_t s = 0; s < plan->stages.count; s++)
         for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            parameters[plan->stages.at[s].ranks[m]] += verdict_parameters(plan, derivations, s, m);
+            verdict_hold(plan, derivations, s, m, &held[plan->stages.at[s].ranks[m]]);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {
             uint32_t r = stage->ranks[m];
             if (m && job->ranks[r].program == job->ranks[stage->ranks[m - 1]].program)
                 continue; /* alike */
-            struct plan_memory memory = verdict_rank(plan, &job->ranks[r], parameters[r], job);
+            struct plan_memory memory = verdict_rank(plan, &job->ranks[r], &held[r], job);
             if (memory.total - memory.capacity > stage->memory.total - stage->memory.capacity || m == 0) {
                 stage->memory = memory;
                 stage->fullest_rank = r;
@@ -99,5 +103,5 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
             plan->fits &= memory.total <= memory.capacity;
         }
     }
-    vector_release(parameters);
+    vector_release(held);
 }
