@@ -2,6 +2,7 @@
 
 #include "plan/boundary.h"
 #include "plan/fuse.h"
+#include "plan/saved.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -230,6 +231,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
         backward_spread(d, index, &required, base, &ready);
     }
     backward_statistics(d, index, base, &ready);
+    saved_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
     uint32_t kernel = state_action(d, true, base, ready.at, ready.count);

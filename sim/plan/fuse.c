@@ -48,6 +48,14 @@ const struct fuse_block *fuse_at(const struct derivation *d, uint32_t unit)
     return NULL;
 }
 
+uint32_t fuse_unit(const struct derivation *d, uint32_t unit)
+{
+    for (uint32_t i = 0; i < d->stage->fused_count; i++)
+        if (d->fused[i].dealt && fuse_has_unit(&d->fused[i], unit))
+            return d->fused[i].first_unit;
+    return unit;
+}
+
 static const char *fuse_layer_name(const struct derivation *d, uint32_t operator)
 {
     const struct model *model = d->plan->model;

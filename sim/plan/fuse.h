@@ -32,6 +32,9 @@ bool fuse_prepare(struct derivation *d, struct report *report);
 /* The block that begins with a unit, or NULL. */
 const struct fuse_block *fuse_at(const struct derivation *d, uint32_t unit);
 
+/* The unit that a unit of the model counts as: where tiles are dealt, the whole block is its first. */
+uint32_t fuse_unit(const struct derivation *d, uint32_t unit);
+
 /* The mark of what a stage operator reads (or gives) of a tensor: its tile's, where only this tile may use
  * it; else 0. */
 uint32_t fuse_mark(const struct derivation *d, const struct stage_operator *so, uint32_t tensor);

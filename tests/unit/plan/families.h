@@ -161,6 +161,12 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         for (uint32_t s = 0; s < c->plan.stages.count; s++)
             for (uint32_t m = 0; m < c->plan.stages.at[s].devices.count; m++)
                 c->plan.stages.at[s].devices.at[m] = m;
+    c->plan.save_produced = case_between(random, 0, 1);
+    c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
+    if (c->plan.recompute == RECOMPUTE_FULL) {
+        c->plan.recompute_every = case_between(random, 0, 2);
+        c->plan.recompute_chunk = c->plan.recompute_every < 2 ? case_between(random, 0, 3) : 0;
+    }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
 }
