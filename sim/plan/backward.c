@@ -3,6 +3,7 @@
 #include "plan/boundary.h"
 #include "plan/fuse.h"
 #include "plan/saved.h"
+#include "plan/search.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -76,7 +77,9 @@ static void backward_convert(struct derivation *d, uint32_t tensor, const struct
 {
     struct convert_step steps[CONVERT_STEPS];
     const struct index_list *made_by = &group->made_by;
-    uint32_t count = convert_steps(d->stage, group->layout, required, steps), last = MODEL_NONE;
+    uint32_t last = MODEL_NONE;
+    uint32_t count = search_steps(d->search, state_tensor(d, tensor), base.element_bytes, group->layout,
+                                  required, steps, NULL);
     for (uint32_t i = 0; i < count; i++) {
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;

@@ -5,6 +5,7 @@
 #include "plan/forms.h"
 #include "plan/fuse.h"
 #include "plan/saved.h"
+#include "plan/search.h"
 #include "plan/state.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -329,6 +330,7 @@ static void derive_init(struct derivation *d, const struct plan *plan, uint32_t 
                              .member_count = plan->stages.at[index].devices.count,
                              .needs_gradient = needs,
                              .same_as = same_as};
+    d->search = search_new(plan, d->stage, arena);
     d->first_form = ARENA_ARRAY(arena, uint32_t, tensors);
     d->first_contribution = ARENA_ARRAY(arena, uint32_t, tensors);
     for (uint32_t t = 0; t < tensors; t++)

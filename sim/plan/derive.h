@@ -40,6 +40,7 @@ struct action {
     uint8_t axis;       /* of a collective */
     uint8_t reason;     /* enum reason */
     bool backward;
+    bool uneven; /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
     uint32_t
     operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
     uint32_t tensor;             /* communications */
@@ -119,6 +120,8 @@ struct contribution {
     uint32_t next;
 };
 
+struct search;
+
 struct derivation {
     const struct plan *plan;
     const struct plan_stage *stage;
@@ -140,6 +143,7 @@ struct derivation {
     VECTOR(struct contribution) contributions;
     uint32_t *first_contribution; /* per tensor of the model */
     const bool *needs_gradient;   /* per tensor of the model */
+    struct search *search;        /* the cheapest conversions on this mesh */
     const uint32_t *same_as;      /* per tensor: itself, or in inference what dropout was given */
 };
 

@@ -61,6 +61,7 @@ enum plan_optimizer {
 };
 
 struct schedule;
+struct workload_carrier;
 
 struct plan {
     struct model *model;       /* not owned */
@@ -86,6 +87,9 @@ struct plan {
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
+    const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */
+    uint32_t carrier_count;
+    double chunk; /* bytes of the pieces that collectives are cut into; 0: whole */
     VECTOR(struct plan_stage) stages;
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */

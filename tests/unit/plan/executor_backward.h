@@ -322,6 +322,8 @@ static inline void run_backward(struct executor *x, struct stage_run *s)
             s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
         } else if (a->kind == ACTION_COLLECTIVE) {
             struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
+            if (removed)
+                run_own(x, s, a, &in);
             s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
         }
     }

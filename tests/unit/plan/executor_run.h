@@ -331,6 +331,8 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
             s->forward_statistics[a->operator] |= 1u << a->axis;
     } else if (removed) {
         s->forward[i] = run_union(x, s, a, a->tensor);
+        if (a->kind == ACTION_COLLECTIVE)
+            run_own(x, s, a, &s->forward[i]);
     } else if (a->kind == ACTION_COLLECTIVE) {
         struct holding in = run_union(x, s, a, a->tensor);
         bool maximum = producer != MODEL_NONE && run_evaluation(x, producer).flavour == FLAVOUR_MAX;
