@@ -21,8 +21,8 @@ set label 20 'bubble' at screen 0.109 + 0.145 * legend_count, screen 1 - 58. / h
 set label 21 memory_unit at screen (middle + 0.985) / 2, screen 1 - 58. / height center font sprintf(',%g', 15 * points)
 
 do for [i = 1:panels] {
-    upper = 1 - (top + (i - 1) * panel_height + head * 0.6) / height
-    lower = upper - (panel_height - head) / height
+    upper = 1 - (top + (i - 1) * panel_height + head * 0.6) / (1.0 * height)
+    lower = upper - (panel_height - head) / (1.0 * height)
     set tmargin at screen upper
     set bmargin at screen lower
     set lmargin at screen 0.045
@@ -30,8 +30,7 @@ do for [i = 1:panels] {
     set xrange [0:last]
     set yrange [rows:0]
     set format x (i == panels ? '%g' : '')
-    set xtics out nomirror scale 0.5 font sprintf(',%g', 13 * points)
-    set ytics scale 0 font sprintf(',%g', 12 * points)
+    set xtics out nomirror scale 0.5
     unset ytics
     do for [r = 1:rows] {
         set label 29 + r sprintf('%d', r - 1) at graph -0.008, first r - 0.5 right font sprintf(',%g', 12 * points)
@@ -60,7 +59,7 @@ do for [i = 1:panels] {
     set lmargin at screen middle + 0.02
     set rmargin at screen 0.985
     set yrange [0:most * 1.05]
-    set ytics out nomirror scale 0.5
+    set ytics out nomirror scale 0.5 ceil(most / 4.)
     set border 3
     set grid ytics linetype 1 linewidth 0.6 linecolor rgb '#E4E4E4'
     plot for [r = 1:rows] memory index (i - 1) * rows + r - 1 using 1:2 with steps \

@@ -178,7 +178,7 @@ static void pattern_squeeze(struct pattern *pattern, uint32_t kinds, uint32_t *n
     struct pattern squeezed = {.devices = pattern->devices, .slots = early};
     for (uint32_t i = 0; i < pattern->devices * KINDS; i++)
         next[i] = 0;
-    struct pattern_cursor at;
+    struct pattern_cursor at = {0};
     while (pattern_walk(pattern, kinds, next, &at)) {
         const struct slots *before = pattern_before(&squeezed, at.device, at.kind);
         uint32_t slot = free_from[at.device];
@@ -217,7 +217,7 @@ static void pattern_tighten(struct pattern *pattern, bool weights)
     }
     for (size_t i = 0; i < (size_t)pattern->devices * pattern->room; i++)
         pattern->taken[i] = 0;
-    struct pattern_cursor at;
+    struct pattern_cursor at = {0};
     while (pattern_walk(pattern, kinds, next, &at)) {
         if (at.kind == CONTROLLABLE_I0 && at.device == 0 && phase == WARM_UP)
             phase = STEADY;

@@ -44,8 +44,8 @@ static bool schedule_times(struct by_itself *s, const char *text, uint32_t chunk
     s->whole = ARENA_ARRAY(&s->arena, double, stages);
     s->weight = ARENA_ARRAY(&s->arena, double, stages);
     for (uint32_t k = 0; k < stages; k++) {
-        s->whole[k] = 1.0 / chunks;
-        s->weight[k] = 0.5 / chunks;
+        s->whole[k] = s->schedule->training ? 1.0 / chunks : 0;
+        s->weight[k] = s->whole[k] / 2;
     }
     return true;
 }
@@ -236,8 +236,7 @@ enum partita_status partita_plot_schedules(int64_t devices, int64_t micro_batche
 {
     struct arena arena;
     struct gantt gantt = {.time_unit = "time (F = I = W = 1 per device and micro-batch)",
-                          .memory_unit =
-                              "activations held (micro-batches of a device; half of each waits for W)"};
+                          .memory_unit = "activations held, in micro-batches"};
     const char *error = NULL;
     arena_init(&arena);
     gantt.panels = ARENA_ARRAY(&arena, struct gantt_panel, 64);

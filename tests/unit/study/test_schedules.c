@@ -371,8 +371,8 @@ static void orders_survive_a_file(void **state)
             t.shape.chunks = (*at)->fewest_chunks ? (*at)->fewest_chunks : 1;
             trial_times(&t, 1, 1, 1);
             trial_run(&t);
-            char name[] = "/tmp/partita-orders-XXXXXX.csv";
-            int file = mkstemps(name, 4);
+            char name[] = "/tmp/partita-orders-XXXXXX";
+            int file = mkstemp(name);
             assert_true(file >= 0);
             FILE *out = fdopen(file, "w");
             schedule_csv_write(&t.orders, transfers, out);
