@@ -110,6 +110,8 @@ static struct wait wait_of(const struct run *run, struct arena *arena, struct pl
     for (uint32_t i = 0; i < form->usage_count && link == PROGRAM_NONE; i++)
         if (run->capacities[form->usage[i].link] <= 0)
             link = form->usage[i].link;
+    if (run->caps[op->traffic] <= 0)
+        return (struct wait){{place.rank, PROGRAM_NONE}, "is stalled: its class of traffic has a cap of 0"};
     if (link == PROGRAM_NONE)
         return (struct wait){{place.rank, PROGRAM_NONE}, describe_stall(run, arena)};
     return (struct wait){{place.rank, PROGRAM_NONE},

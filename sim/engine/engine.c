@@ -175,19 +175,25 @@ static void release_first(struct run *run)
 
 static int compare_changes(const void *a, const void *b)
 {
-    const struct engine_change *const *x = a, *const *y = b;
+    const struct run_change *const *x = a, *const *y = b;
     if ((*x)->time != (*y)->time)
         return (*x)->time < (*y)->time ? -1 : 1;
     return *x < *y ? -1 : *x > *y; /* in the order given */
 }
 
-static bool sort_changes(struct run *run)
+static bool good_traffic(const struct traffic *traffic)
+{
+    return traffic->weight > 0 && traffic->weight < INFINITY && traffic->cap >= 0;
+}
+
+/* The changes of links, then those of traffic. False when one is wrong. */
+static bool gather_changes(struct run *run, struct run_change *all)
 {
     const struct engine_options *options = run->options;
-    uint32_t count = options->change_count;
-    const struct engine_change **order = ARENA_ARRAY(&run->arena, const struct engine_change *, count + 1);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct engine_change *change = order[i] = &options->changes[i];
+    for (uint32_t i = 0; i < options->change_count; i++) {
+        const struct engine_change *change = &options->changes[i];
+        all[run->change_count++] =
+            (struct run_change){.time = change->time, .capacity = change->capacity, .link = change->link};
         if (change->time >= 0 && change->time < INFINITY && change->capacity >= 0 &&
             change->capacity < INFINITY && change->link < run->platform->links.count)
             continue;
@@ -195,10 +201,62 @@ static bool sort_changes(struct run *run)
                                   change->link, change->capacity, change->time);
         return false;
     }
+    for (uint32_t i = 0; i < options->traffic_change_count; i++) {
+        const struct engine_traffic_change *change = &options->traffic_changes[i];
+        all[run->change_count++] = (struct run_change){.time = change->time,
+                                                       .weight = change->now.weight,
+                                                       .cap = change->now.cap,
+                                                       .link = UINT32_MAX,
+                                                       .traffic = (uint8_t)(change->traffic + 1)};
+        if (change->time >= 0 && change->time < INFINITY && good_traffic(&change->now) &&
+            change->traffic < run->job->traffic_count)
+            continue;
+        run->error =
+            arena_format(&run->arena, "change %u of traffic: class %u, weight %g, cap %g B/s at %g s", i,
+                         change->traffic, change->now.weight, change->now.cap, change->time);
+        return false;
+    }
+    return true;
+}
+
+static bool sort_changes(struct run *run)
+{
+    uint32_t count = run->options->change_count + run->options->traffic_change_count;
+    struct run_change *all = ARENA_ARRAY(&run->arena, struct run_change, count + 1);
+    const struct run_change **order = ARENA_ARRAY(&run->arena, const struct run_change *, count + 1);
+    if (!gather_changes(run, all))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = &all[i];
     qsort(order, count, sizeof *order, compare_changes);
-    run->changes = ARENA_ARRAY(&run->arena, struct engine_change, count + 1);
+    run->changes = ARENA_ARRAY(&run->arena, struct run_change, count + 1);
     for (uint32_t i = 0; i < count; i++)
         run->changes[i] = *order[i];
+    return true;
+}
+
+/* The job's classes of traffic, as the network begins with them. */
+static bool open_traffic(struct run *run)
+{
+    const struct job *job = run->job;
+    assert(job->traffic_count <= UINT8_MAX);
+    if (job->traffic_count && !run->model->set_traffic) {
+        run->error = arena_format(&run->arena, "the network level '%s' knows no weights and caps of traffic",
+                                  run->model->name);
+        return false;
+    }
+    run->caps = ARENA_ARRAY(&run->arena, double, job->traffic_count + 1);
+    run->caps[0] = INFINITY;
+    for (uint32_t i = 0; i < job->traffic_count; i++) {
+        const struct traffic *traffic = &job->traffic[i];
+        if (!good_traffic(traffic)) {
+            run->error = arena_format(&run->arena, "class %u of traffic has weight %g and cap %g B/s", i,
+                                      traffic->weight, traffic->cap);
+            return false;
+        }
+        run->caps[i + 1] = traffic->cap;
+        run->model->set_traffic(run->network, 0, (uint8_t)(i + 1), traffic->weight, traffic->cap);
+    }
     return true;
 }
 
@@ -239,6 +297,8 @@ static bool set_up(struct run *run, struct engine_result *result)
         return false;
     run->queue = queue_new();
     open_network(run);
+    if (!open_traffic(run))
+        return false;
     run->records = ARENA_ARRAY(&result->arena, struct engine_record, (size_t)run->instances + 1);
     run->waits =
         (double(*)[4])arena_array(&result->arena, (size_t)run->streams_count + 1, sizeof *run->waits);

@@ -23,6 +23,13 @@ struct engine_change {
     uint32_t link;
 };
 
+/* From `time` on, a class of traffic has this weight and cap, also what is under way of it. */
+struct engine_traffic_change {
+    double time;      /* seconds, >= 0 */
+    uint32_t traffic; /* index into the job's `traffic` */
+    struct traffic now;
+};
+
 /* Which algorithm carries the collectives of some groups and kinds. */
 struct engine_choice {
     uint32_t group; /* interned name of the groups meant; UINT32_MAX: all */
@@ -43,6 +50,8 @@ struct engine_options {
     uint64_t packet_limit;
     const struct engine_change *changes; /* in any order; of several at one time the last one holds */
     uint32_t change_count;
+    const struct engine_traffic_change *traffic_changes; /* as well */
+    uint32_t traffic_change_count;
     uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
 };
 

@@ -224,7 +224,7 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
     if (form->usage_count == 0 && form->latency == 0) {
         end_transfer(run, index);
     } else if (algorithm && !algorithm->loads && run->options->level == ENGINE_STEPS) {
-        if (!round_start(run, g, (int)kind, bytes, (uint32_t)pieces, index))
+        if (!round_start(run, g, (int)kind, bytes, (uint32_t)pieces, index, op->traffic))
             end_transfer(run, index);
     } else {
         run->model->start(run->network, run->now,
@@ -235,6 +235,7 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
                                                     .bytes = bytes * form->bytes_factor,
                                                     .latency = latency,
                                                     .cap = cap,
+                                                    .traffic = op->traffic,
                                                     .tag = index});
     }
 }
@@ -392,16 +393,21 @@ static void start_released(struct run *run)
 /* A change that comes after the last operation does not happen. */
 static bool change_due(const struct run *run, double limit)
 {
-    return run->next_change < run->options->change_count && run->ended < run->instances &&
+    return run->next_change < run->change_count && run->ended < run->instances &&
            run->changes[run->next_change].time <= limit;
 }
 
-static void change_capacities(struct run *run, double limit)
+static void make_changes(struct run *run, double limit)
 {
     while (change_due(run, limit)) {
-        const struct engine_change *change = &run->changes[run->next_change++];
-        run->capacities[change->link] = change->capacity;
-        run->model->set_capacity(run->network, run->now, change->link, change->capacity);
+        const struct run_change *change = &run->changes[run->next_change++];
+        if (change->link == UINT32_MAX) {
+            run->caps[change->traffic] = change->cap;
+            run->model->set_traffic(run->network, run->now, change->traffic, change->weight, change->cap);
+        } else {
+            run->capacities[change->link] = change->capacity;
+            run->model->set_capacity(run->network, run->now, change->link, change->capacity);
+        }
         run->events++;
     }
 }
@@ -417,7 +423,7 @@ static double next_event(struct run *run)
 
 void run_loop(struct run *run)
 {
-    change_capacities(run, run->now);
+    make_changes(run, run->now);
     start_released(run);
     run->model->solve(run->network, run->now);
     for (double next; !run->error && (next = next_event(run)) < INFINITY;) {
@@ -429,7 +435,7 @@ void run_loop(struct run *run)
         do {
             end_computations(run, limit);
             end_flows(run);
-            change_capacities(run, limit);
+            make_changes(run, limit);
             start_released(run);
         } while (!run->error && next_event(run) <= limit);
         run->model->solve(run->network, run->now);

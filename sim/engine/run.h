@@ -43,6 +43,14 @@ struct run_release {
     uint32_t rank, slot;
 };
 
+/* A change of a link's capacity, or of a class of traffic. */
+struct run_change {
+    double time;
+    double capacity, weight, cap;
+    uint32_t link;   /* UINT32_MAX: of a class */
+    uint8_t traffic; /* the class, as in struct op */
+};
+
 /* An activity as the network wants it. */
 struct run_activity {
     const struct network_usage *usage;
@@ -61,10 +69,11 @@ struct run {
     struct arena arena;  /* owns the arrays below */
     struct queue *queue; /* ends of computations; identity: stream */
     const struct network_model *model;
-    void *network;                 /* the model's; tag: transfer, or with ROUND_TAG a step of one */
-    double *capacities;            /* per link, at present */
-    struct engine_change *changes; /* by time; those before next_change have been made */
-    uint32_t next_change;
+    void *network;              /* the model's; tag: transfer, or with ROUND_TAG a step of one */
+    double *capacities;         /* per link, at present */
+    double *caps;               /* per class of traffic, at present; class 0 has none */
+    struct run_change *changes; /* by time; those before next_change have been made */
+    uint32_t change_count, next_change;
     struct round_table rounds;
     struct run_rank *ranks;
     struct run_stream *streams;

@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-static const char *check_op(struct arena *arena, const struct program *program, uint32_t slot)
+static const char *check_op(struct arena *arena, const struct job *job, const struct program *program,
+                            uint32_t slot)
 {
     const struct op *op = &program->ops[slot];
     if (op->kind >= OP_KIND_COUNT || op->stream >= program->stream_count)
@@ -13,6 +14,9 @@ static const char *check_op(struct arena *arena, const struct program *program, 
         return arena_format(arena, "operation %u is an unknown collective (%u)", slot, op->collective);
     if ((op->kind == OP_COMPUTE) != (op->group == PROGRAM_NONE))
         return arena_format(arena, "operation %u: a communication has a group, a computation has none", slot);
+    if (op->traffic > job->traffic_count)
+        return arena_format(arena, "operation %u has traffic %u of %u", slot, op->traffic,
+                            job->traffic_count);
     double amount = op->kind == OP_COMPUTE ? op->seconds : op->bytes;
     if (!(amount >= 0 && amount < 1e300))
         return arena_format(arena, "operation %u has an amount of %g", slot, amount);
@@ -55,7 +59,8 @@ static void note_slots(struct arena *arena, const struct program *program, struc
     }
 }
 
-static const char *build_program(struct arena *arena, const struct program *program, struct task_program *out)
+static const char *build_program(struct arena *arena, const struct job *job, const struct program *program,
+                                 struct task_program *out)
 {
     static_assert(sizeof(struct task) == 32, "the record that the event loop reads");
     out->tasks = ARENA_ARRAY(arena, struct task, (size_t)program->op_count + 1);
@@ -63,7 +68,7 @@ static const char *build_program(struct arena *arena, const struct program *prog
     for (uint32_t i = 0; i < program->stream_count; i++)
         last[i] = PROGRAM_NONE;
     for (uint32_t s = 0; s < program->op_count; s++) {
-        const char *problem = check_op(arena, program, s);
+        const char *problem = check_op(arena, job, program, s);
         if (problem)
             return problem;
         const struct op *op = &program->ops[s];
@@ -91,7 +96,7 @@ struct task_program *task_build(struct arena *arena, const struct job *job, cons
 {
     struct task_program *programs = ARENA_ARRAY(arena, struct task_program, job->program_count + 1);
     for (uint32_t p = 0; p < job->program_count; p++) {
-        const char *problem = build_program(arena, &job->programs[p], &programs[p]);
+        const char *problem = build_program(arena, job, &job->programs[p], &programs[p]);
         if (problem) {
             *error = arena_format(arena, "program %u: %s", p, problem);
             return NULL;
