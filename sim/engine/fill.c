@@ -26,10 +26,15 @@ static void renew(const struct maxmin *maxmin, uint32_t l, struct fill_link *sum
     sums->floor = (float)(0.25 * open);
 }
 
+static double open_sum(const struct maxmin *maxmin, const struct fill_link *sums)
+{
+    return maxmin->pool.coefficient ? sums->open : sums->left;
+}
+
 static double candidate(const struct maxmin *maxmin, uint32_t l)
 {
     const struct fill_link *sums = &maxmin->sums.at[l];
-    double level = (maxmin->links.at[l].capacity - sums->smaller) / sums->open;
+    double level = (maxmin->links.at[l].capacity - sums->smaller) / open_sum(maxmin, sums);
     return level > 0 ? level : 0;
 }
 
@@ -94,11 +99,15 @@ static void decide(struct maxmin *maxmin, uint32_t f, uint32_t l, double level)
     const struct maxmin_route *route = &maxmin->routes.at[f];
     const uint32_t *links = maxmin->pool.other + route->first;
     const double *coefficients = maxmin->pool.coefficient ? maxmin->pool.coefficient + route->first : NULL;
-    for (uint32_t i = 0; i < route->count; i++) {
+    for (uint32_t i = 0; !coefficients && i < route->count; i++) {
         struct fill_link *sums = &maxmin->sums.at[links[i]];
-        double coefficient = coefficients ? coefficients[i] : 1;
-        sums->open -= coefficient;
-        sums->smaller += coefficient * level;
+        sums->smaller += level;
+        sums->left--;
+    }
+    for (uint32_t i = 0; coefficients && i < route->count; i++) {
+        struct fill_link *sums = &maxmin->sums.at[links[i]];
+        sums->open -= coefficients[i];
+        sums->smaller += coefficients[i] * level;
         sums->left--;
     }
 }
@@ -117,6 +126,8 @@ static void close_link(struct maxmin *maxmin, uint32_t l, double level)
             open[count] = flows[i];
             count += maxmin->flows.at[flows[i]].pass != maxmin->pass;
         }
+        for (uint32_t k = 0; k < count; k++)
+            __builtin_prefetch(maxmin->pool.other + maxmin->routes.at[open[k]].first);
         for (uint32_t k = 0; k < count; k++)
             decide(maxmin, open[k], l, level);
     }
@@ -143,6 +154,6 @@ void fill_solve(struct maxmin *maxmin)
             continue;
         }
         drop_top(maxmin);
-        close_link(maxmin, top.link, maxmin_closing_level(maxmin, top.link, level, sums->open));
+        close_link(maxmin, top.link, maxmin_closing_level(maxmin, top.link, level, open_sum(maxmin, sums)));
     }
 }

@@ -57,7 +57,7 @@ struct maxmin_entry {
 /* A link in a solve from scratch (fill.c). */
 struct fill_link {
     double smaller; /* capacity taken by the flows decided so far */
-    double open;    /* sum of the coefficients of the others */
+    double open;    /* sum of the coefficients of the others; not kept up while all are 1 */
     float floor;    /* below it `open` has lost its digits */
     uint32_t left;  /* flows not yet decided */
 };
