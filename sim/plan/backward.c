@@ -1,6 +1,7 @@
 #include "plan/backward.h"
 
 #include "plan/boundary.h"
+#include "plan/saved.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -216,6 +217,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
     backward_gather(d, operator->output.tensor, required, base, &ready);
     backward_spread(d, index, &required, base, &ready);
     backward_statistics(d, index, base, &ready);
+    saved_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
     uint32_t kernel = state_action(d, true, base, ready.at, ready.count);

@@ -18,8 +18,9 @@ struct holding {
 
 struct stage_run {
     const struct derivation *d;
-    struct holding *forward, *backward;                 /* per action */
-    struct holding *given;                              /* per contribution */
+    struct holding *forward, *backward; /* per action */
+    struct holding *kept;  /* per forward action: what was kept since the forward pass, or recomputed */
+    struct holding *given; /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
 };
