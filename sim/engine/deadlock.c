@@ -105,11 +105,11 @@ static struct wait wait_of(const struct run *run, struct arena *arena, struct pl
     uint32_t transfer = run->meetings[run->groups[g].first_meeting + op->match].transfer;
     if (transfer == PROGRAM_NONE)
         return wait_for_peer(run, arena, place, g);
-    const struct run_activity *form = &run->activities.at[run->transfers.at[transfer].activity];
+    const struct activity *form = &run->activity_list.at[run->transfers.at[transfer].activity];
     uint32_t link = PROGRAM_NONE;
-    for (uint32_t i = 0; i < form->usage_count && link == PROGRAM_NONE; i++)
-        if (run->capacities[form->usage[i].link] <= 0)
-            link = form->usage[i].link;
+    for (uint32_t i = 0; i < form->usage.count && link == PROGRAM_NONE; i++)
+        if (run->capacities[form->usage.at[i].link] <= 0)
+            link = form->usage.at[i].link;
     if (run->caps[op->traffic] <= 0)
         return (struct wait){{place.rank, PROGRAM_NONE}, "is stalled: its class of traffic has a cap of 0"};
     if (link == PROGRAM_NONE)

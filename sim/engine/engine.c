@@ -357,10 +357,9 @@ static void hand_over(struct run *run, struct engine_result *result)
 
 static void tear_down(struct run *run)
 {
-    for (uint32_t i = 0; i < run->activity_list.count; i++)
-        collective_activity_fini(&run->activity_list.at[i]);
     VECTOR_FREE(&run->activity_list);
     VECTOR_FREE(&run->activities);
+    VECTOR_FREE(&run->usage);
     VECTOR_FREE(&run->transfers);
     VECTOR_FREE(&run->ready);
     round_fini(&run->rounds);
@@ -386,6 +385,7 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
     *result = (struct engine_result){0};
     arena_init(&result->arena);
     arena_init(&run.arena);
+    run.kept = &result->arena;
     round_init(&run.rounds);
     if (set_up(&run, result))
         run_loop(&run);
@@ -411,8 +411,6 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
 void engine_result_fini(struct engine_result *result)
 {
     vector_release(result->transfers);
-    for (uint32_t i = 0; i < result->activity_count; i++)
-        collective_activity_fini(&result->activities[i]);
     vector_release(result->activities);
     arena_fini(&result->arena);
     *result = (struct engine_result){0};

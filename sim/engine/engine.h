@@ -83,7 +83,7 @@ struct engine_transfer {
 };
 
 struct engine_result {
-    struct arena arena;                /* owns the arrays, but for transfers and activities */
+    struct arena arena;                /* owns the arrays, but for transfers and activities' array itself */
     struct engine_record *records;     /* per rank: records[first_record[rank] + slot] */
     uint32_t *first_record;            /* rank_count + 1 entries */
     struct engine_transfer *transfers; /* by start, group, match */

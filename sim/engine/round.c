@@ -267,7 +267,7 @@ bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32
 {
     struct round_table *table = &run->rounds;
     uint32_t activity = run->transfers.at[transfer].activity;
-    const struct shape *shape = &run->activity_list.at[activity].shape;
+    const struct shape *shape = run->activity_list.at[activity].shape;
     uint32_t p = find_plan(run, kind, shape, run->activities.at[activity].shares), before = PROGRAM_NONE;
     if (!table->plans.at[p].step_count)
         return false;

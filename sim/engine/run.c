@@ -16,17 +16,39 @@ static struct engine_record *record_of(struct run *run, uint32_t rank, uint32_t 
     return &run->records[run->ranks[rank].first_instance + slot];
 }
 
+/* What an activity has in lists of its own goes into the result's arena, without room to spare: there may be
+ * one for each of many pairs. A message's usage is not kept twice. */
 static uint32_t add_activity(struct run *run, struct activity activity)
 {
+    struct activity kept = activity;
     uint32_t count = activity.usage.count;
-    struct network_usage *usage = ARENA_ARRAY(&run->arena, struct network_usage, count + 1);
-    for (uint32_t i = 0; i < count; i++)
-        usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
+    kept.usage.at = arena_copy(run->kept, activity.usage.at, count * sizeof *activity.usage.at);
+    kept.path.at = arena_copy(run->kept, activity.path.at, activity.path.count * sizeof *activity.path.at);
+    struct network_usage *usage = NULL;
+    if (activity.algorithm) {
+        usage = ARENA_ARRAY(&run->arena, struct network_usage, count + 1);
+        for (uint32_t i = 0; i < count; i++)
+            usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
+    }
     VECTOR_PUSH(&run->activities,
                 ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
-                                       activity.path.at, activity.path.count, 0, PROGRAM_NONE}));
-    VECTOR_PUSH(&run->activity_list, activity);
+                                       kept.path.at, activity.path.count, 0, PROGRAM_NONE}));
+    VECTOR_PUSH(&run->activity_list, kept);
+    collective_activity_fini(&activity);
     return run->activities.count - 1;
+}
+
+/* The links of an activity as the network wants them; valid until the next call. */
+static const struct network_usage *usage_of(struct run *run, uint32_t activity)
+{
+    if (run->activities.at[activity].usage)
+        return run->activities.at[activity].usage;
+    const struct activity *form = &run->activity_list.at[activity];
+    run->usage.count = 0;
+    for (uint32_t i = 0; i < form->usage.count; i++)
+        VECTOR_PUSH(&run->usage,
+                    ((struct network_usage){form->usage.at[i].link, form->usage.at[i].coefficient}));
+    return run->usage.at;
 }
 
 /* Computes one activity of a group and puts it before the others of its kind. False when the algorithm does
@@ -35,16 +57,17 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_
                              const struct algorithm *algorithm)
 {
     const struct group *group = &run->job->groups[g];
-    uint32_t *devices = ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
+    uint32_t pair[2];
+    bool message = kind == COLLECTIVE_KIND_COUNT;
+    uint32_t *devices = message ? pair : ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
     for (uint32_t i = 0; i < group->member_count; i++)
         devices[i] = run->job->ranks[run->job->members[group->first_member + i]].device;
     struct activity activity;
     const char *problem = NULL;
-    bool message = kind == COLLECTIVE_KIND_COUNT;
     bool reached =
         message ? collective_message(run->platform, devices[0], devices[1], &activity)
                 : collective_activity(run->platform, algorithm, (int)kind, devices, group->member_count,
-                                      shares ? run->job->shares + shares - 1 : NULL, &activity, &run->arena,
+                                      shares ? run->job->shares + shares - 1 : NULL, &activity, run->kept,
                                       &problem);
     if (!reached) {
         const char *name = names_text(run->job->names, group->name);
@@ -228,7 +251,7 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
             end_transfer(run, index);
     } else {
         run->model->start(run->network, run->now,
-                          &(struct network_message){.usage = form->usage,
+                          &(struct network_message){.usage = usage_of(run, activity),
                                                     .path = form->path,
                                                     .usage_count = form->usage_count,
                                                     .path_length = form->path_length,

@@ -53,7 +53,7 @@ struct run_change {
 
 /* An activity as the network wants it. */
 struct run_activity {
-    const struct network_usage *usage;
+    const struct network_usage *usage; /* NULL: as the activity has it */
     uint32_t usage_count;
     double bytes_factor, latency, cap;
     const uint32_t *path; /* of a message: its links in order */
@@ -67,6 +67,7 @@ struct run {
     const struct job *job;
     const struct engine_options *options;
     struct arena arena;  /* owns the arrays below */
+    struct arena *kept;  /* the result's */
     struct queue *queue; /* ends of computations; identity: stream */
     const struct network_model *model;
     void *network;              /* the model's; tag: transfer, or with ROUND_TAG a step of one */
@@ -86,6 +87,7 @@ struct run {
         *activity_of; /* per group and kind, the last kind being a message; PROGRAM_NONE: not yet asked for */
     struct engine_record *records;
     double (*waits)[4];
+    VECTOR(struct network_usage) usage; /* of the message that starts */
     VECTOR(struct run_activity) activities;
     VECTOR(struct activity) activity_list; /* handed to the result */
     VECTOR(struct engine_transfer) transfers;
