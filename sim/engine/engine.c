@@ -181,7 +181,7 @@ static int compare_changes(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y; /* in the order given */
 }
 
-static bool good_traffic(const struct traffic *traffic)
+static bool good_traffic(const struct traffic_class *traffic)
 {
     return traffic->weight > 0 && traffic->weight < INFINITY && traffic->cap >= 0;
 }
@@ -248,7 +248,7 @@ static bool open_traffic(struct run *run)
     run->caps = ARENA_ARRAY(&run->arena, double, job->traffic_count + 1);
     run->caps[0] = INFINITY;
     for (uint32_t i = 0; i < job->traffic_count; i++) {
-        const struct traffic *traffic = &job->traffic[i];
+        const struct traffic_class *traffic = &job->traffic[i];
         if (!good_traffic(traffic)) {
             run->error = arena_format(&run->arena, "class %u of traffic has weight %g and cap %g B/s", i,
                                       traffic->weight, traffic->cap);

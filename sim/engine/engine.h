@@ -27,7 +27,7 @@ struct engine_change {
 struct engine_traffic_change {
     double time;      /* seconds, >= 0 */
     uint32_t traffic; /* index into the job's `traffic` */
-    struct traffic now;
+    struct traffic_class now;
 };
 
 /* Which algorithm carries the collectives of some groups and kinds. */

@@ -55,7 +55,7 @@ struct op {
 
 /* How the network treats a class of communications. Of a collective this is about its busiest link; carried
  * as steps, about each of its messages. */
-struct traffic {
+struct traffic_class {
     double weight; /* > 0: its share of a link beside others */
     double cap;    /* bytes per second of one message or collective, >= 0; INFINITY: none */
 };
@@ -96,8 +96,8 @@ struct job {
     struct group *groups;
     uint32_t *group_table;
     uint32_t *members;
-    struct traffic *traffic; /* NULL if there is none */
-    double *shares;          /* of collectives of unequal shares, see struct op; NULL if there are none */
+    struct traffic_class *traffic; /* NULL if there is none */
+    double *shares; /* of collectives of unequal shares, see struct op; NULL if there are none */
     uint32_t program_count, rank_count, group_count, group_table_count, member_count, share_count;
     uint32_t traffic_count; /* <= 255 */
     uint32_t steps;         /* steps that the programs contain, >= 1 */

@@ -14,7 +14,7 @@
 
 /* Two messages of 120 bytes to device 1, whose link down has 30 B/s: from device 0 (class 1), from device 2
  * (class 2). The result has them as device 1's receives 0 and 1. */
-static struct test_job *two_messages(const struct traffic *traffic)
+static struct test_job *two_messages(const struct traffic_class *traffic)
 {
     struct test_job *test = job_new(3, 30, 0);
     uint32_t a = job_pair(test, 0, 1, 1, false), b = job_pair(test, 2, 1, 1, false);
@@ -43,7 +43,7 @@ static void ends(struct test_job *test, struct engine_options options, double fi
 static void a_link_is_shared_by_weight(void **state)
 {
     (void)state;
-    struct test_job *test = two_messages((struct traffic[]){{2, INFINITY}, {1, INFINITY}});
+    struct test_job *test = two_messages((struct traffic_class[]){{2, INFINITY}, {1, INFINITY}});
     ends(test, (struct engine_options){0}, 6, 8); /* 20 and 10 B/s until 6 s, then 60 bytes at 30 B/s */
     ends(test, (struct engine_options){.network = &alpha_beta_model}, 4, 4);
     job_free(test);
@@ -52,7 +52,7 @@ static void a_link_is_shared_by_weight(void **state)
 static void a_cap_leaves_the_rest_to_others(void **state)
 {
     (void)state;
-    struct test_job *test = two_messages((struct traffic[]){{1, 5}, {1, INFINITY}});
+    struct test_job *test = two_messages((struct traffic_class[]){{1, 5}, {1, INFINITY}});
     ends(test, (struct engine_options){0}, 24, 4.8);
     ends(test, (struct engine_options){.network = &alpha_beta_model}, 24, 4);
     ends(test, (struct engine_options){.network = &alpha_beta_ideal}, 0, 0);
@@ -64,7 +64,7 @@ static void a_cap_leaves_the_rest_to_others(void **state)
 static void classes_change_while_their_messages_are_under_way(void **state)
 {
     (void)state;
-    struct test_job *test = two_messages((struct traffic[]){{1, INFINITY}, {1, INFINITY}});
+    struct test_job *test = two_messages((struct traffic_class[]){{1, INFINITY}, {1, INFINITY}});
     const struct engine_traffic_change changes[] = {
         {3, 0, {4, 0}}, {2, 0, {4, INFINITY}}, {5, 0, {1, INFINITY}}, {50, 0, {1, 1}}};
     struct engine_options options = {.traffic_changes = changes, .traffic_change_count = 4};
@@ -76,7 +76,7 @@ static void classes_change_while_their_messages_are_under_way(void **state)
 static void links_and_classes_change_together(void **state)
 {
     (void)state;
-    struct test_job *test = two_messages((struct traffic[]){{1, INFINITY}, {1, 12}});
+    struct test_job *test = two_messages((struct traffic_class[]){{1, INFINITY}, {1, 12}});
     const struct engine_traffic_change narrower = {2, 1, {1, 4}};
     const struct engine_change link = {2, 20, 3};
     ends(test,
@@ -106,7 +106,7 @@ static void collectives_have_a_class_too(void **state)
         job_op(test, r, op, NULL);
     }
     job_finish(test);
-    struct traffic traffic = {1, 5};
+    struct traffic_class traffic = {1, 5};
     test->job.traffic = &traffic;
     test->job.traffic_count = 1;
     for (int level = ENGINE_FLUID; level <= ENGINE_STEPS; level++) {
@@ -135,7 +135,7 @@ static void fails(struct test_job *test, struct engine_options options, const ch
 static void what_cannot_be_is_an_error(void **state)
 {
     (void)state;
-    struct test_job *test = two_messages((struct traffic[]){{1, INFINITY}, {1, INFINITY}});
+    struct test_job *test = two_messages((struct traffic_class[]){{1, INFINITY}, {1, INFINITY}});
     struct engine_traffic_change change = {1, 2, {1, 1}};
     struct engine_options options = {.traffic_changes = &change, .traffic_change_count = 1};
     fails(test, options, "change 0 of traffic: class 2");
