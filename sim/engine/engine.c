@@ -3,6 +3,7 @@
 
 #include "engine/check.h"
 #include "engine/deadlock.h"
+#include "engine/pass.h"
 #include "engine/run.h"
 
 #include <assert.h>
@@ -82,7 +83,8 @@ static void lay_out_ranks(struct run *run, const struct task_program *programs)
                                           .first_instance = run->instances,
                                           .first_stream = run->streams_count,
                                           .first_place = places};
-        uint64_t instances = (uint64_t)run->instances + job->programs[rank->program].op_count;
+        uint32_t steps = run->pass_count > 1 ? job->steps : 1;
+        uint64_t instances = (uint64_t)run->instances + job->programs[rank->program].op_count / steps;
         assert(instances < UINT32_MAX);
         run->instances = (uint32_t)instances;
         run->streams_count += job->programs[rank->program].stream_count;
@@ -104,22 +106,19 @@ static void lay_out_streams(struct run *run)
 static void lay_out_groups(struct run *run)
 {
     const struct job *job = run->job;
-    uint32_t meetings = 0;
+    uint32_t meetings = 0, steps = run->pass_count > 1 ? job->steps : 1;
     uint64_t arrivals = 0;
     run->groups = ARENA_ARRAY(&run->arena, struct run_group, job->group_count + 1);
     for (uint32_t g = 0; g < job->group_count; g++) {
         const struct group *group = &job->groups[g];
         run->groups[g] =
             (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous, false};
-        meetings += group->match_count;
-        arrivals += (uint64_t)group->match_count * group->member_count;
+        meetings += group->match_count / steps;
+        arrivals += (uint64_t)(group->match_count / steps) * group->member_count;
     }
     assert(arrivals < UINT32_MAX);
-    run->meetings = ARENA_ARRAY(&run->arena, struct run_meeting, meetings + 1);
-    for (uint32_t m = 0; m < meetings; m++)
-        run->meetings[m].transfer = PROGRAM_NONE;
-    run->arrivals = ARENA_ARRAY(&run->arena, uint32_t, arrivals + 1);
-    memset(run->arrivals, 0xff, arrivals * sizeof *run->arrivals);
+    run->meeting_count = meetings;
+    run->arrival_count = arrivals;
     size_t kinds = (size_t)job->group_count * (COLLECTIVE_KIND_COUNT + 1);
     run->activity_of = ARENA_ARRAY(&run->arena, uint32_t, kinds + 1);
     memset(run->activity_of, 0xff, kinds * sizeof *run->activity_of);
@@ -142,7 +141,7 @@ static void find_places(struct run *run, const struct task_program *programs)
     for (uint32_t r = 0; r < job->rank_count; r++)
         for (uint32_t i = 0; i < programs[job->ranks[r].program].slot_count; i++)
             if (run->ranks[r].groups[i] < job->group_count)
-                entries[first[run->ranks[r].groups[i] + 1]++] = (struct run_release){r, i};
+                entries[first[run->ranks[r].groups[i] + 1]++] = (struct run_release){r, i, 0};
     uint32_t *place = ARENA_ARRAY(&run->arena, uint32_t, job->rank_count + 1);
     memset(place, 0xff, job->rank_count * sizeof *place);
     for (uint32_t g = 0; g < job->group_count; g++) {
@@ -155,21 +154,6 @@ static void find_places(struct run *run, const struct task_program *programs)
             run->places[run->ranks[entries[e].rank].first_place + entries[e].slot] = place[entries[e].rank];
         for (uint32_t i = 0; i < job->groups[g].member_count; i++)
             place[members[i]] = PROGRAM_NONE;
-    }
-}
-
-/* Pending counts of all instances; those without any are released first, by rank and slot. */
-static void release_first(struct run *run)
-{
-    run->pending = ARENA_ARRAY(&run->arena, uint32_t, (size_t)run->instances + 1);
-    for (uint32_t r = 0; r < run->job->rank_count; r++) {
-        const struct run_rank *rank = &run->ranks[r];
-        uint32_t count = run->job->programs[run->job->ranks[r].program].op_count;
-        for (uint32_t s = 0; s < count; s++) {
-            run->pending[rank->first_instance + s] = rank->tasks[s].waits;
-            if (!rank->tasks[s].waits)
-                VECTOR_PUSH(&run->ready, ((struct run_release){r, s}));
-        }
     }
 }
 
@@ -286,7 +270,13 @@ static void open_network(struct run *run)
 
 static bool set_up(struct run *run, struct engine_result *result)
 {
-    const struct task_program *programs = task_build(&run->arena, run->job, &run->error);
+    const struct job *job = run->job;
+    run->pass_count = job->lead ? job->lead + job->steps : 1;
+    if (job->lead && !task_alike(job)) {
+        run->error = "the steps of a program differ, so none can stand for those before them";
+        return false;
+    }
+    const struct task_program *programs = task_build(&run->arena, job, &run->error);
     if (!programs || !check_tables(run, programs))
         return false;
     lay_out_ranks(run, programs);
@@ -299,10 +289,9 @@ static bool set_up(struct run *run, struct engine_result *result)
     open_network(run);
     if (!open_traffic(run))
         return false;
-    run->records = ARENA_ARRAY(&result->arena, struct engine_record, (size_t)run->instances + 1);
     run->waits =
         (double(*)[4])arena_array(&result->arena, (size_t)run->streams_count + 1, sizeof *run->waits);
-    release_first(run);
+    pass_init(run);
     return true;
 }
 
@@ -316,42 +305,40 @@ static int compare_transfers(const void *a, const void *b)
     return x->match < y->match ? -1 : x->match > y->match;
 }
 
-static double span(const struct run *run)
+static double span(const struct engine_result *result, uint32_t count)
 {
-    double first = INFINITY, last = 0;
-    for (uint32_t i = 0; i < run->instances; i++) {
-        first = run->records[i].start < first ? run->records[i].start : first;
-        last = run->records[i].end > last ? run->records[i].end : last;
+    double first = result->lead_books ? result->lead_start : INFINITY, last = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        first = result->records[i].start < first ? result->records[i].start : first;
+        last = result->records[i].end > last ? result->records[i].end : last;
     }
-    return run->instances ? last - first : 0;
+    return count ? last - first : 0;
 }
 
 static void hand_over(struct run *run, struct engine_result *result)
 {
     const struct job *job = run->job;
-    if (run->transfers.count)
-        qsort(run->transfers.at, run->transfers.count, sizeof *run->transfers.at, compare_transfers);
-    result->records = run->records;
+    uint32_t steps = run->pass_count > 1 ? job->steps : 1;
+    pass_hand_over(run, result);
+    if (result->transfer_count)
+        qsort(result->transfers, result->transfer_count, sizeof *result->transfers, compare_transfers);
     result->stream_waits = run->waits;
     result->first_record = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
     result->first_stream = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
     for (uint32_t r = 0; r < job->rank_count; r++) {
-        result->first_record[r] = run->ranks[r].first_instance;
+        result->first_record[r] = run->ranks[r].first_instance * steps;
         result->first_stream[r] = run->ranks[r].first_stream;
     }
-    result->first_record[job->rank_count] = run->instances;
+    result->first_record[job->rank_count] = run->instances * steps;
     result->first_stream[job->rank_count] = run->streams_count;
-    result->transfers = run->transfers.at;
-    result->transfer_count = run->transfers.count;
     result->activities = run->activity_list.at;
     result->activity_count = run->activity_list.count;
-    run->transfers.at = NULL;
     run->activity_list.at = NULL;
     run->activity_list.count = 0;
     result->link_bytes = ARENA_ARRAY(&result->arena, double, run->platform->links.count + 1);
     for (uint32_t l = 0; l < run->platform->links.count; l++)
         result->link_bytes[l] = run->model->carried(run->network, l);
-    result->makespan = span(run);
+    result->makespan = span(result, run->instances * steps);
     result->events = run->events + (run->model->events ? run->model->events(run->network) : 0);
 }
 
@@ -361,6 +348,7 @@ static void tear_down(struct run *run)
     VECTOR_FREE(&run->activities);
     VECTOR_FREE(&run->usage);
     VECTOR_FREE(&run->transfers);
+    pass_fini(run);
     VECTOR_FREE(&run->ready);
     round_fini(&run->rounds);
     queue_free(run->queue);
@@ -389,7 +377,7 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
     round_init(&run.rounds);
     if (set_up(&run, result))
         run_loop(&run);
-    if (!run.error && run.ended < run.instances)
+    if (!run.error && run.ended < (uint64_t)run.instances * run.pass_count)
         run.error = deadlock_report(&run, &run.arena);
     bool done = !run.error;
     if (done) {

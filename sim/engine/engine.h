@@ -82,6 +82,11 @@ struct engine_transfer {
     uint32_t label;    /* interned */
 };
 
+/* What a stream did in the lead (struct job). */
+struct engine_book {
+    double busy, last; /* seconds; last: end of its last operation */
+};
+
 struct engine_result {
     struct arena arena;                /* owns the arrays, but for transfers and activities' array itself */
     struct engine_record *records;     /* per rank: records[first_record[rank] + slot] */
@@ -98,6 +103,11 @@ struct engine_result {
                                   group: until it was ready by its own cause, from then on by CAUSE_PEER. Time
                                   0 to its first operation counts */
     uint32_t *first_stream;    /* rank_count + 1 entries */
+    /* Of the steps that ran before the programs' own; NULL: none did. Records and transfers are of the
+     * programs' steps only; times, waits, makespan, events and link_bytes of the whole run. */
+    struct engine_book *lead_books; /* per stream */
+    double *lead_bytes;             /* per activity: payload */
+    double lead_start;              /* seconds: first start */
 };
 
 /* Runs the job to its end. On failure returns false with a message in *error (allocated in job->arena): a

@@ -7,13 +7,15 @@
  * an instant. */
 #include "engine/run.h"
 
+#include "engine/pass.h"
+
 #include <assert.h>
 #include <float.h>
 #include <math.h>
 
-static struct engine_record *record_of(struct run *run, uint32_t rank, uint32_t slot)
+static struct engine_record *record_of(struct run *run, uint32_t p, uint32_t rank, uint32_t slot)
 {
-    return &run->records[run->ranks[rank].first_instance + slot];
+    return &run->passes[p]->records[run->ranks[rank].first_instance + slot];
 }
 
 /* What an activity has in lists of its own goes into the result's arena, without room to spare: there may be
@@ -175,10 +177,12 @@ uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t share
 }
 
 /* One of the ends that an operation waits for has come. */
-static void satisfy(struct run *run, uint32_t rank, uint32_t slot, uint32_t by, enum engine_cause how)
+static void satisfy(struct run *run, uint32_t p, uint32_t rank, uint32_t slot, uint32_t by,
+                    enum engine_cause how)
 {
+    struct run_pass *pass = run->passes[p];
     uint32_t instance = run->ranks[rank].first_instance + slot;
-    struct engine_record *record = &run->records[instance];
+    struct engine_record *record = &pass->records[instance];
     bool first = how == CAUSE_DEPENDENCY && (record->cause != CAUSE_DEPENDENCY || by < record->cause_slot);
     if (run->now > record->ready || record->cause == CAUSE_BEGIN || first) {
         record->ready = run->now;
@@ -186,23 +190,62 @@ static void satisfy(struct run *run, uint32_t rank, uint32_t slot, uint32_t by, 
         record->cause_rank = rank;
         record->cause_slot = by;
     }
-    if (--run->pending[instance] == 0)
-        VECTOR_PUSH(&run->ready, ((struct run_release){rank, slot}));
+    if (--pass->pending[instance] == 0)
+        VECTOR_PUSH(&run->ready, ((struct run_release){rank, slot, p}));
 }
 
-static void end_operation(struct run *run, uint32_t r, uint32_t slot)
+static void end_operation(struct run *run, uint32_t p, uint32_t r, uint32_t slot)
 {
     const struct run_rank *rank = &run->ranks[r];
     const struct task *task = &rank->tasks[slot];
+    struct run_pass *pass = run->passes[p];
+    struct run_stream *stream = &run->streams[rank->first_stream + task->stream];
     uint32_t instance = rank->first_instance + slot;
-    run->records[instance].end = run->now;
-    run->pending[instance] = RUN_ENDED;
-    run->streams[rank->first_stream + task->stream].free = run->now;
+    pass->records[instance].end = run->now;
+    pass->pending[instance] = RUN_ENDED;
+    pass->ended++;
+    stream->free = run->now;
     run->ended++;
     for (uint32_t i = task->first_successor; i < task[1].first_successor; i++)
-        satisfy(run, r, rank->successors[i], slot, CAUSE_DEPENDENCY);
-    if (task->next != PROGRAM_NONE)
-        satisfy(run, r, task->next, slot, CAUSE_STREAM);
+        satisfy(run, p, r, rank->successors[i], slot, CAUSE_DEPENDENCY);
+    if (task->next != PROGRAM_NONE) {
+        satisfy(run, p, r, task->next, slot, CAUSE_STREAM);
+    } else if (p + 1 < run->pass_count) {
+        pass_begin(run, p + 1);
+        satisfy(run, p + 1, r, stream->first, slot, CAUSE_STREAM);
+    }
+}
+
+static uint32_t pass_of(const struct run *run, uint32_t transfer)
+{
+    return run->pass_count > 1 ? run->transfer_passes.at[transfer] : 0;
+}
+
+/* A record for a transfer, one that is no longer needed if there is one. */
+static uint32_t take_transfer(struct run *run, uint32_t p, struct engine_transfer transfer)
+{
+    uint32_t index = run->transfers.count;
+    if (run->free_transfers.count) {
+        index = run->free_transfers.at[--run->free_transfers.count];
+        run->transfers.at[index] = transfer;
+        run->transfer_passes.at[index] = p;
+        return index;
+    }
+    VECTOR_PUSH(&run->transfers, transfer);
+    if (run->pass_count > 1)
+        VECTOR_PUSH(&run->transfer_passes, p);
+    return index;
+}
+
+static uint32_t *slots_at(struct run *run, uint32_t p, uint32_t g, uint32_t match)
+{
+    const struct run_group *group = &run->groups[g];
+    return run->passes[p]->arrivals + group->first_arrival + match * group->member_count;
+}
+
+static struct run_meeting *meeting_at(struct run *run, uint32_t p, uint32_t g, uint32_t match)
+{
+    return &run->passes[p]->meetings[run->groups[g].first_meeting + match];
 }
 
 /* Ends every member's operation; a receive that is not ready yet ends when it is. */
@@ -211,18 +254,19 @@ static void end_transfer(struct run *run, uint32_t index)
     struct engine_transfer *transfer = &run->transfers.at[index];
     const struct run_group *group = &run->groups[transfer->group];
     const uint32_t *members = run->job->members + run->job->groups[transfer->group].first_member;
-    const uint32_t *slots = run->arrivals + group->first_arrival + transfer->match * group->member_count;
+    uint32_t p = pass_of(run, index);
+    const uint32_t *slots = slots_at(run, p, transfer->group, transfer->match);
     transfer->end = run->now;
     if (run->options->level == ENGINE_STEPS && transfer->latency > transfer->end - transfer->start)
         transfer->latency = transfer->end - transfer->start; /* rounds over unequal routes overlap */
     for (uint32_t i = 0; i < group->member_count; i++)
         if (slots[i] != PROGRAM_NONE)
-            end_operation(run, members[i], slots[i]);
+            end_operation(run, p, members[i], slots[i]);
 }
 
 /* Puts a communication on the network. What costs nothing ends at once. */
-static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t kind, double bytes,
-                           const struct op *op)
+static void start_transfer(struct run *run, uint32_t p, uint32_t g, uint32_t match, uint32_t kind,
+                           double bytes, const struct op *op)
 {
     uint32_t activity = run_activity(run, g, kind, op->shares, bytes);
     if (activity == PROGRAM_NONE)
@@ -234,16 +278,16 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
         pieces = collective_piece_count(bytes, run->options->chunk);
         collective_pieces(&run->activity_list.at[activity], bytes, pieces, &latency, &cap);
     }
-    uint32_t index = run->transfers.count;
-    run->meetings[run->groups[g].first_meeting + match].transfer = index;
-    VECTOR_PUSH(&run->transfers, ((struct engine_transfer){.start = run->now,
-                                                           .end = -1,
-                                                           .bytes = bytes,
-                                                           .latency = latency,
-                                                           .group = g,
-                                                           .match = match,
-                                                           .activity = activity,
-                                                           .label = op->label}));
+    uint32_t index = take_transfer(run, p,
+                                   (struct engine_transfer){.start = run->now,
+                                                            .end = -1,
+                                                            .bytes = bytes,
+                                                            .latency = latency,
+                                                            .group = g,
+                                                            .match = match,
+                                                            .activity = activity,
+                                                            .label = op->label});
+    meeting_at(run, p, g, match)->transfer = index;
     if (form->usage_count == 0 && form->latency == 0) {
         end_transfer(run, index);
     } else if (algorithm && !algorithm->loads && run->options->level == ENGINE_STEPS) {
@@ -264,10 +308,10 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
 }
 
 /* An operation of a group starts now, maybe later than it was ready: then a peer held it up. */
-static void start_member(struct run *run, uint32_t rank, uint32_t slot, uint32_t peer_rank,
+static void start_member(struct run *run, uint32_t p, uint32_t rank, uint32_t slot, uint32_t peer_rank,
                          uint32_t peer_slot)
 {
-    struct engine_record *record = record_of(run, rank, slot);
+    struct engine_record *record = record_of(run, p, rank, slot);
     const struct run_rank *owner = &run->ranks[rank];
     record->start = run->now;
     if (record->ready == run->now)
@@ -283,62 +327,64 @@ static const struct op *op_of(const struct run *run, uint32_t rank, uint32_t slo
     return &run->job->programs[run->job->ranks[rank].program].ops[slot];
 }
 
-static void arrive_collective(struct run *run, uint32_t r, uint32_t slot, uint32_t g, const struct task *task)
+static void arrive_collective(struct run *run, uint32_t p, uint32_t r, uint32_t slot, uint32_t g,
+                              const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
     const uint32_t *members = run->job->members + run->job->groups[g].first_member;
-    uint32_t *slots = run->arrivals + group->first_arrival + task->match * group->member_count;
-    struct run_meeting *meeting = &run->meetings[group->first_meeting + task->match];
+    uint32_t *slots = slots_at(run, p, g, task->match);
+    struct run_meeting *meeting = meeting_at(run, p, g, task->match);
     slots[run->places[run->ranks[r].first_place + task->group]] = slot;
     if (++meeting->arrived < group->member_count)
         return;
     uint32_t last = 0;
-    while (record_of(run, members[last], slots[last])->ready != run->now)
+    while (record_of(run, p, members[last], slots[last])->ready != run->now)
         last++;
     for (uint32_t i = 0; i < group->member_count; i++)
-        start_member(run, members[i], slots[i], members[last], slots[last]);
-    start_transfer(run, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
+        start_member(run, p, members[i], slots[i], members[last], slots[last]);
+    start_transfer(run, p, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
 }
 
-static void start_message(struct run *run, uint32_t g, uint32_t match, const uint32_t *slots)
+static void start_message(struct run *run, uint32_t p, uint32_t g, uint32_t match, const uint32_t *slots)
 {
     const uint32_t *members = run->job->members + run->job->groups[g].first_member;
     uint32_t source = members[0], target = members[1];
     bool both = slots[1] != PROGRAM_NONE;
     if (both)
-        start_member(run, target, slots[1], source, slots[0]);
-    start_member(run, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
+        start_member(run, p, target, slots[1], source, slots[0]);
+    start_member(run, p, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
     double bytes = run->ranks[source].tasks[slots[0]].amount;
-    start_transfer(run, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
+    start_transfer(run, p, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
 }
 
-static void arrive_send(struct run *run, uint32_t slot, uint32_t g, const struct task *task)
+static void arrive_send(struct run *run, uint32_t p, uint32_t slot, uint32_t g, const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
-    uint32_t *slots = run->arrivals + group->first_arrival + task->match * 2;
+    uint32_t *slots = slots_at(run, p, g, task->match);
     slots[0] = slot;
-    run->meetings[group->first_meeting + task->match].arrived++;
+    meeting_at(run, p, g, task->match)->arrived++;
     if (!group->rendezvous || slots[1] != PROGRAM_NONE)
-        start_message(run, g, task->match, slots);
+        start_message(run, p, g, task->match, slots);
 }
 
 /* The flow may be on its way (then the sender decides when this ends) or over (then this ends now). */
-static void arrive_receive(struct run *run, uint32_t r, uint32_t slot, uint32_t g, const struct task *task)
+static void arrive_receive(struct run *run, uint32_t p, uint32_t r, uint32_t slot, uint32_t g,
+                           const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
-    uint32_t *slots = run->arrivals + group->first_arrival + task->match * 2;
-    struct run_meeting *meeting = &run->meetings[group->first_meeting + task->match];
+    uint32_t *slots = slots_at(run, p, g, task->match);
+    struct run_meeting *meeting = meeting_at(run, p, g, task->match);
     slots[1] = slot;
     meeting->arrived++;
     if (meeting->transfer == PROGRAM_NONE) {
         if (group->rendezvous && slots[0] != PROGRAM_NONE)
-            start_message(run, g, task->match, slots);
+            start_message(run, p, g, task->match, slots);
         return;
     }
-    struct engine_record *record = record_of(run, r, slot);
+    struct engine_record *record = record_of(run, p, r, slot);
     record->start = run->now;
     if (run->transfers.at[meeting->transfer].end >= 0) {
-        end_operation(run, r, slot);
+        end_operation(run, p, r, slot);
     } else if (run->transfers.at[meeting->transfer].start < run->now) {
         record->cause = CAUSE_PEER;
         record->cause_rank = run->job->members[run->job->groups[g].first_member];
@@ -347,30 +393,31 @@ static void arrive_receive(struct run *run, uint32_t r, uint32_t slot, uint32_t 
 }
 
 /* An operation has nothing left to wait for. */
-static void start_operation(struct run *run, uint32_t r, uint32_t slot)
+static void start_operation(struct run *run, uint32_t p, uint32_t r, uint32_t slot)
 {
     const struct run_rank *rank = &run->ranks[r];
     const struct task *task = &rank->tasks[slot];
-    struct engine_record *record = &run->records[rank->first_instance + slot];
+    struct engine_record *record = record_of(run, p, r, slot);
     uint32_t s = rank->first_stream + task->stream;
     struct run_stream *stream = &run->streams[s];
     run->waits[s][record->cause] += run->now - stream->free;
     stream->slot = slot;
+    stream->pass = p;
     if (task->kind == OP_COMPUTE) {
         record->start = run->now;
         if (task->amount > 0)
             queue_push(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
         else
-            end_operation(run, r, slot);
+            end_operation(run, p, r, slot);
         return;
     }
     uint32_t group = rank->groups[task->group];
     if (task->kind == OP_COLLECTIVE)
-        arrive_collective(run, r, slot, group, task);
+        arrive_collective(run, p, r, slot, group, task);
     else if (task->kind == OP_SEND)
-        arrive_send(run, slot, group, task);
+        arrive_send(run, p, slot, group, task);
     else
-        arrive_receive(run, r, slot, group, task);
+        arrive_receive(run, p, r, slot, group, task);
 }
 
 static void end_computations(struct run *run, double limit)
@@ -379,7 +426,7 @@ static void end_computations(struct run *run, double limit)
     while (queue_peek(run->queue, &event) && event.time <= limit) {
         queue_pop(run->queue, &event);
         const struct run_stream *stream = &run->streams[event.identity];
-        end_operation(run, stream->rank, stream->slot);
+        end_operation(run, stream->pass, stream->rank, stream->slot);
         run->events++;
     }
 }
@@ -407,7 +454,7 @@ static void start_released(struct run *run)
                 arena_format(&run->arena, "more than %llu operations were released at %.9g s; the last: %s",
                              (unsigned long long)run->options->instant_limit, run->now,
                              run_describe(run, &run->arena, release.rank, release.slot));
-        start_operation(run, release.rank, release.slot);
+        start_operation(run, release.pass, release.rank, release.slot);
     }
     run->events += run->ready.count;
     run->ready.count = 0;
@@ -416,7 +463,7 @@ static void start_released(struct run *run)
 /* A change that comes after the last operation does not happen. */
 static bool change_due(const struct run *run, double limit)
 {
-    return run->next_change < run->change_count && run->ended < run->instances &&
+    return run->next_change < run->change_count && run->ended < (uint64_t)run->instances * run->pass_count &&
            run->changes[run->next_change].time <= limit;
 }
 
@@ -462,6 +509,7 @@ void run_loop(struct run *run)
             start_released(run);
         } while (!run->error && next_event(run) <= limit);
         run->model->solve(run->network, run->now);
+        pass_close(run);
     }
 }
 

@@ -96,11 +96,56 @@ struct task_program *task_build(struct arena *arena, const struct job *job, cons
 {
     struct task_program *programs = ARENA_ARRAY(arena, struct task_program, job->program_count + 1);
     for (uint32_t p = 0; p < job->program_count; p++) {
-        const char *problem = build_program(arena, job, &job->programs[p], &programs[p]);
+        struct program program = job->programs[p];
+        if (job->lead)
+            program.op_count /= job->steps;
+        const char *problem = build_program(arena, job, &program, &programs[p]);
         if (problem) {
             *error = arena_format(arena, "program %u: %s", p, problem);
             return NULL;
         }
     }
     return programs;
+}
+
+static bool same_operation(const struct program *program, const struct op *first, const struct op *later,
+                           uint32_t distance, uint32_t matches)
+{
+    bool same = first->kind == later->kind && first->stream == later->stream &&
+                first->group == later->group && first->collective == later->collective &&
+                first->shares == later->shares && first->traffic == later->traffic &&
+                first->seconds == later->seconds && first->bytes == later->bytes &&
+                first->dependency_count == later->dependency_count &&
+                (first->kind == OP_COMPUTE || later->match == first->match + matches);
+    for (uint32_t i = 0; same && i < first->dependency_count; i++)
+        same = program->dependencies[later->first_dependency + i] ==
+               program->dependencies[first->first_dependency + i] + distance;
+    return same;
+}
+
+/* A rank's groups decide how many matches a step has. */
+static bool rank_alike(const struct job *job, const struct rank *rank)
+{
+    const struct program *program = &job->programs[rank->program];
+    uint32_t ops = program->op_count / job->steps;
+    bool alike = program->op_count % job->steps == 0;
+    for (uint32_t i = 0; alike && i < program->op_count; i++) {
+        const struct op *first = &program->ops[i % ops], *later = &program->ops[i];
+        if (later->kind == OP_COMPUTE) {
+            alike = same_operation(program, first, later, i - i % ops, 0);
+            continue;
+        }
+        uint32_t matches = job->groups[job->group_table[rank->first_group + later->group]].match_count;
+        alike = matches % job->steps == 0 && first->match < matches / job->steps &&
+                same_operation(program, first, later, i - i % ops, i / ops * (matches / job->steps));
+    }
+    return alike;
+}
+
+bool task_alike(const struct job *job)
+{
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        if (!rank_alike(job, &job->ranks[r]))
+            return false;
+    return true;
 }

@@ -101,6 +101,8 @@ struct job {
     uint32_t program_count, rank_count, group_count, group_table_count, member_count, share_count;
     uint32_t traffic_count; /* <= 255 */
     uint32_t steps;         /* steps that the programs contain, >= 1 */
+    uint32_t lead; /* steps that run before those: each like the first one of the programs, whose steps must
+                      be alike then (task_alike()); of these no records are kept */
 };
 
 /* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-". */

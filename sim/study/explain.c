@@ -258,7 +258,7 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
     } else {
         struct scenario s;
         struct scenario_options wanted = {options->subject, options->topology, options->sets,
-                                          options->set_count, options->data_root};
+                                          options->set_count, options->data_root, false};
         good = scenario_load(&s, &wanted);
         report_print(&s.input.report, err);
         good = good && explain_wanted(&s.model, options->layer, &layer, err);

@@ -142,7 +142,7 @@ enum partita_status partita_compare_levels(const struct partita_options *options
 {
     struct scenario s;
     struct scenario_options wanted = {options->workload, options->topology, options->sets, options->set_count,
-                                      partita_data_folder()};
+                                      partita_data_folder(), true};
     struct compare compare = {.count = 0};
     bool good = scenario_load(&s, &wanted);
     report_print(&s.input.report, err);

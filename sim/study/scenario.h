@@ -13,6 +13,7 @@ struct scenario_options {
     const char *const *sets; /* "key=value" */
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
+    bool brief;            /* only the last steps are wanted: the ones before need not be written out */
 };
 
 struct scenario {
