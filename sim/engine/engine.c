@@ -272,7 +272,7 @@ static bool set_up(struct run *run, struct engine_result *result)
 {
     const struct job *job = run->job;
     run->pass_count = job->lead ? job->lead + job->steps : 1;
-    if (job->lead && !task_alike(job)) {
+    if (job->lead && (run->options->random.seconds || !task_alike(job))) {
         run->error = "the steps of a program differ, so none can stand for those before them";
         return false;
     }

@@ -404,9 +404,12 @@ static void start_operation(struct run *run, uint32_t p, uint32_t r, uint32_t sl
     stream->slot = slot;
     stream->pass = p;
     if (task->kind == OP_COMPUTE) {
+        const struct engine_random *random = &run->options->random;
+        double seconds =
+            random->seconds ? random->seconds(random->state, r, op_of(run, r, slot)) : task->amount;
         record->start = run->now;
-        if (task->amount > 0)
-            queue_push(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
+        if (seconds > 0)
+            queue_push(run->queue, run->now + seconds, PHASE_COMPLETION, s);
         else
             end_operation(run, p, r, slot);
         return;
@@ -460,23 +463,46 @@ static void start_released(struct run *run)
     run->ready.count = 0;
 }
 
-/* A change that comes after the last operation does not happen. */
-static bool change_due(const struct run *run, double limit)
+/* Random changes never end; that many with nothing else to wait for mean that nothing will happen. */
+enum { RUN_DRAWS_IN_VAIN = 1 << 20 };
+
+static void draw_change(struct run *run)
 {
-    return run->next_change < run->change_count && run->ended < (uint64_t)run->instances * run->pass_count &&
-           run->changes[run->next_change].time <= limit;
+    const struct engine_random *random = &run->options->random;
+    run->has_drawn = random->change && random->change(random->state, &run->drawn);
+}
+
+/* Whether the next drawn change comes before the next given one. */
+static bool draws_next(const struct run *run)
+{
+    return run->has_drawn &&
+           (run->next_change == run->change_count || run->drawn.time < run->changes[run->next_change].time);
+}
+
+/* Time of the next change; INFINITY: none. One that comes after the last operation does not happen. */
+static double next_change(const struct run *run)
+{
+    if (run->ended == (uint64_t)run->instances * run->pass_count)
+        return INFINITY;
+    if (draws_next(run))
+        return run->drawn.time;
+    return run->next_change < run->change_count ? run->changes[run->next_change].time : INFINITY;
 }
 
 static void make_changes(struct run *run, double limit)
 {
-    while (change_due(run, limit)) {
-        const struct run_change *change = &run->changes[run->next_change++];
-        if (change->link == UINT32_MAX) {
-            run->caps[change->traffic] = change->cap;
-            run->model->set_traffic(run->network, run->now, change->traffic, change->weight, change->cap);
+    while (next_change(run) <= limit) {
+        struct run_change change = {.capacity = run->drawn.capacity, .link = run->drawn.link};
+        if (draws_next(run))
+            draw_change(run);
+        else
+            change = run->changes[run->next_change++];
+        if (change.link == UINT32_MAX) {
+            run->caps[change.traffic] = change.cap;
+            run->model->set_traffic(run->network, run->now, change.traffic, change.weight, change.cap);
         } else {
-            run->capacities[change->link] = change->capacity;
-            run->model->set_capacity(run->network, run->now, change->link, change->capacity);
+            run->capacities[change.link] = change.capacity;
+            run->model->set_capacity(run->network, run->now, change.link, change.capacity);
         }
         run->events++;
     }
@@ -488,11 +514,15 @@ static double next_event(struct run *run)
     double next = run->model->next(run->network);
     if (queue_peek(run->queue, &event) && event.time < next)
         next = event.time;
-    return change_due(run, next) ? run->changes[run->next_change].time : next;
+    double change = next_change(run);
+    run->draws_in_vain = next < INFINITY ? 0 : run->draws_in_vain + draws_next(run);
+    bool hopeless = run->draws_in_vain > RUN_DRAWS_IN_VAIN;
+    return change <= next && !hopeless ? change : next;
 }
 
 void run_loop(struct run *run)
 {
+    draw_change(run);
     make_changes(run, run->now);
     start_released(run);
     run->model->solve(run->network, run->now);

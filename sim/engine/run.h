@@ -90,6 +90,9 @@ struct run {
     double *caps;               /* per class of traffic, at present; class 0 has none */
     struct run_change *changes; /* by time; those before next_change have been made */
     uint32_t change_count, next_change;
+    struct engine_change drawn; /* the next random one, if has_drawn */
+    bool has_drawn;
+    uint32_t draws_in_vain; /* since something else was pending */
     struct round_table rounds;
     struct run_rank *ranks;
     struct run_stream *streams;

@@ -30,6 +30,7 @@ void scenario_fini(struct scenario *scenario)
 {
     for (uint32_t s = 0; scenario->derivations && s < scenario->plan.stages.count; s++)
         derive_fini(&scenario->derivations[s]);
+    randomness_fini(&scenario->randomness);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
     platform_fini(&scenario->platform);
@@ -226,7 +227,8 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
-/* A long run writes out its last steps only, which stand for those before: unless steps differ. Three are
+/* A long run writes out its last steps only, which stand for those before: unless steps differ, or
+ * are random. Three are
  * enough for the period between the last two and for the critical path of the last. */
 static bool scenario_emit(struct scenario *scenario, bool brief)
 {
@@ -262,10 +264,15 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     scenario_spell_model(scenario);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
+    if (options->seed)
+        document_set_as(input, scenario->document, "seed", "seed",
+                        arena_format(&input->arena, "%lld", (long long)options->seed));
     good = workload_read(input, scenario->document, &scenario->workload) && good;
     good = scenario_topology(scenario, options) && good;
     good = good && changes_read(input, scenario->workload.changes, &scenario->platform, &scenario->arena,
                                 &scenario->changes, &scenario->change_count);
+    good =
+        good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;
@@ -273,7 +280,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
-        !scenario_emit(scenario, options->brief))
+        !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
     return scenario_connected(scenario);
