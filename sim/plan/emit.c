@@ -683,6 +683,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         }
         emit_tables(&cast, &registry, job, program_of);
         job->steps = plan->steps;
+        job->lead = plan->lead;
     }
     orders_fini(&orders);
     cast_fini(&cast);
