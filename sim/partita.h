@@ -106,8 +106,8 @@ struct partita_schedule_options {
 enum partita_status partita_schedule(const struct partita_schedule_options *options, FILE *out, FILE *err);
 
 /* Draws all schedules for so many devices and micro-batches (0: 4 and 8), with what they hold. */
-enum partita_status partita_plot_schedules(int64_t devices, int64_t micro_batches, const char *output,
-                                           FILE *err);
+enum partita_status partita_schedule_plot(int64_t devices, int64_t micro_batches, const char *output,
+                                          FILE *err);
 
 /* Draws a topology (options->topology, with options->sets) into a picture. */
 enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,

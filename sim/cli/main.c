@@ -107,7 +107,7 @@ static enum partita_status main_plot(const struct options *o)
     char standard[64];
     snprintf(standard, sizeof standard, "%s.svg", o->arguments[0]);
     if (strcmp(o->arguments[0], "schedules") == 0 && o->argument_count == 1)
-        return partita_plot_schedules(o->stages, o->micro_batches, o->output ? o->output : standard, stderr);
+        return partita_schedule_plot(o->stages, o->micro_batches, o->output ? o->output : standard, stderr);
     if (o->argument_count < 2) {
         fprintf(stderr, "error: something is missing; usage: %s\n", main_commands[MAIN_PLOT].usage);
         return PARTITA_BAD_INPUT;

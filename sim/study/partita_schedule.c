@@ -231,8 +231,8 @@ static void schedule_memory(const struct by_itself *s, struct gantt_panel *panel
     }
 }
 
-enum partita_status partita_plot_schedules(int64_t devices, int64_t micro_batches, const char *output,
-                                           FILE *err)
+enum partita_status partita_schedule_plot(int64_t devices, int64_t micro_batches, const char *output,
+                                          FILE *err)
 {
     struct arena arena;
     struct gantt gantt = {.time_unit = "time (F = I = W = 1 per device and micro-batch)",
