@@ -272,13 +272,23 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
     return i;
 }
 
+/* Whether members of other coordinates than a collective's axis may move other amounts. */
+static bool cast_uneven(const struct derivation *d, const struct action *action)
+{
+    const struct tensor *tensor = state_tensor(d, action->tensor);
+    for (uint32_t a = 0; action->kind == ACTION_COLLECTIVE && a < d->stage->axis_count; a++)
+        if (action->before.place[a] == PLACE_SPLIT &&
+            tensor->dims[action->before.dim[a]].size % d->stage->axes[a].size)
+            return true;
+    return false;
+}
+
 /* Every number by which the programs of two members of one stage could differ. */
 static void cast_sign(const struct cast *cast, const struct cast_rank *rank, struct signature *out)
 {
     struct role role = rank->roles.at[0];
     const struct derivation *d = &cast->derivations[role.stage];
     const struct device *device = &cast->plan->platform->devices.at[rank->device];
-    struct coordinates at = layout_coordinates(d->stage, role.member);
     out->count = 0;
     VECTOR_PUSH(out, device->type);
     VECTOR_PUSH(out, device->speed);
@@ -286,6 +296,12 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        struct coordinates at = layout_coordinates(d->stage, role.member);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (assignment->split[a] == ASSIGN_ONE) {
+                VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
+                at.at[a] = 0; /* who has no work gets results of the same sizes */
+            }
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
             if (split < 0 || operator->dims[split].size % d->stage->axes[a].size == 0)
@@ -309,6 +325,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+        if (cast_uneven(d, action))
+            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         uint32_t count;
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {

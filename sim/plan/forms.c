@@ -9,8 +9,11 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
     uint32_t splits[TENSOR_DIMS] = {0};
     bool nested = false;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        if (form->layout.place[a] == PLACE_PARTIAL)
-            return false;
+        if (form->layout.place[a] == PLACE_PARTIAL || form->layout.place[a] == PLACE_ONE) {
+            if (want->layout.place[a] != form->layout.place[a])
+                return false;
+            continue;
+        }
         if (form->layout.place[a] == PLACE_SPLIT) {
             if (want->layout.place[a] != PLACE_SPLIT || want->layout.dim[a] != form->layout.dim[a])
                 return false;
@@ -73,13 +76,7 @@ static struct action forms_collective(const struct derivation *d, const struct c
                             .unit = want->unit,
                             .part = want->part,
                             .element_bytes = derive_element_bytes(d->plan, tensor)};
-    if (step->before.place[step->axis] == PLACE_PARTIAL) {
-        action.reason = REASON_CONTRACTED;
-        action.because = forms_contracted(d, want->tensor, step->axis);
-    } else {
-        action.reason = step->collective == ALL_TO_ALL ? REASON_OTHER_DIM : REASON_WANTED_WHOLE;
-        action.because = tensor->dims[step->before.dim[step->axis]].label;
-    }
+    state_reason(d, &action, forms_contracted(d, want->tensor, step->axis));
     return action;
 }
 

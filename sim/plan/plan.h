@@ -17,6 +17,7 @@ struct plan_axis {
     uint32_t size;                /* devices along it */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    bool combiner; /* what it cannot split, its first device does alone; by default every device does it */
 };
 
 /* Bytes that one device holds, at its peak. */

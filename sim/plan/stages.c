@@ -35,8 +35,9 @@ static bool stages_axis_used(const struct plan *plan, const struct plan_stage *s
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const data[] = {"b", NULL};
-    static const char *const tensor[] = {"g", "r", "f", "v", NULL};
-    static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
+    /* Inner features before groups: of a recurrent layer that is its units, not its gates. */
+    static const char *const tensor[] = {"f", "g", "r", "v", NULL};
+    static const char *const sequence[] = {"f", "g", "r", "v", "s", NULL};
     stages_axis(plan, stage, "data", degrees->data, data);
     stages_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
     stage->place = degrees->place;
@@ -62,7 +63,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                 "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
                 "say plan.stages with a split instead",
                 names_text(plan->platform->names, whole.axes[a].name),
-                a == 0 && degrees->data > 1 ? "b" : "g, r, f, v");
+                a == 0 && degrees->data > 1 ? "b" : "f, g, r, v");
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
     if (used)
         balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
@@ -80,6 +81,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
 struct stages_entry {
     const char *layers;
     const struct value *split, *devices;
+    bool combiner;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -87,6 +89,7 @@ static const struct field stages_fields[] = {
     {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
     {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+    {.key = "combiner", .kind = FIELD_FLAG, .offset = AT(combiner)},
 };
 #undef AT
 
@@ -159,6 +162,23 @@ static uint32_t stages_dimensions(const struct plan *plan, const struct plan_sta
     return count;
 }
 
+/* "i, o": an axis splits i where an operator has it, else o. */
+static void stages_preferences(struct input *input, const char *key, const char **labels)
+{
+    char *copy = arena_text(&input->arena, key), *next = copy;
+    uint32_t count = 0;
+    while (count < PLAN_LABELS - 1 && next) {
+        char *comma = strchr(next, ',');
+        if (comma)
+            *comma = 0;
+        while (*next == ' ')
+            next++;
+        labels[count++] = next;
+        next = comma ? comma + 1 : NULL;
+    }
+    labels[count] = NULL;
+}
+
 static bool stages_split(struct input *input, const struct value *split, struct plan *plan,
                          struct plan_stage *stage)
 {
@@ -174,7 +194,8 @@ static bool stages_split(struct input *input, const struct value *split, struct 
             return false;
         if (stage->axis_count == PLAN_AXES)
             return report_error(&input->report, entry->place, "a split has at most %d dimensions", PLAN_AXES);
-        const char *labels[] = {entry->key, NULL};
+        const char *labels[PLAN_LABELS + 1] = {entry->key};
+        stages_preferences(input, entry->key, labels);
         uint32_t axis = stage->axis_count;
         stages_axis(plan, stage, entry->key, (uint32_t)ways, labels);
         if (ways > 1 && !stages_axis_used(plan, stage, axis))
@@ -197,6 +218,8 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
         good = stages_split(input, entry.split, plan, stage);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        stage->axes[a].combiner = entry.combiner;
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;

@@ -13,7 +13,7 @@ struct stages_degrees {
 };
 
 /* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·tensor devices of the
- * list, with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
+ * list, with the axes data (splits b) and tensor (splits f, g, r, v, and s under sequence parallelism),
  * tensor innermost. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);

@@ -4,6 +4,7 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
                       uint32_t count)
 {
     action.backward = backward;
+    action.loop = MODEL_NONE;
     action.first_dependency = d->dependencies.count;
     for (uint32_t i = 0; i < count; i++)
         if (dependencies[i] != MODEL_NONE)
@@ -15,6 +16,23 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
     }
     VECTOR_PUSH(&d->forward, action);
     return d->forward.count - 1;
+}
+
+void state_reason(const struct derivation *d, struct action *action, uint32_t contracted)
+{
+    uint8_t place = action->before.place[action->axis];
+    if (place == PLACE_PARTIAL) {
+        action->reason = REASON_CONTRACTED;
+        action->because = contracted;
+        return;
+    }
+    const struct layout *named = place == PLACE_SPLIT ? &action->before : &action->after;
+    if (named->place[action->axis] == PLACE_SPLIT)
+        action->because = state_tensor(d, action->tensor)->dims[named->dim[action->axis]].label;
+    action->reason = place == PLACE_ONE                 ? REASON_SPREAD
+                     : action->collective == GATHER     ? REASON_COMBINED
+                     : action->collective == ALL_TO_ALL ? REASON_OTHER_DIM
+                                                        : REASON_WANTED_WHOLE;
 }
 
 void state_messages(struct derivation *d, struct action *action, const struct message_list *messages)
