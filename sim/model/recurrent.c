@@ -36,7 +36,8 @@ static struct recurrent_dims recurrent_iterate(struct builder *builder, struct o
         dims.direction =
             builder_dim(builder, op, shape->directions, builder_name(builder, "direction"), 0, 0);
     dims.g = builder_dim(builder, op, shape->gates, builder_name(builder, "g"), 0, 0);
-    dims.o = builder_dim(builder, op, shape->hidden, builder_name(builder, "o"), h, builder_name(builder, "f"));
+    dims.o =
+        builder_dim(builder, op, shape->hidden, builder_name(builder, "o"), h, builder_name(builder, "f"));
     return dims;
 }
 
@@ -106,7 +107,8 @@ static uint32_t recurrent_step(struct builder *builder, const struct recurrent_s
 {
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "recurrent");
     struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
-    dims.i = builder_dim(builder, op, shape->hidden, builder_name(builder, "k"), builder_name(builder, "i"), 0);
+    dims.i =
+        builder_dim(builder, op, shape->hidden, builder_name(builder, "k"), builder_name(builder, "i"), 0);
     struct operand *hidden = builder_operand(builder, op, state);
     op->dims[dims.t].sequential = true;
     hidden->feedback = hidden->saved = true;
@@ -172,8 +174,7 @@ static void recurrent_join(struct builder *builder, uint32_t state)
 /* The hidden state [b, t, (direction,) h], not produced yet. */
 static uint32_t recurrent_state(struct builder *builder, const struct recurrent_shape *shape)
 {
-    struct tensor state = {
-        .role = TENSOR_ACTIVATION, .producer = MODEL_NONE, .layer = builder->layer};
+    struct tensor state = {.role = TENSOR_ACTIVATION, .producer = MODEL_NONE, .layer = builder->layer};
     state.name = builder->model->layers.at[builder->layer].name;
     state.dims[state.rank++] = shape->x.dims[0];
     state.dims[state.rank++] = shape->x.dims[1];

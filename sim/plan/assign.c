@@ -68,7 +68,7 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
 uint32_t assign_sequential(const struct plan_stage *stage, const struct operator* operator, uint32_t axis)
 {
     for (uint32_t l = 0; l < PLAN_LABELS && stage->axes[axis].labels[l]; l++)
-        for (uint32_t d = 0; d < operator->dim_count && stage->axes[axis].size > 1; d++)
+        for (uint32_t d = 0; d < operator->dim_count && stage->axes[axis].size> 1; d++)
             if (operator->dims[d].sequential && assign_named(&operator->dims[d], stage->axes[axis].labels[l]))
                 return stage->axes[axis].labels[l];
     return 0;
@@ -90,7 +90,7 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     struct interval share = {0, operator->dims[dim].size };
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
-            share = layout_share(share, stage->axes[a].size, member.at[a]);
+            share = layout_share(share, &stage->axes[a], member.at[a]);
     if (assign_idle(stage, assignment, member))
         share.high = share.low;
     return share;

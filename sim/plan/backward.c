@@ -1,6 +1,8 @@
 #include "plan/backward.h"
 
 #include "plan/boundary.h"
+#include "plan/saved.h"
+#include "plan/search.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -50,7 +52,8 @@ static struct backward_group backward_begin(const struct derivation *d, const st
 }
 
 /* Two layouts that differ only in partial against replicated or one are added as partial (one member of a
- * replicated axis gives its copy), in one against replicated on the one. Returns false when they cannot be added without a conversion. */
+ * replicated axis gives its copy), in one against replicated on the one. Returns false when they cannot be
+ * added without a conversion. */
 static bool backward_merge(const struct derivation *d, struct backward_group *sum,
                            const struct contribution *given)
 {
@@ -73,12 +76,15 @@ static bool backward_merge(const struct derivation *d, struct backward_group *su
 }
 
 /* Converts one group of contributions to the required layout. */
-static void backward_convert(struct derivation *d, const struct backward_group *group,
-                             struct layout required, struct action base, struct index_list *ready)
+static void backward_convert(struct derivation *d, const struct backward_group *group, struct layout required,
+                             struct action base, struct index_list *ready)
 {
     struct convert_step steps[CONVERT_STEPS];
     const struct index_list *made_by = &group->made_by;
-    uint32_t count = convert_steps(d->stage, group->layout, required, steps), last = MODEL_NONE;
+    uint32_t last = MODEL_NONE;
+    double each = base.element_bytes / (group->fed_back ? state_steps(d, base.tensor, base.operator) : 1);
+    uint32_t count =
+        search_steps(d->search, state_tensor(d, base.tensor), each, group->layout, required, steps, NULL);
     for (uint32_t i = 0; i < count; i++) {
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;
@@ -267,6 +273,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
     backward_gather(d, operator->output.tensor, required, base, &ready);
     backward_spread(d, index, &required, base, &ready);
     backward_statistics(d, index, base, &ready);
+    saved_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
     base.carried = fed_back;

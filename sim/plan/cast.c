@@ -272,17 +272,6 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
     return i;
 }
 
-/* Whether members of other coordinates than a collective's axis may move other amounts. */
-static bool cast_uneven(const struct derivation *d, const struct action *action)
-{
-    const struct tensor *tensor = state_tensor(d, action->tensor);
-    for (uint32_t a = 0; action->kind == ACTION_COLLECTIVE && a < d->stage->axis_count; a++)
-        if (action->before.place[a] == PLACE_SPLIT &&
-            tensor->dims[action->before.dim[a]].size % d->stage->axes[a].size)
-            return true;
-    return false;
-}
-
 /* Every number by which the programs of two members of one stage could differ. */
 static void cast_sign(const struct cast *cast, const struct cast_rank *rank, struct signature *out)
 {
@@ -304,7 +293,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             }
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
-            if (split < 0 || operator->dims[split].size % d->stage->axes[a].size == 0)
+            const struct plan_axis *axis = &d->stage->axes[a];
+            if (split < 0 || (!axis->weights && operator->dims[split].size % axis->size == 0))
                 continue;
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
@@ -325,9 +315,9 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
-        if (cast_uneven(d, action))
-            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         uint32_t count;
+        if (action->uneven)
+            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];

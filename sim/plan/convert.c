@@ -12,10 +12,7 @@ static void convert_push(struct convert_step *steps, uint32_t *count, int collec
     step->after = *now;
 }
 
-/* Shares of one dimension nest: a later axis splits the share of an earlier one. So an axis may take or give
- * up a dimension only while no later axis splits it. */
-static bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis,
-                          uint8_t dim)
+bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis, uint8_t dim)
 {
     for (uint32_t a = axis + 1; a < stage->axis_count; a++)
         if (now->place[a] == PLACE_SPLIT && now->dim[a] == dim)
@@ -196,7 +193,8 @@ static bool convert_alike(const struct convert_side *side, uint32_t a, uint32_t 
 {
     struct coordinates x = layout_coordinates(side->stage, a), y = layout_coordinates(side->stage, b);
     for (uint32_t i = 0; i < side->stage->axis_count; i++)
-        if ((side->layout.place[i] == PLACE_SPLIT || side->layout.place[i] == PLACE_ONE) && x.at[i] != y.at[i])
+        if ((side->layout.place[i] == PLACE_SPLIT || side->layout.place[i] == PLACE_ONE) &&
+            x.at[i] != y.at[i])
             return false;
     return true;
 }

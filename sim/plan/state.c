@@ -1,10 +1,29 @@
 #include "plan/state.h"
 
+/* Whether shares on the axes that a collective does not run along differ in size. */
+static bool state_uneven(const struct derivation *d, const struct action *action)
+{
+    const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
+    uint64_t sizes[TENSOR_DIMS];
+    for (uint32_t i = 0; i < TENSOR_DIMS; i++)
+        sizes[i] = state_tensor(d, action->tensor)->dims[i].size;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        const struct plan_axis *axis = &d->stage->axes[a];
+        if (layout->place[a] != PLACE_SPLIT || a == action->axis)
+            continue;
+        if (axis->weights || sizes[layout->dim[a]] % axis->size)
+            return true;
+        sizes[layout->dim[a]] /= axis->size;
+    }
+    return false;
+}
+
 uint32_t state_action(struct derivation *d, bool backward, struct action action, const uint32_t *dependencies,
                       uint32_t count)
 {
     action.backward = backward;
     action.loop = MODEL_NONE;
+    action.uneven = action.kind == ACTION_COLLECTIVE && state_uneven(d, &action);
     action.first_dependency = d->dependencies.count;
     for (uint32_t i = 0; i < count; i++)
         if (dependencies[i] != MODEL_NONE)
@@ -16,6 +35,24 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
     }
     VECTOR_PUSH(&d->forward, action);
     return d->forward.count - 1;
+}
+
+static uint32_t state_sequence(const struct operator* operator)
+{
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential)
+            return (uint32_t) operator->dims[i].size;
+    return 1;
+}
+
+uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t operator)
+{
+    uint32_t producer = state_tensor(d, tensor)->producer;
+    if (operator== MODEL_NONE || producer == MODEL_NONE)
+        return 1;
+    const struct operator* maker = & d->plan->model->operators.at[producer],
+                           *reader = state_operator(d, operator);
+    return maker->layer == reader->layer && state_sequence(maker) > 1 ? state_sequence(reader) : 1;
 }
 
 void state_reason(const struct derivation *d, struct action *action, uint32_t contracted)

@@ -18,8 +18,9 @@ struct holding {
 
 struct stage_run {
     const struct derivation *d;
-    struct holding *forward, *backward;                 /* per action */
-    struct holding *given;                              /* per contribution */
+    struct holding *forward, *backward; /* per action */
+    struct holding *kept;  /* per forward action: what was kept since the forward pass, or recomputed */
+    struct holding *given; /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
 };
@@ -35,7 +36,7 @@ struct executor {
     struct stage_run *stages;
     uint32_t removed_stage, removed_action; /* this communication does not happen; MODEL_NONE: all do */
     bool removed_backward;
-    uint32_t step; /* time step of the recurrent layer that is running; MODEL_NONE: all at once */
+    uint32_t step;           /* time step of the recurrent layer that is running; MODEL_NONE: all at once */
     uint32_t wrong, checked; /* elements that differ from the oracle, and all that were compared */
     const char *first_wrong;
 };
@@ -228,7 +229,7 @@ static inline void run_oracle_operands(struct executor *x, struct evaluation *e,
     }
 }
 
-static inline void run_oracle_forward(struct executor *x, uint32_t operator, const uint32_t *same_as)
+static inline void run_oracle_forward(struct executor *x, uint32_t operator, const uint32_t * same_as)
 {
     struct evaluation e = run_evaluation(x, operator);
     run_oracle_operands(x, &e, same_as);
@@ -249,7 +250,7 @@ static inline void run_oracle_seed(struct executor *x, const struct operator* op
     }
 }
 
-static inline void run_oracle_backward(struct executor *x, uint32_t operator, uint64_t *seed,
+static inline void run_oracle_backward(struct executor *x, uint32_t operator, uint64_t * seed,
                                        const bool *needs)
 {
     struct evaluation e = run_evaluation(x, operator);
@@ -263,8 +264,8 @@ static inline void run_oracle_backward(struct executor *x, uint32_t operator, ui
                                         ? run_delayed(x, e.op, operand, x->whole[operand->tensor])
                                         : x->whole[operand->tensor];
         if (operand->gradient)
-            e.gradient[i] = operand->feedback ? run_array(x, operand->tensor, 0)
-                                              : x->whole_gradient[operand->tensor];
+            e.gradient[i] =
+                operand->feedback ? run_array(x, operand->tensor, 0) : x->whole_gradient[operand->tensor];
     }
     e.out = x->whole[output];
     e.dy = e.dy_statistics = x->whole_gradient[output];
@@ -378,7 +379,7 @@ static inline struct box run_layout_box(const struct stage_run *s, const struct 
     return layout_box(s->d->stage, tensor, layout, run_at(s, member), 0);
 }
 
-/* What members put into a collective that is not a sum: their shares in the layout, if all have those; else
+/* What members put into a collective: their shares in the layout, if all have those; else
  * whatever they have. */
 static inline bool run_has_share(const struct executor *x, const struct stage_run *s, uint32_t tensor,
                                  const struct holding *in, const struct layout *layout, uint32_t member)
@@ -390,14 +391,35 @@ static inline bool run_has_share(const struct executor *x, const struct stage_ru
     return true;
 }
 
+/* What is left of a collective that does not happen: each member's own part of what it would have. */
+static inline void run_own(struct executor *x, const struct stage_run *s, const struct action *a,
+                           struct holding *held)
+{
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box after = run_layout_box(s, run_tensor(x, a->tensor), &a->after, m);
+        for (size_t i = 0; held->member[m] && i < run_elements(x, a->tensor); i++)
+            if (!run_inside(run_tensor(x, a->tensor), &after, i))
+                held->member[m][i] = NAN;
+    }
+}
+
+/* Whether an action waits for the communication that does not happen: it must not repair that. */
+static inline bool run_deprived(const struct executor *x, const struct stage_run *s, const struct action *a)
+{
+    for (uint32_t k = 0; k < a->dependency_count; k++)
+        if (run_removed(x, s, a->backward, s->d->dependencies.at[a->first_dependency + k]))
+            return true;
+    return false;
+}
+
 static inline struct holding run_collective(struct executor *x, const struct stage_run *s,
                                             const struct action *a, const struct holding *in, bool maximum)
 {
     struct holding out = run_holding(x, s);
     const struct tensor *tensor = run_tensor(x, a->tensor);
     size_t count = run_elements(x, a->tensor);
-    bool sums = a->before.place[a->axis] == PLACE_PARTIAL, shares = !sums;
-    for (uint32_t m = 0; m < s->d->member_count && shares; m++)
+    bool sums = a->before.place[a->axis] == PLACE_PARTIAL, shares = true;
+    for (uint32_t m = 0; m < s->d->member_count && shares && !run_deprived(x, s, a); m++)
         shares = run_has_share(x, s, a->tensor, in, &a->before, m);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box after = run_layout_box(s, tensor, &a->after, m);
@@ -418,8 +440,9 @@ static inline struct holding run_collective(struct executor *x, const struct sta
             }
         }
         for (size_t i = 0; i < count; i++) /* what is whole along the axis is all that was there */
-            if (a->after.place[a->axis] == PLACE_SPLIT ? !run_inside(tensor, &after, i)
-                : a->after.place[a->axis] == PLACE_ONE && run_at(s, m).at[a->axis])
+            if ((shares || a->after.place[a->axis] == PLACE_SPLIT)
+                    ? !run_inside(tensor, &after, i)
+                    : a->after.place[a->axis] == PLACE_ONE && run_at(s, m).at[a->axis])
                 out.member[m][i] = NAN;
     }
     return out;

@@ -5,6 +5,8 @@
 
 #include "executor.h"
 
+#include "plan/recompute.h"
+
 /* ---- forward ---- */
 
 /* The form that an action made first. */
@@ -245,19 +247,37 @@ static inline bool run_adds(const struct stage_run *s, const struct stage_operat
     return adds;
 }
 
+/* What the backward pass reads of an operand: what was kept or recomputed, or what was gathered again. */
+static inline const double *run_saved(struct executor *x, const struct stage_run *s, const struct action *a,
+                                      const struct operand *operand, uint32_t member, struct holding *held)
+{
+    struct stage_run kept = *s;
+    kept.forward = s->kept;
+    for (uint32_t r = 0; r < s->d->regathers.count; r++) {
+        const struct stage_regather *regather = &s->d->regathers.at[r];
+        if (regather->operator!= a->operator|| regather->tensor != s->d->same_as[operand->tensor])
+            continue;
+        const struct holding *again = &s->backward[regather->action];
+        const double *held_again =
+            again->member && again->member[member] ? again->member[member] : x->nothing[operand->tensor];
+        const struct operator* op = & x->model->operators.at[s->d->operators.at[a->operator].operator];
+        return operand->feedback ? run_delayed(x, op, operand, held_again) : held_again;
+    }
+    return run_operand(x, &kept, a, operand, member, held);
+}
+
 /* Everything about one operator on all members: its operands as the members hold them. `forward`: the
  * operator's forward kernel, whose dependencies say where they come from. */
 static inline struct evaluation *run_evaluations(struct executor *x, const struct stage_run *s,
-                                                 const struct action *forward)
+                                                 const struct action *forward, bool backward)
 {
     struct evaluation *all = ARENA_ARRAY(&x->arena, struct evaluation, s->d->member_count);
     const struct stage_operator *so = &s->d->operators.at[forward->operator];
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         all[m] = run_evaluation(x, so->operator);
         for (uint32_t d = 0; d < all[m].op->dim_count; d++)
-            all[m].share[d] =
-                run_step(x, all[m].op, d,
-                         assign_share(s->d->stage, all[m].op, &so->assignment, d, run_at(s, m)));
+            all[m].share[d] = run_step(
+                x, all[m].op, d, assign_share(s->d->stage, all[m].op, &so->assignment, d, run_at(s, m)));
         all[m].adds = run_adds(s, so, all[m].op, m);
     }
     const struct operator* op = all[0].op;
@@ -266,7 +286,10 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
         struct holding held = {0};
         uint32_t t = s->d->same_as[op->operands[i].tensor];
         for (uint32_t m = 0; m < s->d->member_count; m++) {
-            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
+            if (backward && op->operands[i].saved)
+                own[m] = run_saved(x, s, forward, &op->operands[i], m, &held);
+            else
+                own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
             if (op->normalised) /* its statistics are those of its share, also where it holds more */
                 own[m] = run_share(x, s, so, &op->operands[i], t, m, own[m]);
         }
@@ -328,7 +351,7 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
 {
     const struct action *a = &s->d->forward.at[index];
     const struct stage_operator *so = &s->d->operators.at[a->operator];
-    struct evaluation *all = run_evaluations(x, s, a);
+    struct evaluation *all = run_evaluations(x, s, a, false);
     const struct operand *output = &all[0].op->output;
     struct holding out = run_holding(x, s);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
@@ -365,6 +388,8 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
         s->forward[i] = run_holding(x, s);
     } else if (removed) {
         s->forward[i] = run_union(x, s, a, a->tensor);
+        if (a->kind == ACTION_COLLECTIVE)
+            run_own(x, s, a, &s->forward[i]);
     } else if (a->kind == ACTION_COLLECTIVE) {
         struct holding in = run_union(x, s, a, a->tensor);
         bool maximum = producer != MODEL_NONE && run_evaluation(x, producer).flavour == FLAVOUR_MAX;
@@ -376,12 +401,11 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     }
 }
 
-static inline const struct operator* run_kernel_operator(const struct executor *x, const struct stage_run *s,
-                                                         const struct action *a)
+static inline const struct operator*
+    run_kernel_operator(const struct executor *x, const struct stage_run *s, const struct action *a)
 {
     return a->kind == ACTION_KERNEL
-               ? &x->model->operators.at[s->d->operators.at[a->operator].operator]
-               : NULL;
+        ? &x->model->operators.at[s->d->operators.at[a->operator].operator] : NULL;
 }
 
 /* The time steps of one layer: the actions that stand in its loop, or, where it does not communicate, its
@@ -414,14 +438,19 @@ static inline bool run_in_steps(const struct executor *x, const struct stage_run
     return a->loop != MODEL_NONE || (op && run_steps(op));
 }
 
-static inline void run_forward(struct executor *x, struct stage_run *s)
+/* All actions, or those that run again. */
+static inline void run_forward_actions(struct executor *x, struct stage_run *s, const bool *again)
 {
     for (uint32_t first = 0; first < s->d->forward.count;) {
         uint32_t steps, end = run_range(x, s, false, first, &steps);
-        for (uint32_t i = first; i < end; i++)
-            if (!steps || !run_in_steps(x, s, &s->d->forward.at[i]))
+        bool any = !again;
+        for (uint32_t i = first; i < end; i++) {
+            bool once = !steps || !run_in_steps(x, s, &s->d->forward.at[i]);
+            any |= !once && again && again[i];
+            if (once && (!again || again[i]))
                 run_forward_action(x, s, i);
-        for (x->step = 0; x->step < steps; x->step++)
+        }
+        for (x->step = 0; any && x->step < steps; x->step++)
             for (uint32_t i = first; i < end; i++) {
                 bool idle = s->d->forward.at[i].transient && x->step + 1 == steps;
                 if (run_in_steps(x, s, &s->d->forward.at[i]) && !idle)
@@ -430,6 +459,40 @@ static inline void run_forward(struct executor *x, struct stage_run *s)
         x->step = MODEL_NONE;
         first = end;
     }
+}
+
+static inline void run_forward(struct executor *x, struct stage_run *s)
+{
+    run_forward_actions(x, s, NULL);
+}
+
+/* Of all that the forward pass made only what is kept is left; the rest is recomputed from that. */
+static inline void run_keep(struct executor *x, struct stage_run *s)
+{
+    const struct derivation *d = s->d;
+    struct holding *all = s->forward;
+    bool *again = ARENA_ARRAY(&x->arena, bool, d->forward.count + 1);
+    s->kept = ARENA_ARRAY(&x->arena, struct holding, d->forward.count + 1);
+    for (uint32_t i = 0; i < d->saved.count; i++) {
+        const struct stage_saved *saved = &d->saved.at[i];
+        uint32_t action = d->forms.at[saved->form].action;
+        if (!saved->kept || saved->extra > 0 || action == MODEL_NONE)
+            continue;
+        if (!s->kept[action].member)
+            s->kept[action] = run_holding(x, s);
+        for (uint32_t m = 0; m < d->member_count; m++) {
+            struct box box = derive_box(d, saved->tensor, saved->form, m);
+            if (!s->kept[action].member[m])
+                s->kept[action].member[m] = run_array(x, saved->tensor, NAN);
+            for (size_t k = 0; k < run_elements(x, saved->tensor); k++)
+                if (run_inside(run_tensor(x, saved->tensor), &box, k))
+                    s->kept[action].member[m][k] = run_value(&all[action], m, k);
+        }
+    }
+    recompute_actions(d, &x->arena, again);
+    s->forward = s->kept;
+    run_forward_actions(x, s, again);
+    s->forward = all;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* Interpreter: computes one operator, forward or backward, on full-size arrays, point by point from its index
  * maps. A number that is not there is NaN; whatever reads it becomes NaN. Activations stand for any
- * nonlinear function (sin z + z/2; the gates of recurrent layers are real), norms for any function with statistics (x / sqrt(1 + mean square)). */
+ * nonlinear function (sin z + z/2; the gates of recurrent layers are real), norms for any function with
+ * statistics (x / sqrt(1 + mean square)). */
 #ifndef PARTITA_TESTS_INTERPRETER_H
 #define PARTITA_TESTS_INTERPRETER_H
 
@@ -39,7 +40,7 @@ struct evaluation {
     const double *dy, *dy_statistics;
     double *gradient[OPERATOR_OPERANDS]; /* NULL: not wanted; added to */
     bool training;
-    bool adds; /* it is this member that adds what an einsum is added to */
+    bool adds;            /* it is this member that adds what an einsum is added to */
     enum flavour flavour; /* set by evaluation_prepare() */
     bool active;
 };
@@ -434,10 +435,22 @@ static inline void evaluation_added_gradient(struct evaluation *e, const uint64_
             evaluation_give(e, i, point, e->dy[evaluation_output(e, point)]);
 }
 
+/* A member whose share of the classes is empty knows the loss from the combined statistics alone. */
+static inline void evaluation_idle(struct evaluation *e)
+{
+    for (uint32_t d = 0; d < e->op->dim_count; d++)
+        if (e->flavour == FLAVOUR_LOSS && e->op->normalised >> d & 1 && e->share[d].low >= e->share[d].high) {
+            e->share[d] = (struct interval){0, 1};
+            for (uint32_t i = 0; i < e->op->operand_count; i++)
+                e->in[i] = e->statistics[i];
+        }
+}
+
 /* Fills the output's box, which the caller has made 0 (-INFINITY for a maximum). */
 static inline void evaluation_forward(struct evaluation *e)
 {
     struct sums sums = {0};
+    evaluation_idle(e);
     if (e->op->normalised)
         evaluation_statistics(e, false, &sums);
     evaluation_visit(e, e->share, evaluation_forward_point, &sums);
