@@ -291,6 +291,10 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
                 VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
                 at.at[a] = 0; /* who has no work gets results of the same sizes */
             }
+        for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
+            struct interval share = assign_share(d->stage, operator, assignment, i, at);
+            VECTOR_PUSH(out, (double)(share.high - share.low));
+        }
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
             const struct plan_axis *axis = &d->stage->axes[a];
