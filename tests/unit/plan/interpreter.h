@@ -8,6 +8,7 @@
 #include "cell.h"
 
 #include "model/model.h"
+#include "plan/causal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@ struct evaluation {
     double *gradient[OPERATOR_OPERANDS]; /* NULL: not wanted; added to */
     bool training;
     bool adds;            /* it is this member that adds what an einsum is added to */
+    uint32_t balanced;    /* in how many shares the sequence is dealt out */
+    double visited;       /* points that were not masked */
     enum flavour flavour; /* set by evaluation_prepare() */
     bool active;
 };
@@ -172,7 +175,15 @@ static inline size_t evaluation_output(const struct evaluation *e, const uint64_
     return spot.at;
 }
 
-/* Calls once per point of the given share. */
+/* Whether a key is after its query. */
+static inline bool evaluation_masked(const struct evaluation *e, const uint64_t *point)
+{
+    uint64_t length = e->op->causal ? e->op->dims[e->op->query].size : 0;
+    return e->op->causal && causal_position(point[e->op->key], length, e->balanced) >
+                                causal_position(point[e->op->query], length, e->balanced);
+}
+
+/* Calls once per point of the given share that is not masked. */
 typedef void evaluation_visitor(struct evaluation *e, const uint64_t *point, void *state);
 
 static inline void evaluation_visit(struct evaluation *e, const struct interval *share,
@@ -185,7 +196,10 @@ static inline void evaluation_visit(struct evaluation *e, const struct interval 
         point[d] = share[d].low;
     }
     for (;;) {
-        visitor(e, point, state);
+        if (!evaluation_masked(e, point)) {
+            visitor(e, point, state);
+            e->visited++;
+        }
         uint32_t d = e->op->dim_count;
         while (d > 0 && ++point[d - 1] == share[d - 1].high) {
             point[d - 1] = share[d - 1].low;
@@ -406,10 +420,15 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
     }
 }
 
-/* Calls once per point of the output. */
+/* Calls once per point of an output that the product is added to. */
 static inline void evaluation_visit_output(struct evaluation *e, evaluation_visitor *visitor)
 {
     struct interval share[OPERATOR_DIMS];
+    bool added = false;
+    for (uint32_t i = 0; i < e->op->operand_count; i++)
+        added |= e->op->operands[i].added;
+    if (!added)
+        return;
     for (uint32_t d = 0; d < e->op->dim_count; d++) {
         bool contracted = true;
         for (uint32_t k = 0; k < e->model->tensors.at[e->op->output.tensor].rank; k++)
