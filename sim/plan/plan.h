@@ -19,6 +19,8 @@ struct plan_axis {
                            has wins; 0 ends */
     uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
                                      split one dimension there. The first is 0: the same labels */
+    bool joined; /* with the axis before: both are one to the user, and an operator that one of them splits
+                    along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
 };
