@@ -282,11 +282,16 @@ static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank
                            struct signature *out)
 {
     const struct derivation *d = &cast->derivations[role.stage];
-    struct coordinates at = layout_coordinates(d->stage, role.member);
     VECTOR_PUSH(out, role.stage);
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        struct coordinates at = layout_coordinates(d->stage, role.member);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (assignment->split[a] == ASSIGN_ONE) {
+                VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
+                at.at[a] = 0; /* who has no work gets results of the same sizes */
+            }
         for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
             struct interval share = assign_share(d->stage, operator, assignment, i, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
@@ -319,7 +324,7 @@ static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
         if (action->uneven)
-            VECTOR_PUSH(out, derive_payload(d, action, at));
+            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];
