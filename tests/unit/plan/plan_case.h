@@ -47,8 +47,10 @@ static inline struct value *case_parse(struct plan_case *c, const char *name, co
     return document_parse(&c->input, name, text, strlen(text), false);
 }
 
-/* Builds the model and a training plan without stages: fp32, one micro-batch, one step. */
-static inline void case_init(struct plan_case *c, const char *model, uint64_t batch)
+/* Builds a model document with parameters (or NULL), and a training plan without stages: fp32, one
+ * micro-batch, one step. */
+static inline void case_init_from(struct plan_case *c, const char *file, const char *model,
+                                  const char *parameters, uint64_t batch)
 {
     *c = (struct plan_case){0};
     input_init(&c->input, PARTITA_SOURCE);
@@ -57,11 +59,12 @@ static inline void case_init(struct plan_case *c, const char *model, uint64_t ba
     model_init(&c->model, &c->names);
     platform_init(&c->platform, &c->names);
     plan_init(&c->plan);
-    struct value *document = case_parse(c, "model", model);
-    bool well = document && build_model(&c->input, document, NULL, batch, &c->model);
+    struct value *document = file ? document_load(&c->input, file) : case_parse(c, "model", model);
+    struct value *set = parameters ? case_parse(c, "parameters", parameters) : NULL;
+    bool well = document && build_model(&c->input, document, set, batch, &c->model);
     if (!well) {
         report_print(&c->input.report, stderr);
-        fail_msg("this model cannot be built:\n%s", model);
+        fail_msg("this model cannot be built:\n%s", file ? file : model);
     }
     struct device_type type = {.name = names_add(&c->names, "Unit"), .kind = names_add(&c->names, "gpu")};
     type.memory = 1e12;
@@ -81,6 +84,20 @@ static inline void case_init(struct plan_case *c, const char *model, uint64_t ba
     c->plan.schedule = &gpipe_schedule;
     c->plan.synchronise_statistics = true;
     c->plan.input_device = MODEL_NONE;
+}
+
+static inline void case_init(struct plan_case *c, const char *model, uint64_t batch)
+{
+    case_init_from(c, NULL, model, NULL, batch);
+}
+
+/* A shipped model. */
+static inline void case_init_shipped(struct plan_case *c, const char *name, const char *parameters,
+                                     uint64_t batch)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/workloads/models/%s.yaml", PARTITA_SOURCE, name);
+    case_init_from(c, path, NULL, parameters, batch);
 }
 
 static inline uint32_t case_device(struct plan_case *c)
@@ -149,6 +166,21 @@ static inline void case_stage(struct plan_case *c, uint32_t units, const char *a
     VECTOR_PUSH(&plan->stages, stage);
 }
 
+/* Makes the newest stage one fused block. `tiles`: axes of a grid of tiles that are dealt to its devices
+ * (which then stand on one axis, or none), or NULL: each device is a tile. */
+static inline void case_fuse(struct plan_case *c, const char *tiles)
+{
+    struct plan_stage *stage = &c->plan.stages.at[c->plan.stages.count - 1], grid = {0};
+    stage->fused = ARENA_ARRAY(&c->arena, struct plan_fused, 1);
+    stage->fused[0] = (struct plan_fused){stage->first_unit, stage->unit_count, {"fuse.yaml", 1, 1}};
+    stage->fused_count = 1;
+    if (!tiles)
+        return;
+    case_axes(&c->names, &c->arena, tiles, &grid);
+    stage->tile_axis_count = grid.axis_count;
+    memcpy(stage->tile_axes, grid.axes, sizeof grid.axes);
+}
+
 /* Cables from every device to one switch; call it once all devices are there. */
 static inline void case_connect(struct plan_case *c, double bandwidth, double latency)
 {
@@ -199,7 +231,10 @@ static inline const char *case_describe(struct plan_case *c)
             for (uint32_t i = 0; stage->axes[a].weights && i < stage->axes[a].size; i++)
                 text = arena_format(&c->arena, "%s/%g", text, stage->axes[a].weights[i]);
         }
-        text = arena_format(&c->arena, "%s]", text);
+        for (uint32_t a = 0; a < stage->tile_axis_count; a++)
+            text = arena_format(&c->arena, "%s tiles %s:%u", text,
+                                names_text(&c->names, stage->tile_axes[a].name), stage->tile_axes[a].size);
+        text = arena_format(&c->arena, "%s%s]", text, stage->fused_count ? " fused" : "");
     }
     return text;
 }
