@@ -46,6 +46,10 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
         const struct plan_axis *axis = &stage->axes[a];
         if (axis->size == 1)
             continue;
+        if (axis->nests && a) {
+            result.split[a] = result.split[a - 1];
+            continue;
+        }
         int fallback = -1, chosen = -1;
         for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l] && chosen < 0; l++) {
             int found = assign_find(model, operator, axis->labels[l], taken);

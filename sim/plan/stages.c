@@ -11,7 +11,10 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
     static const char *const data[] = {"b", NULL};
     static const char *const tensor[] = {"g", "r", "f", "v", NULL};
     static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
-    split_axis(plan, stage, "data", degrees->data, data);
+    split_axis(plan, stage, "replica", degrees->data / degrees->group, data);
+    split_axis(plan, stage, "data", degrees->group, data);
+    if (degrees->group > 1 && degrees->group < degrees->data)
+        stage->axes[stage->axis_count - 1].nests = true;
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
     stage->place = degrees->place;
 }

@@ -8,6 +8,7 @@
 
 struct stages_degrees {
     uint32_t data, tensor, pipeline;
+    uint32_t group; /* of the data axis: members that share states; data: all */
     bool sequence_parallel;
     struct place place;
 };
