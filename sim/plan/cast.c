@@ -289,6 +289,10 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
+            struct interval share = assign_share(d->stage, operator, assignment, i, at);
+            VECTOR_PUSH(out, (double)(share.high - share.low));
+        }
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
             const struct plan_axis *axis = &d->stage->axes[a];
@@ -314,6 +318,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
+        if (action->uneven)
+            VECTOR_PUSH(out, derive_payload(d, action, at));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];

@@ -30,12 +30,23 @@ struct plan_memory {
     double capacity; /* of the device */
 };
 
+/* Layers of a stage that are computed tile by tile (fuse.h). */
+struct plan_fused {
+    uint32_t first_unit, unit_count;
+    struct place place;
+};
+
 struct plan_stage {
     uint32_t first_unit, unit_count;
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
-    uint32_t first_rank;       /* that of its first member */
+    struct plan_fused *fused; /* not owned */
+    uint32_t fused_count;
+    struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
+                                              dealt to the members in turn, along the stage's one axis */
+    uint32_t tile_axis_count;              /* 0: every member is a tile */
+    uint32_t first_rank;                   /* that of its first member */
     uint32_t *ranks;           /* per member: its rank in the job; filled by emit_job(), in the job's arena */
     struct place place;        /* where the user wrote it */
     struct plan_memory memory; /* of its fullest device */
@@ -55,6 +66,7 @@ enum plan_optimizer {
 };
 
 struct schedule;
+struct workload_carrier;
 
 struct plan {
     struct model *model;       /* not owned */
@@ -86,6 +98,9 @@ struct plan {
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
+    const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */
+    uint32_t carrier_count;
+    double chunk; /* bytes of the pieces that collectives are cut into; 0: whole */
     VECTOR(struct plan_stage) stages;
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */

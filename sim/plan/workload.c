@@ -67,6 +67,7 @@ const struct field workload_fields[] = {
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
     {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
+    {.key = "random", .kind = FIELD_VALUE, .offset = AT(random), .about = "what differs from run to run"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
 
@@ -613,6 +614,9 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->synchronise_statistics = read->synchronise_statistics;
     plan->steps = (uint32_t)workload->steps;
     plan->global_batch = (uint64_t)workload->global_batch;
+    plan->carriers = workload->carriers;
+    plan->carrier_count = workload->carrier_count;
+    plan->chunk = workload->chunk;
 }
 
 static bool workload_schedule(struct input *input, const struct workload *workload,

@@ -23,6 +23,7 @@ struct workload {
     const struct value *batch;     /* a number or a map */
     const struct value *plan;      /* a map, or NULL */
     const struct value *network;   /* a map, or NULL */
+    const struct value *random;    /* a map, or NULL */
     int step;                      /* 0 training, 1 inference */
     const struct value *precision; /* a name or a map, or NULL */
     struct workload_precision {    /* enum precision, -1: by default */

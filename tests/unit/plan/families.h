@@ -176,6 +176,13 @@ static inline void random_case(struct plan_case *c, const struct family *family,
     }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
+    if (case_between(random, 0, 3)) { /* what is cheap decides how tensors are converted */
+        case_connect(c, 1, 0);
+        for (uint32_t l = 0; l < c->platform.links.count; l++) {
+            c->platform.links.at[l].bandwidth = case_between(random, 1, 10);
+            c->platform.links.at[l].latency = case_between(random, 0, 1) * case_between(random, 0, 100);
+        }
+    }
 }
 
 static inline void random_derive(struct plan_case *c, const struct family *family)
