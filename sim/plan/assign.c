@@ -1,5 +1,7 @@
 #include "plan/assign.h"
 
+#include "plan/causal.h"
+
 static bool assign_named(const struct iteration_dim *dim, uint32_t label)
 {
     for (uint32_t n = 0; n < DIM_NAMES; n++)
@@ -35,34 +37,46 @@ static int assign_find(const struct model *model, const struct operator* operato
     return -1;
 }
 
+/* The dimension that one axis splits, or -1. `ways`: into how many shares the axes before it split each. */
+static int assign_axis(const struct plan_axis *axis, const struct model *model,
+                       const struct operator* operator, const uint64_t * ways)
+{
+    bool within = operator->attends && axis->within[0];
+    const uint32_t *labels = within ? axis->within : axis->labels;
+    uint32_t taken = 0;
+    int fallback = -1;
+    for (uint32_t d = 0; d < operator->dim_count; d++)
+        if (ways[d] > 1 && (!within || operator->dims[d].size<ways[d] * axis->size))
+            taken |= 1u << d;
+    for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++) {
+        int found = assign_find(model, operator, labels[l], taken);
+        if (found >= 0 && operator->dims[found].size >= axis->size)
+            return found;
+        if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
+            fallback = found;
+    }
+    return fallback;
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
     struct assignment result = {.useful = 1};
-    uint32_t taken = 0;
+    uint64_t ways[OPERATOR_DIMS];
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         result.split[a] = -1;
+    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
+        ways[d] = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         const struct plan_axis *axis = &stage->axes[a];
-        if (axis->size == 1)
-            continue;
         if (axis->nests && a) {
             result.split[a] = result.split[a - 1];
             continue;
         }
-        int fallback = -1, chosen = -1;
-        for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l] && chosen < 0; l++) {
-            int found = assign_find(model, operator, axis->labels[l], taken);
-            if (found >= 0 && operator->dims[found].size >= axis->size)
-                chosen = found;
-            else if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
-                fallback = found;
-        }
-        if (chosen < 0)
-            chosen = fallback;
+        int chosen = axis->size > 1 ? assign_axis(axis, model, operator, ways) : -1;
         result.split[a] = (int8_t)chosen;
         if (chosen >= 0)
-            taken |= 1u << chosen;
+            ways[chosen] *= axis->size;
     }
     return result;
 }
@@ -79,15 +93,31 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     return share;
 }
 
+bool assign_causal(const struct plan_stage *stage, const struct operator* operator,
+                   const struct assignment * assignment)
+{
+    for (uint32_t a = 0; a < stage->axis_count && operator->causal; a++)
+        if (assignment->split[a] >= 0 &&
+            (assignment->split[a] == operator->query || assignment->split[a] == operator->key))
+            return true;
+    return false;
+}
+
 double assign_points(const struct plan_stage *stage, const struct operator* operator,
                      const struct assignment * assignment, struct coordinates member)
 {
-    double points = operator->fraction;
+    bool causal = assign_causal(stage, operator, assignment);
+    double points = causal ? 1 : operator->fraction;
     for (uint32_t d = 0; d < operator->dim_count; d++) {
         struct interval share = assign_share(stage, operator, assignment, d, member);
-        points *= (double)(share.high - share.low);
+        if (!causal || ((int)d != operator->query &&(int) d != operator->key))
+            points *= (double)(share.high - share.low);
     }
-    return points;
+    if (!causal)
+        return points;
+    struct interval queries = assign_share(stage, operator, assignment, (uint32_t) operator->query, member);
+    struct interval keys = assign_share(stage, operator, assignment, (uint32_t) operator->key, member);
+    return points * causal_pairs(queries, keys, operator->dims[operator->query].size, stage->balanced);
 }
 
 static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)

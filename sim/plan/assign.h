@@ -24,7 +24,12 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
                              const struct assignment * assignment, uint32_t dim, struct coordinates member);
 
-/* Points of the iteration space that a member computes (causal fraction applied). */
+/* Whether what members compute depends on which positions of a causal mask they have. */
+bool assign_causal(const struct plan_stage *stage, const struct operator* operator,
+                   const struct assignment * assignment);
+
+/* Points of the iteration space that a member computes: under a causal mask those that it leaves of the
+ * member's queries and keys. */
 double assign_points(const struct plan_stage *stage, const struct operator* operator,
                      const struct assignment * assignment, struct coordinates member);
 

@@ -301,6 +301,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
         }
+        if (assign_causal(d->stage, operator, assignment))
+            VECTOR_PUSH(out, assign_points(d->stage, operator, assignment, at));
         for (uint32_t i = 0; i < operator->operand_count; i++)
             if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
                 struct box box =

@@ -19,6 +19,8 @@ struct plan_axis {
     bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
+                                     split one dimension there. The first is 0: the same labels */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
 };
@@ -41,6 +43,8 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
+    uint32_t balanced; /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
+                          order */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
@@ -64,6 +68,9 @@ enum plan_optimizer {
     OPTIMIZER_ADAFACTOR,
     OPTIMIZER_COUNT
 };
+
+/* How a sequence that is split meets all of its keys and values. */
+enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
 
 struct schedule;
 struct workload_carrier;
@@ -93,6 +100,7 @@ struct plan {
     enum plan_keep zero_keep;
     double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
+    enum plan_attention attention;
     const struct schedule *schedule;
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */

@@ -87,7 +87,8 @@ static inline struct evaluation run_evaluation(const struct executor *x, uint32_
 {
     struct evaluation e = {.model = x->model,
                            .op = &x->model->operators.at[operator],
-                           .training = x->c->plan.training};
+                           .training = x->c->plan.training,
+                           .balanced = x->c->plan.stages.at[0].balanced};
     for (uint32_t d = 0; d < e.op->dim_count; d++)
         e.share[d] = (struct interval){0, e.op->dims[d].size};
     evaluation_prepare(&e);

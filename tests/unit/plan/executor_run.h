@@ -305,6 +305,9 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
         evaluation_forward(&all[m]);
+        double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
+        if (all[m].op->causal && all[m].op->kind == OPERATOR_EINSUM && fabs(points - all[m].visited) > 1e-6)
+            run_fault(x, "member %u computes %g points, not %g", m, all[m].visited, points);
     }
     struct layout layout = assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
     uint32_t axes;
