@@ -2,6 +2,8 @@
 
 #include "plan/causal.h"
 
+#include <string.h>
+
 static bool assign_named(const struct iteration_dim *dim, uint32_t label)
 {
     for (uint32_t n = 0; n < DIM_NAMES; n++)
@@ -58,6 +60,30 @@ static int assign_axis(const struct plan_axis *axis, const struct model *model,
     return fallback;
 }
 
+/* Two joined axes: the first place in their lists where either has a dimension that is large enough counts
+ * for both; there they may split one dimension together. */
+static void assign_joined(const struct plan_axis *axes, const struct model *model,
+                          const struct operator* operator, uint64_t * ways, int8_t split[2])
+{
+    uint64_t before[OPERATOR_DIMS];
+    bool found = false;
+    memcpy(before, ways, sizeof before);
+    split[0] = split[1] = -1;
+    for (uint32_t l = 0; l < PLAN_LABELS && axes[0].labels[l] && !found; l++)
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t taken = 0;
+            for (uint32_t d = 0; d < operator->dim_count; d++)
+                if (before[d] > 1 || operator->dims[d].size<ways[d] * axes[i].size)
+                    taken |= 1u << d;
+            split[i] =
+                (int8_t)(axes[i].size > 1 ? assign_find(model, operator, axes[i].labels[l], taken) : -1);
+            if (split[i] < 0)
+                continue;
+            ways[split[i]] *= axes[i].size;
+            found = true;
+        }
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
@@ -71,6 +97,11 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
         const struct plan_axis *axis = &stage->axes[a];
         if (axis->nests && a) {
             result.split[a] = result.split[a - 1];
+            continue;
+        }
+        if (a + 1 < stage->axis_count && axis[1].joined) {
+            assign_joined(axis, model, operator, ways, &result.split[a]);
+            a++;
             continue;
         }
         int chosen = axis->size > 1 ? assign_axis(axis, model, operator, ways) : -1;

@@ -511,6 +511,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         }
         emit_tables(&cast, &registry, job, program_of);
         job->steps = plan->steps;
+        job->lead = plan->lead;
     }
     cast_fini(&cast);
     registry_fini(&registry);

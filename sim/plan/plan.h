@@ -21,6 +21,8 @@ struct plan_axis {
                            has wins; 0 ends */
     uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
                                      split one dimension there. The first is 0: the same labels */
+    bool joined; /* with the axis before: both are one to the user, and an operator that one of them splits
+                    along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
 };
@@ -82,7 +84,8 @@ struct plan {
     uint64_t global_batch,
         micro_batch;                 /* samples per step; samples per micro-batch and data-parallel member */
     uint32_t micro_batches;          /* per step */
-    uint32_t steps;                  /* simulated, >= 1; the last one is reported */
+    uint32_t steps;                  /* written out, >= 1; the last one is reported */
+    uint32_t lead;                   /* simulated before those, each like the first of them */
     enum precision precision;        /* of activations, their gradients and messages, and of arithmetic */
     enum precision weight_precision; /* of the weights that kernels read */
     enum precision gradient_precision;      /* of parameters' gradients */

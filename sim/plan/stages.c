@@ -32,6 +32,8 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
     if (plan->attention != ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    if (degrees->tensor > 1)
+        split_heads(plan, stage);
     if (plan->attention == ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     stage->place = degrees->place;

@@ -4,6 +4,8 @@
 
 #include "plan_case.h"
 
+#include "plan/split.h"
+
 struct family {
     const char *name, *model;
     uint32_t batch;
@@ -78,7 +80,8 @@ static const struct family families[] = {
      "  - {glu: gl, from: [g1, g2]}\n  - {fc: w, over: f, out: {h: 4}}\n",
      2, (const char *const[]){"g,r,f", "g,r,f,s", "r", "b", "s", "d", NULL}, false},
     {"causal attention over shares of the sequence",
-     "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 7, h: 4}}\n  - {fc: q, from: x, out: {g: 2, r: 2, d: 2}}\n"
+     "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 7, h: 4}}\n  - {fc: q, from: x, out: {g: "
+     "2, r: 2, d: 2}}\n"
      "  - {fc: k, from: x, out: {g: 2, d: 2}}\n  - {fc: v, from: x, out: {g: 2, d: 2}}\n"
      "  - {attention: a, from: [q, k, v], mask: causal, dropout: yes}\n"
      "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {norm: n}\n  - {fc: u, out: {f: 3}}\n",
@@ -128,6 +131,8 @@ static inline void random_axes(const struct family *family, uint64_t *random, ch
         uint32_t pick = case_between(random, 0, choices - 1), ways = case_between(random, 2, 3);
         if (case_between(random, 0, 9) == 0)
             ways = 5;
+        if (strncmp(family->axes[pick], "g,r", 3) == 0 && case_between(random, 0, 1))
+            ways = case_between(random, 0, 1) ? 4 : 6; /* more than there are groups */
         if (used >> pick & 1 || members * ways > 12)
             continue;
         used |= 1u << pick;
@@ -159,6 +164,8 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
         random_axes(family, random, axes, sizeof axes);
         case_stage(c, units, axes);
+        if (c->plan.stages.at[s].axis_count)
+            split_heads(&c->plan, &c->plan.stages.at[s]);
         left -= units;
         if (last)
             break;
