@@ -19,6 +19,7 @@ struct plan_axis {
     bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    bool combiner; /* what it cannot split, its first device does alone; by default every device does it */
     uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
                                      split one dimension there. The first is 0: the same labels */
     bool joined; /* with the axis before: both are one to the user, and an operator that one of them splits

@@ -110,7 +110,16 @@ static const struct family families[] = {
     {"recurrent layer",
      "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
      "4}}\n",
-     5, (const char *const[]){"b", NULL}, false},
+     5, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
+    {"recurrent layers over each other",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 3}}\n  - {lstm: l, hidden: 4}\n  - {gru: u, hidden: "
+     "5}\n"
+     "  - {rnn: r, hidden: 5}\n  - {add: a, from: [r, u]}\n",
+     2, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
+    {"recurrent layers in both directions",
+     "name: m\nlayers:\n  - {input: x, dims: {t: 3, h: 4}}\n  - {lstm: l, hidden: 3, directions: 2}\n"
+     "  - {gru: u, hidden: 2, directions: 2}\n  - {fc: d, out: 3}\n",
+     3, (const char *const[]){"b", "g", "o", "direction", "i", "k,o", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
@@ -164,6 +173,9 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
         random_axes(family, random, axes, sizeof axes);
         case_stage(c, units, axes);
+        struct plan_stage *stage = &c->plan.stages.at[s];
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            stage->axes[a].combiner = case_between(random, 0, 3) == 0;
         if (c->plan.stages.at[s].axis_count)
             split_heads(&c->plan, &c->plan.stages.at[s]);
         left -= units;
