@@ -1,6 +1,7 @@
 #include "plan/cast.h"
 
 #include "plan/memory.h"
+#include "plan/parameters.h"
 #include "plan/state.h"
 
 #include <string.h>
@@ -174,7 +175,7 @@ static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t m
             if (!add && d->member_count < fewest)
                 fewest = d->member_count;
             for (uint32_t m = member % fewest; add && m < d->member_count; m += fewest) {
-                double held = memory_parameter(d, i, m);
+                double held = memory_parameter(d, i, m) / shard_ways(d, &d->parameters.at[i]);
                 *elements = held > *elements ? held : *elements;
                 VECTOR_PUSH(out, d->stage->ranks[m]);
             }
@@ -210,10 +211,12 @@ uint32_t cast_barrier(const struct cast *cast)
 static void cast_training_groups(struct cast *cast, struct cast_rank *rank, struct role role)
 {
     const struct derivation *d = &cast->derivations[role.stage];
+    struct index_list groups = {0};
+    parameters_groups(d, cast->registry, role, &groups);
+    for (uint32_t i = 0; i < groups.count; i++)
+        cast_add_group(rank, groups.at[i]);
+    VECTOR_FREE(&groups);
     for (uint32_t i = 0; i < d->parameters.count; i++) {
-        if (d->parameters.at[i].partial_axes)
-            cast_add_group(rank, registry_axes(cast->registry, d->stage, role.stage,
-                                               d->parameters.at[i].partial_axes, role.member));
         double elements;
         uint32_t tied = cast_tied(cast, role.stage, i, role.member, &elements);
         if (tied != MODEL_NONE)
@@ -278,7 +281,6 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     struct role role = rank->roles.at[0];
     const struct derivation *d = &cast->derivations[role.stage];
     const struct device *device = &cast->plan->platform->devices.at[rank->device];
-    struct coordinates at = layout_coordinates(d->stage, role.member);
     out->count = 0;
     VECTOR_PUSH(out, device->type);
     VECTOR_PUSH(out, device->speed);
@@ -286,6 +288,12 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        struct coordinates at = layout_coordinates(d->stage, role.member);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (assignment->split[a] == ASSIGN_ONE) {
+                VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
+                at.at[a] = 0; /* who has no work gets results of the same sizes */
+            }
         for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
             struct interval share = assign_share(d->stage, operator, assignment, i, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
@@ -318,7 +326,7 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
         if (action->uneven)
-            VECTOR_PUSH(out, derive_payload(d, action, at));
+            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];

@@ -1,7 +1,7 @@
 #include "plan/emit.h"
 
-#include "plan/builder.h"
 #include "plan/memory.h"
+#include "plan/parameters.h"
 #include "plan/recompute.h"
 #include "plan/schedule.h"
 #include "plan/state.h"
@@ -19,7 +19,8 @@ struct part {
     uint32_t *forward_count,
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
     double saved;        /* bytes that F leaves for B */
-    bool *again;         /* per forward action: the recomputation at hand repeats it */
+    struct parameters parameters;
+    bool *again; /* per forward action: the recomputation at hand repeats it */
 };
 
 struct emitter {
@@ -29,6 +30,8 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
+    double share; /* of each action: 1, or that of one time step */
+    bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
 };
@@ -36,6 +39,11 @@ struct emitter {
 static const struct action *emit_action(const struct part *part, bool backward, uint32_t index)
 {
     return backward ? &part->d->backward.at[index] : &part->d->forward.at[index];
+}
+
+static const struct step_loop *emit_loop(const struct part *part, bool backward, uint32_t index)
+{
+    return backward ? &part->d->backward_loops.at[index] : &part->d->forward_loops.at[index];
 }
 
 /* The operations that stand for an action: its own, and (for receives) what the action itself waits for, or
@@ -58,6 +66,8 @@ static void emit_after(const struct part *part, bool backward, const struct acti
     out->count = 0;
     for (uint32_t i = 0; i < action->dependency_count; i++)
         emit_collect(part, backward, part->d->dependencies.at[action->first_dependency + i], out);
+    if (action->carried && action->loop != MODEL_NONE) /* what was noted last is of the step before */
+        emit_collect(part, backward, emit_loop(part, backward, action->loop)->carry, out);
 }
 
 static void emit_note(struct part *part, bool backward, uint32_t index, uint32_t op, uint32_t count)
@@ -93,12 +103,23 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
                 continue;
             uint32_t group = cast_channel(e->cast, part->role.stage, action, message);
             uint32_t op = builder_communicate(&e->builder, incoming ? OP_RECEIVE : OP_SEND, 0, group, match,
-                                              message->elements * action->element_bytes, action->part,
-                                              incoming ? NULL : after);
+                                              message->elements * action->element_bytes * e->share,
+                                              action->part, incoming ? NULL : after);
             if (incoming && !receives++)
                 first_receive = op;
         }
     emit_note(part, backward, index, first_receive, receives);
+}
+
+/* A collective among members none of which has anything of the tensor: along another axis it is on the first
+ * member only. */
+static bool emit_absent(const struct part *part, const struct action *action)
+{
+    struct coordinates at = layout_coordinates(part->d->stage, part->role.member);
+    for (uint32_t a = 0; action->kind == ACTION_COLLECTIVE && a < part->d->stage->axis_count; a++)
+        if (a != action->axis && action->before.place[a] == PLACE_ONE && at.at[a])
+            return true;
+    return false;
 }
 
 static void emit_one(struct emitter *e, struct part *part, bool backward, uint32_t index)
@@ -108,19 +129,23 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     emit_after(part, backward, action, &after);
     if (action->kind == ACTION_KERNEL) {
         if (!e->plan->training) {
-            e->builder.allocates += part->allocates[index];
-            e->builder.frees += part->frees[index];
+            e->builder.allocates += e->first_step ? part->allocates[index] : 0;
+            e->builder.frees += e->last_step ? part->frees[index] : 0;
         }
         uint32_t tile = part->d->operators.at[action->operator].tile;
         if (tile != e->tile)
             builder_close(&e->builder);
         e->tile = tile;
-        const struct work *work = backward ? &part->backward_work[index] : &part->forward_work[index];
-        emit_note(part, backward, index, builder_kernel(&e->builder, action->part, work, &after), 1);
+        struct work work = backward ? part->backward_work[index] : part->forward_work[index];
+        work_scale(&work, e->share);
+        emit_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
+    } else if (emit_absent(part, action)) {
+        emit_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
         uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage,
                                        1u << action->axis, part->role.member);
-        double bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
+        double bytes =
+            e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
         emit_note(part, backward, index, op, 1);
@@ -128,6 +153,38 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         emit_messages(e, part, backward, index, &after);
     }
     VECTOR_FREE(&after);
+}
+
+/* Emits an action, or all of a loop over time steps when the action is its first; returns the one after.
+ * Inside a loop's range, what does not happen in every step (inputs converted for all steps at once) comes
+ * before it. */
+static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, uint32_t index)
+{
+    const struct step_loop *loops = backward ? part->d->backward_loops.at : part->d->forward_loops.at;
+    uint32_t count = backward ? part->d->backward_loops.count : part->d->forward_loops.count, l = 0;
+    while (l < count && loops[l].first != index)
+        l++;
+    e->share = 1;
+    e->first_step = e->last_step = true;
+    if (l == count) {
+        emit_one(e, part, backward, index);
+        return index + 1;
+    }
+    for (uint32_t i = index; i < loops[l].end; i++)
+        if (emit_action(part, backward, i)->loop != l)
+            emit_one(e, part, backward, i);
+    e->share = 1.0 / loops[l].steps;
+    for (uint32_t step = 0; step < loops[l].steps; step++) {
+        e->first_step = step == 0;
+        e->last_step = step + 1 == loops[l].steps;
+        for (uint32_t i = index; i < loops[l].end; i++) {
+            const struct action *action = emit_action(part, backward, i);
+            bool idle = action->transient && (backward ? e->first_step : e->last_step);
+            if (action->loop == l && !idle)
+                emit_one(e, part, backward, i);
+        }
+    }
+    return loops[l].end;
 }
 
 /* Forgets the operations of the pass before. */
@@ -146,8 +203,18 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
 {
     emit_begin(e, part, PASS_F, micro_batch);
     e->builder.allocates += part->saved;
-    for (uint32_t i = 0; i < part->d->forward.count; i++)
-        emit_one(e, part, false, i);
+    uint32_t unit = MODEL_NONE;
+    for (uint32_t i = 0; i < part->d->forward.count;) {
+        const struct action *action = &part->d->forward.at[i];
+        if (action->kind == ACTION_KERNEL && action->unit != unit) {
+            if (unit != MODEL_NONE)
+                parameters_leave(&part->parameters, unit, false, false);
+            parameters_enter(&part->parameters, unit = action->unit, false);
+        }
+        i = emit_next(e, part, false, i);
+    }
+    if (unit != MODEL_NONE)
+        parameters_leave(&part->parameters, unit, false, false);
     builder_close(&e->builder);
 }
 
@@ -158,44 +225,12 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     e->builder.pass = PASS_R;
     for (uint32_t u = chunk.first; u < chunk.end; u++)
         e->builder.allocates += memory_remade(part->d, u, part->role.member);
-    for (uint32_t i = 0; i < part->d->forward.count; i++)
-        if (part->again[i] && part->d->forward.at[i].unit >= chunk.first &&
-            part->d->forward.at[i].unit < chunk.end)
-            emit_one(e, part, false, i);
+    for (uint32_t i = 0; i < part->d->forward.count;) {
+        uint32_t unit = part->d->forward.at[i].unit;
+        i = part->again[i] && unit >= chunk.first && unit < chunk.end ? emit_next(e, part, false, i) : i + 1;
+    }
     builder_close(&e->builder);
     e->builder.pass = PASS_B;
-}
-
-/* Starts the gradient synchronisation of one unit's parameters, one all-reduce per set of axes. */
-static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit)
-{
-    const struct derivation *d = part->d;
-    uint32_t done = 0; /* bit set over sets of axes */
-    static_assert(PLAN_AXES <= 5, "the set of axis sets fits 32 bits");
-    for (uint32_t i = 0; i < d->parameters.count; i++) {
-        uint32_t mask = d->parameters.at[i].partial_axes;
-        if (d->parameters.at[i].unit != unit || !mask || done >> mask & 1)
-            continue;
-        done |= 1u << mask;
-        double elements = 0;
-        for (uint32_t j = i; j < d->parameters.count; j++)
-            if (d->parameters.at[j].unit == unit && d->parameters.at[j].partial_axes == mask)
-                elements += memory_parameter(d, j, part->role.member);
-        struct index_list after = {0};
-        if (e->builder.last_compute != PROGRAM_NONE)
-            VECTOR_PUSH(&after, e->builder.last_compute);
-        uint8_t pass = e->builder.pass;
-        builder_close(&e->builder);
-        e->builder.pass = PASS_S;
-        uint32_t group =
-            registry_axes(e->cast->registry, d->stage, part->role.stage, mask, part->role.member);
-        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE,
-                                          elements * precision_bytes(e->plan->communication_precision),
-                                          e->plan->model->units.at[unit].name, &after);
-        VECTOR_PUSH(&e->syncs, op);
-        e->builder.pass = pass;
-        VECTOR_FREE(&after);
-    }
 }
 
 static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
@@ -215,24 +250,34 @@ static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_b
     emit_begin(e, part, PASS_B, micro_batch);
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
-        emit_one(e, part, true, i); /* frameworks receive the gradient before they recompute */
+        emit_next(e, part, true, i); /* frameworks receive the gradient before they recompute */
         if (recompute)
             emit_collect(part, true, i, &e->builder.gate);
     }
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
         struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
         bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
-        if (again && u + 1 == chunk.end && emit_has_backward(d, chunk))
+        parameters_enter(&part->parameters, u, true);
+        if (again && u + 1 == chunk.end && emit_has_backward(d, chunk)) {
+            for (uint32_t k = u; k-- > chunk.first;)
+                parameters_enter(&part->parameters, k, true);
             emit_recompute(e, part, chunk);
-        for (; i < d->backward.count && d->backward.at[i].unit == u; i++)
-            emit_one(e, part, true, i);
+        }
+        parameters_expect(&part->parameters, u);
+        while (i < d->backward.count && d->backward.at[i].unit == u) {
+            uint32_t from = i;
+            i = emit_next(e, part, true, i);
+            for (; from < i; from++)
+                if (d->backward.at[from].kind == ACTION_KERNEL)
+                    parameters_ready(&part->parameters, d->backward.at[from].operator, last);
+        }
         if (again && emit_has_backward(d, chunk))
             e->builder.ops.at[e->builder.last_compute].frees += memory_remade(d, u, part->role.member);
-        if (last)
-            emit_synchronise(e, part, u);
+        parameters_leave(&part->parameters, u, true, last);
+        parameters_reduce(&part->parameters, u, last);
     }
-    for (; i < d->backward.count; i++)
-        emit_one(e, part, true, i);
+    while (i < d->backward.count)
+        i = emit_next(e, part, true, i);
     if (e->builder.last_compute != PROGRAM_NONE)
         e->builder.ops.at[e->builder.last_compute].frees += part->saved;
     builder_close(&e->builder);
@@ -246,7 +291,7 @@ static void emit_optimizer(struct emitter *e)
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];
-        parameters += memory_parameters(part->d, part->role.member);
+        parameters += memory_updated(part->d, part->role.member);
         states += memory_states(part->d, part->role.member);
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
             double elements;
@@ -277,9 +322,11 @@ static void emit_optimizer(struct emitter *e)
         VECTOR_PUSH(&e->syncs, op);
     }
     struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters, states);
-    builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
+    uint32_t update = builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
     builder_close(b);
     e->syncs.count = 0;
+    for (uint32_t p = 0; p < e->part_count; p++)
+        parameters_publish(&e->parts[p].parameters, update);
 }
 
 /* The input device's sends of one step, in the order of the micro-batches. */
@@ -383,6 +430,7 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
     *part = (struct part){.d = d, .role = role};
+    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
     part->allocates = ARENA_ARRAY(e->arena, double, f);
@@ -445,6 +493,8 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
         if (e->plan->training && e->part_count)
             emit_optimizer(e);
     }
+    for (uint32_t i = 0; i < e->part_count; i++)
+        parameters_fini(&e->parts[i].parameters);
     builder_finish(&e->builder, arena, program);
     builder_fini(&e->builder);
 }

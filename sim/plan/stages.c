@@ -23,12 +23,18 @@ static void stages_context(const struct stages_degrees *degrees, struct plan *pl
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const data[] = {"b", NULL};
-    static const char *const tensor[] = {"g", "r", "f", "v", NULL};
-    static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
-    split_axis(plan, stage, "data", degrees->data, data);
+    /* Inner features before groups: of a recurrent layer that is its units, not its gates. */
+    static const char *const tensor[] = {"f", "g", "r", "v", NULL};
+    static const char *const sequence[] = {"f", "g", "r", "v", "s", NULL};
+    split_axis(plan, stage, "replica", degrees->data / degrees->group, data);
+    split_axis(plan, stage, "data", degrees->group, data);
+    if (degrees->group > 1 && degrees->group < degrees->data)
+        stage->axes[stage->axis_count - 1].nests = true;
     if (plan->attention != ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    if (degrees->tensor > 1)
+        split_heads(plan, stage);
     if (plan->attention == ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     stage->place = degrees->place;
@@ -87,7 +93,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
                 names_text(plan->platform->names, whole.axes[a].name),
                 a == 0 && degrees->data > 1                                         ? "b"
                 : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
-                                                                                    : "g, r, f, v");
+                                                                                    : "f, g, r, v");
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
     if (used)
         balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
@@ -104,6 +110,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
 struct stages_entry {
     const char *layers;
     const struct value *split, *devices, *fuse;
+    bool combiner;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -111,6 +118,7 @@ static const struct field stages_fields[] = {
     {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
     {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+    {.key = "combiner", .kind = FIELD_FLAG, .offset = AT(combiner)},
     {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
 };
 #undef AT
@@ -252,6 +260,8 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
         good = split_read(input, entry.split, plan, stage);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        stage->axes[a].combiner = entry.combiner;
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;

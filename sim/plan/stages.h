@@ -8,13 +8,14 @@
 
 struct stages_degrees {
     uint32_t data, context, tensor, pipeline;
+    uint32_t group; /* of the data axis: members that share states; data: all */
     bool sequence_parallel;
     bool balanced; /* context: shares of equal work under a causal mask */
     struct place place;
 };
 
 /* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·context·tensor devices
- * of the list, with the axes data (splits b), context (splits s) and tensor (splits g, r, f, v, and s under
+ * of the list, with the axes data (splits b), context (splits s) and tensor (splits f, g, r, v, and s under
  * sequence parallelism), tensor innermost. Where attention goes by heads instead (Ulysses), the context axis
  * divides what the tensor axis leaves of them: it comes last in the mesh, though not among the devices. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
