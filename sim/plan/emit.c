@@ -1,9 +1,9 @@
 #include "plan/emit.h"
 
-#include "plan/builder.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/overlap.h"
+#include "plan/parameters.h"
 #include "plan/recompute.h"
 #include "plan/scheduled.h"
 #include "plan/state.h"
@@ -24,7 +24,8 @@ struct part {
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
     double saved;        /* bytes that F leaves for B */
     double kept;         /* bytes of those, of recomputed ones and of gradients that I leaves for W */
-    bool *again;         /* per forward action: the recomputation at hand repeats it */
+    struct parameters parameters;
+    bool *again; /* per forward action: the recomputation at hand repeats it */
 };
 
 struct emitter {
@@ -219,8 +220,18 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
 {
     emit_begin(e, part, PASS_F, micro_batch);
     e->builder.allocates += part->saved;
-    for (uint32_t i = 0; i < part->d->forward.count;)
+    uint32_t unit = MODEL_NONE;
+    for (uint32_t i = 0; i < part->d->forward.count;) {
+        const struct action *action = &part->d->forward.at[i];
+        if (action->kind == ACTION_KERNEL && action->unit != unit) {
+            if (unit != MODEL_NONE)
+                parameters_leave(&part->parameters, unit, false, false);
+            parameters_enter(&part->parameters, unit = action->unit, false);
+        }
         i = emit_next(e, part, false, i);
+    }
+    if (unit != MODEL_NONE)
+        parameters_leave(&part->parameters, unit, false, false);
     builder_close(&e->builder);
 }
 
@@ -238,38 +249,6 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     }
     builder_close(&e->builder);
     e->builder.pass = pass;
-}
-
-/* Starts the gradient synchronisation of one unit's parameters, one all-reduce per set of axes. */
-static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit)
-{
-    const struct derivation *d = part->d;
-    uint32_t done = 0; /* bit set over sets of axes */
-    static_assert(PLAN_AXES <= 5, "the set of axis sets fits 32 bits");
-    for (uint32_t i = 0; i < d->parameters.count; i++) {
-        uint32_t mask = d->parameters.at[i].partial_axes;
-        if (d->parameters.at[i].unit != unit || !mask || done >> mask & 1)
-            continue;
-        done |= 1u << mask;
-        double elements = 0;
-        for (uint32_t j = i; j < d->parameters.count; j++)
-            if (d->parameters.at[j].unit == unit && d->parameters.at[j].partial_axes == mask)
-                elements += memory_parameter(d, j, part->role.member);
-        struct index_list after = {0};
-        if (e->builder.last_compute != PROGRAM_NONE)
-            VECTOR_PUSH(&after, e->builder.last_compute);
-        uint8_t pass = e->builder.pass;
-        builder_close(&e->builder);
-        e->builder.pass = PASS_S;
-        uint32_t group =
-            registry_axes(e->cast->registry, d->stage, part->role.stage, mask, part->role.member);
-        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE,
-                                          elements * precision_bytes(e->plan->communication_precision),
-                                          e->plan->model->units.at[unit].name, &after);
-        VECTOR_PUSH(&e->syncs, op);
-        e->builder.pass = pass;
-        VECTOR_FREE(&after);
-    }
 }
 
 static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
@@ -306,16 +285,28 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
         bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
         if (i < d->backward.count)
             emit_mark(e, part, true, i);
-        if (again && u + 1 == chunk.end)
+        parameters_enter(&part->parameters, u, true);
+        if (again && u + 1 == chunk.end) {
+            for (uint32_t k = u; k-- > chunk.first;)
+                parameters_enter(&part->parameters, k, true);
             emit_recompute(e, part, chunk);
-        if (split && emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+        }
+        if (!split)
+            parameters_expect(&part->parameters, u);
+        else if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
             e->builder.allocates += halves_gradients(d, u, member);
-        while (i < d->backward.count && d->backward.at[i].unit == u)
+        while (i < d->backward.count && d->backward.at[i].unit == u) {
+            uint32_t from = i;
             i = emit_next(e, part, true, i);
+            for (; from < i && !split; from++)
+                if (d->backward.at[from].kind == ACTION_KERNEL)
+                    parameters_ready(&part->parameters, d->backward.at[from].operator, last);
+        }
         if (again)
             emit_free(e, memory_remade(d, u, member) - (split ? halves_remade(d, u, member) : 0));
-        if (last)
-            emit_synchronise(e, part, u);
+        parameters_leave(&part->parameters, u, true, last);
+        if (!split)
+            parameters_reduce(&part->parameters, u, last);
     }
     while (i < d->backward.count)
         i = emit_next(e, part, true, i);
@@ -331,13 +322,17 @@ static void emit_weights(struct emitter *e, struct part *part, uint32_t micro_ba
     uint32_t first = d->stage->first_unit;
     emit_begin(e, part, PASS_W, micro_batch);
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
+        parameters_expect(&part->parameters, u);
         for (uint32_t k = 0; k < d->backward.count; k++) {
             const struct action *action = &d->backward.at[k];
-            if (action->kind == ACTION_KERNEL && action->unit == u && part->weight_work[k].flops > 0)
+            if (action->kind != ACTION_KERNEL || action->unit != u)
+                continue;
+            if (part->weight_work[k].flops > 0)
                 builder_kernel(&e->builder, action->part, &part->weight_work[k], &none);
+            parameters_ready(&part->parameters, action->operator, last);
         }
-        if (last)
-            emit_synchronise(e, part, u);
+        parameters_leave(&part->parameters, u, true, last);
+        parameters_reduce(&part->parameters, u, last);
     }
     emit_free(e, part->kept);
     builder_close(&e->builder);
@@ -399,7 +394,8 @@ static void emit_optimizer(struct emitter *e)
             uint32_t tensor = part->d->parameters.at[i].tensor;
             if (emit_held(e, p, tensor))
                 continue;
-            parameters += memory_parameter(part->d, i, part->role.member);
+            parameters += memory_parameter(part->d, i, part->role.member) /
+                          shard_ways(part->d, &part->d->parameters.at[i]);
             states += memory_state(part->d, i, part->role.member);
             VECTOR_PUSH(&held, ((struct emit_parameter){tensor, p, i}));
         }
@@ -419,9 +415,11 @@ static void emit_optimizer(struct emitter *e)
         VECTOR_PUSH(&e->syncs, op);
     }
     struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters, states);
-    builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
+    uint32_t update = builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
     builder_close(b);
     e->syncs.count = 0;
+    for (uint32_t p = 0; p < e->part_count; p++)
+        parameters_publish(&e->parts[p].parameters, update);
 }
 
 /* The input device's sends of one step, in the order of the micro-batches. */
@@ -543,6 +541,7 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
     *part = (struct part){.d = d, .role = role};
+    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
     part->input_work = ARENA_ARRAY(e->arena, struct work, b);
@@ -609,6 +608,16 @@ static bool emit_completes(const struct emitter *e, const struct schedule_list *
     return (item->micro_batch + 1) % e->plan->schedule->update(&shape) == 0;
 }
 
+/* Merges an overlapped pair; what is noted of its operations follows them. */
+static void emit_merge(struct emitter *e, uint32_t first, uint32_t second)
+{
+    struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, e->part_count + 1);
+    for (uint32_t p = 0; p < e->part_count; p++)
+        notes[p] = (struct overlap_notes){e->parts[p].parameters.gathered, e->parts[p].d->parameters.count};
+    notes[e->part_count] = (struct overlap_notes){e->syncs.at, e->syncs.count};
+    overlap_merge(&e->builder, first, second, notes, e->part_count + 1);
+}
+
 /* One step in the order of the schedule; of an asynchronous one all steps, with their updates. */
 static void emit_scheduled(struct emitter *e)
 {
@@ -625,7 +634,7 @@ static void emit_scheduled(struct emitter *e)
             uint32_t second = e->builder.ops.count;
             i++;
             emit_item(e, &list->at[i], emit_completes(e, list, i, last));
-            overlap_merge(&e->builder, first, second, &e->syncs);
+            emit_merge(e, first, second);
         } else if (completes && e->plan->schedule->asynchronous) {
             emit_optimizer(e);
         }
@@ -662,6 +671,8 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
         if (e->plan->training && e->part_count && !asynchronous)
             emit_optimizer(e);
     }
+    for (uint32_t i = 0; i < e->part_count; i++)
+        parameters_fini(&e->parts[i].parameters);
     builder_finish(&e->builder, arena, program);
     builder_fini(&e->builder);
 }

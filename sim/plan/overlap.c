@@ -29,7 +29,8 @@ static uint32_t overlap_last(const struct builder *builder)
     return PROGRAM_NONE;
 }
 
-void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, struct index_list *notes)
+void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, struct overlap_notes *notes,
+                   uint32_t note_count)
 {
     struct index_list place = {0}, marks = {0};
     VECTOR(struct op) ops = {0};
@@ -49,8 +50,9 @@ void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, str
         builder->waited.at[place.at[k]] = waited.at[k];
         builder->marks.at[place.at[k]] = marks.at[k];
     }
-    for (uint32_t i = 0; i < notes->count; i++)
-        overlap_note(&place, first, &notes->at[i]);
+    for (uint32_t n = 0; n < note_count; n++)
+        for (uint32_t i = 0; i < notes[n].count; i++)
+            overlap_note(&place, first, &notes[n].at[i]);
     builder->last_compute = overlap_last(builder);
     VECTOR_FREE(&place);
     VECTOR_FREE(&marks);

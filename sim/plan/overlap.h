@@ -6,10 +6,16 @@
 
 #include "plan/builder.h"
 
+/* Slots that are kept elsewhere and follow their operations; PROGRAM_NONE stays. */
+struct overlap_notes {
+    uint32_t *at;
+    uint32_t count;
+};
+
 /* Merges the operations from `second` on, which are one pass, into those of [first, second), another one, by
- * their marks: the share of their pass that is done, so that it is the same on all members of a group.
- * `notes`: slots that are kept elsewhere and follow their operations. No operation of one pass may depend on
- * one of the other. */
-void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, struct index_list *notes);
+ * their marks: the share of their pass that is done, so that it is the same on all members of a group. No
+ * operation of one pass may depend on one of the other. */
+void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, struct overlap_notes *notes,
+                   uint32_t note_count);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "plan/memory.h"
 #include "plan/scheduled.h"
+#include "plan/shard.h"
 
 /* Most bytes of activations alive at once: operations of the compute stream run one after another, so the
  * order of the program is the order of time, whatever the network does. */
@@ -50,8 +51,11 @@ static void verdict_hold(const struct plan *plan, const struct derivation *deriv
                 if (derivations[t].parameters.at[k].tensor != d->parameters.at[i].tensor)
                     continue;
                 double elements = memory_parameter(d, i, member);
-                held->parameters -= elements * precision_bytes(plan->weight_precision);
-                held->gradients -= plan->training ? elements * memory_gradient_bytes(plan) : 0;
+                double share = elements / shard_ways(d, &d->parameters.at[i]);
+                held->parameters -=
+                    (plan->zero >= 3 ? share : elements) * precision_bytes(plan->weight_precision);
+                held->gradients -=
+                    plan->training ? (plan->zero >= 2 ? share : elements) * memory_gradient_bytes(plan) : 0;
                 held->optimizer -= plan->training ? memory_state(d, i, member) : 0;
             }
     }
