@@ -29,6 +29,25 @@ static uint32_t overlap_last(const struct builder *builder)
     return PROGRAM_NONE;
 }
 
+/* What the second pass issues after "the last kernel so far" is issued when the pair begins: the kernel
+ * before both of them takes the place of those of the first pass. */
+static void overlap_part(struct builder *builder, uint32_t first, uint32_t second)
+{
+    uint32_t before = first;
+    while (before-- > 0 && builder->ops.at[before].kind != OP_COMPUTE)
+        ;
+    for (uint32_t k = second; k < builder->ops.count; k++) {
+        struct op *op = &builder->ops.at[k];
+        uint32_t *at = &builder->dependencies.at[op->first_dependency], kept = 0;
+        for (uint32_t i = 0; i < op->dependency_count; i++) {
+            bool inside = at[i] >= first && at[i] < second;
+            if (!inside || before != UINT32_MAX)
+                at[kept++] = inside ? before : at[i];
+        }
+        op->dependency_count = kept;
+    }
+}
+
 void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, struct overlap_notes *notes,
                    uint32_t note_count)
 {
@@ -36,6 +55,7 @@ void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, str
     VECTOR(struct op) ops = {0};
     VECTOR(bool) waited = {0};
     builder_close(builder);
+    overlap_part(builder, first, second);
     overlap_places(builder, first, second, &place);
     for (uint32_t k = first; k < builder->ops.count; k++) {
         struct op *op = &builder->ops.at[k];

@@ -13,8 +13,8 @@ struct overlap_notes {
 };
 
 /* Merges the operations from `second` on, which are one pass, into those of [first, second), another one, by
- * their marks: the share of their pass that is done, so that it is the same on all members of a group. No
- * operation of one pass may depend on one of the other. */
+ * their marks: the share of their pass that is done, so that it is the same on all members of a group. What
+ * the second pass issues after the first one's last kernel is issued when the pair begins. */
 void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, struct overlap_notes *notes,
                    uint32_t note_count);
 
