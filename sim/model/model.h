@@ -114,6 +114,7 @@ struct operator
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double
         saved_per_output; /* further bytes kept for the backward pass per output element (dropout mask: 1) */
+    double workspace; /* bytes per point that its kernel takes while it runs, forward and backward */
     /* Statistics: what must be summed over the members when a dimension of `normalised` (bit set over dims)
      * is split: so many values per point of the other dimensions, forward and backward. */
     uint32_t normalised;

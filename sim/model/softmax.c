@@ -72,6 +72,7 @@ static bool softmax_loss_build(struct builder *builder, const void *values)
     op->training_only = true;
     op->normalised = 1u << over;
     op->statistics_forward = 3;
+    op->workspace = 4; /* the logits as fp32 (Korthikanti et al. 2022, section 4.3) */
     input->saved = true;
     for (uint32_t i = 0; i < x.rank; i++) {
         input->dims[i].dim = builder_dim_labelled(builder, op, x.dims[i].size, x.dims[i].label);

@@ -20,6 +20,9 @@ void builder_fini(struct builder *builder)
     VECTOR_FREE(&builder->waited);
     VECTOR_FREE(&builder->marks);
     VECTOR_FREE(&builder->gate);
+    VECTOR_FREE(&builder->memory);
+    VECTOR_FREE(&builder->pending);
+    VECTOR_FREE(&builder->inside);
     vector_release(builder->used);
 }
 
@@ -79,15 +82,78 @@ uint32_t builder_kernel(struct builder *builder, uint32_t label, const struct wo
     op->flops += work->flops;
     op->model_flops += work->model_flops;
     op->memory_bytes += work->bytes;
-    op->allocates += builder->allocates;
-    op->frees += builder->frees;
-    builder->allocates = builder->frees = 0;
+    for (uint32_t i = 0; i < builder->pending.count; i++)
+        VECTOR_PUSH(&builder->inside, builder->pending.at[i]);
+    builder->pending.count = 0;
     return builder->open;
+}
+
+/* Adds a change, to one of the same from `first` on if there is one. */
+static void builder_note(struct builder *builder, uint32_t first, const struct memory_change *change)
+{
+    uint32_t i = first;
+    for (; i < builder->memory.count; i++) {
+        struct memory_change *other = &builder->memory.at[i];
+        if (other->op == change->op && other->at_end == change->at_end && other->category == change->category &&
+            other->label == change->label) {
+            other->bytes += change->bytes;
+            return;
+        }
+    }
+    VECTOR_PUSH(&builder->memory, *change);
+}
+
+/* Splits the changes inside an operation at the moment at which it holds most. */
+static void builder_settle(struct builder *builder)
+{
+    double now = 0, most = 0;
+    uint32_t peak = 0, first = builder->memory.count;
+    for (uint32_t i = 0; i < builder->inside.count; i++) {
+        now += builder->inside.at[i].bytes;
+        if (now > most) {
+            most = now;
+            peak = i + 1;
+        }
+    }
+    for (uint32_t i = 0; i < builder->inside.count; i++) {
+        struct memory_change *change = &builder->inside.at[i];
+        change->op = builder->open;
+        change->at_end = i >= peak;
+        builder_note(builder, first, change);
+    }
+    builder->inside.count = 0;
 }
 
 void builder_close(struct builder *builder)
 {
+    if (builder->open != PROGRAM_NONE)
+        builder_settle(builder);
     builder->open = PROGRAM_NONE;
+}
+
+void builder_take(struct builder *builder, uint8_t category, uint32_t label, double bytes)
+{
+    if (bytes > 0)
+        VECTOR_PUSH(&builder->pending,
+                    ((struct memory_change){.bytes = bytes, .label = label, .category = category}));
+}
+
+void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint32_t label, double bytes)
+{
+    struct memory_change change = {bytes, op == PROGRAM_NONE ? builder->last_compute : op, label, category,
+                                   bytes < 0};
+    if (bytes == 0 || change.op == PROGRAM_NONE)
+        return;
+    if (change.op == builder->open)
+        VECTOR_PUSH(&builder->inside, change);
+    else
+        VECTOR_PUSH(&builder->memory, change);
+}
+
+void builder_hold(struct builder *builder, uint8_t category, uint32_t label, double bytes)
+{
+    if (bytes != 0)
+        VECTOR_PUSH(&builder->memory, ((struct memory_change){bytes, PROGRAM_NONE, label, category, false}));
 }
 
 /* The rank's slot of a group of the registry. */
@@ -142,11 +208,38 @@ static uint32_t builder_stream_name(const struct builder *builder, uint32_t slot
     return names_add(builder->names, text);
 }
 
+/* Where a change stands among those of all operations: what is held throughout comes first. */
+static uint32_t builder_place(const struct memory_change *change)
+{
+    return change->op == PROGRAM_NONE ? 0 : 2 * change->op + 1 + change->at_end;
+}
+
+/* Copies the changes of memory, by operation and in the order in which they were noted. */
+static void builder_sort(const struct builder *builder, struct arena *arena, struct program *program)
+{
+    struct index_list first = {0};
+    uint32_t count = builder->memory.count;
+    for (uint32_t i = 0; i <= 2 * builder->ops.count + 1; i++)
+        VECTOR_PUSH(&first, 0u);
+    for (uint32_t i = 0; i < count; i++)
+        if (builder->memory.at[i].bytes != 0)
+            first.at[builder_place(&builder->memory.at[i]) + 1]++;
+    program->held_count = first.at[1];
+    for (uint32_t i = 1; i < first.count; i++)
+        first.at[i] += first.at[i - 1];
+    program->memory_count = first.at[first.count - 1];
+    program->memory = ARENA_ARRAY(arena, struct memory_change, program->memory_count);
+    for (uint32_t i = 0; i < count; i++)
+        if (builder->memory.at[i].bytes != 0)
+            program->memory[first.at[builder_place(&builder->memory.at[i])]++] = builder->memory.at[i];
+    VECTOR_FREE(&first);
+}
+
 void builder_finish(struct builder *builder, struct arena *arena, struct program *program)
 {
     uint32_t slots = builder->cast->ranks.at[builder->rank].groups.count;
-    if (builder->last_compute != PROGRAM_NONE) /* what is still to be freed is freed by the last operation */
-        builder->ops.at[builder->last_compute].frees += builder->frees;
+    builder_close(builder);
+    builder_sort(builder, arena, program);
     program->op_count = builder->ops.count;
     program->ops = arena_copy(arena, builder->ops.at, builder->ops.count * sizeof(struct op));
     program->dependency_count = builder->dependencies.count;

@@ -23,7 +23,10 @@ struct builder {
     uint32_t open;           /* the compute operation that still takes kernels; PROGRAM_NONE */
     uint32_t last_compute;   /* of the whole program; PROGRAM_NONE */
     struct index_list gate;  /* operations that the next kernel waits for besides its own */
-    double allocates, frees; /* to be charged to the next compute operation */
+    VECTOR(struct memory_change) memory;  /* of closed operations, in any order; held throughout */
+    uint32_t merged;                      /* so many of those are of operations before the last overlapped pair */
+    VECTOR(struct memory_change) pending; /* to be taken by the next kernel */
+    VECTOR(struct memory_change) inside;  /* of the open operation, in the order of its kernels */
 };
 
 void builder_init(struct builder *builder, struct cast *cast, uint32_t rank, struct names *names);
@@ -40,6 +43,17 @@ void builder_close(struct builder *builder);
 /* Adds one communication in a group of the registry. `match` MODEL_NONE: the next one of that group. */
 uint32_t builder_communicate(struct builder *builder, enum op_kind kind, int collective, uint32_t group,
                              uint32_t match, double bytes, uint32_t label, const struct index_list *after);
+
+/* The next kernel takes memory (bytes > 0). */
+void builder_take(struct builder *builder, uint8_t category, uint32_t label, double bytes);
+
+/* Operation `op` (PROGRAM_NONE: the last one of the compute stream) takes memory when it starts (bytes > 0), or
+ * gives it back when it ends. Kernels that are one operation take and give back in turn, but it is charged as if it
+ * held at its start what it holds at most; so peaks are exact. */
+void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint32_t label, double bytes);
+
+/* What is held throughout. */
+void builder_hold(struct builder *builder, uint8_t category, uint32_t label, double bytes);
 
 /* Copies what was built into a program in `arena`. */
 void builder_finish(struct builder *builder, struct arena *arena, struct program *program);

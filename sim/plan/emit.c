@@ -1,6 +1,7 @@
 #include "plan/emit.h"
 
 #include "plan/halves.h"
+#include "plan/lifetime.h"
 #include "plan/memory.h"
 #include "plan/overlap.h"
 #include "plan/parameters.h"
@@ -18,12 +19,10 @@ struct part {
     struct role role;
     struct work *forward_work, *backward_work; /* per action */
     struct work *input_work, *weight_work;     /* per action: the backward pass as I and W */
-    double *allocates, *frees;          /* inference, per forward action: bytes that live between kernels */
+    struct lifetimes forward_lives, again_lives, backward_lives;
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    double saved;        /* bytes that F leaves for B */
-    double kept;         /* bytes of those, of recomputed ones and of gradients that I leaves for W */
     struct parameters parameters;
     bool *again; /* per forward action: the recomputation at hand repeats it */
 };
@@ -135,16 +134,61 @@ static bool emit_absent(const struct part *part, const struct action *action)
     return false;
 }
 
+static const struct lifetimes *emit_lives(const struct emitter *e, const struct part *part, bool backward)
+{
+    return backward                    ? &part->backward_lives
+           : e->builder.pass == PASS_R ? &part->again_lives
+                                       : &part->forward_lives;
+}
+
+/* I leaves for W the gradient of what a product with weights gave: from here on it is not temporary. */
+static bool emit_leaves(const struct emitter *e, const struct part *part, const struct action *action)
+{
+    return e->builder.pass == PASS_I && action->kind == ACTION_KERNEL &&
+           halves_makes_weights(part->d, state_operator(part->d, action->operator));
+}
+
+/* What a kernel takes. */
+static void emit_before(struct emitter *e, struct part *part, bool backward, uint32_t index)
+{
+    const struct action *action = emit_action(part, backward, index);
+    struct builder *b = &e->builder;
+    if (backward && emit_leaves(e, part, action) && e->first_step) {
+        lifetime_end(&part->backward_lives, index, b, PROGRAM_NONE);
+        builder_take(b, MEMORY_ACTIVATIONS, state_tensor(part->d, action->tensor)->name,
+                     memory_output(part->d, action->operator, part->role.member));
+    }
+    if (e->first_step)
+        lifetime_begin(emit_lives(e, part, backward), index, b, PROGRAM_NONE);
+    if (backward && b->pass == PASS_B)
+        builder_take(b, MEMORY_TEMPORARIES, action->part,
+                     e->share * lifetime_weights(part->d, action->operator, part->role.member));
+}
+
+/* What operations from `first` on take, when they are communications, and give back. */
+static void emit_behind(struct emitter *e, struct part *part, bool backward, uint32_t index, uint32_t first)
+{
+    const struct action *action = emit_action(part, backward, index);
+    struct builder *b = &e->builder;
+    uint32_t op = b->ops.count > first ? b->ops.count - 1 : PROGRAM_NONE;
+    if (action->kind == ACTION_KERNEL)
+        op = (backward ? part->backward_op : part->forward_op)[index];
+    else if (e->first_step)
+        lifetime_begin(emit_lives(e, part, backward), index, b, op == PROGRAM_NONE ? op : first);
+    if (backward && action->kind == ACTION_KERNEL && b->pass == PASS_B)
+        builder_change(b, op, MEMORY_TEMPORARIES, action->part,
+                       -e->share * lifetime_weights(part->d, action->operator, part->role.member));
+    if (e->last_step && !(backward && emit_leaves(e, part, action)))
+        lifetime_end(emit_lives(e, part, backward), index, b, op);
+}
+
 static void emit_one(struct emitter *e, struct part *part, bool backward, uint32_t index)
 {
+    uint32_t first = e->builder.ops.count;
     const struct action *action = emit_action(part, backward, index);
     struct index_list after = {0};
     emit_after(part, backward, action, &after);
     if (action->kind == ACTION_KERNEL) {
-        if (!e->plan->training) {
-            e->builder.allocates += e->first_step ? part->allocates[index] : 0;
-            e->builder.frees += e->last_step ? part->frees[index] : 0;
-        }
         uint32_t tile = part->d->operators.at[action->operator].tile;
         if (tile != e->tile)
             builder_close(&e->builder);
@@ -153,6 +197,7 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
                            : e->builder.pass == PASS_I ? part->input_work[index]
                                                        : part->backward_work[index];
         work_scale(&work, e->share);
+        emit_before(e, part, backward, index);
         emit_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
     } else if (emit_absent(part, action)) {
         emit_note(part, backward, index, PROGRAM_NONE, 0);
@@ -167,6 +212,7 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     } else {
         emit_messages(e, part, backward, index, &after);
     }
+    emit_behind(e, part, backward, index, first);
     VECTOR_FREE(&after);
 }
 
@@ -199,6 +245,8 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
             bool idle = action->transient && (backward ? e->first_step : e->last_step);
             if (action->loop == l && !idle)
                 emit_one(e, part, backward, i);
+            else if (action->loop == l)
+                emit_behind(e, part, backward, i, e->builder.ops.count);
         }
     }
     return loops[l].end;
@@ -219,7 +267,6 @@ static void emit_begin(struct emitter *e, struct part *part, uint8_t pass, uint3
 static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
 {
     emit_begin(e, part, PASS_F, micro_batch);
-    e->builder.allocates += part->saved;
     uint32_t unit = MODEL_NONE;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         const struct action *action = &part->d->forward.at[i];
@@ -235,6 +282,35 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
     builder_close(&e->builder);
 }
 
+/* What recomputation makes again for a unit is there from its start on. */
+static void emit_remade(struct emitter *e, struct part *part, uint32_t unit)
+{
+    const struct derivation *d = part->d;
+    for (uint32_t i = 0; i < d->saved.count; i++) {
+        const struct stage_saved *saved = &d->saved.at[i];
+        if (saved->unit == unit && !saved->kept && saved->first_of_chunk)
+            builder_take(&e->builder, MEMORY_ACTIVATIONS, state_tensor(d, saved->tensor)->name,
+                         memory_copy(d, saved, part->role.member));
+    }
+}
+
+/* A pass has left a unit: what was kept, or made again, for it goes. I leaves what W reads, W all of it. */
+static void emit_forget(struct emitter *e, struct part *part, uint32_t unit, bool again)
+{
+    const struct derivation *d = part->d;
+    uint32_t member = part->role.member;
+    for (uint32_t i = 0; i < d->saved.count; i++) {
+        const struct stage_saved *saved = &d->saved.at[i];
+        bool here = saved->kept ? saved->first_kept : again && saved->first_of_chunk;
+        if (saved->unit != unit || !here)
+            continue;
+        bool read = e->builder.pass != PASS_B && halves_read(d, saved, member) > 0;
+        if (e->builder.pass == PASS_B || read == (e->builder.pass == PASS_W))
+            builder_change(&e->builder, PROGRAM_NONE, MEMORY_ACTIVATIONS,
+                           state_tensor(d, saved->tensor)->name, -memory_copy(d, saved, member));
+    }
+}
+
 /* Runs a chunk of units again, as far as their backward pass needs it. */
 static void emit_recompute(struct emitter *e, struct part *part, struct recompute_chunk chunk)
 {
@@ -242,7 +318,7 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
     for (uint32_t u = chunk.first; u < chunk.end; u++)
-        e->builder.allocates += memory_remade(part->d, u, part->role.member);
+        emit_remade(e, part, u);
     for (uint32_t i = 0; i < part->d->forward.count;) {
         uint32_t unit = part->d->forward.at[i].unit;
         i = part->again[i] && unit >= chunk.first && unit < chunk.end ? emit_next(e, part, false, i) : i + 1;
@@ -261,18 +337,11 @@ static bool emit_has_backward(const struct derivation *d, struct recompute_chunk
     return false;
 }
 
-static void emit_free(struct emitter *e, double bytes)
-{
-    if (e->builder.last_compute != PROGRAM_NONE)
-        e->builder.ops.at[e->builder.last_compute].frees += bytes;
-}
-
 /* Pass B, or I, which leaves for W what that needs. */
 static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, uint32_t micro_batch, bool last)
 {
     const struct derivation *d = part->d;
     bool recompute = e->plan->recompute != RECOMPUTE_NONE, split = pass == PASS_I;
-    uint32_t member = part->role.member;
     emit_begin(e, part, pass, micro_batch);
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
@@ -293,8 +362,6 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
         }
         if (!split)
             parameters_expect(&part->parameters, u);
-        else if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
-            e->builder.allocates += halves_gradients(d, u, member);
         while (i < d->backward.count && d->backward.at[i].unit == u) {
             uint32_t from = i;
             i = emit_next(e, part, true, i);
@@ -302,23 +369,38 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
                 if (d->backward.at[from].kind == ACTION_KERNEL)
                     parameters_ready(&part->parameters, d->backward.at[from].operator, last);
         }
-        if (again)
-            emit_free(e, memory_remade(d, u, member) - (split ? halves_remade(d, u, member) : 0));
+        emit_forget(e, part, u, again);
         parameters_leave(&part->parameters, u, true, last);
         if (!split)
             parameters_reduce(&part->parameters, u, last);
     }
     while (i < d->backward.count)
         i = emit_next(e, part, true, i);
-    emit_free(e, part->saved - (split ? halves_saved(d, member) : 0));
     builder_close(&e->builder);
+}
+
+/* The weight gradients of one backward action, and what I left for them. */
+static void emit_weight(struct emitter *e, struct part *part, uint32_t index)
+{
+    const struct derivation *d = part->d;
+    const struct action *action = &d->backward.at[index];
+    const struct index_list none = {0};
+    struct builder *b = &e->builder;
+    double gradients = lifetime_weights(d, action->operator, part->role.member);
+    if (part->weight_work[index].flops > 0) {
+        builder_take(b, MEMORY_TEMPORARIES, action->part, gradients);
+        builder_kernel(b, action->part, &part->weight_work[index], &none);
+        builder_change(b, PROGRAM_NONE, MEMORY_TEMPORARIES, action->part, -gradients);
+    }
+    if (halves_makes_weights(d, state_operator(d, action->operator)))
+        builder_change(b, PROGRAM_NONE, MEMORY_ACTIVATIONS, state_tensor(d, action->tensor)->name,
+                       -memory_output(d, action->operator, part->role.member));
 }
 
 /* Pass W: the einsums that make weight gradients, unit by unit as I met them. They wait for nothing but I. */
 static void emit_weights(struct emitter *e, struct part *part, uint32_t micro_batch, bool last)
 {
     const struct derivation *d = part->d;
-    const struct index_list none = {0};
     uint32_t first = d->stage->first_unit;
     emit_begin(e, part, PASS_W, micro_batch);
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
@@ -327,14 +409,15 @@ static void emit_weights(struct emitter *e, struct part *part, uint32_t micro_ba
             const struct action *action = &d->backward.at[k];
             if (action->kind != ACTION_KERNEL || action->unit != u)
                 continue;
-            if (part->weight_work[k].flops > 0)
-                builder_kernel(&e->builder, action->part, &part->weight_work[k], &none);
+            emit_weight(e, part, k);
             parameters_ready(&part->parameters, action->operator, last);
         }
+        struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
+        emit_forget(e, part, u,
+                    recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(d, chunk));
         parameters_leave(&part->parameters, u, true, last);
         parameters_reduce(&part->parameters, u, last);
     }
-    emit_free(e, part->kept);
     builder_close(&e->builder);
 }
 
@@ -447,95 +530,6 @@ static void emit_input(struct emitter *e)
         }
 }
 
-/* The tile of a kernel, or 0. */
-static uint32_t emit_tile(const struct derivation *d, uint32_t index)
-{
-    const struct action *action = &d->forward.at[index];
-    return action->kind == ACTION_KERNEL ? d->operators.at[action->operator].tile : 0;
-}
-
-/* The last kernel that reads a tensor (of a tile, if `tile`); otherwise `none`. */
-static uint32_t emit_last_reader(const struct derivation *d, const uint32_t *last, uint32_t tensor,
-                                 uint32_t tile, uint32_t none)
-{
-    uint32_t reader = tile ? 0 : last[tensor];
-    for (uint32_t i = 0; tile && i < d->forward.count; i++)
-        if (emit_tile(d, i) == tile) {
-            const struct operator* operator= state_operator(d, d->forward.at[i].operator);
-            for (uint32_t k = 0; k < operator->operand_count; k++)
-                if (d->same_as[operator->operands[k].tensor] == tensor)
-                    reader = i;
-        }
-    return reader > none ? reader : none;
-}
-
-/* The first (or last) kernel of a tile; of no tile, of the whole pass. */
-static uint32_t emit_edge(const struct derivation *d, uint32_t tile, bool end)
-{
-    uint32_t edge = MODEL_NONE;
-    for (uint32_t i = 0; i < d->forward.count; i++)
-        if (d->forward.at[i].kind == ACTION_KERNEL && (!tile || emit_tile(d, i) == tile) &&
-            (end || edge == MODEL_NONE))
-            edge = i;
-    return edge;
-}
-
-/* Inference: a kernel's output is alive until its last reader in the stage has run (to the end of the pass,
- * or of its tile, if it leaves the stage). */
-static void emit_lifetimes(struct emitter *e, struct part *part)
-{
-    const struct derivation *d = part->d;
-    uint32_t tensors = d->plan->model->tensors.count;
-    uint32_t *last = ARENA_ARRAY(e->arena, uint32_t, tensors);
-    for (uint32_t i = 0; i < d->forward.count; i++) {
-        const struct action *action = &d->forward.at[i];
-        if (action->kind != ACTION_KERNEL)
-            continue;
-        const struct operator* operator= state_operator(d, action->operator);
-        for (uint32_t k = 0; k < operator->operand_count; k++)
-            last[d->same_as[operator->operands[k].tensor]] = i;
-    }
-    for (uint32_t i = 0; i < d->forward.count; i++) {
-        const struct action *action = &d->forward.at[i];
-        if (action->kind != ACTION_KERNEL)
-            continue;
-        double bytes = memory_output(d, action->operator, part->role.member);
-        uint32_t tensor = state_operator(d, action->operator)->output.tensor;
-        uint32_t reader = emit_last_reader(d, last, tensor, emit_tile(d, i), i);
-        part->allocates[i] += bytes;
-        part->frees[reader > i ? reader : emit_edge(d, emit_tile(d, i), true)] += bytes;
-    }
-    for (uint32_t i = 0; i < d->imports.count; i++) { /* what is received is held while its readers run */
-        const struct stage_import *import = &d->imports.at[i];
-        if (i && d->imports.at[i - 1].form == import->form)
-            continue; /* a further piece of the same */
-        struct box box = derive_box(d, import->tensor, import->form, part->role.member);
-        const struct tensor *tensor = state_tensor(d, import->tensor);
-        double bytes = layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
-        uint32_t first = emit_edge(d, import->tile, false);
-        if (first == MODEL_NONE)
-            continue;
-        part->allocates[first] += bytes;
-        part->frees[emit_last_reader(d, last, import->tensor, import->tile, first)] += bytes;
-    }
-}
-
-/* What F leaves, and what I leaves for W. */
-static void emit_kept(struct emitter *e, struct part *part)
-{
-    const struct derivation *d = part->d;
-    uint32_t member = part->role.member;
-    part->saved = memory_saved(d, MODEL_NONE, true, member);
-    part->kept = halves_saved(d, member);
-    for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
-        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
-        if (again && emit_has_backward(d, recompute_chunk(e->plan, d->stage, u)))
-            part->kept += halves_remade(d, u, member);
-        if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
-            part->kept += halves_gradients(d, u, member);
-    }
-}
-
 static void emit_part(struct emitter *e, struct part *part, struct role role)
 {
     const struct derivation *d = &e->cast->derivations[role.stage];
@@ -546,8 +540,6 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
     part->input_work = ARENA_ARRAY(e->arena, struct work, b);
     part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->allocates = ARENA_ARRAY(e->arena, double, f);
-    part->frees = ARENA_ARRAY(e->arena, double, f);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
     part->forward_count = ARENA_ARRAY(e->arena, uint32_t, f);
     part->again = ARENA_ARRAY(e->arena, bool, f);
@@ -562,13 +554,12 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
             part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, role.member);
             part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, role.member);
         }
-    if (e->plan->training)
-        if (e->plan->training)
-            recompute_actions(d, e->arena, part->again);
-    if (e->plan->training)
-        emit_kept(e, part);
-    else
-        emit_lifetimes(e, part);
+    lifetime_forward(d, role.member, NULL, e->arena, &part->forward_lives);
+    if (!e->plan->training)
+        return;
+    recompute_actions(d, e->arena, part->again);
+    lifetime_forward(d, role.member, part->again, e->arena, &part->again_lives);
+    lifetime_backward(d, role.member, e->arena, &part->backward_lives);
 }
 
 static struct part *emit_part_of(struct emitter *e, uint32_t stage)
@@ -652,6 +643,34 @@ static void emit_step(struct emitter *e)
             emit_forward(e, &e->parts[i], m);
 }
 
+/* Versions of its weights that a rank keeps. */
+static double emit_versions(const struct emitter *e)
+{
+    struct schedule_shape shape = scheduled_shape(e->plan);
+    if (!e->plan->schedule->versions || !e->part_count)
+        return 1;
+    return e->plan->schedule->versions(&shape,
+                                       schedule_device(e->plan->schedule, &shape, e->parts[0].role.stage));
+}
+
+/* Parameters, gradients and the optimizer's states, of which stages of one rank share one copy. */
+static void emit_held_throughout(struct emitter *e)
+{
+    for (uint32_t p = 0; p < e->part_count; p++) {
+        const struct derivation *d = e->parts[p].d;
+        for (uint32_t i = 0; i < d->parameters.count; i++) {
+            if (emit_held(e, p, d->parameters.at[i].tensor))
+                continue;
+            struct memory_held held = {0};
+            uint32_t label = state_tensor(d, d->parameters.at[i].tensor)->name;
+            memory_hold(d, i, e->parts[p].role.member, &held);
+            builder_hold(&e->builder, MEMORY_PARAMETERS, label, held.parameters * emit_versions(e));
+            builder_hold(&e->builder, MEMORY_GRADIENTS, label, held.gradients);
+            builder_hold(&e->builder, MEMORY_OPTIMIZER, label, held.optimizer);
+        }
+    }
+}
+
 static void emit_program(struct emitter *e, uint32_t rank, struct names *names, struct arena *arena,
                          struct program *program)
 {
@@ -671,8 +690,13 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
         if (e->plan->training && e->part_count && !asynchronous)
             emit_optimizer(e);
     }
-    for (uint32_t i = 0; i < e->part_count; i++)
+    emit_held_throughout(e);
+    for (uint32_t i = 0; i < e->part_count; i++) {
         parameters_fini(&e->parts[i].parameters);
+        lifetime_fini(&e->parts[i].forward_lives);
+        lifetime_fini(&e->parts[i].again_lives);
+        lifetime_fini(&e->parts[i].backward_lives);
+    }
     builder_finish(&e->builder, arena, program);
     builder_fini(&e->builder);
 }

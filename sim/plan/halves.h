@@ -6,12 +6,8 @@
 
 #include "plan/derive.h"
 
-/* Of what the forward pass of a stage leaves on a member, and of what recomputation makes again for a unit:
- * bytes that W needs (memory_saved() of what is kept, memory_remade()). */
-double halves_saved(const struct derivation *d, uint32_t member);
-double halves_remade(const struct derivation *d, uint32_t unit, uint32_t member);
-
-/* Bytes of output gradients that a unit's I leaves for its W on a member. */
-double halves_gradients(const struct derivation *d, uint32_t unit, uint32_t member);
+/* Whether an operator makes weight gradients; bytes of something kept for the backward pass that W reads. */
+bool halves_makes_weights(const struct derivation *d, const struct operator* operator);
+double halves_read(const struct derivation *d, const struct stage_saved *saved, uint32_t member);
 
 #endif

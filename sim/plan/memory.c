@@ -51,16 +51,16 @@ double memory_states(const struct derivation *d, uint32_t member)
     return bytes;
 }
 
-void memory_hold(const struct derivation *d, uint32_t member, struct memory_held *held)
+void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, struct memory_held *held)
 {
-    double all = memory_parameters(d, member), share = memory_updated(d, member);
+    double all = memory_parameter(d, index, member), share = all / shard_ways(d, &d->parameters.at[index]);
     held->parameters += (d->plan->zero >= 3 ? share : all) * precision_bytes(d->plan->weight_precision);
     held->gradients +=
         d->plan->training ? (d->plan->zero >= 2 ? share : all) * memory_gradient_bytes(d->plan) : 0;
-    held->optimizer += d->plan->training ? memory_states(d, member) : 0;
+    held->optimizer += d->plan->training ? memory_state(d, index, member) : 0;
 }
 
-static double memory_copy(const struct derivation *d, const struct stage_saved *saved, uint32_t member)
+double memory_copy(const struct derivation *d, const struct stage_saved *saved, uint32_t member)
 {
     const struct tensor *tensor = state_tensor(d, saved->tensor);
     if (tensor->internal)

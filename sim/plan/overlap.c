@@ -70,6 +70,9 @@ void overlap_merge(struct builder *builder, uint32_t first, uint32_t second, str
         builder->waited.at[place.at[k]] = waited.at[k];
         builder->marks.at[place.at[k]] = marks.at[k];
     }
+    for (uint32_t i = builder->merged; i < builder->memory.count; i++)
+        overlap_note(&place, first, &builder->memory.at[i].op);
+    builder->merged = builder->memory.count;
     for (uint32_t n = 0; n < note_count; n++)
         for (uint32_t i = 0; i < notes[n].count; i++)
             overlap_note(&place, first, &notes[n].at[i]);

@@ -7,6 +7,7 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
                      struct builder *builder, struct index_list *waits, struct arena *arena)
 {
     *p = (struct parameters){.d = d, .builder = builder, .role = role, .waits = waits};
+    p->unreduced = names_add(builder->names, "unreduced gradients");
     p->gathered = ARENA_ARRAY(arena, uint32_t, d->parameters.count + 1);
     p->whole = ARENA_ARRAY(arena, bool, d->parameters.count + 1);
     for (uint32_t i = 0; i < d->parameters.count; i++) {
@@ -46,6 +47,11 @@ static double parameters_extra(const struct parameters *p, uint32_t i)
            precision_bytes(p->d->plan->weight_precision);
 }
 
+static uint32_t parameters_name(const struct parameters *p, uint32_t i)
+{
+    return state_tensor(p->d, p->d->parameters.at[i].tensor)->name;
+}
+
 /* The unit at which a pass first, and last, needs a parameter. */
 static uint32_t parameters_first(const struct parameters *p, uint32_t i, bool backward)
 {
@@ -65,22 +71,21 @@ static void parameters_gather(struct parameters *p, uint32_t unit, bool backward
         uint32_t axes = d->parameters.at[i].shard_axes;
         if (parameters_first(p, i, backward) != unit || p->whole[i])
             continue;
-        double elements = 0, extra = 0;
+        double elements = 0;
         uint32_t op = p->builder->ops.count;
         for (uint32_t k = i; k < d->parameters.count; k++) {
             if (parameters_first(p, k, backward) != unit || p->whole[k] ||
                 d->parameters.at[k].shard_axes != axes)
                 continue;
             elements += memory_parameter(d, k, p->role.member);
-            extra += parameters_extra(p, k);
+            if (d->plan->zero >= 3)
+                builder_change(p->builder, op, MEMORY_GATHERED, parameters_name(p, k), parameters_extra(p, k));
             p->whole[k] = true;
             p->gathered[k] = op;
         }
         op =
             parameters_communicate(p, ALL_GATHER, axes, elements * precision_bytes(d->plan->weight_precision),
                                    d->plan->model->units.at[unit].name, after);
-        if (d->plan->zero >= 3)
-            p->builder->ops.at[op].allocates += extra;
     }
 }
 
@@ -106,7 +111,7 @@ void parameters_expect(struct parameters *p, uint32_t unit)
         if (p->d->parameters.at[i].last_unit == unit)
             bytes += memory_parameter(p->d, i, p->role.member) *
                      (1 - 1 / (double)shard_ways(p->d, &p->d->parameters.at[i]));
-    p->builder->allocates += bytes * precision_bytes(p->d->plan->gradient_precision);
+    builder_take(p->builder, MEMORY_COMMUNICATION, p->unreduced, bytes * precision_bytes(p->d->plan->gradient_precision));
 }
 
 void parameters_leave(struct parameters *p, uint32_t unit, bool backward, bool last)
@@ -115,10 +120,23 @@ void parameters_leave(struct parameters *p, uint32_t unit, bool backward, bool l
     bool drops = plan->zero_keep == KEEP_PASS || (backward && (plan->zero_keep == KEEP_MICRO_BATCH || last));
     for (uint32_t i = 0; i < p->d->parameters.count && plan->zero >= 3 && drops; i++)
         if (parameters_last(p, i, backward) == unit && p->whole[i] && p->gathered[i] != PROGRAM_NONE) {
-            p->builder->ops.at[p->builder->last_compute].frees += parameters_extra(p, i);
+            builder_change(p->builder, PROGRAM_NONE, MEMORY_GATHERED,
+                           parameters_name(p, i), -parameters_extra(p, i));
             p->whole[i] = false;
             p->gathered[i] = PROGRAM_NONE;
         }
+}
+
+/* Gradients that are synchronised in another precision than they are kept in are first copied. */
+static void parameters_copy(struct parameters *p, uint32_t op, double bytes, uint32_t label)
+{
+    const struct plan *plan = p->d->plan;
+    enum precision kept = plan->zero < 2 && plan->micro_batches > 1 ? plan->accumulation_precision
+                                                                     : plan->gradient_precision;
+    if (kept == plan->communication_precision)
+        return;
+    builder_change(p->builder, op, MEMORY_COMMUNICATION, label, bytes);
+    builder_change(p->builder, op, MEMORY_COMMUNICATION, label, -bytes);
 }
 
 /* Sends a bucket off: a reduce-scatter in each micro-batch from level 2 on, all else in the last one only. */
@@ -128,17 +146,21 @@ static void parameters_flush(struct parameters *p, struct parameter_bucket *buck
     double ways = shard_members(p->d->stage, bucket->shard_axes);
     double bytes = bucket->elements * precision_bytes(plan->communication_precision);
     uint32_t op = PROGRAM_NONE;
-    if (bucket->how.scatter && bucket->elements > 0 && (last || plan->zero >= 2))
+    if (bucket->how.scatter && bucket->elements > 0 && (last || plan->zero >= 2)) {
         op = parameters_communicate(p, REDUCE_SCATTER, bucket->how.scatter, bytes, bucket->label,
                                     p->builder->last_compute);
+        parameters_copy(p, op, bytes, bucket->label);
+    }
     if (plan->zero >= 2 && bucket->elements > 0) {
         double gone = bucket->elements * (1 - 1 / ways) * precision_bytes(plan->gradient_precision);
         uint32_t frees = op == PROGRAM_NONE ? p->builder->last_compute : op;
-        p->builder->ops.at[frees].frees += gone;
+        builder_change(p->builder, frees, MEMORY_COMMUNICATION, p->unreduced, -gone);
     }
-    if (bucket->how.sum && bucket->elements > 0 && last)
+    if (bucket->how.sum && bucket->elements > 0 && last) {
         op = parameters_communicate(p, ALL_REDUCE, bucket->how.sum, bytes / ways, bucket->label,
                                     op == PROGRAM_NONE ? p->builder->last_compute : op);
+        parameters_copy(p, op, bytes / ways, bucket->label);
+    }
     if (op != PROGRAM_NONE)
         VECTOR_PUSH(p->waits, op);
     bucket->elements = 0;

@@ -28,11 +28,28 @@ struct plan_axis {
                               parts. Not owned. */
 };
 
+/* Part of what a device holds: tensors of one category whose names differ only in indices. */
+struct plan_holding {
+    uint32_t what; /* interned: "block[*].attention.softmax" */
+    uint8_t category;
+    double bytes;
+    uint32_t count; /* of those tensors */
+};
+
+enum { PLAN_HOLDINGS = 8 };
+
 /* Bytes that one device holds, at its peak. */
 struct plan_memory {
-    double parameters, gradients, optimizer, activations;
+    union { /* by enum memory_category, and by name */
+        double of[MEMORY_CATEGORY_COUNT];
+        struct {
+            double parameters, gradients, optimizer, activations, temporaries, communication, gathered, cache;
+        };
+    };
     double total;    /* the sum, at the moment of the peak */
     double capacity; /* of the device */
+    struct plan_holding largest[PLAN_HOLDINGS]; /* at that moment, the largest first */
+    uint32_t largest_count;
 };
 
 /* Layers of a stage that are computed tile by tile (fuse.h). */

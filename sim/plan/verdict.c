@@ -1,21 +1,68 @@
 #include "plan/verdict.h"
 
-#include "plan/memory.h"
-#include "plan/scheduled.h"
-#include "plan/shard.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* Most bytes of activations alive at once: operations of the compute stream run one after another, so the
- * order of the program is the order of time, whatever the network does. */
-static double verdict_activations(const struct program *program)
+/* What a program holds when it holds most. */
+struct verdict_peak {
+    struct memory_change *order; /* its changes in the order of time, as far as it is known */
+    uint32_t changes; /* so many of its changes are before that moment */
+    double of[MEMORY_CATEGORY_COUNT];
+    double total, flops;
+};
+
+/* By time; within an operation by what it is, so that the order is one. */
+static int verdict_earlier(const void *left, const void *right)
 {
-    double now = 0, most = 0;
-    for (uint32_t i = 0; i < program->op_count; i++) {
-        now += program->ops[i].allocates;
-        if (now > most)
-            most = now;
-        now -= program->ops[i].frees;
+    const struct memory_change *a = left, *b = right;
+    if (a->op != b->op)
+        return a->op + 1 < b->op + 1 ? -1 : 1; /* what is held throughout first */
+    if (a->at_end != b->at_end)
+        return a->at_end ? 1 : -1;
+    return a->label != b->label ? (a->label < b->label ? -1 : 1) : a->category - b->category;
+}
+
+/* Operations of the compute stream run one after another, so the order of the program is the order of time,
+ * whatever the network does; what communications take is counted where they are issued. What is sent goes as
+ * soon as it is there. */
+static void verdict_sort(const struct program *program, struct arena *arena, struct verdict_peak *peak)
+{
+    peak->order = arena_copy(arena, program->memory, program->memory_count * sizeof *program->memory);
+    for (uint32_t i = program->held_count; i < program->memory_count; i++) {
+        struct memory_change *change = &peak->order[i];
+        const struct op *op = &program->ops[change->op];
+        uint32_t after = 0;
+        if (op->kind != OP_SEND || !op->dependency_count)
+            continue;
+        for (uint32_t k = 0; k < op->dependency_count; k++) {
+            uint32_t slot = program->dependencies[op->first_dependency + k];
+            after = slot > after ? slot : after;
+        }
+        change->op = after;
+        change->at_end = true;
     }
-    return most;
+    if (program->memory_count)
+        qsort(peak->order, program->memory_count, sizeof *peak->order, verdict_earlier);
+}
+
+static void verdict_peak(const struct program *program, struct verdict_peak *peak)
+{
+    double now[MEMORY_CATEGORY_COUNT] = {0}, total = 0, most = -1;
+    for (uint32_t i = 0; i < program->memory_count;) {
+        const struct memory_change *first = &peak->order[i];
+        for (; i < program->memory_count && peak->order[i].op == first->op &&
+               peak->order[i].at_end == first->at_end;
+             i++) {
+            now[peak->order[i].category] += peak->order[i].bytes;
+            total += peak->order[i].bytes;
+        }
+        if (total <= most)
+            continue;
+        most = peak->total = total;
+        memcpy(peak->of, now, sizeof now);
+        peak->changes = i;
+    }
 }
 
 static double verdict_model_flops(const struct program *program, uint32_t step)
@@ -27,85 +74,115 @@ static double verdict_model_flops(const struct program *program, uint32_t step)
     return flops;
 }
 
-/* Versions of its weights that a rank keeps. */
-static double verdict_versions(const struct plan *plan, const struct rank *rank)
+/* A tensor's name with a star for each index: "block[3].attention" and "block[4].attention" are alike. */
+static uint32_t verdict_pattern(struct names *names, uint32_t name)
 {
-    struct schedule_shape shape = scheduled_shape(plan);
-    if (!plan->schedule->versions || rank->stage == PROGRAM_NONE)
-        return 1;
-    return plan->schedule->versions(&shape, schedule_device(plan->schedule, &shape, rank->stage));
-}
-
-/* Adds what a member stores of its stage, but for what an earlier stage of the same rank holds already. */
-static void verdict_hold(const struct plan *plan, const struct derivation *derivations, uint32_t stage,
-                         uint32_t member, struct memory_held *held)
-{
-    const struct derivation *d = &derivations[stage];
-    memory_hold(d, member, held);
-    for (uint32_t t = 0; t < stage; t++) {
-        const struct plan_stage *other = &plan->stages.at[t];
-        if (member >= other->devices.count || other->ranks[member] != plan->stages.at[stage].ranks[member])
+    const char *text = names_text(names, name);
+    char pattern[160];
+    size_t length = 0;
+    while (*text && length + 2 < sizeof pattern) {
+        pattern[length++] = *text++;
+        if (pattern[length - 1] != '[' || !isdigit((unsigned char)*text))
             continue;
-        for (uint32_t i = 0; i < d->parameters.count; i++)
-            for (uint32_t k = 0; k < derivations[t].parameters.count; k++) {
-                if (derivations[t].parameters.at[k].tensor != d->parameters.at[i].tensor)
-                    continue;
-                double elements = memory_parameter(d, i, member);
-                double share = elements / shard_ways(d, &d->parameters.at[i]);
-                held->parameters -=
-                    (plan->zero >= 3 ? share : elements) * precision_bytes(plan->weight_precision);
-                held->gradients -=
-                    plan->training ? (plan->zero >= 2 ? share : elements) * memory_gradient_bytes(plan) : 0;
-                held->optimizer -= plan->training ? memory_state(d, i, member) : 0;
-            }
+        pattern[length++] = '*';
+        while (isdigit((unsigned char)*text))
+            text++;
     }
+    pattern[length] = 0;
+    return names_add(names, pattern);
 }
 
-/* `held`: what the rank stores throughout, of all stages that it works on. */
-static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank,
-                                       const struct memory_held *held, const struct job *job)
+static int verdict_order(const void *left, const void *right)
+{
+    const struct plan_holding *a = left, *b = right;
+    if (a->bytes != b->bytes)
+        return a->bytes > b->bytes ? -1 : 1;
+    if (a->category != b->category)
+        return a->category < b->category ? -1 : 1;
+    return a->what < b->what ? -1 : a->what > b->what;
+}
+
+struct verdict_holdings {
+    struct plan_holding *at;
+    uint32_t count, room;
+};
+
+static void verdict_add(struct verdict_holdings *list, uint32_t what, uint8_t category, double bytes)
+{
+    uint32_t i = 0;
+    while (i < list->count && (list->at[i].what != what || list->at[i].category != category))
+        i++;
+    if (i == list->count)
+        VECTOR_PUSH(list, ((struct plan_holding){what, category, 0, 0}));
+    list->at[i].bytes += bytes;
+    list->at[i].count++;
+}
+
+/* The largest parts of what is held at the peak. */
+static void verdict_largest(const struct verdict_peak *peak, struct names *names, struct plan_memory *memory)
+{
+    struct verdict_holdings alike = {0};
+    struct arena scratch;
+    arena_init(&scratch);
+    uint32_t labels = names->list.count;
+    double *sums = ARENA_ARRAY(&scratch, double, labels *MEMORY_CATEGORY_COUNT);
+    for (uint32_t i = 0; i < peak->changes; i++)
+        sums[peak->order[i].label * MEMORY_CATEGORY_COUNT + peak->order[i].category] += peak->order[i].bytes;
+    for (uint32_t i = 0; i < labels * MEMORY_CATEGORY_COUNT; i++)
+        if (sums[i] > 1e-6 * peak->total)
+            verdict_add(&alike, verdict_pattern(names, i / MEMORY_CATEGORY_COUNT), i % MEMORY_CATEGORY_COUNT,
+                        sums[i]);
+    if (alike.count)
+        qsort(alike.at, alike.count, sizeof *alike.at, verdict_order);
+    memory->largest_count = alike.count < PLAN_HOLDINGS ? alike.count : PLAN_HOLDINGS;
+    for (uint32_t i = 0; i < memory->largest_count; i++)
+        memory->largest[i] = alike.at[i];
+    VECTOR_FREE(&alike);
+    arena_fini(&scratch);
+}
+
+static struct plan_memory verdict_memory(const struct plan *plan, const struct rank *rank,
+                                         const struct verdict_peak *peak)
 {
     const struct device *device = &plan->platform->devices.at[rank->device];
-    struct plan_memory memory = {
-        .parameters = held->parameters * verdict_versions(plan, rank),
-        .gradients = held->gradients,
-        .optimizer = held->optimizer,
-        .activations = verdict_activations(&job->programs[rank->program]),
-        .capacity = plan->platform->device_types.at[device->type].memory,
-    };
-    memory.total = memory.parameters + memory.gradients + memory.optimizer + memory.activations;
+    struct plan_memory memory = {.total = peak->total,
+                                 .capacity = plan->platform->device_types.at[device->type].memory};
+    memcpy(memory.of, peak->of, sizeof peak->of);
     return memory;
 }
 
-void verdict_fill(struct plan *plan, const struct derivation *derivations, const struct job *job)
+static void verdict_stage(struct plan *plan, struct plan_stage *stage, const struct job *job,
+                          const struct verdict_peak *peaks)
 {
+    for (uint32_t m = 0; m < stage->devices.count; m++) {
+        uint32_t r = stage->ranks[m];
+        if (m && job->ranks[r].program == job->ranks[stage->ranks[m - 1]].program)
+            continue; /* alike */
+        struct plan_memory memory = verdict_memory(plan, &job->ranks[r], &peaks[job->ranks[r].program]);
+        if (memory.total - memory.capacity > stage->memory.total - stage->memory.capacity || m == 0) {
+            stage->memory = memory;
+            stage->fullest_rank = r;
+        }
+        plan->fits &= memory.total <= memory.capacity;
+    }
+    verdict_largest(&peaks[job->ranks[stage->fullest_rank].program], job->names, &stage->memory);
+}
+
+void verdict_fill(struct plan *plan, const struct job *job)
+{
+    struct arena scratch;
+    arena_init(&scratch);
+    struct verdict_peak *peaks = ARENA_ARRAY(&scratch, struct verdict_peak, job->program_count);
+    for (uint32_t p = 0; p < job->program_count; p++) {
+        peaks[p] = (struct verdict_peak){.flops = verdict_model_flops(&job->programs[p], job->steps - 1)};
+        verdict_sort(&job->programs[p], &scratch, &peaks[p]);
+        verdict_peak(&job->programs[p], &peaks[p]);
+    }
     plan->fits = true;
     plan->model_flops = 0;
-    double *flops = vector_grow(NULL, &(uint32_t){job->program_count}, sizeof(double));
-    for (uint32_t p = 0; p < job->program_count; p++)
-        flops[p] = verdict_model_flops(&job->programs[p], job->steps - 1);
     for (uint32_t r = 0; r < job->rank_count; r++)
-        plan->model_flops += flops[job->ranks[r].program];
-    vector_release(flops);
-    struct memory_held *held = vector_grow(NULL, &(uint32_t){job->rank_count}, sizeof *held);
-    for (uint32_t r = 0; r < job->rank_count; r++)
-        held[r] = (struct memory_held){0};
+        plan->model_flops += peaks[job->ranks[r].program].flops;
     for (uint32_t s = 0; s < plan->stages.count; s++)
-        for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            verdict_hold(plan, derivations, s, m, &held[plan->stages.at[s].ranks[m]]);
-    for (uint32_t s = 0; s < plan->stages.count; s++) {
-        struct plan_stage *stage = &plan->stages.at[s];
-        for (uint32_t m = 0; m < stage->devices.count; m++) {
-            uint32_t r = stage->ranks[m];
-            if (m && job->ranks[r].program == job->ranks[stage->ranks[m - 1]].program)
-                continue; /* alike */
-            struct plan_memory memory = verdict_rank(plan, &job->ranks[r], &held[r], job);
-            if (memory.total - memory.capacity > stage->memory.total - stage->memory.capacity || m == 0) {
-                stage->memory = memory;
-                stage->fullest_rank = r;
-            }
-            plan->fits &= memory.total <= memory.capacity;
-        }
-    }
-    vector_release(held);
+        verdict_stage(plan, &plan->stages.at[s], job, peaks);
+    arena_fini(&scratch);
 }

@@ -2,10 +2,10 @@
 #ifndef PARTITA_PLAN_VERDICT_H
 #define PARTITA_PLAN_VERDICT_H
 
-#include "plan/derive.h"
+#include "plan/plan.h"
 
 /* Fills each stage's memory (of its fullest device), plan->fits and plan->model_flops from the programs of a
  * job. */
-void verdict_fill(struct plan *plan, const struct derivation *derivations, const struct job *job);
+void verdict_fill(struct plan *plan, const struct job *job);
 
 #endif

@@ -37,8 +37,6 @@ struct op {
     double flops;   /* compute: floating-point operations (2 per MAC), of which ... */
     double model_flops;  /* ... these count for the model (no recomputation) */
     double memory_bytes; /* compute: bytes moved to and from memory */
-    double allocates;    /* bytes of device memory taken when it starts */
-    double frees;        /* bytes given back when it ends */
     uint32_t label;      /* interned: the layer part, e.g. "block[3].attention" */
     uint32_t micro_batch;
     uint32_t step;
@@ -51,6 +49,28 @@ struct op {
     uint16_t stream;                             /* index into the program's streams */
     uint8_t kind, pass, collective;              /* enums */
     uint8_t traffic; /* of a communication: index into the job's `traffic` + 1; 0: weight 1, no cap */
+};
+
+/* What a device's memory is used for. */
+enum memory_category {
+    MEMORY_PARAMETERS,
+    MEMORY_GRADIENTS,  /* of parameters */
+    MEMORY_OPTIMIZER,  /* its states */
+    MEMORY_ACTIVATIONS,   /* what the backward pass reads; in inference, what kernels hand on */
+    MEMORY_TEMPORARIES,   /* what else kernels of a pass hand on, and what they need while they run */
+    MEMORY_COMMUNICATION, /* what communications bring, and buffers that they work in */
+    MEMORY_GATHERED,      /* parameters that are kept in shares, while they are here whole */
+    MEMORY_CACHE,         /* keys and values of earlier tokens */
+    MEMORY_CATEGORY_COUNT
+};
+
+/* A change of what a rank's device holds. */
+struct memory_change {
+    double bytes;   /* > 0: taken; < 0: given back */
+    uint32_t op;    /* slot; PROGRAM_NONE: held throughout */
+    uint32_t label; /* interned: what it is, a tensor or a unit of the model */
+    uint8_t category;
+    bool at_end; /* when the operation ends; otherwise when it starts */
 };
 
 /* How the network treats a class of communications. Of a collective this is about its busiest link; carried
@@ -72,6 +92,9 @@ struct program {
     uint32_t dependency_count;
     struct program_stream *streams;
     uint32_t stream_count;
+    struct memory_change *memory; /* first `held_count` that are held throughout, the others by operation, those
+                                     at its start first */
+    uint32_t memory_count, held_count;
 };
 
 struct rank {
@@ -108,5 +131,8 @@ struct job {
 /* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-". */
 extern const char *const program_kind_names[OP_KIND_COUNT + 1];
 extern const char *const program_pass_names[PASS_COUNT + 1];
+/* NULL-terminated: "parameters", "gradients", "optimizer", "activations", "temporaries", "communication",
+ * "gathered", "cache". */
+extern const char *const program_memory_names[MEMORY_CATEGORY_COUNT + 1];
 
 #endif

@@ -1,31 +1,34 @@
-/* Memory: how many bytes a device holds over time: what its stage holds throughout (parameters, gradients,
- * optimizer) and what operations take when they start and give back when they end. For the first rank of each
- * program; the others are like it. One row per change; beyond MEMORY_ROWS changes those within one
- * MEMORY_ROWS-th of the window become one row with the largest value, so peaks stay. */
+/* Memory: how many bytes a device holds over time, by category: what it holds throughout (parameters, gradients,
+ * optimizer) and what operations take and give back when they start and end. For the first rank of each program;
+ * the others are like it. One row per instant at which it changes; beyond MEMORY_ROWS changes those within one
+ * MEMORY_ROWS-th of the window become one row, at the moment with the largest sum, so peaks stay. */
 #include "record/rows.h"
 
+#include <assert.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MEMORY_ROWS = 4096 };
 
-struct memory_change {
-    double time, bytes;
-    bool takes; /* at equal times memory is given back first */
-    uint32_t slot;
+struct memory_event {
+    double time;
+    const struct memory_change *change;
 };
 struct memory_list {
-    struct memory_change *at;
+    struct memory_event *at;
     uint32_t count, room;
 };
 
+/* At equal times memory is given back first. */
 static int memory_order(const void *left, const void *right)
 {
-    const struct memory_change *a = left, *b = right;
+    const struct memory_event *a = left, *b = right;
     if (a->time != b->time)
         return a->time < b->time ? -1 : 1;
-    if (a->takes != b->takes)
-        return a->takes ? 1 : -1;
-    return a->slot < b->slot ? -1 : a->slot > b->slot;
+    if ((a->change->bytes > 0) != (b->change->bytes > 0))
+        return a->change->bytes > 0 ? 1 : -1;
+    return a->change < b->change ? -1 : a->change > b->change;
 }
 
 /* All changes of a rank, of every step, by time. */
@@ -34,58 +37,61 @@ static void memory_changes(const struct rows *rows, uint32_t rank, struct memory
     const struct program *program = &rows->job->programs[rows->job->ranks[rank].program];
     const struct engine_record *records = &rows->result->records[rows->result->first_record[rank]];
     list->count = 0;
-    for (uint32_t slot = 0; slot < program->op_count; slot++) {
-        const struct op *op = &program->ops[slot];
-        bool instant = records[slot].end <= records[slot].start; /* cannot give back before it takes */
-        double takes = op->allocates - (instant ? op->frees : 0);
-        if (takes != 0)
-            VECTOR_PUSH(list, ((struct memory_change){records[slot].start, takes, true, slot}));
-        if (op->frees != 0 && !instant)
-            VECTOR_PUSH(list, ((struct memory_change){records[slot].end, -op->frees, false, slot}));
+    for (uint32_t i = program->held_count; i < program->memory_count; i++) {
+        const struct memory_change *change = &program->memory[i];
+        const struct engine_record *record = &records[change->op];
+        VECTOR_PUSH(list, ((struct memory_event){change->at_end ? record->end : record->start, change}));
     }
     if (list->count)
         qsort(list->at, list->count, sizeof *list->at, memory_order);
 }
 
-static bool memory_member(const struct plan_stage *stage, uint32_t rank)
+/* What is held, by category. */
+struct memory_state {
+    double of[MEMORY_CATEGORY_COUNT], bytes;
+};
+
+static void memory_apply(struct memory_state *state, const struct memory_change *change)
 {
-    for (uint32_t i = 0; stage->ranks && i < stage->devices.count; i++)
-        if (stage->ranks[i] == rank)
-            return true;
-    return false;
+    double *category = &state->of[change->category];
+    *category += change->bytes;
+    *category = fabs(*category) < 1e-3 ? 0 : *category; /* what rounding leaves of shares of bytes */
+    state->bytes += change->bytes;
 }
 
-/* Of the first stage that the rank works on, by its fullest device: it counts all stages of that device. */
-static double memory_static(const struct rows *rows, uint32_t rank)
+static bool memory_row(const struct rows *rows, sqlite3_stmt *statement, uint32_t rank, double time,
+                       const struct memory_state *s)
 {
-    for (uint32_t i = 0; i < rows->plan->stages.count; i++) {
-        const struct plan_memory *memory = &rows->plan->stages.at[i].memory;
-        if (memory_member(&rows->plan->stages.at[i], rank))
-            return memory->parameters + memory->gradients + memory->optimizer;
-    }
-    return 0;
+    static_assert(MEMORY_CATEGORY_COUNT == 8, "one column per category");
+    return rows_add(statement, "iurrrrrrrrrr", rows->run, rank, time, s->bytes, s->of[0], s->of[1], s->of[2],
+                    s->of[3], s->of[4], s->of[5], s->of[6], s->of[7]);
 }
 
 static bool memory_rank(const struct rows *rows, sqlite3_stmt *statement, uint32_t rank,
                         const struct memory_list *list)
 {
-    double begin = rows->metrics->window_start, bytes = memory_static(rows, rank);
+    const struct program *program = &rows->job->programs[rows->job->ranks[rank].program];
+    double begin = rows->metrics->window_start;
     double merge = list->count > MEMORY_ROWS ? rows->metrics->window / MEMORY_ROWS : 0;
+    struct memory_state now = {.bytes = 0};
     uint32_t i = 0;
+    for (uint32_t h = 0; h < program->held_count; h++)
+        memory_apply(&now, &program->memory[h]);
     for (; i < list->count && list->at[i].time <= begin; i++)
-        bytes += list->at[i].bytes;
-    double written = bytes;
-    bool ok = rows_add(statement, "iurr", rows->run, rank, 0.0, bytes);
+        memory_apply(&now, list->at[i].change);
+    struct memory_state written = now;
+    bool ok = memory_row(rows, statement, rank, 0, &now);
     while (ok && i < list->count) {
-        double time = list->at[i].time, until = time + merge, largest = -1;
+        double time = list->at[i].time, until = time + merge;
+        struct memory_state largest = {.bytes = -1};
         while (i < list->count && list->at[i].time <= until) {
             double instant = list->at[i].time;
             for (; i < list->count && list->at[i].time == instant; i++)
-                bytes += list->at[i].bytes;
-            largest = bytes > largest ? bytes : largest;
+                memory_apply(&now, list->at[i].change);
+            largest = now.bytes > largest.bytes ? now : largest;
         }
-        if (largest != written)
-            ok = rows_add(statement, "iurr", rows->run, rank, time - begin, largest);
+        if (memcmp(&largest, &written, sizeof largest) != 0)
+            ok = memory_row(rows, statement, rank, time - begin, &largest);
         written = largest;
     }
     return ok;
@@ -96,7 +102,7 @@ static bool memory_write(struct rows *rows)
     const struct job *job = rows->job;
     bool *done = ARENA_ARRAY(rows->arena, bool, job->program_count);
     struct memory_list list = {0};
-    sqlite3_stmt *statement = rows_insert(rows, "memory", 4);
+    sqlite3_stmt *statement = rows_insert(rows, "memory", 12);
     bool ok = statement;
     for (uint32_t rank = 0; ok && rank < job->rank_count; rank++) {
         if (done[job->ranks[rank].program])

@@ -56,15 +56,23 @@ static bool places_stages(struct rows *rows)
 /* In the order of the key, so by the categories' names. */
 static bool places_stage_memory(struct rows *rows)
 {
+    static const uint8_t order[MEMORY_CATEGORY_COUNT] = {
+        MEMORY_ACTIVATIONS, MEMORY_CACHE,     MEMORY_COMMUNICATION, MEMORY_GATHERED,
+        MEMORY_GRADIENTS,   MEMORY_OPTIMIZER, MEMORY_PARAMETERS,    MEMORY_TEMPORARIES};
     sqlite3_stmt *statement = rows_insert(rows, "stage_memory", 4);
-    bool ok = statement;
+    sqlite3_stmt *largest = rows_insert(rows, "stage_holding", 7);
+    bool ok = statement && largest;
     for (uint32_t i = 0; ok && i < rows->plan->stages.count; i++) {
         const struct plan_memory *memory = &rows->plan->stages.at[i].memory;
-        ok = rows_add(statement, "iutr", rows->run, i, "activations", memory->activations) &&
-             rows_add(statement, "iutr", rows->run, i, "gradients", memory->gradients) &&
-             rows_add(statement, "iutr", rows->run, i, "optimizer", memory->optimizer) &&
-             rows_add(statement, "iutr", rows->run, i, "parameters", memory->parameters);
+        for (uint32_t k = 0; ok && k < MEMORY_CATEGORY_COUNT; k++)
+            ok = rows_add(statement, "iutr", rows->run, i, program_memory_names[order[k]],
+                          memory->of[order[k]]);
+        for (uint32_t k = 0; ok && k < memory->largest_count; k++)
+            ok = rows_add(largest, "iuuttru", rows->run, i, k, rows_name(rows, memory->largest[k].what),
+                          program_memory_names[memory->largest[k].category], memory->largest[k].bytes,
+                          memory->largest[k].count);
     }
+    ok = sqlite3_finalize(largest) == SQLITE_OK && ok;
     return sqlite3_finalize(statement) == SQLITE_OK && ok;
 }
 

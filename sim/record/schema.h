@@ -10,7 +10,7 @@
 /* SCHEMA_VERSION counts changes that an older reader would misread (PRAGMA user_version); SCHEMA_APPLICATION
  * marks the file as Partita's (PRAGMA application_id, "PRTA"); SCHEMA_BINS is how many equal bins of a step
  * link_use has. */
-enum { SCHEMA_VERSION = 1, SCHEMA_APPLICATION = 0x50525441, SCHEMA_BINS = 200 };
+enum { SCHEMA_VERSION = 2, SCHEMA_APPLICATION = 0x50525441, SCHEMA_BINS = 200 };
 
 /* Checks that an open database is one of this schema version. With `create`, an empty file gets the schema;
  * the caller is inside a write transaction then. False with a message that starts with `path`. */

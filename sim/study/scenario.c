@@ -283,7 +283,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
         !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
         return false;
-    verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
+    verdict_fill(&scenario->plan, &scenario->job);
     return scenario_connected(scenario);
 }
 

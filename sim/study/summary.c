@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <string.h>
 
-enum { TEXT = 64 };
+enum { TEXT = 64, SUMMARY_LARGEST = 6 };
 
 static const char *summary_name(const struct scenario *s, uint32_t id)
 {
@@ -57,10 +57,30 @@ static void summary_plan(const struct scenario *s, FILE *out)
     }
 }
 
+/* What a device holds: by category, and the tensors that take most. */
+static void summary_held(const struct scenario *s, const struct plan_memory *m, FILE *out)
+{
+    char text[TEXT];
+    const char *separator = "          (";
+    for (uint32_t c = 0; c < MEMORY_CATEGORY_COUNT; c++)
+        if (m->of[c] > 0) {
+            fprintf(out, "%s%s %s", separator, program_memory_names[c],
+                    unit_format(m->of[c], UNIT_BYTES, text, TEXT));
+            separator = ", ";
+        }
+    fprintf(out, ")\n");
+    for (uint32_t i = 0; i < m->largest_count && i < SUMMARY_LARGEST; i++) {
+        const struct plan_holding *holding = &m->largest[i];
+        fprintf(out, "          %-9s %s of %s", unit_format(holding->bytes, UNIT_BYTES, text, TEXT),
+                program_memory_names[holding->category], summary_name(s, holding->what));
+        fprintf(out, holding->count > 1 ? ", %u tensors\n" : "\n", holding->count);
+    }
+}
+
 /* The stage that is most over its memory, what it holds, and how many others are over theirs. */
 static void summary_verdict(const struct scenario *s, FILE *out)
 {
-    char text[5][TEXT];
+    char text[2][TEXT];
     uint32_t worst = 0, over = 0;
     for (uint32_t i = 0; i < s->plan.stages.count; i++) {
         const struct plan_memory *m = &s->plan.stages.at[i].memory, *w = &s->plan.stages.at[worst].memory;
@@ -78,11 +98,7 @@ static void summary_verdict(const struct scenario *s, FILE *out)
             unit_format(m->total, UNIT_BYTES, text[0], TEXT),
             summary_name(s, s->platform.devices.at[rank->device].name),
             unit_format(m->total - m->capacity, UNIT_BYTES, text[1], TEXT));
-    fprintf(out, "          (parameters %s, gradients %s, optimizer %s, activations %s)\n",
-            unit_format(m->parameters, UNIT_BYTES, text[1], TEXT),
-            unit_format(m->gradients, UNIT_BYTES, text[2], TEXT),
-            unit_format(m->optimizer, UNIT_BYTES, text[3], TEXT),
-            unit_format(m->activations, UNIT_BYTES, text[4], TEXT));
+    summary_held(s, m, out);
     if (over > 1)
         fprintf(out, "          and %u other stage%s are over too\n", over - 1, over == 2 ? "" : "s");
 }
@@ -126,20 +142,27 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
     summary_share(out, "whole step", m->window, m->window);
 }
 
+static json_t *summary_json_memory(const struct plan_memory *m)
+{
+    json_t *object = json_object();
+    for (uint32_t c = 0; c < MEMORY_CATEGORY_COUNT; c++)
+        json_object_set_new(object, program_memory_names[c], json_real(m->of[c]));
+    json_object_set_new(object, "total", json_real(m->total));
+    json_object_set_new(object, "capacity", json_real(m->capacity));
+    return object;
+}
+
 static json_t *summary_json_stages(const struct scenario *s)
 {
     json_t *stages = json_array();
     for (uint32_t i = 0; i < s->plan.stages.count; i++) {
         const struct plan_stage *stage = &s->plan.stages.at[i];
-        const struct plan_memory *m = &stage->memory;
         json_array_append_new(
             stages,
-            json_pack("{s:s, s:s, s:i, s:{s:f, s:f, s:f, s:f, s:f, s:f}}", "first",
+            json_pack("{s:s, s:s, s:i, s:o}", "first",
                       summary_name(s, s->model.units.at[stage->first_unit].name), "last",
                       summary_name(s, s->model.units.at[stage->first_unit + stage->unit_count - 1].name),
-                      "devices", (int)stage->devices.count, "memory_bytes", "parameters", m->parameters,
-                      "gradients", m->gradients, "optimizer", m->optimizer, "activations", m->activations,
-                      "total", m->total, "capacity", m->capacity));
+                      "devices", (int)stage->devices.count, "memory_bytes", summary_json_memory(&stage->memory)));
     }
     return stages;
 }

@@ -104,8 +104,6 @@ static inline void pipeline_pass(struct pipeline *p, struct pipeline_list *list,
         snprintf(name, sizeof name, "block[%u]", layer);
         work.label = names_add(&p->names, name);
         work.model_flops = work.flops;
-        work.allocates = forward && !shape->inference ? shape->message : 0;
-        work.frees = forward ? 0 : shape->message;
         slot = pipeline_add(list, work, slot);
     }
     if (!last) {
@@ -139,6 +137,23 @@ static inline void pipeline_update(struct pipeline *p, struct pipeline_list *lis
     }
 }
 
+/* Each forward kernel leaves a message's bytes, which the backward kernel gives back; 4 MB stay throughout. */
+static inline void pipeline_memory(struct pipeline *p, struct program *program)
+{
+    static const double held[] = {1e6, 1e6, 2e6};
+    program->memory = ARENA_ARRAY(&p->job.arena, struct memory_change, program->op_count + 3);
+    program->held_count = 3;
+    for (uint8_t i = 0; i < 3; i++)
+        program->memory[program->memory_count++] = (struct memory_change){held[i], PROGRAM_NONE, 1, i, false};
+    for (uint32_t i = 0; i < program->op_count; i++) {
+        const struct op *op = &program->ops[i];
+        bool forward = op->pass == PASS_F, counts = op->kind == OP_COMPUTE && op->pass != PASS_O;
+        if (counts && !(forward && p->shape.inference))
+            program->memory[program->memory_count++] = (struct memory_change){
+                forward ? p->shape.message : -p->shape.message, i, op->label, MEMORY_ACTIVATIONS, !forward};
+    }
+}
+
 static inline void pipeline_program(struct pipeline *p, uint32_t stage)
 {
     const struct pipeline_shape *shape = &p->shape;
@@ -160,6 +175,7 @@ static inline void pipeline_program(struct pipeline *p, uint32_t stage)
     }
     program->op_count = list.ops.count;
     program->ops = arena_copy(&p->job.arena, list.ops.at, list.ops.count * sizeof *list.ops.at);
+    pipeline_memory(p, program);
     program->dependency_count = list.dependencies.count;
     program->dependencies = arena_copy(&p->job.arena, list.dependencies.at, 4u * list.dependencies.count);
     program->stream_count = PIPELINE_STREAMS;
@@ -436,6 +452,8 @@ static inline void pipeline_plan(struct pipeline *p)
         stage.memory.activations = shape->message * shape->layers * (shape->stages - i);
         stage.memory.total = 4e6 + stage.memory.activations;
         stage.memory.capacity = 8e6;
+        stage.memory.largest[0] = (struct plan_holding){1, MEMORY_ACTIVATIONS, stage.memory.activations, 1};
+        stage.memory.largest_count = 1;
         VECTOR_PUSH(&p->plan.stages, stage);
     }
 }

@@ -92,7 +92,7 @@ static void check_makespan(const struct schedule *schedule, enum plan_recompute 
                 derive_fini(&c.derivations[s]);
             assert_true(case_derive(&c));
             run_job(&c, &run);
-            verdict_fill(&c.plan, c.derivations, &run.job);
+            verdict_fill(&c.plan, &run.job);
             double f = stage_seconds(3), b = recompute == RECOMPUTE_FULL ? 3 * f : 2 * f;
             double expected = schedule->training ? (m + p - 1) * (f + b) : (m + p - 1) * f;
             ASSERT_NEAR(run.result.makespan / expected, 1, 1e-9);
@@ -215,7 +215,7 @@ static void weight_gradients_hold_their_operands_until_they_are_made(void **stat
     struct run run;
     equal_stages(&c, P, M, "", &zb_h1_schedule, 3);
     run_job(&c, &run);
-    verdict_fill(&c.plan, c.derivations, &run.job);
+    verdict_fill(&c.plan, &run.job);
     for (uint32_t s = 0; s < P; s++) {
         double saved = EACH * 4.0 * 3 * TOKENS * HIDDEN, tokens = s == 0 ? 4.0 * 3 * TOKENS : 0;
         /* p - s in flight and s waiting, one more of those during I, before its successor starts */
@@ -240,7 +240,7 @@ static void pipedream_never_drains_and_keeps_versions_of_its_weights(void **stat
         equal_stages(&c, P, M, "", schedules[k], 3);
         c.plan.steps = STEPS;
         run_job(&c, &run);
-        verdict_fill(&c.plan, c.derivations, &run.job);
+        verdict_fill(&c.plan, &run.job);
         double expected = (M * STEPS + P - 1) * 3 * stage_seconds(3);
         ASSERT_NEAR(run.result.makespan / expected, 1, 1e-9);
         for (uint32_t s = 0; s < P; s++) {
@@ -353,13 +353,16 @@ static void check_groups(struct plan_case *c, const struct job *job)
 static void check_memory_returns(const struct job *job)
 {
     for (uint32_t p = 0; p < job->program_count; p++) {
-        double now = 0, most = 0;
-        for (uint32_t i = 0; i < job->programs[p].op_count; i++) {
-            now += job->programs[p].ops[i].allocates - job->programs[p].ops[i].frees;
-            most = now > most ? now : most;
-            assert_true(job->programs[p].ops[i].allocates >= 0 && job->programs[p].ops[i].frees >= 0);
+        double now[MEMORY_CATEGORY_COUNT] = {0}, most = 0;
+        const struct program *program = &job->programs[p];
+        for (uint32_t i = program->held_count; i < program->memory_count; i++) {
+            const struct memory_change *change = &program->memory[i];
+            now[change->category] += change->bytes;
+            most = fmax(most, now[change->category]);
+            assert_true(i == program->held_count || change->op >= program->memory[i - 1].op);
         }
-        ASSERT_NEAR(now / (1 + most), 0, 1e-9);
+        for (uint32_t c = 0; c < MEMORY_CATEGORY_COUNT; c++)
+            ASSERT_NEAR(now[c] / (1 + most), 0, 1e-9);
     }
 }
 
@@ -402,7 +405,7 @@ static void a_device_of_two_stages_holds_the_parameters_of_both(void **state)
     case_connect(&c, 1e9, 0);
     assert_true(case_derive(&c));
     run_job(&c, &run);
-    verdict_fill(&c.plan, c.derivations, &run.job);
+    verdict_fill(&c.plan, &run.job);
     ASSERT_NEAR(c.plan.stages.at[0].memory.parameters, 4 * (4 * 5 + 5 * 6), 0);
     ASSERT_NEAR(c.plan.stages.at[1].memory.parameters, 4 * (4 * 5 + 5 * 6), 0);
     run_fini(&run);
@@ -437,7 +440,7 @@ static void random_plans_run_to_their_end_with_complete_groups(void **state)
             check_groups(&c, &run.job);
             check_memory_returns(&run.job);
             check_work(&c, &run.job);
-            verdict_fill(&c.plan, c.derivations, &run.job);
+            verdict_fill(&c.plan, &run.job);
             assert_true(c.plan.fits);
             run_fini(&run);
             case_fini(&c);
@@ -486,7 +489,7 @@ static void a_fused_stage_holds_one_tile_of_one_layer_at_a_time(void **state)
         case_connect(&c, 1e9, 1e-6);
         assert_true(case_derive(&c));
         run_job(&c, &run);
-        verdict_fill(&c.plan, c.derivations, &run.job);
+        verdict_fill(&c.plan, &run.job);
         ASSERT_NEAR(c.plan.stages.at[0].memory.activations, 4 * fmax(tile_peak(0, 3), tile_peak(3, 6)), 0);
         run_fini(&run);
         case_fini(&c);

@@ -47,7 +47,7 @@ static void zero_run(struct plan_case *c, struct run *run, double bandwidth)
     assert_true(emit_job(&c->plan, c->derivations, &run->job, &c->input.report));
     if (!engine_run(&c->platform, &run->job, &(struct engine_options){0}, &run->result, &error))
         fail_msg("%s", error);
-    verdict_fill(&c->plan, c->derivations, &run->job);
+    verdict_fill(&c->plan, &run->job);
 }
 
 static void zero_fini(struct plan_case *c, struct run *run)
