@@ -1,7 +1,7 @@
-/* Memory: bytes held over time, one line per shown program, against the devices' capacity. */
+/* Memory: bytes held over time by category, one panel of stacked areas per shown program, against its device's
+ * capacity. */
 #include "figure/draw.h"
 #include "figure/gnuplot.h"
-#include "figure/palette.h"
 
 #include "base/unit.h"
 
@@ -9,10 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMORY_WIDTH = 1600, MEMORY_HEIGHT = 900, MEMORY_LEGEND = 24 };
+enum { MEMORY_WIDTH = 1600, MEMORY_HEIGHT = 900, MEMORY_PANELS = 12, MEMORY_CATEGORIES = 8 };
+
+/* From the bottom of the stack to its top: what stays first. Columns of the table `memory`. */
+static const struct {
+    const char *name, *about;
+    uint32_t colour;
+} memory_categories[MEMORY_CATEGORIES] = {
+    {"parameters", "parameters", 0x0072B2},
+    {"gradients", "gradients", 0x56B4E9},
+    {"optimizer", "optimizer states", 0x009E73},
+    {"cache", "keys and values", 0x999999},
+    {"gathered", "gathered parameters", 0xF0E442},
+    {"activations", "activations", 0xE69F00},
+    {"temporaries", "temporaries", 0xD55E00},
+    {"communication", "communication buffers", 0xCC79A7},
+};
 
 struct memory_point {
-    double time, bytes;
+    double time, of[MEMORY_CATEGORIES]; /* seconds; bytes */
 };
 struct memory_line {
     const char *label;
@@ -25,6 +40,7 @@ struct memory {
     struct draw draw;
     VECTOR(struct memory_line) lines;
     double largest; /* bytes: of all points and capacities */
+    bool used[MEMORY_CATEGORIES];
 };
 
 /* The rank that stands for this one's program in the database, and the device's capacity; -1: none. */
@@ -56,11 +72,18 @@ static bool memory_line(struct memory *memory, const struct draw_rank *rank, con
         if (memory->lines.at[i].source == line.source)
             return true;
     struct reader_rows rows = reader_query(
-        draw->reader, "SELECT time, bytes FROM memory WHERE run = ?1 AND rank = ?2 ORDER BY time", draw->run,
-        line.source);
+        draw->reader,
+        "SELECT time, parameters, gradients, optimizer, cache, gathered, activations, temporaries, communication"
+        " FROM memory WHERE run = ?1 AND rank = ?2 ORDER BY time",
+        draw->run, line.source);
     while (reader_next(&rows)) {
-        struct memory_point point = {reader_real(&rows, 0), reader_real(&rows, 1)};
-        memory->largest = fmax(memory->largest, point.bytes);
+        struct memory_point point = {.time = reader_real(&rows, 0)};
+        double sum = 0;
+        for (int c = 0; c < MEMORY_CATEGORIES; c++) {
+            sum += point.of[c] = reader_real(&rows, c + 1);
+            memory->used[c] |= point.of[c] > 0;
+        }
+        memory->largest = fmax(memory->largest, sum);
         VECTOR_PUSH(&line.points, point);
     }
     memory->largest = fmax(memory->largest, line.capacity);
@@ -68,35 +91,72 @@ static bool memory_line(struct memory *memory, const struct draw_rank *rank, con
     return reader_done(&rows, error);
 }
 
-/* One block of data per line, which gnuplot knows by its index; the last value lasts to the end. */
+/* Time and the sums from the bottom of the stack up to each category. */
+static void memory_write_point(FILE *data, double time, const struct memory_point *point, double per_unit)
+{
+    double sum = 0;
+    fprintf(data, "%.9g", time);
+    for (int c = 0; c < MEMORY_CATEGORIES; c++)
+        fprintf(data, " %.9g", (sum += point->of[c]) / per_unit);
+    fputc('\n', data);
+}
+
+/* One block of data per panel, which gnuplot knows by its index. A value lasts to the next change, the last one to
+ * the end. */
 static void memory_write_lines(struct memory *memory, struct gnuplot *plot, double per_unit)
 {
     const struct draw *draw = &memory->draw;
-    FILE *data = gnuplot_data(plot, "lines");
+    FILE *data = gnuplot_data(plot, "areas");
     for (uint32_t i = 0; data && i < memory->lines.count; i++) {
         const struct memory_line *line = &memory->lines.at[i];
-        double bytes = 0;
         for (uint32_t j = 0; j < line->points.count; j++) {
-            bytes = line->points.at[j].bytes;
-            fprintf(data, "%.9g %.9g\n", line->points.at[j].time * draw->scale, bytes / per_unit);
+            bool last = j + 1 == line->points.count;
+            double from = line->points.at[j].time * draw->scale,
+                   to = (last ? draw->to : line->points.at[j + 1].time) * draw->scale;
+            memory_write_point(data, from, &line->points.at[j], per_unit);
+            memory_write_point(data, to > from ? to : from, &line->points.at[j], per_unit);
         }
-        fprintf(data, "%.9g %.9g\n\n\n", draw->to * draw->scale, bytes / per_unit);
+        fputs("\n\n", data);
     }
 }
 
-/* Each capacity once. */
-static uint32_t memory_write_capacities(struct memory *memory, struct gnuplot *plot, double per_unit)
+/* Of many programs some at equal distances, with the first and the last. */
+static void memory_thin(struct memory *memory)
 {
-    uint32_t count = 0;
-    gnuplot_command(plot, "array capacities[%u]", memory->lines.count + 1);
+    uint32_t count = memory->lines.count;
+    for (uint32_t i = 0, next = 0; count > MEMORY_PANELS && i < count; i++)
+        if (i == next * (count - 1) / (MEMORY_PANELS - 1)) {
+            struct memory_line kept = memory->lines.at[i];
+            memory->lines.at[i] = memory->lines.at[next];
+            memory->lines.at[next++] = kept;
+        }
+    for (uint32_t i = MEMORY_PANELS; i < count; i++)
+        VECTOR_FREE(&memory->lines.at[i].points);
+    memory->lines.count = count > MEMORY_PANELS ? MEMORY_PANELS : count;
+}
+
+static void memory_write_panels(struct memory *memory, struct gnuplot *plot, double per_unit)
+{
+    const struct draw *draw = &memory->draw;
+    uint32_t used = 0;
+    const char **labels = ARENA_ARRAY(draw->arena, const char *, memory->lines.count);
+    gnuplot_command(plot, "array capacities[%u]", memory->lines.count);
     for (uint32_t i = 0; i < memory->lines.count; i++) {
-        bool seen = memory->lines.at[i].capacity <= 0;
-        for (uint32_t j = 0; j < i && !seen; j++)
-            seen = memory->lines.at[j].capacity == memory->lines.at[i].capacity;
-        if (!seen)
-            gnuplot_command(plot, "capacities[%u] = %.9g", ++count, memory->lines.at[i].capacity / per_unit);
+        labels[i] = memory->lines.at[i].label;
+        gnuplot_command(plot, "capacities[%u] = %.9g", i + 1, memory->lines.at[i].capacity / per_unit);
     }
-    return count;
+    gnuplot_texts(plot, "labels", labels, memory->lines.count);
+    gnuplot_number(plot, "panel_count", memory->lines.count);
+    gnuplot_command(plot, "array columns[%d]\narray colours[%d]\narray categories[%d]", MEMORY_CATEGORIES,
+                    MEMORY_CATEGORIES, MEMORY_CATEGORIES);
+    for (int c = 0; c < MEMORY_CATEGORIES; c++) {
+        if (!memory->used[c])
+            continue;
+        used++;
+        gnuplot_command(plot, "columns[%u] = %d\ncolours[%u] = %u\ncategories[%u] = '%s'", used, c + 2, used,
+                        memory_categories[c].colour, used, memory_categories[c].about);
+    }
+    gnuplot_number(plot, "category_count", used);
 }
 
 static bool memory_write(struct memory *memory, const char **error)
@@ -119,15 +179,7 @@ static bool memory_write(struct memory *memory, const char **error)
     gnuplot_number(&plot, "to", draw->to * draw->scale);
     gnuplot_number(&plot, "largest", memory->largest / units[unit].bytes);
     memory_write_lines(memory, &plot, units[unit].bytes);
-    gnuplot_number(&plot, "capacity_count", memory_write_capacities(memory, &plot, units[unit].bytes));
-    const char **labels = ARENA_ARRAY(draw->arena, const char *, memory->lines.count);
-    gnuplot_command(&plot, "array colours[%u]", memory->lines.count);
-    for (uint32_t i = 0; i < memory->lines.count; i++) {
-        labels[i] = memory->lines.at[i].label;
-        gnuplot_command(&plot, "colours[%u] = %u", i + 1, palette_line(i, memory->lines.count));
-    }
-    gnuplot_texts(&plot, "labels", labels, memory->lines.count);
-    gnuplot_number(&plot, "line_count", memory->lines.count);
+    memory_write_panels(memory, &plot, units[unit].bytes);
     return gnuplot_run(&plot, draw_template(draw, "memory.gp"), error);
 }
 
@@ -139,6 +191,8 @@ static bool memory_draw(const struct figure_request *request, struct arena *aren
     bool ok = true;
     for (uint32_t i = 0; ok && i < memory.draw.ranks.count; i++)
         ok = memory_line(&memory, &memory.draw.ranks.at[i], error);
+    if (ok)
+        memory_thin(&memory);
     ok = ok && memory_write(&memory, error);
     for (uint32_t i = 0; i < memory.lines.count; i++)
         VECTOR_FREE(&memory.lines.at[i].points);
@@ -149,6 +203,6 @@ static bool memory_draw(const struct figure_request *request, struct arena *aren
 
 const struct figure_kind memory_figure = {
     .name = "memory",
-    .about = "bytes that each device holds over a step, against its capacity",
+    .about = "bytes that each device holds over a step and what for, against its capacity",
     .draw = memory_draw,
 };
