@@ -101,3 +101,14 @@ double price_seconds(struct prices *prices, int kind, uint32_t axis, double byte
         least = fmin(least, collective_pieces(&list->at[i], bytes, pieces, &latency, &cap));
     return least;
 }
+
+const struct activity *price_activity(struct prices *prices, int kind, uint32_t axis, double bytes)
+{
+    double least = price_seconds(prices, kind, axis, bytes), latency, cap;
+    const struct price_list *list = &prices->of[axis][kind];
+    double pieces = collective_piece_count(bytes, prices->plan->chunk);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (collective_pieces(&list->at[i], bytes, pieces, &latency, &cap) <= least)
+            return &list->at[i];
+    return NULL;
+}
