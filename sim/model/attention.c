@@ -125,6 +125,7 @@ static void attention_hide(const struct builder *builder, const struct attention
 static uint32_t attention_score(struct builder *builder, const struct attention_shape *shape, int score)
 {
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "scores");
+    op->recomputed = !shape->flash;
     struct attention_dims dims = attention_iterate(builder, op, shape, shape->d, "d");
     op->fraction = shape->fraction;
     const struct tensor *tensors[2] = {&shape->q, &shape->k};
@@ -161,6 +162,7 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
                                   uint32_t scores, int64_t buckets)
 {
     struct operator* op = builder_pointwise(builder, scores, "softmax", 6);
+    op->recomputed = !shape->flash;
     uint32_t last = op->dim_count - 1; /* k */
     op->normalised = 1u << last;
     op->statistics_forward = 2; /* maximum and sum */
@@ -178,6 +180,7 @@ static uint32_t attention_dropout(struct builder *builder, const struct attentio
                                   uint32_t scores)
 {
     struct operator* op = builder_pointwise(builder, scores, "dropout", 2);
+    op->recomputed = !shape->flash;
     op->linear = true;
     op->training_only = true;
     op->saved_per_output = shape->flash ? 0 : 1; /* flash attention draws the mask again */
@@ -191,6 +194,7 @@ static void attention_context(struct builder *builder, const struct attention_sh
 {
     struct tensor weights = builder->model->tensors.at[scores];
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "context");
+    op->recomputed = !shape->flash;
     const char *e_name = names_text(builder->model->names, shape->value_label);
     struct attention_dims dims = attention_iterate(builder, op, shape, shape->e, e_name);
     op->fraction = shape->fraction;

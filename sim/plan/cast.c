@@ -288,7 +288,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         const struct assignment *assignment = &d->operators.at[o].assignment;
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
-            if (split < 0 || operator->dims[split].size % d->stage->axes[a].size == 0)
+            const struct plan_axis *axis = &d->stage->axes[a];
+            if (split < 0 || (!axis->weights && operator->dims[split].size % axis->size == 0))
                 continue;
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
@@ -310,6 +311,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
+        if (action->uneven)
+            VECTOR_PUSH(out, derive_payload(d, action, at));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];

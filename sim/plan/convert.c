@@ -12,10 +12,7 @@ static void convert_push(struct convert_step *steps, uint32_t *count, int collec
     step->after = *now;
 }
 
-/* Shares of one dimension nest: a later axis splits the share of an earlier one. So an axis may take or give
- * up a dimension only while no later axis splits it. */
-static bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis,
-                          uint8_t dim)
+bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis, uint8_t dim)
 {
     for (uint32_t a = axis + 1; a < stage->axis_count; a++)
         if (now->place[a] == PLACE_SPLIT && now->dim[a] == dim)
