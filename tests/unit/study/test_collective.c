@@ -229,7 +229,7 @@ static void auto_says_what_it_took(void **state)
         .kind = "all-reduce", .topology = "dgx-a100", .ranks = 32, .size = "1KB..64MB"};
     assert_int_equal(call(options), PARTITA_OK);
     assert_non_null(strstr(printed, "direct  LL\n"));
-    assert_non_null(strstr(printed, "hierarchical  Simple\n"));
+    assert_non_null(strstr(printed, "hierarchical  LL128\n"));
 }
 
 int main(void)
