@@ -65,6 +65,8 @@ double collective_factor(int kind, uint32_t members)
         return 0;
     if (kind == BROADCAST || kind == REDUCE)
         return 1;
+    if (kind == HALO_EXCHANGE)
+        return members == 2 ? 0.5 : 1;
     return (kind == ALL_REDUCE ? 2 : 1) * (n - 1) / n;
 }
 
@@ -191,6 +193,27 @@ static double longest(const struct platform *platform, const struct activity *ac
     return seconds;
 }
 
+/* What each member sends: one number when they are alike. */
+static void sum_sent(const struct transfer_list *list, uint32_t count, struct activity *out)
+{
+    for (uint32_t m = 0; m < count; m++)
+        VECTOR_PUSH(&out->sent, 0.0);
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct transfer_step *step = &list->at[i];
+        double times = list->times.count ? list->times.at[step->round] : 1;
+        if (step->from < count)
+            out->sent.at[step->from] += times * step->fraction;
+    }
+    bool alike = count > 0;
+    for (uint32_t m = 1; m < count; m++)
+        alike = alike && fabs(out->sent.at[m] - out->sent.at[0]) <= 1e-12 * out->sent.at[0];
+    if (!alike)
+        return;
+    double each = out->sent.at[0];
+    VECTOR_FREE(&out->sent); /* groups can be many and large */
+    VECTOR_PUSH(&out->sent, each);
+}
+
 struct gathering {
     struct load_list round, total; /* of the present round; of all, merged now and then */
     uint32_t merged;               /* entries of `total` after its last merge */
@@ -233,7 +256,8 @@ static void normalise(const struct platform *platform, struct load_list *total, 
         out->cap = out->bytes_factor / needed;
     if (!out->protocols)
         out->protocol = PROTOCOL_NONE;
-    out->start += out->launch;
+    if (out->kind != HALO_EXCHANGE) /* messages between neighbours: no collective is launched */
+        out->start += out->launch;
 }
 
 static const char *device_name(const struct platform *platform, uint32_t device)
@@ -308,6 +332,7 @@ bool collective_activity(struct platform *platform, const struct algorithm *algo
         if (shares && list.count)
             transfer_weigh(&list, &out->shape, shares);
         good = gather(platform, &list, devices, &gathering, out, arena, problem);
+        sum_sent(&list, count, out);
         transfer_fini(&list);
     }
     if (good)
@@ -375,5 +400,6 @@ void collective_activity_fini(struct activity *activity)
 {
     VECTOR_FREE(&activity->usage);
     VECTOR_FREE(&activity->path);
+    VECTOR_FREE(&activity->sent);
     *activity = (struct activity){0};
 }

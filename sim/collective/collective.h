@@ -28,8 +28,9 @@ struct activity {
     double rounds;       /* communication rounds, for reports */
     double cap; /* bytes per second of rate: rounds that are busy on different links follow each other, so no
                    single link can show how long they take together; INFINITY when one does */
-    struct index_list path;            /* of a message: its links in the order in which it crosses them */
-    VECTOR(struct usage) usage;        /* by ascending link, each once */
+    struct index_list path;     /* of a message: its links in the order in which it crosses them */
+    VECTOR(struct usage) usage; /* by ascending link, each once */
+    VECTOR(double) sent;        /* payload bytes that each member sends, per byte; one entry: all alike */
     const struct algorithm *algorithm; /* NULL: a message */
     struct shape shape;                /* of the group, for the algorithm's steps */
     int kind;                          /* enum collective_kind */
@@ -57,8 +58,8 @@ struct algorithm {
     /* The same transfers with equal rounds written once, with their `times`. NULL when no rounds are equal.
      * It keeps a ring of 1,024 from writing two million transfers. */
     void (*pattern)(int kind, const struct shape *shape, struct transfer_list *out);
-    /* For what is no rounds of transfers between members: the fluid activity at both levels (latency, rounds
-     * and loads per link, in bytes per byte of payload). NULL: follows from the steps. */
+    /* For what is no rounds of transfers between members: the fluid activity at both levels (latency, rounds,
+     * what members send and loads per link, in bytes per byte of payload). NULL: follows from the steps. */
     bool (*loads)(int kind, struct platform *platform, const uint32_t *devices, uint32_t count,
                   struct activity *out, struct arena *arena, const char **problem);
     /* Closed form on an idle star of full-duplex cables: seconds with latency a per route and bandwidth b per

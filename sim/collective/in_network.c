@@ -232,6 +232,19 @@ static void forest_loads(struct tree *tree, int kind, const uint32_t *devices, u
     }
 }
 
+/* What each member sends to its switch. */
+static void tree_sent(const struct tree *tree, int kind, const uint32_t *devices, uint32_t count,
+                      struct activity *out)
+{
+    const struct platform *platform = tree->platform;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t parent = tree->parent[platform->devices.at[devices[i]].node];
+        bool fetched = kind == ALL_REDUCE && platform->nodes.at[parent].fetched;
+        bool sends = kind == ALL_REDUCE || (kind == BROADCAST && i == 0) || (kind == REDUCE && i > 0);
+        VECTOR_PUSH(&out->sent, sends ? 1 + (fetched ? 1.0 / count : 0) : 0);
+    }
+}
+
 static void tree_latency(const struct tree *tree, int kind, const uint32_t *devices, uint32_t count,
                          struct activity *out)
 {
@@ -257,6 +270,7 @@ static bool in_network_loads(int kind, struct platform *platform, const uint32_t
         return false;
     }
     tree_latency(&tree, kind, devices, count, out);
+    tree_sent(&tree, kind, devices, count, out);
     if (kind != BARRIER)
         forest_loads(&tree, kind, devices, count, out, arena);
     return true;

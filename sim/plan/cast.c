@@ -1,6 +1,7 @@
 #include "plan/cast.h"
 
 #include "plan/memory.h"
+#include "plan/shares.h"
 #include "plan/state.h"
 
 #include <string.h>
@@ -279,6 +280,7 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     const struct derivation *d = &cast->derivations[role.stage];
     const struct device *device = &cast->plan->platform->devices.at[rank->device];
     struct coordinates at = layout_coordinates(d->stage, role.member);
+    struct share_list shares = {0};
     out->count = 0;
     VECTOR_PUSH(out, device->type);
     VECTOR_PUSH(out, device->speed);
@@ -313,6 +315,9 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         uint32_t count;
         if (action->uneven)
             VECTOR_PUSH(out, derive_payload(d, action, at));
+        shares_of(d, action, role.member, &shares);
+        for (uint32_t k = 0; k < shares.count; k++)
+            VECTOR_PUSH(out, shares.at[k]);
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];
@@ -324,6 +329,7 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             VECTOR_PUSH(out, cast_ordinal(rank, cast_channel(cast, role.stage, action, message)));
         }
     }
+    VECTOR_FREE(&shares);
 }
 
 /* Finds, for each rank with one role, the first rank of its stage that is alike. */

@@ -59,6 +59,7 @@ static bool price_add_protocol(struct prices *prices, int kind, uint32_t axis,
                                     protocol, &activity, prices->arena, &problem);
     VECTOR_FREE(&activity.usage);
     VECTOR_FREE(&activity.path);
+    VECTOR_FREE(&activity.sent);
     VECTOR_FREE(&devices);
     struct price_list *list = &prices->of[axis][kind];
     if (good)

@@ -43,11 +43,12 @@ def plan(row):
     if family == "vidur_net_a100_dgx":
         across = row["inter_node_net"].startswith("cross-node")
         each = int(row["notes"].split("devices_per_node=")[1].split(";")[0])
-        kind = "all-reduce" if what == "all_reduce" else "broadcast"  # send and receive: a broadcast to one
-        # Between nodes one ring over one card, as no more than its rate was measured; short messages take trees (the size is assumed).
-        algorithm = "hierarchical" if across and each > 1 and size < MIB else "ring"
+        kind = "all-reduce"
+        if what != "all_reduce":  # one message: a halo exchange of two, whose buffer is one half for each neighbour
+            kind, size = "halo-exchange", 2 * size
         group = "Vidur A100 inside" if not across else "Vidur A100 over IB, 8-16" if n >= 8 else "Vidur A100 over IB, 2-4"
-        return group, (kind, "dgx-a100", nodes(n // each, each), algorithm, size), value * 1e-3
+        # Between nodes one ring over one card, as no more than its rate was measured.
+        return group, (kind, "dgx-a100", nodes(n // each, each), "ring" if kind == "all-reduce" else "direct", size), value * 1e-3
     if family == "jz_allreduce":
         each, link = (4, "nvlink2") if gpu.startswith("V100") else (8, "nvlink3")
         device = "v100-sxm2-32gb" if each == 4 else "a100-sxm4-80gb"

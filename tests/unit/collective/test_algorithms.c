@@ -120,6 +120,11 @@ static void check_end(struct machine *machine)
             struct set set = *at(machine->now, machine, m, c), expected = whole(machine, c);
             if (machine->list->kind == ALL_TO_ALL)
                 expected = (struct set){{transfer_before(machine->shape, m, c) + 1, m}};
+            if (machine->list->kind == HALO_EXCHANGE) {
+                expected = (struct set){{0}}; /* chunk 0 from the one before, chunk 1 from the next */
+                uint32_t from = c ? m + 1 : m - 1;
+                put(&expected, from < machine->shape->members ? from : m);
+            }
             if (wanted_at_end(machine, m, c))
                 assert_memory_equal(&set, &expected, sizeof set);
         }
