@@ -38,7 +38,7 @@ static int assign_find(const struct model *model, const struct operator* operato
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
-    struct assignment result;
+    struct assignment result = {.useful = 1};
     uint32_t taken = 0;
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         result.split[a] = -1;
@@ -66,6 +66,8 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
                              const struct assignment * assignment, uint32_t dim, struct coordinates member)
 {
+    if (assignment->shares)
+        return assignment->shares[layout_member(stage, member) * OPERATOR_DIMS + dim];
     struct interval share = {0, operator->dims[dim].size };
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
@@ -139,6 +141,8 @@ bool assign_aligned(const struct plan_stage *stage, const struct model *model,
                     const struct operand *operand)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    if (assignment->shares)
+        return false;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         if (assignment->split[a] < 0)
             continue;

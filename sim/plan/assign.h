@@ -8,6 +8,10 @@
 /* Per axis: the iteration dimension that it splits, or -1: every member of the axis does the same work. */
 struct assignment {
     int8_t split[PLAN_AXES];
+    struct interval *shares; /* [member · OPERATOR_DIMS + dimension] in a fused block, where shares overlap;
+                                NULL: as the axes split them. Not owned. */
+    double useful;           /* the part of the points that no other tile computes as well; 1 where nothing is
+                                fused */
 };
 
 /* The first of each axis's labels that names a dimension of the operator which is not opaque, not taken by an

@@ -28,12 +28,23 @@ struct plan_memory {
     double capacity; /* of the device */
 };
 
+/* Layers of a stage that are computed tile by tile (fuse.h). */
+struct plan_fused {
+    uint32_t first_unit, unit_count;
+    struct place place;
+};
+
 struct plan_stage {
     uint32_t first_unit, unit_count;
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
-    uint32_t first_rank;       /* that of its first member */
+    struct plan_fused *fused; /* not owned */
+    uint32_t fused_count;
+    struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
+                                              dealt to the members in turn, along the stage's one axis */
+    uint32_t tile_axis_count;              /* 0: every member is a tile */
+    uint32_t first_rank;                   /* that of its first member */
     uint32_t *ranks;           /* per member: its rank in the job; filled by emit_job(), in the job's arena */
     struct place place;        /* where the user wrote it */
     struct plan_memory memory; /* of its fullest device */

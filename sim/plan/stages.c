@@ -53,7 +53,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
 
 struct stages_entry {
     const char *layers;
-    const struct value *split, *devices;
+    const struct value *split, *devices, *fuse;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -61,6 +61,7 @@ static const struct field stages_fields[] = {
     {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
     {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+    {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
 };
 #undef AT
 
@@ -109,6 +110,85 @@ static bool stages_range(struct input *input, const struct plan *plan, const cha
     return true;
 }
 
+static bool stages_is_flag(const char *text)
+{
+    static const char *const flags[] = {"yes", "no", "true", "false", "on", "off"};
+    for (size_t i = 0; text && i < sizeof flags / sizeof flags[0]; i++)
+        if (strcmp(text, flags[i]) == 0)
+            return true;
+    return false;
+}
+
+/* One range of fused layers, inside its stage and after those before it. */
+static bool stages_fuse_range(struct input *input, const struct value *range, const struct plan *plan,
+                              struct plan_stage *stage)
+{
+    static const struct field text = {.key = "fuse", .kind = FIELD_TEXT};
+    const char *layers;
+    struct plan_stage units = {0};
+    if (!fields_read_one(input, range, &text, NULL, &layers) ||
+        !stages_range(input, plan, layers, range->place, &units))
+        return false;
+    if (units.first_unit < stage->first_unit ||
+        units.first_unit + units.unit_count > stage->first_unit + stage->unit_count)
+        return report_error(&input->report, range->place, "'%s' is not inside the stage", layers);
+    for (uint32_t i = 0; i < stage->fused_count; i++)
+        if (units.first_unit < stage->fused[i].first_unit + stage->fused[i].unit_count &&
+            stage->fused[i].first_unit < units.first_unit + units.unit_count)
+            return report_error(&input->report, range->place, "'%s' overlaps another fused block", layers);
+    stage->fused[stage->fused_count++] =
+        (struct plan_fused){units.first_unit, units.unit_count, range->place};
+    return true;
+}
+
+/* `fuse: yes` (the stage is one block), `fuse: FIRST..LAST` or a list of such ranges. */
+static bool stages_fuse(struct input *input, const struct value *fuse, const struct plan *plan,
+                        struct plan_stage *stage)
+{
+    static const struct field flag = {.key = "fuse", .kind = FIELD_FLAG};
+    bool yes = false, list = fuse->kind == VALUE_LIST, good = true;
+    stage->fused = ARENA_ARRAY(&input->arena, struct plan_fused, list ? fuse->count + 1 : 1);
+    if (stages_is_flag(fuse->text)) {
+        good = fields_read_one(input, fuse, &flag, NULL, &yes);
+        if (yes)
+            stage->fused[stage->fused_count++] =
+                (struct plan_fused){stage->first_unit, stage->unit_count, fuse->place};
+        return good;
+    }
+    for (uint32_t i = 0; list && i < fuse->count; i++)
+        good = stages_fuse_range(input, fuse->entries[i].value, plan, stage) && good;
+    return list ? good : stages_fuse_range(input, fuse, plan, stage);
+}
+
+/* Where a fused stage has other tiles than devices, the tiles are dealt to the devices in turn. */
+static bool stages_deal(struct input *input, const struct stages_entry *entry, uint32_t members,
+                        struct plan *plan, struct plan_stage *stage)
+{
+    const struct value *split = entry->split;
+    for (uint32_t i = 0; split && i < split->count; i++) {
+        const struct value *weights = value_get(split->entries[i].value, "weights");
+        if (weights && weights->text)
+            return report_error(
+                &input->report, weights->place,
+                "%u tiles are dealt to %u devices: their shares cannot follow the devices' speed", members,
+                stage->devices.count);
+    }
+    const char *labels[PLAN_AXES + 1] = {0};
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        stage->tile_axes[a] = stage->axes[a];
+        labels[a] = names_text(plan->platform->names, stage->axes[a].labels[0]);
+        stage->axes[a] = (struct plan_axis){0};
+    }
+    stage->tile_axis_count = stage->axis_count;
+    stage->axis_count = 0;
+    split_axis(plan, stage, "tile", stage->devices.count, labels);
+    if (members < stage->devices.count)
+        report_warning(&input->report, split->place,
+                       "the split makes %u tiles; of the %u devices some have none", members,
+                       stage->devices.count);
+    return true;
+}
+
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
                          struct plan_stage *stage)
 {
@@ -125,6 +205,11 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;
+    if (good && entry.fuse)
+        good = stages_fuse(input, entry.fuse, plan, stage);
+    bool whole = stage->fused_count && stage->fused[0].unit_count == stage->unit_count;
+    if (good && whole && stage->axis_count && members != stage->devices.count)
+        return stages_deal(input, &entry, members, plan, stage);
     if (good && members != stage->devices.count)
         good =
             report_error(&input->report, item->place, "the split makes %u shares; the stage has %u devices",

@@ -18,7 +18,8 @@ struct stages_degrees {
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
-/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}}. */
+/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …},
+ * fuse: yes}. */
 bool stages_read(struct input *input, const struct value *list, struct plan *plan);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "plan/assign.h"
 #include "plan/convert.h"
+#include "plan/fuse.h"
 #include "plan/state.h"
 
 /* What each member holds of one tensor after one action; NULL: nothing. Arrays have the tensor's size. */
