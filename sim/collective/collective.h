@@ -32,8 +32,9 @@ struct activity {
     VECTOR(struct usage) usage; /* by ascending link, each once */
     VECTOR(double) sent;        /* payload bytes that each member sends, per byte; one entry: all alike */
     const struct algorithm *algorithm; /* NULL: a message */
-    struct shape shape;                /* of the group, for the algorithm's steps */
-    int kind;                          /* enum collective_kind */
+    const struct shape
+        *shape; /* of the group, for the algorithm's steps; in the caller's arena; NULL: a message */
+    int kind;   /* enum collective_kind */
     /* Seconds per byte of payload on idle links: all rounds one after the other, the longest round, the link
      * that is busy longest, as the protocol uses it. Seconds of latency: of the farthest round, of the first
      * one. */

@@ -1,5 +1,9 @@
 #include "plan/assign.h"
 
+#include "plan/causal.h"
+
+#include <string.h>
+
 static bool assign_named(const struct iteration_dim *dim, uint32_t label)
 {
     for (uint32_t n = 0; n < DIM_NAMES; n++)
@@ -35,32 +39,94 @@ static int assign_find(const struct model *model, const struct operator* operato
     return -1;
 }
 
+/* The dimension that one axis splits, or -1. `ways`: into how many shares the axes before it split each. */
+static int assign_axis(const struct plan_axis *axis, const struct model *model,
+                       const struct operator* operator, const uint64_t * ways)
+{
+    bool within = operator->attends && axis->within[0];
+    const uint32_t *labels = within ? axis->within : axis->labels;
+    uint32_t taken = 0;
+    int fallback = -1;
+    for (uint32_t d = 0; d < operator->dim_count; d++)
+        if (ways[d] > 1 && (!within || operator->dims[d].size<ways[d] * axis->size))
+            taken |= 1u << d;
+    for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++) {
+        int found = assign_find(model, operator, labels[l], taken);
+        if (found >= 0 && operator->dims[found].size >= axis->size)
+            return found;
+        if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
+            fallback = found;
+    }
+    return fallback;
+}
+
+/* Two joined axes: the first place in their lists where either has a dimension that is large enough counts
+ * for both; there they may split one dimension together. */
+static void assign_joined(const struct plan_axis *axes, const struct model *model,
+                          const struct operator* operator, uint64_t * ways, int8_t split[2])
+{
+    uint64_t before[OPERATOR_DIMS];
+    bool found = false;
+    memcpy(before, ways, sizeof before);
+    split[0] = split[1] = -1;
+    for (uint32_t l = 0; l < PLAN_LABELS && axes[0].labels[l] && !found; l++)
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t taken = 0;
+            for (uint32_t d = 0; d < operator->dim_count; d++)
+                if (before[d] > 1 || operator->dims[d].size<ways[d] * axes[i].size)
+                    taken |= 1u << d;
+            split[i] =
+                (int8_t)(axes[i].size > 1 ? assign_find(model, operator, axes[i].labels[l], taken) : -1);
+            if (split[i] < 0)
+                continue;
+            ways[split[i]] *= axes[i].size;
+            found = true;
+        }
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
     struct assignment result = {.useful = 1};
-    uint32_t taken = 0;
+    uint64_t ways[OPERATOR_DIMS];
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         result.split[a] = -1;
+    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
+        ways[d] = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         const struct plan_axis *axis = &stage->axes[a];
-        if (axis->size == 1)
+        if (a + 1 < stage->axis_count && axis[1].joined) {
+            assign_joined(axis, model, operator, ways, &result.split[a]);
+            a++;
             continue;
-        int fallback = -1, chosen = -1;
-        for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l] && chosen < 0; l++) {
-            int found = assign_find(model, operator, axis->labels[l], taken);
-            if (found >= 0 && operator->dims[found].size >= axis->size)
-                chosen = found;
-            else if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
-                fallback = found;
         }
-        if (chosen < 0)
-            chosen = fallback;
-        result.split[a] = (int8_t)chosen;
+        int chosen = axis->size > 1 ? assign_axis(axis, model, operator, ways) : -1;
         if (chosen >= 0)
-            taken |= 1u << chosen;
+            ways[chosen] *= axis->size;
+        else if (axis->size > 1 && axis->combiner)
+            chosen = ASSIGN_ONE;
+        result.split[a] = (int8_t)chosen;
     }
     return result;
+}
+
+uint32_t assign_sequential(const struct plan_stage *stage, const struct operator* operator, uint32_t axis)
+{
+    for (uint32_t l = 0; l < PLAN_LABELS && stage->axes[axis].labels[l]; l++)
+        for (uint32_t d = 0; d < operator->dim_count && stage->axes[axis].size> 1; d++)
+            if (operator->dims[d].sequential && assign_named(&operator->dims[d], stage->axes[axis].labels[l]))
+                return stage->axes[axis].labels[l];
+    return 0;
+}
+
+/* Whether some axis leaves the work to its first member, and this is another. */
+static bool assign_idle(const struct plan_stage *stage, const struct assignment *assignment,
+                        struct coordinates member)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (assignment->split[a] == ASSIGN_ONE && member.at[a])
+            return true;
+    return false;
 }
 
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
@@ -72,18 +138,36 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
             share = layout_share(share, &stage->axes[a], member.at[a]);
+    if (assign_idle(stage, assignment, member))
+        share.high = share.low;
     return share;
+}
+
+bool assign_causal(const struct plan_stage *stage, const struct operator* operator,
+                   const struct assignment * assignment)
+{
+    for (uint32_t a = 0; a < stage->axis_count && operator->causal; a++)
+        if (assignment->split[a] >= 0 &&
+            (assignment->split[a] == operator->query || assignment->split[a] == operator->key))
+            return true;
+    return false;
 }
 
 double assign_points(const struct plan_stage *stage, const struct operator* operator,
                      const struct assignment * assignment, struct coordinates member)
 {
-    double points = operator->fraction;
+    bool causal = assign_causal(stage, operator, assignment);
+    double points = causal ? 1 : operator->fraction;
     for (uint32_t d = 0; d < operator->dim_count; d++) {
         struct interval share = assign_share(stage, operator, assignment, d, member);
-        points *= (double)(share.high - share.low);
+        if (!causal || ((int)d != operator->query &&(int) d != operator->key))
+            points *= (double)(share.high - share.low);
     }
-    return points;
+    if (!causal)
+        return points;
+    struct interval queries = assign_share(stage, operator, assignment, (uint32_t) operator->query, member);
+    struct interval keys = assign_share(stage, operator, assignment, (uint32_t) operator->key, member);
+    return points * causal_pairs(queries, keys, operator->dims[operator->query].size, stage->balanced);
 }
 
 static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)
@@ -100,13 +184,15 @@ struct layout assign_layout(const struct plan_stage *stage, const struct model *
 {
     struct layout layout = {{0}, {0}};
     for (uint32_t a = 0; a < stage->axis_count; a++) {
+        if (assignment->split[a] == ASSIGN_ONE)
+            layout.place[a] = PLACE_ONE;
         if (assignment->split[a] < 0)
             continue;
         int d = assign_tensor_dim(operand, model->tensors.at[operand->tensor].rank, assignment->split[a]);
         if (d >= 0) {
             layout.place[a] = PLACE_SPLIT;
             layout.dim[a] = (uint8_t)d;
-        } else if (output && !(operator->normalised>> assignment->split[a] & 1)) {
+        } else if ((output || operand->added) && !(operator->normalised>> assignment->split[a] & 1)) {
             layout.place[a] = PLACE_PARTIAL;
         }
     }
@@ -119,6 +205,8 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
     struct box box = {{{0, 0}}};
+    if (assign_idle(stage, assignment, member))
+        return box;
     for (uint32_t d = 0; d < tensor->rank; d++) {
         int dim = operand->dims[d].dim;
         if (dim < 0) {

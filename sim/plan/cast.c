@@ -279,7 +279,6 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     struct role role = rank->roles.at[0];
     const struct derivation *d = &cast->derivations[role.stage];
     const struct device *device = &cast->plan->platform->devices.at[rank->device];
-    struct coordinates at = layout_coordinates(d->stage, role.member);
     struct share_list shares = {0};
     out->count = 0;
     VECTOR_PUSH(out, device->type);
@@ -288,6 +287,12 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        struct coordinates at = layout_coordinates(d->stage, role.member);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (assignment->split[a] == ASSIGN_ONE) {
+                VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
+                at.at[a] = 0; /* who has no work gets results of the same sizes */
+            }
         for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
             struct interval share = assign_share(d->stage, operator, assignment, i, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
@@ -300,6 +305,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
         }
+        if (assign_causal(d->stage, operator, assignment))
+            VECTOR_PUSH(out, assign_points(d->stage, operator, assignment, at));
         for (uint32_t i = 0; i < operator->operand_count; i++)
             if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
                 struct box box =
@@ -318,7 +325,7 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
         if (action->uneven)
-            VECTOR_PUSH(out, derive_payload(d, action, at));
+            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         shares_of(d, action, role.member, &shares);
         for (uint32_t k = 0; k < shares.count; k++)
             VECTOR_PUSH(out, shares.at[k]);

@@ -31,6 +31,8 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
+    double share; /* of each action: 1, or that of one time step */
+    bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
     struct share_list shares, drawn; /* of all collectives of unequal shares; of the present one */
@@ -39,6 +41,11 @@ struct emitter {
 static const struct action *emit_action(const struct part *part, bool backward, uint32_t index)
 {
     return backward ? &part->d->backward.at[index] : &part->d->forward.at[index];
+}
+
+static const struct step_loop *emit_loop(const struct part *part, bool backward, uint32_t index)
+{
+    return backward ? &part->d->backward_loops.at[index] : &part->d->forward_loops.at[index];
 }
 
 /* The operations that stand for an action: its own, and (for receives) what the action itself waits for, or
@@ -61,6 +68,8 @@ static void emit_after(const struct part *part, bool backward, const struct acti
     out->count = 0;
     for (uint32_t i = 0; i < action->dependency_count; i++)
         emit_collect(part, backward, part->d->dependencies.at[action->first_dependency + i], out);
+    if (action->carried && action->loop != MODEL_NONE) /* what was noted last is of the step before */
+        emit_collect(part, backward, emit_loop(part, backward, action->loop)->carry, out);
 }
 
 static void emit_note(struct part *part, bool backward, uint32_t index, uint32_t op, uint32_t count)
@@ -96,8 +105,8 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
                 continue;
             uint32_t group = cast_channel(e->cast, part->role.stage, action, message);
             uint32_t op = builder_communicate(&e->builder, incoming ? OP_RECEIVE : OP_SEND, 0, group, match,
-                                              message->elements * action->element_bytes, action->part,
-                                              incoming ? NULL : after);
+                                              message->elements * action->element_bytes * e->share,
+                                              action->part, incoming ? NULL : after);
             if (incoming && !receives++)
                 first_receive = op;
         }
@@ -121,6 +130,17 @@ static uint32_t emit_shares(struct emitter *e, const struct part *part, const st
     return first + 1;
 }
 
+/* A collective among members none of which has anything of the tensor: along another axis it is on the first
+ * member only. */
+static bool emit_absent(const struct part *part, const struct action *action)
+{
+    struct coordinates at = layout_coordinates(part->d->stage, part->role.member);
+    for (uint32_t a = 0; action->kind == ACTION_COLLECTIVE && a < part->d->stage->axis_count; a++)
+        if (a != action->axis && action->before.place[a] == PLACE_ONE && at.at[a])
+            return true;
+    return false;
+}
+
 static void emit_one(struct emitter *e, struct part *part, bool backward, uint32_t index)
 {
     const struct action *action = emit_action(part, backward, index);
@@ -128,19 +148,23 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     emit_after(part, backward, action, &after);
     if (action->kind == ACTION_KERNEL) {
         if (!e->plan->training) {
-            e->builder.allocates += part->allocates[index];
-            e->builder.frees += part->frees[index];
+            e->builder.allocates += e->first_step ? part->allocates[index] : 0;
+            e->builder.frees += e->last_step ? part->frees[index] : 0;
         }
         uint32_t tile = part->d->operators.at[action->operator].tile;
         if (tile != e->tile)
             builder_close(&e->builder);
         e->tile = tile;
-        const struct work *work = backward ? &part->backward_work[index] : &part->forward_work[index];
-        emit_note(part, backward, index, builder_kernel(&e->builder, action->part, work, &after), 1);
+        struct work work = backward ? part->backward_work[index] : part->forward_work[index];
+        work_scale(&work, e->share);
+        emit_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
+    } else if (emit_absent(part, action)) {
+        emit_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
         uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage,
                                        1u << action->axis, part->role.member);
-        double bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
+        double bytes =
+            e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
         e->builder.ops.at[op].shares = emit_shares(e, part, action);
@@ -149,6 +173,38 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         emit_messages(e, part, backward, index, &after);
     }
     VECTOR_FREE(&after);
+}
+
+/* Emits an action, or all of a loop over time steps when the action is its first; returns the one after.
+ * Inside a loop's range, what does not happen in every step (inputs converted for all steps at once) comes
+ * before it. */
+static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, uint32_t index)
+{
+    const struct step_loop *loops = backward ? part->d->backward_loops.at : part->d->forward_loops.at;
+    uint32_t count = backward ? part->d->backward_loops.count : part->d->forward_loops.count, l = 0;
+    while (l < count && loops[l].first != index)
+        l++;
+    e->share = 1;
+    e->first_step = e->last_step = true;
+    if (l == count) {
+        emit_one(e, part, backward, index);
+        return index + 1;
+    }
+    for (uint32_t i = index; i < loops[l].end; i++)
+        if (emit_action(part, backward, i)->loop != l)
+            emit_one(e, part, backward, i);
+    e->share = 1.0 / loops[l].steps;
+    for (uint32_t step = 0; step < loops[l].steps; step++) {
+        e->first_step = step == 0;
+        e->last_step = step + 1 == loops[l].steps;
+        for (uint32_t i = index; i < loops[l].end; i++) {
+            const struct action *action = emit_action(part, backward, i);
+            bool idle = action->transient && (backward ? e->first_step : e->last_step);
+            if (action->loop == l && !idle)
+                emit_one(e, part, backward, i);
+        }
+    }
+    return loops[l].end;
 }
 
 /* Forgets the operations of the pass before. */
@@ -167,8 +223,8 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
 {
     emit_begin(e, part, PASS_F, micro_batch);
     e->builder.allocates += part->saved;
-    for (uint32_t i = 0; i < part->d->forward.count; i++)
-        emit_one(e, part, false, i);
+    for (uint32_t i = 0; i < part->d->forward.count;)
+        i = emit_next(e, part, false, i);
     builder_close(&e->builder);
 }
 
@@ -179,10 +235,10 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     e->builder.pass = PASS_R;
     for (uint32_t u = chunk.first; u < chunk.end; u++)
         e->builder.allocates += memory_remade(part->d, u, part->role.member);
-    for (uint32_t i = 0; i < part->d->forward.count; i++)
-        if (part->again[i] && part->d->forward.at[i].unit >= chunk.first &&
-            part->d->forward.at[i].unit < chunk.end)
-            emit_one(e, part, false, i);
+    for (uint32_t i = 0; i < part->d->forward.count;) {
+        uint32_t unit = part->d->forward.at[i].unit;
+        i = part->again[i] && unit >= chunk.first && unit < chunk.end ? emit_next(e, part, false, i) : i + 1;
+    }
     builder_close(&e->builder);
     e->builder.pass = PASS_B;
 }
@@ -236,7 +292,7 @@ static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_b
     emit_begin(e, part, PASS_B, micro_batch);
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
-        emit_one(e, part, true, i); /* frameworks receive the gradient before they recompute */
+        emit_next(e, part, true, i); /* frameworks receive the gradient before they recompute */
         if (recompute)
             emit_collect(part, true, i, &e->builder.gate);
     }
@@ -245,15 +301,15 @@ static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_b
         bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
         if (again && u + 1 == chunk.end && emit_has_backward(d, chunk))
             emit_recompute(e, part, chunk);
-        for (; i < d->backward.count && d->backward.at[i].unit == u; i++)
-            emit_one(e, part, true, i);
+        while (i < d->backward.count && d->backward.at[i].unit == u)
+            i = emit_next(e, part, true, i);
         if (again && emit_has_backward(d, chunk))
             e->builder.ops.at[e->builder.last_compute].frees += memory_remade(d, u, part->role.member);
         if (last)
             emit_synchronise(e, part, u);
     }
-    for (; i < d->backward.count; i++)
-        emit_one(e, part, true, i);
+    while (i < d->backward.count)
+        i = emit_next(e, part, true, i);
     if (e->builder.last_compute != PROGRAM_NONE)
         e->builder.ops.at[e->builder.last_compute].frees += part->saved;
     builder_close(&e->builder);
@@ -544,6 +600,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         }
         emit_tables(&cast, &registry, job, program_of);
         job->steps = plan->steps;
+        job->lead = plan->lead;
     }
     cast_fini(&cast);
     registry_fini(&registry);

@@ -17,6 +17,11 @@ struct plan_axis {
     uint32_t size;                /* devices along it */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    bool combiner; /* what it cannot split, its first device does alone; by default every device does it */
+    uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
+                                     split one dimension there. The first is 0: the same labels */
+    bool joined; /* with the axis before: both are one to the user, and an operator that one of them splits
+                    along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
 };
@@ -39,6 +44,8 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
+    uint32_t balanced; /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
+                          order */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
@@ -60,6 +67,9 @@ enum plan_optimizer {
     OPTIMIZER_COUNT
 };
 
+/* How a sequence that is split meets all of its keys and values. */
+enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
+
 struct schedule;
 struct workload_carrier;
 
@@ -70,7 +80,8 @@ struct plan {
     uint64_t global_batch,
         micro_batch;                 /* samples per step; samples per micro-batch and data-parallel member */
     uint32_t micro_batches;          /* per step */
-    uint32_t steps;                  /* simulated, >= 1; the last one is reported */
+    uint32_t steps;                  /* written out, >= 1; the last one is reported */
+    uint32_t lead;                   /* simulated before those, each like the first of them */
     enum precision precision;        /* of activations, their gradients and messages, and of arithmetic */
     enum precision weight_precision; /* of the weights that kernels read */
     enum precision gradient_precision;      /* of parameters' gradients */
@@ -81,7 +92,8 @@ struct plan {
     enum plan_recompute recompute;
     uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
     uint32_t recompute_chunk; /* full: so many units share one kept input and run again together. 0: one */
-    bool save_produced;       /* what was gathered for its use is kept in shares and gathered again */
+    enum plan_attention attention;
+    bool save_produced; /* what was gathered for its use is kept in shares and gathered again */
     const struct schedule *schedule;
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */

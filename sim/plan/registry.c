@@ -80,7 +80,7 @@ static uint32_t registry_axes_name(struct registry *registry, const struct plan_
     char text[128] = "";
     size_t used = 0;
     for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (mask >> a & 1 && used < sizeof text)
+        if (mask >> a & 1 && used < sizeof text && !(stage->axes[a].joined && mask >> (a - 1) & 1))
             used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? "+" : "",
                                      names_text(registry->names, stage->axes[a].name));
     return names_add(registry->names, text);

@@ -6,28 +6,80 @@
 
 #include <string.h>
 
+static void stages_context(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
+{
+    static const char *const labels[] = {"s", NULL};
+    uint32_t axis = stage->axis_count;
+    split_axis(plan, stage, "context", degrees->context, labels);
+    if (stage->axis_count == axis)
+        return;
+    stage->balanced = degrees->balanced && plan->attention != ATTENTION_ULYSSES ? degrees->context : 0;
+    if (plan->attention == ATTENTION_ULYSSES) {
+        stage->axes[axis].within[0] = names_add(plan->platform->names, "g");
+        stage->axes[axis].within[1] = names_add(plan->platform->names, "r");
+    }
+}
+
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const data[] = {"b", NULL};
-    static const char *const tensor[] = {"g", "r", "f", "v", NULL};
-    static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
+    /* Inner features before groups: of a recurrent layer that is its units, not its gates. */
+    static const char *const tensor[] = {"f", "g", "r", "v", NULL};
+    static const char *const sequence[] = {"f", "g", "r", "v", "s", NULL};
     split_axis(plan, stage, "data", degrees->data, data);
+    if (plan->attention != ATTENTION_ULYSSES)
+        stages_context(degrees, plan, stage);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    if (degrees->tensor > 1)
+        split_heads(plan, stage);
+    if (plan->attention == ATTENTION_ULYSSES)
+        stages_context(degrees, plan, stage);
     stage->place = degrees->place;
 }
 
-bool stages_expand(struct input *input, const struct stages_degrees *degrees,
-                   const struct index_list *devices, struct plan *plan)
+/* The devices of one stage in the order of its mesh; in the list, tensor varies fastest, then context. */
+static void stages_devices(const struct stages_degrees *degrees, const struct plan *plan,
+                           const uint32_t *devices, struct plan_stage *stage)
 {
-    uint32_t each = degrees->data * degrees->tensor, units = plan->model->units.count;
+    uint32_t c = degrees->context, t = degrees->tensor;
+    for (uint32_t i = 0; i < degrees->data * c * t; i++)
+        VECTOR_PUSH(&stage->devices, plan->attention != ATTENTION_ULYSSES
+                                         ? devices[i]
+                                         : devices[i / (c * t) * (c * t) + i % c * t + i / c % t]);
+}
+
+/* A sequence can be dealt out where a mask makes its shares unequal and nothing reads neighbours along it. */
+static bool stages_balance(const struct model *model)
+{
+    uint32_t s = names_find(model->names, "s");
+    bool causal = false;
+    for (uint32_t o = 0; o < model->operators.count; o++) {
+        const struct operator* operator= & model->operators.at[o];
+        causal |= operator->causal;
+        for (uint32_t i = 0; i <= operator->operand_count; i++) {
+            const struct operand *at = i ? &operator->operands[i - 1] : & operator->output;
+            const struct tensor *tensor = &model->tensors.at[at->tensor];
+            for (uint32_t d = 0; d < tensor->rank; d++)
+                if (tensor->dims[d].label == s && (at->dims[d].kernel >= 0 || at->dims[d].offset))
+                    return false;
+        }
+    }
+    return causal;
+}
+
+bool stages_expand(struct input *input, const struct stages_degrees *given, const struct index_list *devices,
+                   struct plan *plan)
+{
+    struct stages_degrees wanted = *given, *degrees = &wanted;
+    wanted.balanced = given->balanced && stages_balance(plan->model);
+    uint32_t each = degrees->data * degrees->context * degrees->tensor, units = plan->model->units.count;
     if (degrees->pipeline > units)
         return report_error(&input->report, degrees->place,
                             "a pipeline of %u stages needs as many units; the model has %u",
                             degrees->pipeline, units);
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
-    for (uint32_t i = 0; i < each; i++)
-        VECTOR_PUSH(&whole.devices, devices->at[i]);
+    stages_devices(degrees, plan, devices->at, &whole);
     bool used = true;
     for (uint32_t a = 0; a < whole.axis_count; a++)
         if (!split_used(plan, &whole, a))
@@ -36,7 +88,9 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                 "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
                 "say plan.stages with a split instead",
                 names_text(plan->platform->names, whole.axes[a].name),
-                a == 0 && degrees->data > 1 ? "b" : "g, r, f, v");
+                a == 0 && degrees->data > 1                                         ? "b"
+                : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
+                                                                                    : "f, g, r, v");
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
     if (used)
         balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
@@ -44,8 +98,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
     for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
         struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
         stages_template(degrees, plan, &stage);
-        for (uint32_t i = 0; i < each; i++)
-            VECTOR_PUSH(&stage.devices, devices->at[s * each + i]);
+        stages_devices(degrees, plan, devices->at + s * each, &stage);
         VECTOR_PUSH(&plan->stages, stage);
     }
     return used;
@@ -54,6 +107,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
 struct stages_entry {
     const char *layers;
     const struct value *split, *devices, *fuse;
+    bool combiner;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -61,6 +115,7 @@ static const struct field stages_fields[] = {
     {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
     {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+    {.key = "combiner", .kind = FIELD_FLAG, .offset = AT(combiner)},
     {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
 };
 #undef AT
@@ -202,6 +257,8 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
         good = split_read(input, entry.split, plan, stage);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        stage->axes[a].combiner = entry.combiner;
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;

@@ -7,14 +7,16 @@
 #include "plan/plan.h"
 
 struct stages_degrees {
-    uint32_t data, tensor, pipeline;
+    uint32_t data, context, tensor, pipeline;
     bool sequence_parallel;
+    bool balanced; /* context: shares of equal work under a causal mask */
     struct place place;
 };
 
-/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·tensor devices of the
- * list, with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
- * tensor innermost. */
+/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·context·tensor devices
+ * of the list, with the axes data (splits b), context (splits s) and tensor (splits f, g, r, v, and s under
+ * sequence parallelism), tensor innermost. Where attention goes by heads instead (Ulysses), the context axis
+ * divides what the tensor axis leaves of them: it comes last in the mesh, though not among the devices. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 

@@ -14,6 +14,16 @@ void work_add(struct work *sum, const struct work *other)
     sum->seconds += other->seconds;
 }
 
+void work_scale(struct work *work, double share)
+{
+    work->flops *= share;
+    work->model_flops *= share;
+    work->weight_flops *= share;
+    work->bytes *= share;
+    work->launches *= share;
+    work->seconds *= share;
+}
+
 /* Bytes of an operand (or the output) that a member touches. */
 static double work_bytes(const struct derivation *d, uint32_t index, const struct operand *operand,
                          uint32_t member)
@@ -25,6 +35,22 @@ static double work_bytes(const struct derivation *d, uint32_t index, const struc
         assign_box(d->stage, d->plan->model, state_operator(d, index), &d->operators.at[index].assignment,
                    operand, layout_coordinates(d->stage, member));
     return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+}
+
+/* The same over all kernels of the operator: one that goes step by step reads what has no steps (weights) in
+ * every one. */
+static double work_reads(const struct derivation *d, uint32_t index, const struct operand *operand,
+                         uint32_t member)
+{
+    const struct operator* operator= state_operator(d, index);
+    double bytes = work_bytes(d, index, operand, member);
+    for (uint32_t i = 0; i < operator->dim_count; i++) {
+        bool indexed = !operator->dims[i].sequential;
+        for (uint32_t k = 0; k < state_tensor(d, operand->tensor)->rank; k++)
+            indexed |= operand->dims[k].dim == (int)i;
+        bytes *= indexed ? 1 : (double)operator->dims[i].size;
+    }
+    return bytes;
 }
 
 static double work_launches(const struct operator* operator)
@@ -67,7 +93,7 @@ struct work work_forward(const struct derivation *d, uint32_t index, uint32_t me
         for (uint32_t i = 0; i < operator->operand_count; i++) {
             bool table = operator->kind == OPERATOR_LOOKUP && state_tensor(d, operator->operands[i].tensor)
                              ->role == TENSOR_PARAMETER;
-            work.bytes += table ? output : work_bytes(d, index, &operator->operands[i], member);
+            work.bytes += table ? output : work_reads(d, index, &operator->operands[i], member);
         }
     }
     work_price(d, operator, d->stage->devices.at[member], &work);
@@ -81,25 +107,31 @@ static bool work_wanted(const struct derivation *d, const struct operand *operan
            (operand->gradient && d->needs_gradient[operand->tensor]);
 }
 
-/* An einsum makes each operand's gradient by an einsum of its own over the same iteration space. */
+/* An einsum makes each operand's gradient by an einsum of its own over the same iteration space. The gradient
+ * of weights has no order in time: it is one kernel over all steps. */
 static struct work work_backward_einsum(const struct derivation *d, uint32_t index, uint32_t member,
                                         double points)
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
-    double output = work_bytes(d, index, &operator->output, member), operands = 0;
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        operands += work_bytes(d, index, &operator->operands[i], member);
+    double output = work_bytes(d, index, &operator->output, member), operands = 0, reads = 0;
     for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (!work_wanted(d, &operator->operands[i]))
-            continue;
+        bool added = operator->operands[i].added;
+        operands += added ? 0 : work_bytes(d, index, &operator->operands[i], member);
+        reads += added ? 0 : work_reads(d, index, &operator->operands[i], member);
+    }
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        if (!work_wanted(d, &operator->operands[i]) || operator->operands[i].added)
+            continue; /* the gradient of what is added is that of the output */
         double flops = operator->flops_per_point * points;
         work.flops += flops;
         work.model_flops += flops * d->operators.at[index].assignment.useful;
-        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+        bool weights = state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER;
+        if (weights)
             work.weight_flops += flops;
-        work.bytes += output + operands; /* reads dY and the others, writes its own gradient */
-        work.launches += work_launches(operator);
+        /* Reads dY and the others, writes its own gradient. */
+        work.bytes += output + (weights ? operands : reads);
+        work.launches += weights ? 1 : work_launches(operator);
     }
     if (state_tensor(d, operator->output.tensor)->internal) /* never stored: the kernel makes it again */
         work.flops += operator->flops_per_point * points;

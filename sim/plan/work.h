@@ -21,4 +21,6 @@ struct work work_optimizer(const struct plan *plan, uint32_t device, double para
 
 void work_add(struct work *sum, const struct work *other);
 
+void work_scale(struct work *work, double share);
+
 #endif

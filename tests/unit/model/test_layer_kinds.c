@@ -29,7 +29,7 @@ static void add_operand(struct text *text, const struct built *built, const stru
                         const struct operand *operand)
 {
     const struct tensor *tensor = &built->model.tensors.at[operand->tensor];
-    text_add(text, "[");
+    text_add(text, "%s[", operand->added ? "+" : "");
     for (uint32_t i = 0; i < tensor->rank; i++) {
         const struct operand_dim *at = &operand->dims[i];
         text_add(text, "%s%s", i ? "," : "", first_name(built, op, at->dim));
@@ -236,11 +236,11 @@ static void attention_is_two_products_around_a_softmax(void **state)
     built_from_text(&built, HEADS("none", ", dropout: yes"), NULL, 1);
     built_want(&built);
     assert_string_equal(written(&built, "core", "scores"),
-                        "b:1 g:2 r:3 q:6 k:6 d:4 | [b,g,r,q,k] <- [b,q,g,r,d]s [b,k,g,d]s");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 d:4 | [b,g,r,q,k] <- [b,q,g,r,d]s [b,k,g,d]s");
     assert_string_equal(written(&built, "core", "softmax"),
-                        "b:1 g:2 r:3 q:6 k:6 | [b,g,r,q,k] <- [b,g,r,q,k]");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 | [b,g,r,q,k] <- [b,g,r,q,k]");
     assert_string_equal(written(&built, "core", "context"),
-                        "b:1 g:2 r:3 q:6 k:6 d:4 | [b,q,g,r,d] <- [b,g,r,q,k]s [b,k,g,d]s");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 d:4 | [b,q,g,r,d] <- [b,g,r,q,k]s [b,k,g,d]s");
     assert_string_equal(built_output_shape(&built, "core"), "b 1, s 6, g 2, r 3, d 4");
     const struct operator* softmax = built_operator(&built, "core", "softmax");
     const struct operator* dropout = built_operator(&built, "core", "dropout");
@@ -309,7 +309,7 @@ static void relative_positions_are_a_table_of_buckets_and_heads(void **state)
     built_from_text(&built, HEADS("none", ", buckets: 32"), NULL, 1);
     built_want(&built);
     assert_string_equal(written(&built, "core", "softmax"),
-                        "b:1 g:2 r:3 q:6 k:6 | [b,g,r,q,k] <- [b,g,r,q,k] [*,g]");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 | [b,g,r,q,k] <- [b,g,r,q,k] [*,g]");
     assert_int_equal(model_layer_parameters(&built.model, built_layer(&built, "core")), 64);
     built_fini(&built);
 }
@@ -327,7 +327,7 @@ static void attention_may_cross_sequences_and_add_its_scores(void **state)
                     NULL, 1);
     built_want(&built);
     assert_string_equal(written(&built, "core", "scores"),
-                        "b:1 q:5 k:9 d:4 | [b,q,k] <- [b,q,d]s! [b,k,d]s! [d]");
+                        "b:1 q/s:5 k/s:9 d:4 | [b,q,k] <- [b,q,d]s! [b,k,d]s! [d]");
     assert_string_equal(built_output_shape(&built, "core"), "b 1, s 5, h 7");
     assert_int_equal(model_parameters(&built.model), 4);
     built_fini(&built);
@@ -363,15 +363,18 @@ static void recurrent_layers_have_their_published_sizes(void **state)
         assert_true(model_layer_macs(&built.model, layer) == wanted[i].macs);
     }
     assert_string_equal(written(&built, "wide", "input"),
-                        "b:1 t/s:3 g:4 o/h:1024 i:2048 | [b,t,g,o] <- [b,t,i]s [g,o,i]");
+                        "b:1 t/s:3 g:4 o/h/f:1024 i:2048 | [b,t,g,o] <- [b,t,i]s [g,o,i]");
     assert_string_equal(written(&built, "wide", "recurrent"),
-                        "b:1 t/s:3> g:4 o/h:1024 i:1024 | [b,t,g,o] <- [b,t,i]s< [g,o,i]");
+                        "b:1 t/s:3> g:4 o/h/f:1024 k/i:1024 | [b,t,g,o] <- [b,t,k]s< [g,o,k] +[b,t,g,o]");
     assert_string_equal(written(&built, "wide", "gates"),
-                        "b:1 t/s:3> g:4! o/h:1024 | [b,t,o] <- [b,t,g,o]s [b,t,g,o] [g,o] [g,o]");
+                        "b:1 t/s:3> g:4! o/h/f:1024 | [b,t,o] <- [b,t,g,o]s [g,o] [g,o]");
+    assert_string_equal(written(&built, "gru", "gates"),
+                        "b:1 t/s:3> g:3! o/h/f:10 | [b,t,o] <- [b,t,g,o] [b,t,g,o]s [g,o] [g,o]");
     assert_string_equal(written(&built, "both", "gates"),
-                        "b:1 t/s:3> direction:2 g:4! o/h:1024 | [b,t,direction.o] <- "
-                        "[b,t,direction,g,o]s [b,t,direction,g,o] [direction,g,o] "
-                        "[direction,g,o]");
+                        "b:1 t/s:3> direction:2 g:4! o/h/f:1024 | [b,t,direction,o] <- "
+                        "[b,t,direction,g,o]s [direction,g,o] [direction,g,o]");
+    assert_string_equal(written(&built, "both", "join"),
+                        "b:1 s:3 direction:2 h/o/i:1024 | [b,s,direction.h] <- [b,s,direction,h]");
     const struct operator* step = built_operator(&built, "wide", "recurrent");
     assert_int_equal(step->operands[0].tensor, built.model.layers.at[built_layer(&built, "wide")].output);
     built_fini(&built);

@@ -23,7 +23,8 @@ static inline void run_add(struct executor *x, const struct stage_run *s, uint32
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         bool counts = true;
         for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
-            if (before && before->place[a] == PLACE_PARTIAL && layout->place[a] == PLACE_REPLICATED)
+            if (before && before->place[a] == PLACE_PARTIAL &&
+                (layout->place[a] == PLACE_REPLICATED || layout->place[a] == PLACE_ONE))
                 counts &= run_at(s, m).at[a] == 0;
         if (!sum->member[m])
             sum->member[m] = run_array(x, tensor, 0);
@@ -44,6 +45,35 @@ static inline bool run_is_spread(const struct stage_run *s, const struct action 
     return true;
 }
 
+/* Whether conversions bring a kernel what the step before gave; else it takes it as it is. */
+static inline bool run_converts_feedback(const struct stage_run *s, const struct action *kernel)
+{
+    for (uint32_t i = 0; i < s->d->backward.count; i++) {
+        const struct action *a = &s->d->backward.at[i];
+        if (a->kind != ACTION_KERNEL && a->carried && a->tensor == kernel->tensor)
+            return true;
+    }
+    return false;
+}
+
+/* What the time step before (a later one) gave to the gradient of the state that it started from. */
+static inline void run_add_feedback(struct executor *x, const struct stage_run *s, const struct action *a,
+                                    uint32_t tensor, struct holding *sum, const struct layout *before)
+{
+    for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE; c = s->d->contributions.at[c].next) {
+        struct holding given = s->given[c];
+        if (!s->d->contributions.at[c].feedback)
+            continue;
+        if (!given.member) { /* the last step: there is none after it */
+            given = run_holding(x, s);
+            for (uint32_t m = 0; m < s->d->member_count; m++)
+                given.member[m] = run_array(x, tensor, 0);
+        }
+        run_add(x, s, tensor, sum, &given, &s->d->contributions.at[c].layout, before);
+    }
+    (void)a;
+}
+
 /* The sum of what the dependencies of an action contribute to a tensor's gradient. `before`: the layout in
  * which they are added (a collective), or NULL. */
 static inline struct holding run_contributions(struct executor *x, const struct stage_run *s,
@@ -51,13 +81,16 @@ static inline struct holding run_contributions(struct executor *x, const struct 
                                                const struct layout *before)
 {
     struct holding sum = run_holding(x, s);
+    if (a->carried && (before || !run_converts_feedback(s, a)))
+        run_add_feedback(x, s, a, tensor, &sum, before);
     for (uint32_t k = 0; k < a->dependency_count; k++) {
         uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
         const struct action *made = &s->d->backward.at[dependency];
         bool seen = made->elements > 0;
         for (uint32_t j = 0; j < k; j++)
             seen |= s->d->dependencies.at[a->first_dependency + j] == dependency;
-        if (seen || made->kind == ACTION_SEND)
+        bool idle = made->transient && !s->backward[dependency].member; /* no step before this one */
+        if (seen || idle || made->kind == ACTION_SEND)
             continue;
         if (made->kind == ACTION_COLLECTIVE && made->tensor == tensor) {
             run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
@@ -74,7 +107,7 @@ static inline struct holding run_contributions(struct executor *x, const struct 
         for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE;
              c = s->d->contributions.at[c].next) {
             const struct contribution *given = &s->d->contributions.at[c];
-            if (given->action != source || (exchange && !given->boxes))
+            if (given->action != source || given->feedback || (exchange && !given->boxes))
                 continue;
             run_add(x, s, tensor, &sum, exchange ? &s->backward[dependency] : &s->given[c], &given->layout,
                     before);
@@ -96,6 +129,30 @@ static inline void run_give(struct executor *x, const struct stage_run *s, uint3
         if ((given->tile || run_inside(run_tensor(x, tensor), &share, i)) && touched &&
             !run_inside(run_tensor(x, tensor), touched, i))
             array[i] = 0; /* (a tile's gradient begins as 0 wherever the tile reaches) */
+}
+
+/* A step's contribution to the state that it started from, which the step before it (the next to run) adds.
+ * That of the last step to nothing. */
+static inline void run_give_back(struct executor *x, const struct stage_run *s, const struct operator* op,
+                                 const struct operand *operand, uint32_t member, const double *array)
+{
+    uint32_t c = s->d->first_contribution[operand->tensor];
+    while (!s->d->contributions.at[c].feedback)
+        c = s->d->contributions.at[c].next;
+    const struct layout *layout = &s->d->contributions.at[c].layout;
+    struct box share = run_layout_box(s, run_tensor(x, operand->tensor), layout, member);
+    const struct tensor *tensor = run_tensor(x, operand->tensor);
+    double *given = run_advanced(x, op, operand, array, NAN);
+    uint32_t dim = run_step_dim(x, op, operand);
+    for (size_t i = 0; i < run_elements(x, operand->tensor); i++)
+        if (run_index(tensor, i, dim) + 1 == tensor->dims[dim].size && run_inside(tensor, &share, i))
+            given[i] = 0;
+    if (!s->given[c].member)
+        s->given[c] = run_holding(x, s);
+    for (size_t i = 0; i < run_elements(x, operand->tensor) && s->given[c].member[member]; i++)
+        if (isnan(given[i]))
+            given[i] = s->given[c].member[member][i];
+    s->given[c].member[member] = given;
 }
 
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
@@ -215,14 +272,15 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
 {
     if (!x->seeded[a->tensor])
         return run_contributions(x, s, a, a->tensor, NULL);
-    struct holding out = run_holding(x, s);
+    struct holding out = run_holding(x, s), fed = run_contributions(x, s, a, a->tensor, NULL);
     const struct stage_operator *so = &s->d->operators.at[a->operator];
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box box = run_box(s, so, &x->model->operators.at[so->operator].output, m);
         out.member[m] = run_array(x, a->tensor, NAN);
         for (size_t i = 0; i < run_elements(x, a->tensor); i++)
             if (run_inside(run_tensor(x, a->tensor), &box, i))
-                out.member[m][i] = x->whole_gradient[a->tensor][i];
+                out.member[m][i] =
+                    x->seed_gradient[a->tensor][i] + (fed.member[m] ? run_value(&fed, m, i) : 0);
     }
     return out;
 }
@@ -243,7 +301,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     }
     uint32_t contribution[OPERATOR_OPERANDS], next = MODEL_NONE;
     for (uint32_t c = 0; c < s->d->contributions.count && next == MODEL_NONE; c++)
-        if (s->d->contributions.at[c].action == index)
+        if (s->d->contributions.at[c].action == index && !s->d->contributions.at[c].feedback)
             next = c; /* those of one kernel stand together, in the order of its operands */
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const struct operand *operand = &op->operands[i];
@@ -252,7 +310,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         contribution[i] = wanted ? next++ : MODEL_NONE;
     }
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_box(s, so, &op->output, m);
+        struct box box = run_step_box(x, op, &op->output, run_box(s, so, &op->output, m));
         if (!so->fused || op->output.tensor == so->fused->output) /* inside, a tile has its part of the sum */
             run_compare(x, "the gradient", op->output.tensor, m, own[m], x->whole_gradient[op->output.tensor],
                         &box);
@@ -263,9 +321,13 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         const struct holding *made = op->output_saved ? &s->kept[kernel] : &s->forward[kernel];
         all[m].out = made->member && made->member[m] ? made->member[m] : x->nothing[op->output.tensor];
         for (uint32_t i = 0; i < op->operand_count; i++)
-            if (op->operands[i].gradient && !op->operands[i].feedback) {
-                struct box touched = run_box(s, so, &op->operands[i], m);
+            if (op->operands[i].gradient) {
+                struct box touched =
+                    run_step_box(x, op, &op->operands[i], run_box(s, so, &op->operands[i], m));
                 all[m].gradient[i] = run_array(x, op->operands[i].tensor, NAN);
+                if (contribution[i] != MODEL_NONE)
+                    run_before(x, s->given[contribution[i]].member, op->operands[i].tensor, m,
+                               all[m].gradient[i]);
                 run_fill(x, op->operands[i].tensor, all[m].gradient[i], &touched, 0);
             }
         evaluation_backward(&all[m]);
@@ -273,6 +335,8 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             if (contribution[i] != MODEL_NONE) {
                 struct box touched = run_box(s, so, &op->operands[i], m);
                 run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i], &touched);
+            } else if (op->operands[i].feedback) {
+                run_give_back(x, s, op, &op->operands[i], m, all[m].gradient[i]);
             } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER) {
                 run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
             }
@@ -302,30 +366,46 @@ static inline struct holding run_regathered(struct executor *x, const struct sta
     return in;
 }
 
+static inline void run_backward_action(struct executor *x, struct stage_run *s, uint32_t i)
+{
+    const struct action *a = &s->d->backward.at[i];
+    bool removed = run_removed(x, s, true, i);
+    if (a->kind == ACTION_KERNEL) {
+        run_backward_kernel(x, s, i);
+    } else if (a->kind == ACTION_RECEIVE) {
+        run_backward_receive(x, s, i, removed);
+    } else if (a->kind == ACTION_EXCHANGE) {
+        s->backward[i] = run_backward_exchange(x, s, a, removed);
+    } else if (a->elements > 0) {
+        if (!removed)
+            s->backward_statistics[a->operator] |= 1u << a->axis;
+    } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
+        struct holding in = run_regathered(x, s, a);
+        s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
+    } else if (a->kind == ACTION_COLLECTIVE) {
+        struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
+        if (removed)
+            run_own(x, s, a, &in);
+        s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
+    }
+}
+
 static inline void run_backward(struct executor *x, struct stage_run *s)
 {
     run_keep(x, s);
-    for (uint32_t i = 0; i < s->d->backward.count; i++) {
-        const struct action *a = &s->d->backward.at[i];
-        bool removed = run_removed(x, s, true, i);
-        if (a->kind == ACTION_KERNEL) {
-            run_backward_kernel(x, s, i);
-        } else if (a->kind == ACTION_RECEIVE) {
-            run_backward_receive(x, s, i, removed);
-        } else if (a->kind == ACTION_EXCHANGE) {
-            s->backward[i] = run_backward_exchange(x, s, a, removed);
-        } else if (a->elements > 0) {
-            if (!removed)
-                s->backward_statistics[a->operator] |= 1u << a->axis;
-        } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
-            struct holding in = run_regathered(x, s, a);
-            s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
-        } else if (a->kind == ACTION_COLLECTIVE) {
-            struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
-            if (removed)
-                run_own(x, s, a, &in);
-            s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
-        }
+    for (uint32_t first = 0; first < s->d->backward.count;) {
+        uint32_t steps, end = run_range(x, s, true, first, &steps);
+        for (uint32_t i = first; i < end; i++)
+            if (!steps || !run_in_steps(x, s, &s->d->backward.at[i]))
+                run_backward_action(x, s, i);
+        for (x->step = steps; x->step-- > 0;)
+            for (uint32_t i = first; i < end; i++) {
+                bool idle = s->d->backward.at[i].transient && x->step + 1 == steps;
+                if (run_in_steps(x, s, &s->d->backward.at[i]) && !idle)
+                    run_backward_action(x, s, i);
+            }
+        x->step = MODEL_NONE;
+        first = end;
     }
 }
 
@@ -394,6 +474,7 @@ static inline void executor_run(struct executor *x, struct plan_case *c, uint64_
 {
     *x = (struct executor){.c = c,
                            .model = &c->model,
+                           .step = MODEL_NONE,
                            .removed_stage = removed_stage,
                            .removed_backward = removed_backward,
                            .removed_action = removed_action};
@@ -403,6 +484,7 @@ static inline void executor_run(struct executor *x, struct plan_case *c, uint64_
     x->whole_gradient = ARENA_ARRAY(&x->arena, double *, tensors);
     x->nothing = ARENA_ARRAY(&x->arena, double *, tensors);
     x->seeded = ARENA_ARRAY(&x->arena, bool, tensors);
+    x->seed_gradient = ARENA_ARRAY(&x->arena, double *, tensors);
     x->stages = ARENA_ARRAY(&x->arena, struct stage_run, c->plan.stages.count);
     run_oracle(x, seed, c->derivations[0].same_as, c->derivations[0].needs_gradient);
     for (uint32_t n = 0; n < c->plan.stages.count; n++) {

@@ -4,6 +4,8 @@
 
 #include "plan_case.h"
 
+#include "plan/split.h"
+
 struct family {
     const char *name, *model;
     uint32_t batch;
@@ -77,6 +79,13 @@ static const struct family families[] = {
      "6}}\n"
      "  - {glu: gl, from: [g1, g2]}\n  - {fc: w, over: f, out: {h: 4}}\n",
      2, (const char *const[]){"g,r,f", "g,r,f,s", "r", "b", "s", "d", NULL}, false},
+    {"causal attention over shares of the sequence",
+     "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 7, h: 4}}\n  - {fc: q, from: x, out: {g: "
+     "2, r: 2, d: 2}}\n"
+     "  - {fc: k, from: x, out: {g: 2, d: 2}}\n  - {fc: v, from: x, out: {g: 2, d: 2}}\n"
+     "  - {attention: a, from: [q, k, v], mask: causal, dropout: yes}\n"
+     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {norm: n}\n  - {fc: u, out: {f: 3}}\n",
+     2, (const char *const[]){"s", "q", "k", "g,r,f", "g,r,f,s", "r", "b", "d", "h", NULL}, false},
     {"language model with tied logits",
      "name: m\nlayers:\n  - {input: t, dims: {s: 4}, discrete: yes}\n"
      "  - {embedding: e, vocabulary: 7, out: 4, positions: 6}\n  - {norm: n}\n  - {fc: u, out: {f: 6}, act: "
@@ -101,7 +110,16 @@ static const struct family families[] = {
     {"recurrent layer",
      "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
      "4}}\n",
-     5, (const char *const[]){"b", NULL}, false},
+     5, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
+    {"recurrent layers over each other",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 3}}\n  - {lstm: l, hidden: 4}\n  - {gru: u, hidden: "
+     "5}\n"
+     "  - {rnn: r, hidden: 5}\n  - {add: a, from: [r, u]}\n",
+     2, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
+    {"recurrent layers in both directions",
+     "name: m\nlayers:\n  - {input: x, dims: {t: 3, h: 4}}\n  - {lstm: l, hidden: 3, directions: 2}\n"
+     "  - {gru: u, hidden: 2, directions: 2}\n  - {fc: d, out: 3}\n",
+     3, (const char *const[]){"b", "g", "o", "direction", "i", "k,o", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
@@ -122,6 +140,8 @@ static inline void random_axes(const struct family *family, uint64_t *random, ch
         uint32_t pick = case_between(random, 0, choices - 1), ways = case_between(random, 2, 3);
         if (case_between(random, 0, 9) == 0)
             ways = 5;
+        if (strncmp(family->axes[pick], "g,r", 3) == 0 && case_between(random, 0, 1))
+            ways = case_between(random, 0, 1) ? 4 : 6; /* more than there are groups */
         if (used >> pick & 1 || members * ways > 12)
             continue;
         used |= 1u << pick;
@@ -153,6 +173,11 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
         random_axes(family, random, axes, sizeof axes);
         case_stage(c, units, axes);
+        struct plan_stage *stage = &c->plan.stages.at[s];
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            stage->axes[a].combiner = case_between(random, 0, 3) == 0;
+        if (c->plan.stages.at[s].axis_count)
+            split_heads(&c->plan, &c->plan.stages.at[s]);
         left -= units;
         if (last)
             break;
@@ -169,6 +194,11 @@ static inline void random_case(struct plan_case *c, const struct family *family,
     }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
+    if (case_between(random, 0, 1)) {
+        uint32_t ways = case_between(random, 2, 4);
+        for (uint32_t s = 0; s < c->plan.stages.count; s++)
+            c->plan.stages.at[s].balanced = ways;
+    }
     if (case_between(random, 0, 3)) { /* what is cheap decides how tensors are converted */
         case_connect(c, 1, 0);
         for (uint32_t l = 0; l < c->platform.links.count; l++) {

@@ -168,18 +168,19 @@ static void nothing_that_fused_blocks_communicate_can_be_left_out(void **state)
     assert_int_equal(needless, 0);
 }
 
-static void splitting_a_recurrent_layer_along_its_units_is_refused(void **state)
+static void splitting_a_recurrent_layer_along_time_is_refused(void **state)
 {
     (void)state;
     struct plan_case c;
-    case_init(&c, families[FAMILIES - 1].model, 2);
-    case_stage(&c, 0, "o:3");
+    case_init(&c, families[FAMILIES - 3].model, 2);
+    case_stage(&c, 0, "s:3");
     c.plan.stages.at[0].place = (struct place){"w.yaml", 3, 5};
     assert_false(case_derive(&c));
     assert_int_equal(c.input.report.errors, 1);
     assert_string_equal(c.input.report.list.at[0].text,
-                        "splitting recurrent layer 'l' along 'o' needs a communication in every time step, "
-                        "which is not modelled; split b instead");
+                        "recurrent layer 'l' cannot be split along 's': its time steps follow one another; "
+                        "split b, o (hidden units), g (gates) or i (inputs), or give layers to stages and "
+                        "set plan.time-chunks");
     assert_int_equal(c.input.report.list.at[0].place.line, 3);
     case_fini(&c);
 }
@@ -191,7 +192,7 @@ int main(void)
         cmocka_unit_test(no_derived_communication_can_be_left_out),
         cmocka_unit_test(fused_blocks_compute_what_whole_models_do),
         cmocka_unit_test(nothing_that_fused_blocks_communicate_can_be_left_out),
-        cmocka_unit_test(splitting_a_recurrent_layer_along_its_units_is_refused),
+        cmocka_unit_test(splitting_a_recurrent_layer_along_time_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
