@@ -40,9 +40,9 @@ static const struct command main_commands[] = {
      "j", main_list},
     {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
      "write a run in another form", "orF", main_export},
-    {"convert", "partita convert TOPOLOGY [options]",
-     "write a topology of another tool (SimGrid, nvidia-smi, ASTRA-sim) as one of Partita's", "os",
-     main_convert},
+    {"convert", "partita convert FILE [options]",
+     "write a topology or model of another tool (SimGrid, nvidia-smi, ASTRA-sim, Hugging Face) as Partita's",
+     "os", main_convert},
     {"collective", "partita collective KIND --topology T [options]",
      "time, algorithm and bus bandwidth of a collective against its size", "tsNzacSjo", main_collective},
 };

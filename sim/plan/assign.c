@@ -95,6 +95,10 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
         ways[d] = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         const struct plan_axis *axis = &stage->axes[a];
+        if (axis->nests && a) {
+            result.split[a] = result.split[a - 1];
+            continue;
+        }
         if (a + 1 < stage->axis_count && axis[1].joined) {
             assign_joined(axis, model, operator, ways, &result.split[a]);
             a++;

@@ -1,6 +1,7 @@
 #include "plan/cast.h"
 
 #include "plan/memory.h"
+#include "plan/parameters.h"
 #include "plan/shares.h"
 #include "plan/state.h"
 
@@ -175,7 +176,7 @@ static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t m
             if (!add && d->member_count < fewest)
                 fewest = d->member_count;
             for (uint32_t m = member % fewest; add && m < d->member_count; m += fewest) {
-                double held = memory_parameter(d, i, m);
+                double held = memory_parameter(d, i, m) / shard_ways(d, &d->parameters.at[i]);
                 *elements = held > *elements ? held : *elements;
                 VECTOR_PUSH(out, d->stage->ranks[m]);
             }
@@ -211,10 +212,12 @@ uint32_t cast_barrier(const struct cast *cast)
 static void cast_training_groups(struct cast *cast, struct cast_rank *rank, struct role role)
 {
     const struct derivation *d = &cast->derivations[role.stage];
+    struct index_list groups = {0};
+    parameters_groups(d, cast->registry, role, &groups);
+    for (uint32_t i = 0; i < groups.count; i++)
+        cast_add_group(rank, groups.at[i]);
+    VECTOR_FREE(&groups);
     for (uint32_t i = 0; i < d->parameters.count; i++) {
-        if (d->parameters.at[i].partial_axes)
-            cast_add_group(rank, registry_axes(cast->registry, d->stage, role.stage,
-                                               d->parameters.at[i].partial_axes, role.member));
         double elements;
         uint32_t tied = cast_tied(cast, role.stage, i, role.member, &elements);
         if (tied != MODEL_NONE)

@@ -6,6 +6,7 @@
 #include "plan/fuse.h"
 #include "plan/saved.h"
 #include "plan/search.h"
+#include "plan/shard.h"
 #include "plan/state.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -130,6 +131,8 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
         if (so->assignment.split[a] != ASSIGN_ALL && parameter->layout.place[a] == PLACE_REPLICATED)
             parameter->partial_axes |= 1u << a;
     }
+    parameter->last_unit = so->unit;
+    parameter->shard_axes = d->plan->training && d->plan->zero ? shard_axes(d->stage, &parameter->layout) : 0;
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */

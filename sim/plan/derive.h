@@ -81,12 +81,14 @@ struct stage_operator {
 };
 
 struct stage_parameter {
-    uint32_t tensor, unit;
-    struct layout layout;  /* where it is stored and used */
-    uint32_t partial_axes; /* bit set: its gradient is a partial sum along these */
-    uint32_t operator;     /* of the derivation: the first that uses it, whose backward pass completes its
-                              gradient */
-    uint32_t rows;         /* bit set: its dimensions that this operator contracts; the others are columns */
+    uint32_t tensor;
+    uint32_t unit, last_unit; /* the first and the last that use it */
+    struct layout layout;     /* in which it is used, and stored but for ... */
+    uint32_t shard_axes;      /* bit set: ... these, along which what is used is kept in shares (shard.h) */
+    uint32_t partial_axes;    /* bit set: its gradient is a partial sum along these */
+    uint32_t operator;        /* of the derivation: the first that uses it, whose backward pass completes its
+                                 gradient */
+    uint32_t rows; /* bit set: its dimensions that this operator contracts; the others are columns */
 };
 
 struct stage_saved {

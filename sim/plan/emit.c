@@ -1,7 +1,7 @@
 #include "plan/emit.h"
 
-#include "plan/builder.h"
 #include "plan/memory.h"
+#include "plan/parameters.h"
 #include "plan/recompute.h"
 #include "plan/schedule.h"
 #include "plan/shares.h"
@@ -21,7 +21,8 @@ struct part {
     uint32_t *forward_count,
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
     double saved;        /* bytes that F leaves for B */
-    bool *again;         /* per forward action: the recomputation at hand repeats it */
+    struct parameters parameters;
+    bool *again; /* per forward action: the recomputation at hand repeats it */
 };
 
 struct emitter {
@@ -223,8 +224,18 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
 {
     emit_begin(e, part, PASS_F, micro_batch);
     e->builder.allocates += part->saved;
-    for (uint32_t i = 0; i < part->d->forward.count;)
+    uint32_t unit = MODEL_NONE;
+    for (uint32_t i = 0; i < part->d->forward.count;) {
+        const struct action *action = &part->d->forward.at[i];
+        if (action->kind == ACTION_KERNEL && action->unit != unit) {
+            if (unit != MODEL_NONE)
+                parameters_leave(&part->parameters, unit, false, false);
+            parameters_enter(&part->parameters, unit = action->unit, false);
+        }
         i = emit_next(e, part, false, i);
+    }
+    if (unit != MODEL_NONE)
+        parameters_leave(&part->parameters, unit, false, false);
     builder_close(&e->builder);
 }
 
@@ -241,38 +252,6 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     }
     builder_close(&e->builder);
     e->builder.pass = PASS_B;
-}
-
-/* Starts the gradient synchronisation of one unit's parameters, one all-reduce per set of axes. */
-static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit)
-{
-    const struct derivation *d = part->d;
-    uint32_t done = 0; /* bit set over sets of axes */
-    static_assert(PLAN_AXES <= 5, "the set of axis sets fits 32 bits");
-    for (uint32_t i = 0; i < d->parameters.count; i++) {
-        uint32_t mask = d->parameters.at[i].partial_axes;
-        if (d->parameters.at[i].unit != unit || !mask || done >> mask & 1)
-            continue;
-        done |= 1u << mask;
-        double elements = 0;
-        for (uint32_t j = i; j < d->parameters.count; j++)
-            if (d->parameters.at[j].unit == unit && d->parameters.at[j].partial_axes == mask)
-                elements += memory_parameter(d, j, part->role.member);
-        struct index_list after = {0};
-        if (e->builder.last_compute != PROGRAM_NONE)
-            VECTOR_PUSH(&after, e->builder.last_compute);
-        uint8_t pass = e->builder.pass;
-        builder_close(&e->builder);
-        e->builder.pass = PASS_S;
-        uint32_t group =
-            registry_axes(e->cast->registry, d->stage, part->role.stage, mask, part->role.member);
-        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE,
-                                          elements * precision_bytes(e->plan->communication_precision),
-                                          e->plan->model->units.at[unit].name, &after);
-        VECTOR_PUSH(&e->syncs, op);
-        e->builder.pass = pass;
-        VECTOR_FREE(&after);
-    }
 }
 
 static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
@@ -299,14 +278,24 @@ static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_b
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
         struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
         bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
-        if (again && u + 1 == chunk.end && emit_has_backward(d, chunk))
+        parameters_enter(&part->parameters, u, true);
+        if (again && u + 1 == chunk.end && emit_has_backward(d, chunk)) {
+            for (uint32_t k = u; k-- > chunk.first;)
+                parameters_enter(&part->parameters, k, true);
             emit_recompute(e, part, chunk);
-        while (i < d->backward.count && d->backward.at[i].unit == u)
+        }
+        parameters_expect(&part->parameters, u);
+        while (i < d->backward.count && d->backward.at[i].unit == u) {
+            uint32_t from = i;
             i = emit_next(e, part, true, i);
+            for (; from < i; from++)
+                if (d->backward.at[from].kind == ACTION_KERNEL)
+                    parameters_ready(&part->parameters, d->backward.at[from].operator, last);
+        }
         if (again && emit_has_backward(d, chunk))
             e->builder.ops.at[e->builder.last_compute].frees += memory_remade(d, u, part->role.member);
-        if (last)
-            emit_synchronise(e, part, u);
+        parameters_leave(&part->parameters, u, true, last);
+        parameters_reduce(&part->parameters, u, last);
     }
     while (i < d->backward.count)
         i = emit_next(e, part, true, i);
@@ -323,7 +312,7 @@ static void emit_optimizer(struct emitter *e)
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];
-        parameters += memory_parameters(part->d, part->role.member);
+        parameters += memory_updated(part->d, part->role.member);
         states += memory_states(part->d, part->role.member);
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
             double elements;
@@ -354,9 +343,11 @@ static void emit_optimizer(struct emitter *e)
         VECTOR_PUSH(&e->syncs, op);
     }
     struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters, states);
-    builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
+    uint32_t update = builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
     builder_close(b);
     e->syncs.count = 0;
+    for (uint32_t p = 0; p < e->part_count; p++)
+        parameters_publish(&e->parts[p].parameters, update);
 }
 
 /* The input device's sends of one step, in the order of the micro-batches. */
@@ -460,6 +451,7 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
     *part = (struct part){.d = d, .role = role};
+    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
     part->allocates = ARENA_ARRAY(e->arena, double, f);
@@ -522,6 +514,8 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
         if (e->plan->training && e->part_count)
             emit_optimizer(e);
     }
+    for (uint32_t i = 0; i < e->part_count; i++)
+        parameters_fini(&e->parts[i].parameters);
     builder_finish(&e->builder, arena, program);
     builder_fini(&e->builder);
 }

@@ -15,6 +15,8 @@ enum { PLAN_AXES = 4, PLAN_LABELS = 8 };
 struct plan_axis {
     uint32_t name;                /* interned: "data", "tensor", "y" … */
     uint32_t size;                /* devices along it */
+    bool nests;                   /* it splits what the axis before it splits, inside its shares */
+    bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
     bool combiner; /* what it cannot split, its first device does alone; by default every device does it */
@@ -59,6 +61,9 @@ struct plan_stage {
 };
 
 enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_FULL, RECOMPUTE_SELECTIVE, RECOMPUTE_COUNT };
+/* How long parameters that are kept in shares stay whole: for one pass over their unit, from its forward to
+ * its backward pass, or for all micro-batches of a step. */
+enum plan_keep { KEEP_PASS, KEEP_MICRO_BATCH, KEEP_STEP };
 enum plan_optimizer {
     OPTIMIZER_SGD,
     OPTIMIZER_MOMENTUM,
@@ -92,8 +97,14 @@ struct plan {
     enum plan_recompute recompute;
     uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
     uint32_t recompute_chunk; /* full: so many units share one kept input and run again together. 0: one */
+    bool save_produced;       /* what was gathered for its use is kept in shares and gathered again */
+    uint32_t zero; /* shared out along the axes marked so: 1 optimizer states, 2 also gradients, 3 also
+                      parameters; 0 nothing */
+    uint32_t zero_prefetch; /* units whose parameters are gathered ahead */
+    enum plan_keep zero_keep;
+    double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
+    bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
-    bool save_produced; /* what was gathered for its use is kept in shares and gathered again */
     const struct schedule *schedule;
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */

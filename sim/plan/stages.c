@@ -26,7 +26,10 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
     /* Inner features before groups: of a recurrent layer that is its units, not its gates. */
     static const char *const tensor[] = {"f", "g", "r", "v", NULL};
     static const char *const sequence[] = {"f", "g", "r", "v", "s", NULL};
-    split_axis(plan, stage, "data", degrees->data, data);
+    split_axis(plan, stage, "replica", degrees->data / degrees->group, data);
+    split_axis(plan, stage, "data", degrees->group, data);
+    if (degrees->group > 1 && degrees->group < degrees->data)
+        stage->axes[stage->axis_count - 1].nests = true;
     if (plan->attention != ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);

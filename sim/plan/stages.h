@@ -8,6 +8,7 @@
 
 struct stages_degrees {
     uint32_t data, context, tensor, pipeline;
+    uint32_t group; /* of the data axis: members that share states; data: all */
     bool sequence_parallel;
     bool balanced; /* context: shares of equal work under a causal mask */
     struct place place;

@@ -5,6 +5,7 @@
 #include "plan/optimizer.h"
 #include "plan/recompute.h"
 #include "plan/schedule.h"
+#include "plan/shard.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
 
@@ -180,6 +181,10 @@ struct workload_plan {
     } recompute;
     int saved; /* 0 used, 1 produced, -1: produced if sequence-parallel */
     const struct value *recompute_value;
+    int64_t zero, group, prefetch;
+    int keep; /* enum plan_keep */
+    double bucket;
+    bool overlap;
     bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
     const struct value *stages, *devices, *input;
 };
@@ -241,6 +246,47 @@ const struct field workload_plan_fields[] = {
      .about =
          "layout of what is kept for the backward pass: as it was used, or as it was produced and gathered "
          "again; produced if sequence-parallel, else used"},
+    {.key = "zero",
+     .kind = FIELD_INTEGER,
+     .offset = AT(zero),
+     .low = 0,
+     .high = 3,
+     .about = "data-parallel devices keep shares: 1 of optimizer states, 2 also of gradients, 3 also of "
+              "parameters (FSDP)"},
+    {.key = "zero-group",
+     .kind = FIELD_INTEGER,
+     .offset = AT(group),
+     .low = 1,
+     .high = 1e6,
+     .about = "data-parallel devices among which shares are made; all by default, fewer for hybrid sharding"},
+    {.key = "zero-keep",
+     .kind = FIELD_CHOICE,
+     .offset = AT(keep),
+     .choices = shard_keep_names,
+     .about =
+         "zero 3: how long gathered parameters stay: for a pass (default), until the micro-batch's backward "
+         "pass, or for the step"},
+    {.key = "zero-prefetch",
+     .kind = FIELD_INTEGER,
+     .offset = AT(prefetch),
+     .low = 0,
+     .high = 1e6,
+     .about = "zero 3: units whose parameters are gathered ahead of the one at work; 1 by default"},
+    {.key = "bucket",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(bucket),
+     .low = 1,
+     .high = 1e15,
+     .about =
+         "gradients that are synchronised together, as soon as there are so many bytes; those of a unit by "
+         "default"},
+    {.key = "overlap",
+     .kind = FIELD_FLAG,
+     .offset = AT(overlap),
+     .about =
+         "synchronise gradients during the backward pass, and gather parameters during the forward pass; "
+         "yes by default"},
     {.key = "barrier",
      .kind = FIELD_FLAG,
      .offset = AT(barrier),
@@ -442,8 +488,14 @@ static bool workload_known_schedule(struct input *input, const struct workload *
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan)
 {
-    *plan = (struct workload_plan){
-        .tensor = 1, .pipeline = 1, .context = 1, .balanced = true, .barrier = true, .saved = -1};
+    *plan = (struct workload_plan){.tensor = 1,
+                                   .pipeline = 1,
+                                   .context = 1,
+                                   .balanced = true,
+                                   .barrier = true,
+                                   .saved = -1,
+                                   .prefetch = 1,
+                                   .overlap = true};
     if (!workload->plan || workload->plan->kind == VALUE_NULL)
         return true;
     bool good = fields_read(input, workload->plan, workload->plan->place, "plan", workload_plan_fields,
@@ -455,9 +507,15 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
                            FIELDS_COUNT(workload_convert_fields), NULL, plan) &&
                good;
     good = workload_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    if (good && workload->step == 1 && plan->zero)
+        good = report_error(
+            &input->report, value_get(workload->plan, "zero")->place,
+            "plan.zero is about training: in inference every device keeps the parameters that it "
+            "uses");
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor",   "data",    "pipeline",          "context",
-                                              "balanced", "convert", "sequence-parallel", "devices"};
+                                              "balanced", "convert", "sequence-parallel", "zero-group",
+                                              "devices"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
             if (value_get(workload->plan, degrees[i]))
                 good = report_error(
@@ -587,6 +645,11 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->recompute_every = (uint32_t)read->recompute.every;
     plan->recompute_chunk = (uint32_t)read->recompute.chunk;
     plan->save_produced = read->saved < 0 ? read->sequence_parallel : read->saved == 1;
+    plan->zero = (uint32_t)read->zero;
+    plan->zero_keep = (enum plan_keep)read->keep;
+    plan->zero_prefetch = (uint32_t)read->prefetch;
+    plan->bucket = read->bucket;
+    plan->no_overlap = !read->overlap;
     plan->barrier = read->barrier;
     plan->rendezvous = read->rendezvous;
     plan->synchronise_statistics = read->synchronise_statistics;
@@ -651,6 +714,17 @@ static bool workload_computes(struct input *input, const struct workload *worklo
     return true;
 }
 
+/* Shares are made among equal parts of the data-parallel devices, and in training. */
+static bool workload_group(struct input *input, const struct workload *workload,
+                           const struct workload_plan *read, int64_t data)
+{
+    if (!read->group || data % read->group == 0)
+        return true;
+    return report_error(&input->report, value_get(workload->plan, "zero-group")->place,
+                        "a group of %lld does not divide the %lld data-parallel devices",
+                        (long long)read->group, (long long)data);
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -670,13 +744,14 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
         int64_t data = good ? workload_data(input, workload, &read, &devices) : 0;
-        good = data > 0;
+        good = data > 0 && workload_group(input, workload, &read, data);
         if (good) {
             plan->micro_batch = model->batch / (uint64_t)data;
             struct stages_degrees degrees = {(uint32_t)data,
                                              (uint32_t)read.context,
                                              (uint32_t)read.tensor,
                                              (uint32_t)read.pipeline,
+                                             (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
                                              read.balanced,
                                              workload->plan ? workload->plan->place : workload->place};
@@ -684,6 +759,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         }
         VECTOR_FREE(&devices);
     }
+    shard_mark(plan);
     good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
     return good;

@@ -2,6 +2,7 @@
 
 #include "base/unit.h"
 #include "plan/memory.h"
+#include "plan/shard.h"
 #include "plan/state.h"
 #include "plan/work.h"
 
@@ -172,6 +173,35 @@ static void explain_layer_operator(const struct derivation *d, uint32_t index, F
                         UNIT_BYTES, text[3], TEXT));
 }
 
+static void explain_layer_axes(const struct derivation *d, uint32_t axes, const char *before,
+                               const char *after, FILE *out)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (axes >> a & 1)
+            fprintf(out, "        weights  %s %s%s\n", before,
+                    names_text(d->plan->model->names, d->stage->axes[a].name), after);
+}
+
+/* How a layer's parameters and their gradients are synchronised. */
+static void explain_layer_weights_text(const struct derivation *d, uint32_t layer, FILE *out)
+{
+    uint32_t scatter = 0, sum = 0, shared = 0;
+    for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++) {
+        const struct stage_parameter *parameter = &d->parameters.at[p];
+        if (state_tensor(d, parameter->tensor)->layer != layer)
+            continue;
+        scatter |= shard_reduction(parameter).scatter;
+        sum |= shard_reduction(parameter).sum;
+        shared |= parameter->shard_axes;
+    }
+    const char *often =
+        d->plan->zero >= 2 ? ": reduce-scatter in each micro-batch" : ": reduce-scatter once per step";
+    explain_layer_axes(d, sum, "gradients are partial over", ": all-reduce once per step", out);
+    explain_layer_axes(d, scatter, "gradients are partial over", often, out);
+    explain_layer_axes(d, shared, "are kept in shares over",
+                       d->plan->zero >= 3 ? ": all-gather before use" : ": all-gather after the update", out);
+}
+
 void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefix, FILE *out)
 {
     const struct model *model = d->plan->model;
@@ -197,14 +227,7 @@ void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefi
     for (uint32_t i = 0; i < d->backward.count; i++)
         if (explain_layer_asks(d, &d->backward.at[i], layer))
             explain_layer_action(d, &d->backward.at[i], out);
-    uint32_t synchronised = 0;
-    for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++)
-        if (d->parameters.at[p].partial_axes && state_tensor(d, d->parameters.at[p].tensor)->layer == layer)
-            synchronised |= d->parameters.at[p].partial_axes;
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (synchronised >> a & 1)
-            fprintf(out, "        weights  gradients are partial over %s: all-reduce once per step\n",
-                    names_text(model->names, d->stage->axes[a].name));
+    explain_layer_weights_text(d, layer, out);
 }
 
 static json_t *explain_layer_actions(const struct derivation *d, uint32_t layer, bool backward)

@@ -37,6 +37,9 @@ struct executor {
     struct stage_run *stages;
     uint32_t removed_stage, removed_action; /* this communication does not happen; MODEL_NONE: all do */
     bool removed_backward;
+    uint32_t skipped_stage, skipped_parameter; /* a step of this parameter's reduction or gather does not
+                                                  happen; MODEL_NONE: all do */
+    unsigned skipped_step;
     uint32_t step;           /* time step of the recurrent layer that is running; MODEL_NONE: all at once */
     uint32_t wrong, checked; /* elements that differ from the oracle, and all that were compared */
     const char *first_wrong;

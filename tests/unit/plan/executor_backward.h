@@ -5,6 +5,7 @@
 #include "executor_run.h"
 
 #include "plan/boundary.h"
+#include "plan/shard.h"
 
 static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
 {
@@ -409,8 +410,87 @@ static inline void run_backward(struct executor *x, struct stage_run *s)
     }
 }
 
-/* After the all-reduces over the axes on which it is a partial sum, every member has the gradient of what it
- * stores. Copies in several stages are added. */
+static inline bool run_in_group(const struct stage_run *s, uint32_t axes, uint32_t one, uint32_t other)
+{
+    struct coordinates a = run_at(s, one), b = run_at(s, other);
+    for (uint32_t i = 0; i < s->d->stage->axis_count; i++)
+        if (!(axes >> i & 1) && a.at[i] != b.at[i])
+            return false;
+    return true;
+}
+
+/* Whether element `at` of a parameter is in a member's share of what it computes with. */
+static inline bool run_owns(const struct executor *x, const struct stage_run *s,
+                            const struct stage_parameter *parameter, uint32_t member, size_t at)
+{
+    const struct tensor *tensor = run_tensor(x, parameter->tensor);
+    struct box box = run_layout_box(s, tensor, &parameter->layout, member);
+    struct interval own = shard_own(s->d, parameter, member);
+    uint64_t place = 0; /* in the flattened box */
+    if (!run_inside(tensor, &box, at))
+        return false;
+    uint64_t stride = 1;
+    for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
+        place += (at % tensor->dims[d].size - box.dims[d].low) * stride;
+        stride *= box.dims[d].high - box.dims[d].low;
+    }
+    return place >= own.low && place < own.high;
+}
+
+/* The steps by which a parameter's gradient is reduced and its new values get back. */
+enum run_step { STEP_SCATTER, STEP_SUM, STEP_GATHER, STEP_COUNT };
+
+static inline bool run_skips(const struct executor *x, const struct stage_run *s, uint32_t p,
+                             enum run_step step)
+{
+    return x->skipped_stage == s->d->stage_index && x->skipped_parameter == p && x->skipped_step == step;
+}
+
+/* Adds up a parameter's gradient as shard.h says: first all of it along some axes, of which a share is kept,
+ * then that share along the others. What a member does not own is NaN. */
+static inline double **run_reduce(struct executor *x, const struct stage_run *s, uint32_t p)
+{
+    const struct stage_parameter *parameter = &s->d->parameters.at[p];
+    struct shard_reduction how = shard_reduction(parameter);
+    size_t count = run_elements(x, parameter->tensor);
+    double **from = s->parameter_gradient[p];
+    const uint32_t axes[] = {how.scatter, how.sum};
+    for (int step = STEP_SCATTER; step <= STEP_SUM; step++) {
+        double **sums = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            bool skips = run_skips(x, s, p, (enum run_step)step);
+            sums[m] = skips ? from[m] : run_sum(x, s, parameter->tensor, axes[step], m, from, false);
+            for (size_t i = 0; i < count; i++)
+                if (!run_owns(x, s, parameter, m, i))
+                    sums[m][i] = NAN;
+        }
+        from = sums;
+    }
+    return from;
+}
+
+/* New values, w - g/2 for the owner, are gathered: then every member has those that it computes with. */
+static inline void run_update(struct executor *x, const struct stage_run *s, uint32_t p,
+                              double *const *gradient)
+{
+    const struct stage_parameter *parameter = &s->d->parameters.at[p];
+    size_t count = run_elements(x, parameter->tensor);
+    double *want = run_array(x, parameter->tensor, 0);
+    for (size_t i = 0; i < count; i++)
+        want[i] = x->whole[parameter->tensor][i] - x->whole_gradient[parameter->tensor][i] / 2;
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_layout_box(s, run_tensor(x, parameter->tensor), &parameter->layout, m);
+        double *got = run_array(x, parameter->tensor, NAN);
+        for (uint32_t o = 0; o < s->d->member_count; o++)
+            for (size_t i = 0; i < count; i++)
+                if ((o == m || !run_skips(x, s, p, STEP_GATHER)) &&
+                    run_in_group(s, parameter->shard_axes, m, o) && run_owns(x, s, parameter, o, i))
+                    got[i] = x->whole[parameter->tensor][i] - gradient[o][i] / 2;
+        run_compare(x, "the new value", parameter->tensor, m, got, want, &box);
+    }
+}
+
+/* Copies of a parameter in several stages are added, each assembled from its owners. */
 static inline void run_check_parameters(struct executor *x)
 {
     for (uint32_t t = 0; t < x->model->tensors.count; t++) {
@@ -424,20 +504,15 @@ static inline void run_check_parameters(struct executor *x)
         for (uint32_t n = 0; n < x->c->plan.stages.count; n++) {
             const struct stage_run *s = &x->stages[n];
             for (uint32_t p = 0; p < s->d->parameters.count; p++) {
-                const struct stage_parameter *parameter = &s->d->parameters.at[p];
-                if (parameter->tensor != t)
+                if (s->d->parameters.at[p].tensor != t)
                     continue;
-                double *assembled = run_array(x, t, NAN);
-                for (uint32_t m = 0; m < s->d->member_count; m++) {
-                    struct box box = run_layout_box(s, run_tensor(x, t), &parameter->layout, m);
-                    double *sum =
-                        run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
-                    if (holders == 1)
-                        run_compare(x, "the gradient", t, m, sum, x->whole_gradient[t], &box);
+                double *assembled = run_array(x, t, NAN), **reduced = run_reduce(x, s, p);
+                if (holders == 1)
+                    run_update(x, s, p, reduced);
+                for (uint32_t m = 0; m < s->d->member_count; m++)
                     for (size_t i = 0; i < run_elements(x, t); i++)
-                        if (run_inside(run_tensor(x, t), &box, i))
-                            assembled[i] = sum[i];
-                }
+                        if (run_owns(x, s, &s->d->parameters.at[p], m, i))
+                            assembled[i] = reduced[m][i];
                 for (size_t i = 0; i < run_elements(x, t); i++)
                     copies[i] += assembled[i];
             }
@@ -468,16 +543,13 @@ static inline void run_stage_init(struct executor *x, uint32_t n)
     }
 }
 
-/* Runs a derived case; x->wrong counts what differs from the oracle. `removed`: see struct executor. */
-static inline void executor_run(struct executor *x, struct plan_case *c, uint64_t seed,
-                                uint32_t removed_stage, bool removed_backward, uint32_t removed_action)
+/* Runs a derived case; x->wrong counts what differs from the oracle. What is left out, see struct executor,
+ * is set before. */
+static inline void executor_start(struct executor *x, struct plan_case *c, uint64_t seed)
 {
-    *x = (struct executor){.c = c,
-                           .model = &c->model,
-                           .step = MODEL_NONE,
-                           .removed_stage = removed_stage,
-                           .removed_backward = removed_backward,
-                           .removed_action = removed_action};
+    x->c = c;
+    x->model = &c->model;
+    x->step = MODEL_NONE;
     arena_init(&x->arena);
     uint32_t tensors = c->model.tensors.count;
     x->whole = ARENA_ARRAY(&x->arena, double *, tensors);
@@ -495,6 +567,17 @@ static inline void executor_run(struct executor *x, struct plan_case *c, uint64_
         run_backward(x, &x->stages[n]);
     if (c->plan.training)
         run_check_parameters(x);
+}
+
+/* `removed`: see struct executor. */
+static inline void executor_run(struct executor *x, struct plan_case *c, uint64_t seed,
+                                uint32_t removed_stage, bool removed_backward, uint32_t removed_action)
+{
+    *x = (struct executor){.removed_stage = removed_stage,
+                           .removed_backward = removed_backward,
+                           .removed_action = removed_action,
+                           .skipped_stage = MODEL_NONE};
+    executor_start(x, c, seed);
 }
 
 static inline void executor_fini(struct executor *x)

@@ -187,6 +187,13 @@ static inline void random_case(struct plan_case *c, const struct family *family,
             for (uint32_t m = 0; m < c->plan.stages.at[s].devices.count; m++)
                 c->plan.stages.at[s].devices.at[m] = m;
     c->plan.save_produced = case_between(random, 0, 1);
+    c->plan.zero = c->plan.training ? case_between(random, 0, 3) : 0;
+    for (uint32_t s = 0; s < c->plan.stages.count; s++) /* any axis can share out what is kept */
+        for (uint32_t a = 0; a < c->plan.stages.at[s].axis_count; a++) {
+            c->plan.stages.at[s].axes[a].shards = case_between(random, 0, 1);
+            bool batch = a && c->plan.stages.at[s].axes[a - 1].labels[0] == names_add(&c->names, "b");
+            c->plan.stages.at[s].axes[a].nests = batch && case_between(random, 0, 3) == 0;
+        }
     c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
     if (c->plan.recompute == RECOMPUTE_FULL) {
         c->plan.recompute_every = case_between(random, 0, 2);

@@ -316,7 +316,10 @@ static void random_plans_run_to_their_end_with_complete_groups(void **state)
             c.plan.steps = case_between(&random, 1, 2);
             c.plan.barrier = case_between(&random, 0, 1);
             c.plan.rendezvous = case_between(&random, 0, 1);
-            c.plan.recompute = case_between(&random, 0, 1) ? RECOMPUTE_FULL : RECOMPUTE_NONE;
+            c.plan.zero_keep = (enum plan_keep)case_between(&random, 0, 2);
+            c.plan.zero_prefetch = case_between(&random, 0, 2);
+            c.plan.bucket = case_between(&random, 0, 1) ? 100 : 0;
+            c.plan.no_overlap = case_between(&random, 0, 3) == 0;
             if (c.plan.training && case_between(&random, 0, 1))
                 c.plan.schedule = &one_f_one_b_schedule;
             if (!c.platform.links.count)

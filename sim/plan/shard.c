@@ -1,0 +1,76 @@
+#include "plan/shard.h"
+
+#include "plan/state.h"
+
+#include <string.h>
+
+const char *const shard_keep_names[] = {"pass", "micro-batch", "step", NULL};
+
+void shard_mark(struct plan *plan)
+{
+    uint32_t batch = names_find(plan->model->names, "b");
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t a = 0; a < plan->stages.at[s].axis_count; a++) {
+            struct plan_axis *axis = &plan->stages.at[s].axes[a];
+            bool replica = strcmp(names_text(plan->platform->names, axis->name), "replica") == 0;
+            axis->shards = plan->zero > 0 && axis->labels[0] == batch && !replica;
+        }
+}
+
+uint32_t shard_axes(const struct plan_stage *stage, const struct layout *layout)
+{
+    uint32_t axes = 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (stage->axes[a].shards && layout->place[a] == PLACE_REPLICATED)
+            axes |= 1u << a;
+    return axes;
+}
+
+struct shard_reduction shard_reduction(const struct stage_parameter *parameter)
+{
+    return (struct shard_reduction){parameter->partial_axes & parameter->shard_axes,
+                                    parameter->partial_axes & ~parameter->shard_axes};
+}
+
+uint32_t shard_members(const struct plan_stage *stage, uint32_t axes)
+{
+    uint32_t members = 1;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (axes >> a & 1)
+            members *= stage->axes[a].size;
+    return members;
+}
+
+uint32_t shard_ways(const struct derivation *d, const struct stage_parameter *parameter)
+{
+    return shard_members(d->stage, parameter->shard_axes);
+}
+
+/* A member's place in its group along some axes. */
+static uint32_t shard_place(const struct plan_stage *stage, uint32_t axes, uint32_t member)
+{
+    struct coordinates at = layout_coordinates(stage, member);
+    uint32_t place = 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (axes >> a & 1)
+            place = place * stage->axes[a].size + at.at[a];
+    return place;
+}
+
+static struct interval shard_cut(struct interval whole, uint64_t ways, uint64_t index)
+{
+    uint64_t size = whole.high - whole.low;
+    return (struct interval){whole.low + size * index / ways, whole.low + size * (index + 1) / ways};
+}
+
+struct interval shard_own(const struct derivation *d, const struct stage_parameter *parameter,
+                          uint32_t member)
+{
+    const struct tensor *tensor = state_tensor(d, parameter->tensor);
+    struct box box =
+        layout_box(d->stage, tensor, &parameter->layout, layout_coordinates(d->stage, member), 0);
+    struct interval share = {0, (uint64_t)layout_elements(&box, tensor->rank)};
+    uint32_t scatter = shard_reduction(parameter).scatter, rest = parameter->shard_axes & ~scatter;
+    share = shard_cut(share, shard_members(d->stage, scatter), shard_place(d->stage, scatter, member));
+    return shard_cut(share, shard_members(d->stage, rest), shard_place(d->stage, rest, member));
+}
