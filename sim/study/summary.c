@@ -98,6 +98,8 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
 {
     char text[3][TEXT];
     fprintf(out, "%s\n", s->workload.name);
+    if (s->chosen)
+        fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
     summary_plan(s, out);
     summary_verdict(s, out);
     fprintf(out, "\n%-30s %s\n", s->plan.training ? "step time" : "latency",
@@ -164,6 +166,8 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
+    if (s->chosen)
+        json_object_set_new(object, "chosen", json_string(s->chosen));
     json_dumpf(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     fputc('\n', out);
     json_decref(object);
