@@ -2,6 +2,7 @@
 
 #include "engine/chronicle.h"
 #include "engine/queue.h"
+#include "engine/ways.h"
 
 #include <assert.h>
 #include <float.h>
@@ -43,7 +44,7 @@ struct actors_group {
     uint32_t group, count, joined, last;
     struct actors_member *members;
     struct actors_collective collective;
-    uint32_t *activities; /* per kind, PROGRAM_NONE: not yet asked for */
+    uint32_t *ways; /* per kind, PROGRAM_NONE: not yet asked for */
 };
 
 struct actors_due { /* a call to be made in this instant */
@@ -63,6 +64,7 @@ struct actors {
     struct engine_change *changes; /* by time */
     struct engine_change drawn;    /* the next random one, if has_drawn */
     struct chronicle chronicle;
+    struct ways ways;
     struct queue *queue; /* identity: rank, or rank count + timer */
     const struct network_model *model;
     void *network; /* tag: flight */
@@ -74,8 +76,7 @@ struct actors {
     VECTOR(struct actors_timer) timers;
     struct index_list free_timers;
     VECTOR(struct actors_due) due;
-    VECTOR(const struct network_usage *) usage; /* per activity; NULL: not yet asked for */
-    struct chronicle_cause cause;               /* of what the present call starts */
+    struct chronicle_cause cause; /* of what the present call starts */
     double now;
     uint64_t events;
     uint32_t rank_count, next_change;
@@ -143,6 +144,7 @@ struct actors *actors_open(struct platform *platform, struct names *names, const
         actors->options.algorithm = &ring_algorithm;
     if (!actors->options.instant_limit)
         actors->options.instant_limit = actors_instant_limit;
+    ways_init(&actors->ways, platform, &actors->options);
     chronicle_init(&actors->chronicle, names, devices, count, &actors->arena);
     actors->ranks = ARENA_ARRAY(&actors->arena, struct actors_rank, count + 1);
     actors->queue = queue_new();
@@ -166,7 +168,7 @@ void actors_close(struct actors *actors)
     VECTOR_FREE(&actors->timers);
     VECTOR_FREE(&actors->free_timers);
     VECTOR_FREE(&actors->due);
-    VECTOR_FREE(&actors->usage);
+    ways_fini(&actors->ways);
     struct arena arena = actors->arena;
     arena_fini(&arena);
 }
@@ -290,43 +292,23 @@ static bool find_route(struct actors *actors, struct chronicle_pair *pair)
 {
     const struct chronicle_rank *ranks = actors->chronicle.ranks;
     const struct platform *platform = actors->platform;
-    struct activity activity = {0};
     uint32_t from = ranks[pair->from].device, to = ranks[pair->to].device;
-    if (!collective_message(actors->platform, from, to, &activity)) {
-        collective_activity_fini(&activity);
+    pair->way = ways_message(&actors->ways, from, to);
+    if (pair->way == PROGRAM_NONE)
         actors_fail(actors, "no route from %s to %s, which must communicate (%s)",
                     names_text(platform->names, platform->devices.at[from].name),
                     names_text(platform->names, platform->devices.at[to].name),
                     names_text(actors->chronicle.names, pair->name));
-        return false;
-    }
-    pair->activity = actors->chronicle.activities.count;
-    VECTOR_PUSH(&actors->chronicle.activities, activity);
-    return true;
-}
-
-/* The activity's usage in the network's terms, written at its first use. */
-static const struct network_usage *usage_of(struct actors *actors, uint32_t activity)
-{
-    while (actors->usage.count <= activity)
-        VECTOR_PUSH(&actors->usage, NULL);
-    if (actors->usage.at[activity])
-        return actors->usage.at[activity];
-    const struct activity *form = &actors->chronicle.activities.at[activity];
-    struct network_usage *usage = ARENA_ARRAY(&actors->arena, struct network_usage, form->usage.count + 1);
-    for (uint32_t i = 0; i < form->usage.count; i++)
-        usage[i] = (struct network_usage){form->usage.at[i].link, form->usage.at[i].coefficient};
-    return actors->usage.at[activity] = usage;
+    return pair->way != PROGRAM_NONE;
 }
 
 /* Adds a transfer of a group's next match to the books and gives it to the network. */
-static uint32_t start_transfer(struct actors *actors, uint32_t group, uint32_t activity, double bytes,
-                               double cap, uint32_t label, uint32_t flight)
+static uint32_t start_transfer(struct actors *actors, uint32_t group, uint32_t way, double bytes, double cap,
+                               uint32_t label, uint32_t flight)
 {
-    const struct activity *form = &actors->chronicle.activities.at[activity];
-    double latency = form->latency, most = form->cap;
-    if (form->algorithm && actors->options.chunk > 0)
-        collective_pieces(form, bytes, collective_piece_count(bytes, actors->options.chunk), &latency, &most);
+    double latency, most;
+    uint32_t activity = ways_best(&actors->ways, way, bytes, &latency, &most);
+    const struct activity *form = &actors->ways.activities.at[activity];
     struct engine_transfer transfer = {.start = actors->now,
                                        .end = -1,
                                        .bytes = bytes,
@@ -337,7 +319,7 @@ static uint32_t start_transfer(struct actors *actors, uint32_t group, uint32_t a
                                        .label = label};
     VECTOR_PUSH(&actors->chronicle.transfers, transfer);
     actors->model->start(actors->network, actors->now,
-                         &(struct network_message){.usage = usage_of(actors, activity),
+                         &(struct network_message){.usage = actors->ways.entries.at[activity].usage,
                                                    .path = form->path.at,
                                                    .usage_count = form->usage.count,
                                                    .path_length = form->path.count,
@@ -359,7 +341,7 @@ uint32_t actors_send(struct actors *actors, uint32_t from, uint32_t to, const st
     }
     uint32_t index = chronicle_pair(chronicle, from, to, message->group);
     struct chronicle_pair *pair = &chronicle->pairs.at[index];
-    if (pair->activity == PROGRAM_NONE && !find_route(actors, pair))
+    if (pair->way == PROGRAM_NONE && !find_route(actors, pair))
         return PROGRAM_NONE;
     uint32_t flight = take_flight(
         actors,
@@ -380,8 +362,8 @@ uint32_t actors_send(struct actors *actors, uint32_t from, uint32_t to, const st
                                         (struct chronicle_cause){from, sent}, true);
     actors->flights.at[flight].from_slot = sent;
     actors->flights.at[flight].to_slot = received;
-    actors->flights.at[flight].transfer = start_transfer(actors, pair->group, pair->activity, message->bytes,
-                                                         message->cap, message->label, flight);
+    actors->flights.at[flight].transfer =
+        start_transfer(actors, pair->group, pair->way, message->bytes, message->cap, message->label, flight);
     return flight;
 }
 
@@ -411,9 +393,9 @@ bool actors_call_back(struct actors *actors, uint32_t index)
         return false;
     }
     const struct chronicle_pair *pair = &chronicle->pairs.at[flight->pair];
-    double factor = chronicle->activities.at[pair->activity].bytes_factor;
-    double sent = actors->model->stop(actors->network, actors->now, index) / (factor > 0 ? factor : 1);
     struct engine_transfer *transfer = &chronicle->transfers.at[flight->transfer];
+    double factor = actors->ways.activities.at[transfer->activity].bytes_factor;
+    double sent = actors->model->stop(actors->network, actors->now, index) / (factor > 0 ? factor : 1);
     transfer->bytes = sent;
     transfer->latency = fmin(transfer->latency, actors->now - transfer->start);
     chronicle->ranks[pair->from].ops.at[flight->from_slot].bytes = sent;
@@ -429,9 +411,9 @@ uint32_t actors_group(struct actors *actors, const char *name, const uint32_t *r
     struct actors_group group = {.count = count};
     group.group = chronicle_group(chronicle, id, ranks, count, slots);
     group.members = ARENA_ARRAY(&actors->arena, struct actors_member, count);
-    group.activities = ARENA_ARRAY(&actors->arena, uint32_t, COLLECTIVE_KIND_COUNT);
+    group.ways = ARENA_ARRAY(&actors->arena, uint32_t, COLLECTIVE_KIND_COUNT);
     for (uint32_t k = 0; k < COLLECTIVE_KIND_COUNT; k++)
-        group.activities[k] = PROGRAM_NONE;
+        group.ways[k] = PROGRAM_NONE;
     for (uint32_t m = 0; m < count; m++) {
         group.members[m] = (struct actors_member){.ready = -1, .group_slot = slots[m]};
         group.members[m].stream =
@@ -441,82 +423,27 @@ uint32_t actors_group(struct actors *actors, const char *name, const uint32_t *r
     return actors->groups.count - 1;
 }
 
-static const struct algorithm *choose(const struct actors *actors, uint32_t name, int kind)
-{
-    for (uint32_t i = 0; i < actors->options.choice_count; i++) {
-        const struct engine_choice *choice = &actors->options.choices[i];
-        if ((choice->group == UINT32_MAX || choice->group == name) &&
-            (choice->kind == COLLECTIVE_KIND_COUNT || choice->kind == kind))
-            return choice->algorithm;
-    }
-    return actors->options.algorithm;
-}
-
-/* The activity of a group's collective by one algorithm; false with *problem. */
-static bool form_activity(struct actors *actors, const struct actors_group *group,
-                          const struct algorithm *algorithm, struct activity *activity, const char **problem)
-{
-    const uint32_t *members =
-        actors->chronicle.members.at + actors->chronicle.groups.at[group->group].first_member;
-    uint32_t *devices = ARENA_ARRAY(&actors->arena, uint32_t, group->count);
-    for (uint32_t m = 0; m < group->count; m++)
-        devices[m] = actors->chronicle.ranks[members[m]].device;
-    *activity = (struct activity){0};
-    return collective_activity(actors->platform, algorithm, group->collective.kind, devices, group->count,
-                               NULL, activity, &actors->arena, problem);
-}
-
-/* The fastest of the table for this many bytes. */
-static bool fastest_activity(struct actors *actors, const struct actors_group *group,
-                             struct activity *activity, const char **problem)
-{
-    double shortest = INFINITY, unused;
-    for (uint32_t i = 0; collective_algorithms[i]; i++) {
-        struct activity other;
-        if (!(collective_algorithms[i]->kinds & 1u << group->collective.kind) ||
-            !form_activity(actors, group, collective_algorithms[i], &other, problem))
-            continue;
-        double pieces = collective_piece_count(group->collective.bytes, actors->options.chunk);
-        double seconds = collective_pieces(&other, group->collective.bytes, pieces, &unused, &unused);
-        if (seconds < shortest * (1 - 1e-12)) {
-            shortest = seconds;
-            collective_activity_fini(activity);
-            *activity = other;
-        } else {
-            collective_activity_fini(&other);
-        }
-    }
-    return shortest < INFINITY;
-}
-
-/* What the group's collective asks of the network; PROGRAM_NONE after failing. */
-static uint32_t group_activity(struct actors *actors, struct actors_group *group)
+/* How the group's collective can go; PROGRAM_NONE after failing. */
+static uint32_t group_way(struct actors *actors, struct actors_group *group)
 {
     int kind = group->collective.kind;
-    if (group->activities[kind] != PROGRAM_NONE)
-        return group->activities[kind];
-    uint32_t name = actors->chronicle.groups.at[group->group].name;
-    const struct algorithm *algorithm = choose(actors, name, kind);
+    if (group->ways[kind] != PROGRAM_NONE)
+        return group->ways[kind];
+    const struct group *books = &actors->chronicle.groups.at[group->group];
+    uint32_t *devices = ARENA_ARRAY(&actors->arena, uint32_t, group->count);
+    for (uint32_t m = 0; m < group->count; m++)
+        devices[m] = actors->chronicle.ranks[actors->chronicle.members.at[books->first_member + m]].device;
     const char *problem = NULL;
-    struct activity activity = {0};
-    if (algorithm != &collective_automatic && !(algorithm->kinds & 1u << kind))
-        algorithm = collective_usual(kind);
-    bool found = algorithm == &collective_automatic
-                     ? fastest_activity(actors, group, &activity, &problem)
-                     : form_activity(actors, group, algorithm, &activity, &problem);
-    if (actors->model->by_steps) {
-        found = false;
-        problem = "that network level carries messages only; a discipline's collectives need fluid";
-    }
-    if (!found) {
-        actors_fail(actors, "group '%s': %s", names_text(actors->chronicle.names, name),
-                    problem ? problem : "no algorithm does this collective");
-        collective_activity_fini(&activity);
-        return PROGRAM_NONE;
-    }
-    group->activities[kind] = actors->chronicle.activities.count;
-    VECTOR_PUSH(&actors->chronicle.activities, activity);
-    return group->activities[kind];
+    if (actors->model->by_steps)
+        actors_fail(actors, "group '%s': the network level '%s' carries messages only; this needs fluid",
+                    names_text(actors->chronicle.names, books->name), actors->model->name);
+    else
+        group->ways[kind] =
+            ways_collective(&actors->ways, books->name, kind, devices, group->count, &problem);
+    if (group->ways[kind] == PROGRAM_NONE)
+        actors_fail(actors, "group '%s': %s", names_text(actors->chronicle.names, books->name),
+                    problem ? problem : "its members cannot reach each other");
+    return group->ways[kind];
 }
 
 /* All members have joined: the last one's operation is added first, as the others name it as their cause. */
@@ -525,8 +452,8 @@ static void start_collective(struct actors *actors, uint32_t g)
     struct actors_group *group = &actors->groups.at[g];
     struct chronicle *chronicle = &actors->chronicle;
     const uint32_t *ranks = chronicle->members.at + chronicle->groups.at[group->group].first_member;
-    uint32_t activity = group_activity(actors, group);
-    if (activity == PROGRAM_NONE)
+    uint32_t way = group_way(actors, group);
+    if (way == PROGRAM_NONE)
         return;
     struct op op = {.bytes = group->collective.bytes,
                     .label = group->collective.label,
@@ -548,7 +475,7 @@ static void start_collective(struct actors *actors, uint32_t g)
     }
     uint32_t flight = take_flight(actors, (struct actors_flight){.group = g, .under_way = true});
     actors->flights.at[flight].transfer =
-        start_transfer(actors, group->group, activity, op.bytes, 0, op.label, flight);
+        start_transfer(actors, group->group, way, op.bytes, 0, op.label, flight);
 }
 
 void actors_join(struct actors *actors, uint32_t g, uint32_t m, const struct actors_collective *collective,
@@ -708,6 +635,7 @@ bool actors_finish(struct actors *actors, struct job *job, struct engine_result 
     arena_init(&result->arena);
     if (!problem) {
         chronicle_hand_over(&actors->chronicle, job, result);
+        ways_hand_over(&actors->ways, result);
         uint32_t count = actors->platform->links.count;
         result->link_bytes = ARENA_ARRAY(&result->arena, double, count + 1);
         for (uint32_t l = 0; l < count; l++)

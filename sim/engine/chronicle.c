@@ -31,13 +31,10 @@ void chronicle_fini(struct chronicle *chronicle)
         VECTOR_FREE(&rank->out);
         VECTOR_FREE(&rank->in);
     }
-    for (uint32_t a = 0; a < chronicle->activities.count; a++)
-        collective_activity_fini(&chronicle->activities.at[a]);
     VECTOR_FREE(&chronicle->pairs);
     VECTOR_FREE(&chronicle->groups);
     VECTOR_FREE(&chronicle->members);
     VECTOR_FREE(&chronicle->transfers);
-    VECTOR_FREE(&chronicle->activities);
 }
 
 uint32_t chronicle_group(struct chronicle *chronicle, uint32_t name, const uint32_t *ranks, uint32_t count,
@@ -64,7 +61,7 @@ uint32_t chronicle_pair(struct chronicle *chronicle, uint32_t from, uint32_t to,
         if (pair->from == from && pair->to == to && pair->name == name)
             return list->at[i];
     }
-    struct chronicle_pair pair = {.from = from, .to = to, .name = name, .activity = PROGRAM_NONE};
+    struct chronicle_pair pair = {.from = from, .to = to, .name = name, .way = PROGRAM_NONE};
     uint32_t slots[2];
     pair.group = chronicle_group(chronicle, name, (const uint32_t[]){from, to}, 2, slots);
     pair.from_slot = slots[0];
@@ -201,16 +198,6 @@ static void hand_over_rank(const struct chronicle_rank *rank, uint32_t r, struct
     result->first_stream[r + 1] = streams + rank->streams.count;
 }
 
-/* A result's activities have their lists in its arena. */
-static void keep_activity(struct activity *activity, struct arena *arena)
-{
-    struct activity kept = *activity;
-    kept.usage.at = arena_copy(arena, activity->usage.at, activity->usage.count * sizeof *activity->usage.at);
-    kept.path.at = arena_copy(arena, activity->path.at, activity->path.count * sizeof *activity->path.at);
-    collective_activity_fini(activity);
-    *activity = kept;
-}
-
 static void hand_over_result(struct chronicle *chronicle, struct engine_result *result)
 {
     uint32_t count = chronicle->rank_count;
@@ -230,14 +217,8 @@ static void hand_over_result(struct chronicle *chronicle, struct engine_result *
     result->makespan = records ? last - first : 0;
     result->transfers = chronicle->transfers.at;
     result->transfer_count = chronicle->transfers.count;
-    for (uint32_t a = 0; a < chronicle->activities.count; a++)
-        keep_activity(&chronicle->activities.at[a], &result->arena);
-    result->activities = chronicle->activities.at;
-    result->activity_count = chronicle->activities.count;
     chronicle->transfers.at = NULL;
     chronicle->transfers.count = 0;
-    chronicle->activities.at = NULL;
-    chronicle->activities.count = 0;
     if (result->transfer_count)
         qsort(result->transfers, result->transfer_count, sizeof *result->transfers, chronicle_order);
 }

@@ -27,8 +27,8 @@ struct chronicle_rank {
 
 /* Where messages of one purpose go from one rank to another. */
 struct chronicle_pair {
-    uint32_t from, to, name; /* ranks; interned */
-    uint32_t group, from_slot, to_slot, activity;
+    uint32_t from, to, name;                 /* ranks; interned */
+    uint32_t group, from_slot, to_slot, way; /* way: the owner's */
 };
 
 struct chronicle {
@@ -39,7 +39,6 @@ struct chronicle {
     VECTOR(struct group) groups;
     struct index_list members;
     VECTOR(struct engine_transfer) transfers;
-    VECTOR(struct activity) activities;
     uint32_t send, receive, compute; /* interned names of streams */
 };
 
@@ -52,7 +51,7 @@ void chronicle_init(struct chronicle *chronicle, struct names *names, const uint
                     struct arena *arena);
 void chronicle_fini(struct chronicle *chronicle);
 
-/* The pair of this name, made at its first use; its `activity` is then PROGRAM_NONE. */
+/* The pair of this name, made at its first use; its `way` is then PROGRAM_NONE. */
 uint32_t chronicle_pair(struct chronicle *chronicle, uint32_t from, uint32_t to, uint32_t name);
 
 /* A group of these ranks in ring order; its members' places in their tables go to `slots`. */
@@ -71,7 +70,7 @@ uint32_t chronicle_begin(struct chronicle *chronicle, uint32_t rank, const struc
 void chronicle_end(struct chronicle *chronicle, uint32_t rank, uint32_t slot, double now);
 
 /* Moves everything into a job (whose arena and names are set) and a result (zeroed but for its arena). Every
- * operation must have ended. link_bytes and events are left to the caller. */
+ * operation must have ended. Activities, link_bytes and events are left to the caller. */
 void chronicle_hand_over(struct chronicle *chronicle, struct job *job, struct engine_result *result);
 
 #endif
