@@ -1,5 +1,6 @@
 #include "plan/verdict.h"
 
+#include "plan/alike.h"
 #include "plan/memory.h"
 
 /* Most bytes of activations alive at once: operations of the compute stream run one after another, so the
@@ -41,6 +42,31 @@ static struct plan_memory verdict_rank(const struct plan *plan, const struct ran
     return memory;
 }
 
+/* Adds what the members of a stage store: the same for all that stand at one place along the axes that tell
+ * their parameters apart. */
+static void verdict_hold(const struct derivation *d, struct memory_held *held)
+{
+    const struct plan_stage *stage = d->stage;
+    uint32_t axes = alike_parameters(d);
+    VECTOR(struct memory_held) at = {0}; /* per place */
+    VECTOR(bool) known = {0};
+    for (uint32_t i = 0; i < alike_places(stage, axes); i++) {
+        VECTOR_PUSH(&at, (struct memory_held){0});
+        VECTOR_PUSH(&known, false);
+    }
+    for (uint32_t m = 0; m < stage->devices.count; m++) {
+        uint32_t place = alike_place(stage, axes, m);
+        if (!known.at[place])
+            memory_hold(d, m, &at.at[place]);
+        known.at[place] = true;
+        held[stage->ranks[m]].parameters += at.at[place].parameters;
+        held[stage->ranks[m]].gradients += at.at[place].gradients;
+        held[stage->ranks[m]].optimizer += at.at[place].optimizer;
+    }
+    VECTOR_FREE(&at);
+    VECTOR_FREE(&known);
+}
+
 void verdict_fill(struct plan *plan, const struct derivation *derivations, const struct job *job)
 {
     plan->fits = true;
@@ -55,8 +81,7 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
     for (uint32_t r = 0; r < job->rank_count; r++)
         held[r] = (struct memory_held){0};
     for (uint32_t s = 0; s < plan->stages.count; s++)
-        for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            memory_hold(&derivations[s], m, &held[plan->stages.at[s].ranks[m]]);
+        verdict_hold(&derivations[s], held);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {
