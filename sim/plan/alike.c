@@ -1,6 +1,7 @@
 #include "plan/alike.h"
 
 #include "plan/memory.h"
+#include "plan/shares.h"
 #include "plan/state.h"
 
 #include <string.h>
@@ -93,6 +94,10 @@ uint32_t alike_axes(const struct derivation *d)
         const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
         if (action->uneven)
             apart |= alike_layout(d, action->tensor, layout, 1u << action->axis);
+        if (action->kind == ACTION_COLLECTIVE) /* the shares of a group: not which of its members it is */
+            apart |= (alike_layout(d, action->tensor, &action->before, 0) |
+                      alike_layout(d, action->tensor, &action->after, 0)) &
+                     ~(1u << action->axis);
     }
     return apart;
 }
@@ -148,6 +153,7 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
 
 static void alike_sign(const struct derivation *d, uint32_t member, struct signature *out)
 {
+    struct share_list shares = {0};
     out->count = 0;
     for (uint32_t o = 0; o < d->operators.count; o++)
         alike_sign_operator(d, o, member, out);
@@ -158,7 +164,11 @@ static void alike_sign(const struct derivation *d, uint32_t member, struct signa
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         if (action->uneven)
             VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, member)));
+        shares_of(d, action, member, &shares);
+        for (uint32_t k = 0; k < shares.count; k++)
+            VECTOR_PUSH(out, shares.at[k]);
     }
+    VECTOR_FREE(&shares);
 }
 
 void alike_work(const struct derivation *d, uint32_t axes, struct alike *alike)

@@ -128,7 +128,7 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
         from = plan->stages.at[action->peer].ranks[message->from];
         to = here->ranks[message->to];
     }
-    bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD;
+    bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD && from != to;
     uint64_t pair = 0; /* of the stages, the importing one first */
     if (action->kind != ACTION_EXCHANGE) {
         bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
@@ -175,7 +175,11 @@ static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t m
                 double held =
                     memory_parameter(d, copy.parameter, m) / shard_ways(d, &d->parameters.at[copy.parameter]);
                 *elements = held > *elements ? held : *elements;
-                VECTOR_PUSH(out, d->stage->ranks[m]);
+                uint32_t k = 0; /* a rank that holds it for two of its stages has one copy */
+                while (k < out->count && out->at[k] != d->stage->ranks[m])
+                    k++;
+                if (k == out->count)
+                    VECTOR_PUSH(out, d->stage->ranks[m]);
             }
         }
     return member % fewest;
@@ -188,8 +192,9 @@ uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint
         return MODEL_NONE;
     struct index_list ranks = {0};
     uint32_t number = cast_copies(cast, tensor, member, &ranks, elements);
-    uint32_t group =
-        registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | number, ranks.at, ranks.count);
+    uint32_t group = ranks.count < 2 ? MODEL_NONE
+                                     : registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | number,
+                                                      ranks.at, ranks.count);
     VECTOR_FREE(&ranks);
     return group;
 }
@@ -212,7 +217,7 @@ struct outline {
     struct index_list actions; /* with messages, and the first collective along each axis */
     struct index_list axes;    /* bit sets: along which parameters communicate */
     struct index_list tied;    /* parameters that other stages hold too */
-    uint32_t apart;            /* bit set: axes whose members' work may differ */
+    struct alike work;         /* members by what they do */
 };
 
 static void outline_fini(struct outline *outline)
@@ -220,6 +225,7 @@ static void outline_fini(struct outline *outline)
     VECTOR_FREE(&outline->actions);
     VECTOR_FREE(&outline->axes);
     VECTOR_FREE(&outline->tied);
+    alike_fini(&outline->work);
 }
 
 static const struct action *cast_action(const struct derivation *d, uint32_t index)
@@ -244,7 +250,7 @@ static void cast_outline(const struct cast *cast, uint32_t s, struct outline *ou
             VECTOR_PUSH(&outline->tied, i);
     if (cast->plan->training)
         parameters_axes(d, &outline->axes);
-    outline->apart = alike_axes(d);
+    alike_work(d, alike_axes(d), &outline->work);
 }
 
 /* What a trainer adds: gradients of tied parameters, the barrier. */
@@ -257,7 +263,9 @@ static void cast_training_groups(struct cast *cast, const struct outline *outlin
                        registry_axes(cast->registry, d->stage, role.stage, outline->axes.at[i], role.member));
     for (uint32_t i = 0; i < outline->tied.count; i++) {
         double elements;
-        cast_add_group(rank, cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements));
+        uint32_t tied = cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements);
+        if (tied != MODEL_NONE)
+            cast_add_group(rank, tied);
     }
     if (cast->plan->barrier && cast->ranks.count > 1)
         cast_add_group(rank, cast_barrier(cast));
@@ -307,19 +315,13 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
     return i;
 }
 
-/* Every number by which the programs of two members of one stage could differ. `work`: the class of the
- * member's work. */
-static void cast_sign(const struct cast *cast, const struct outline *outline, const struct cast_rank *rank,
-                      uint32_t work, struct signature *out)
+/* Every number by which the programs of two members of one stage could differ. */
+static void cast_sign_role(const struct cast *cast, const struct outline *outline,
+                           const struct cast_rank *rank, struct role role, struct signature *out)
 {
-    struct role role = rank->roles.at[0];
     const struct derivation *d = &cast->derivations[role.stage];
-    const struct device *device = &cast->plan->platform->devices.at[rank->device];
-    out->count = 0;
-    VECTOR_PUSH(out, device->type);
-    VECTOR_PUSH(out, device->speed);
-    VECTOR_PUSH(out, rank->groups.count);
-    VECTOR_PUSH(out, work);
+    VECTOR_PUSH(out, role.stage);
+    VECTOR_PUSH(out, alike_class(&outline->work, d->stage, role.member));
     for (uint32_t i = 0; i < outline->tied.count; i++) {
         double elements = 0;
         cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements);
@@ -341,25 +343,37 @@ static void cast_sign(const struct cast *cast, const struct outline *outline, co
     }
 }
 
-/* Finds, for each rank of a stage with one role, the first rank of the stage that is alike. */
-static void cast_alike(struct cast *cast, uint32_t s, const struct outline *outline)
+/* The same for all roles of a rank, and its device. */
+static void cast_sign(const struct cast *cast, const struct outline *outlines, const struct cast_rank *rank,
+                      struct signature *out)
+{
+    const struct device *device = &cast->plan->platform->devices.at[rank->device];
+    out->count = 0;
+    VECTOR_PUSH(out, device->type);
+    VECTOR_PUSH(out, device->speed);
+    VECTOR_PUSH(out, rank->groups.count);
+    VECTOR_PUSH(out, rank->roles.count);
+    for (uint32_t i = 0; i < rank->roles.count; i++)
+        cast_sign_role(cast, &outlines[rank->roles.at[i].stage], rank, rank->roles.at[i], out);
+}
+
+/* Finds, for each rank whose first stage this is, the first such rank that is alike. */
+static void cast_alike(struct cast *cast, uint32_t s, const struct outline *outlines)
 {
     const struct plan_stage *stage = &cast->plan->stages.at[s];
-    struct alike work, all = {0};
+    struct alike all = {0};
     struct signature mine = {0};
     struct index_list first = {0}; /* per class of `all`: its first rank */
-    alike_work(&cast->derivations[s], outline->apart, &work);
     for (uint32_t m = 0; m < stage->devices.count; m++) {
         struct cast_rank *rank = &cast->ranks.at[stage->ranks[m]];
-        if (rank->roles.count > 1 || rank->input || rank->like != MODEL_NONE)
+        if (rank->roles.at[0].stage != s || rank->input || rank->like != MODEL_NONE)
             continue;
-        cast_sign(cast, outline, rank, alike_class(&work, stage, m), &mine);
+        cast_sign(cast, outlines, rank, &mine);
         uint32_t kind = alike_find(&all, &mine);
         if (kind == first.count)
             VECTOR_PUSH(&first, stage->ranks[m]);
         rank->like = first.at[kind];
     }
-    alike_fini(&work);
     alike_fini(&all);
     VECTOR_FREE(&mine);
     VECTOR_FREE(&first);
@@ -399,10 +413,10 @@ void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivati
         }
     if (cast->input_rank != MODEL_NONE)
         cast_input_groups(cast);
-    for (uint32_t s = 0; s < plan->stages.count; s++) {
-        cast_alike(cast, s, &outlines[s]);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        cast_alike(cast, s, outlines);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
         outline_fini(&outlines[s]);
-    }
     for (uint32_t r = 0; r < cast->ranks.count; r++)
         if (cast->ranks.at[r].like == MODEL_NONE)
             cast->ranks.at[r].like = r;
