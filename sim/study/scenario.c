@@ -6,11 +6,12 @@
 #include "plan/emit.h"
 #include "plan/verdict.h"
 #include "platform/import.h"
-#include "platform/route.h"
+#include "platform/reach.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
 #include "platform/topology_set.h"
 #include "study/changes.h"
+#include "study/pricing.h"
 
 #include <string.h>
 
@@ -32,6 +33,8 @@ void scenario_fini(struct scenario *scenario)
     for (uint32_t s = 0; scenario->derivations && s < scenario->plan.stages.count; s++)
         derive_fini(&scenario->derivations[s]);
     randomness_fini(&scenario->randomness);
+    account_fini(&scenario->account);
+    discipline_fini(&scenario->script);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
     platform_fini(&scenario->platform);
@@ -207,17 +210,18 @@ static bool scenario_model(struct scenario *scenario, const struct value *docume
 static bool scenario_connected(struct scenario *scenario)
 {
     const struct job *job = &scenario->job;
+    struct reach reach;
     bool good = true;
+    reach_init(&reach, &scenario->platform, &scenario->arena);
     for (uint32_t g = 0; g < job->group_count && good; g++) {
         const struct group *group = &job->groups[g];
         for (uint32_t m = 0; m < group->member_count && good; m++) {
-            uint32_t from = job->ranks[job->members[group->first_member + m]].device, count;
+            uint32_t from = job->ranks[job->members[group->first_member + m]].device;
             uint32_t to =
                 job->ranks[job->members[group->first_member + (m + 1) % group->member_count]].device;
             if (group->member_count == 2 && m == 1 && group->rendezvous)
                 continue;
-            route_links(&scenario->platform, from, to, &count);
-            if (count == UINT32_MAX)
+            if (!reach_device(&reach, from, to))
                 good = report_error(&scenario->input.report, scenario->topology_document->place,
                                     "no route from %s to %s, which the plan makes communicate (%s)",
                                     names_text(&scenario->names, scenario->platform.devices.at[from].name),
@@ -253,6 +257,25 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
     return emit_job(plan, scenario->derivations, &scenario->job, report);
 }
 
+/* Reads the discipline, if there is one. What is planned then is a step of the first that trains, alone. */
+static bool scenario_discipline(struct scenario *scenario)
+{
+    struct workload *workload = &scenario->workload;
+    if (!workload->discipline)
+        return true;
+    if (workload->step != 0)
+        return report_error(&scenario->input.report, workload->discipline->place,
+                            "a discipline is for training; this workload's step is inference");
+    if (!discipline_read(&scenario->input, workload->discipline, &scenario->platform, &scenario->names,
+                         &scenario->script))
+        return false;
+    scenario->given_plan = workload->plan;
+    workload->steps = 1;
+    workload->plan =
+        pricing_plan(scenario, workload->plan, scenario->script.devices.at[scenario->script.learners.at[0]]);
+    return workload->plan;
+}
+
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options)
 {
     scenario_init(scenario, options->data_root);
@@ -274,6 +297,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
+    good = good && scenario_discipline(scenario);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;
@@ -284,7 +308,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
-    return scenario_connected(scenario);
+    return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));
 }
 
 struct engine_options scenario_engine(const struct scenario *scenario)
