@@ -6,7 +6,7 @@
 #include "plan/emit.h"
 #include "plan/verdict.h"
 #include "platform/import.h"
-#include "platform/route.h"
+#include "platform/reach.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
 #include "platform/topology_set.h"
@@ -212,17 +212,18 @@ static bool scenario_model(struct scenario *scenario, const struct value *docume
 static bool scenario_connected(struct scenario *scenario)
 {
     const struct job *job = &scenario->job;
+    struct reach reach;
     bool good = true;
+    reach_init(&reach, &scenario->platform, &scenario->arena);
     for (uint32_t g = 0; g < job->group_count && good; g++) {
         const struct group *group = &job->groups[g];
         for (uint32_t m = 0; m < group->member_count && good; m++) {
-            uint32_t from = job->ranks[job->members[group->first_member + m]].device, count;
+            uint32_t from = job->ranks[job->members[group->first_member + m]].device;
             uint32_t to =
                 job->ranks[job->members[group->first_member + (m + 1) % group->member_count]].device;
             if (group->member_count == 2 && m == 1 && group->rendezvous)
                 continue;
-            route_links(&scenario->platform, from, to, &count);
-            if (count == UINT32_MAX)
+            if (!reach_device(&reach, from, to))
                 good = report_error(&scenario->input.report, scenario->topology_document->place,
                                     "no route from %s to %s, which the plan makes communicate (%s)",
                                     names_text(&scenario->names, scenario->platform.devices.at[from].name),
