@@ -1,5 +1,5 @@
-/* Memory: bytes held over time by category, one panel of stacked areas per shown program, against its device's
- * capacity. */
+/* Memory: bytes held over time by category, one panel of stacked areas per shown program, against its
+ * device's capacity. */
 #include "figure/draw.h"
 #include "figure/gnuplot.h"
 
@@ -16,14 +16,10 @@ static const struct {
     const char *name, *about;
     uint32_t colour;
 } memory_categories[MEMORY_CATEGORIES] = {
-    {"parameters", "parameters", 0x0072B2},
-    {"gradients", "gradients", 0x56B4E9},
-    {"optimizer", "optimizer states", 0x009E73},
-    {"cache", "keys and values", 0x999999},
-    {"gathered", "gathered parameters", 0xF0E442},
-    {"activations", "activations", 0xE69F00},
-    {"temporaries", "temporaries", 0xD55E00},
-    {"communication", "communication buffers", 0xCC79A7},
+    {"parameters", "parameters", 0x0072B2},        {"gradients", "gradients", 0x56B4E9},
+    {"optimizer", "optimizer states", 0x009E73},   {"cache", "keys and values", 0x999999},
+    {"gathered", "gathered parameters", 0xF0E442}, {"activations", "activations", 0xE69F00},
+    {"temporaries", "temporaries", 0xD55E00},      {"communication", "communication buffers", 0xCC79A7},
 };
 
 struct memory_point {
@@ -71,11 +67,11 @@ static bool memory_line(struct memory *memory, const struct draw_rank *rank, con
     for (uint32_t i = 0; i < memory->lines.count && !draw->request->ranks; i++)
         if (memory->lines.at[i].source == line.source)
             return true;
-    struct reader_rows rows = reader_query(
-        draw->reader,
-        "SELECT time, parameters, gradients, optimizer, cache, gathered, activations, temporaries, communication"
-        " FROM memory WHERE run = ?1 AND rank = ?2 ORDER BY time",
-        draw->run, line.source);
+    struct reader_rows rows = reader_query(draw->reader,
+                                           "SELECT time, parameters, gradients, optimizer, cache, gathered, "
+                                           "activations, temporaries, communication"
+                                           " FROM memory WHERE run = ?1 AND rank = ?2 ORDER BY time",
+                                           draw->run, line.source);
     while (reader_next(&rows)) {
         struct memory_point point = {.time = reader_real(&rows, 0)};
         double sum = 0;
@@ -101,8 +97,8 @@ static void memory_write_point(FILE *data, double time, const struct memory_poin
     fputc('\n', data);
 }
 
-/* One block of data per panel, which gnuplot knows by its index. A value lasts to the next change, the last one to
- * the end. */
+/* One block of data per panel, which gnuplot knows by its index. A value lasts to the next change, the last
+ * one to the end. */
 static void memory_write_lines(struct memory *memory, struct gnuplot *plot, double per_unit)
 {
     const struct draw *draw = &memory->draw;

@@ -100,6 +100,8 @@ struct operator
     uint8_t kind;       /* enum operator_kind */
     uint8_t kernel;     /* enum kernel_kind: which efficiency of the device applies */
     bool linear;        /* f(a + b) = f(a) + f(b) in its first operand: partial sums may pass through */
+    bool additive;      /* f is linear in all its operands together (a sum, a bias): whichever are no partial
+                           sums are added by one member */
     bool output_saved;  /* the backward pass reads the output (softmax, sigmoid, tanh, relu) */
     bool training_only; /* dropout, loss: skipped in inference */
     bool fused; /* runs inside the kernel of the operator before it (the bias and activation of a conv or fc):
@@ -114,7 +116,7 @@ struct operator
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double
         saved_per_output; /* further bytes kept for the backward pass per output element (dropout mask: 1) */
-    double workspace; /* bytes per point that its kernel takes while it runs, forward and backward */
+    double workspace;     /* bytes per point that its kernel takes while it runs, forward and backward */
     /* Statistics: what must be summed over the members when a dimension of `normalised` (bit set over dims)
      * is split: so many values per point of the other dimensions, forward and backward. */
     uint32_t normalised;

@@ -94,8 +94,8 @@ static void builder_note(struct builder *builder, uint32_t first, const struct m
     uint32_t i = first;
     for (; i < builder->memory.count; i++) {
         struct memory_change *other = &builder->memory.at[i];
-        if (other->op == change->op && other->at_end == change->at_end && other->category == change->category &&
-            other->label == change->label) {
+        if (other->op == change->op && other->at_end == change->at_end &&
+            other->category == change->category && other->label == change->label) {
             other->bytes += change->bytes;
             return;
         }

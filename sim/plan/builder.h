@@ -20,11 +20,11 @@ struct builder {
     uint32_t step, micro_batch;
     uint32_t mark; /* how far the pass is, noted with each operation (overlap.c) */
     VECTOR(uint32_t) marks;
-    uint32_t open;           /* the compute operation that still takes kernels; PROGRAM_NONE */
-    uint32_t last_compute;   /* of the whole program; PROGRAM_NONE */
-    struct index_list gate;  /* operations that the next kernel waits for besides its own */
-    VECTOR(struct memory_change) memory;  /* of closed operations, in any order; held throughout */
-    uint32_t merged;                      /* so many of those are of operations before the last overlapped pair */
+    uint32_t open;                       /* the compute operation that still takes kernels; PROGRAM_NONE */
+    uint32_t last_compute;               /* of the whole program; PROGRAM_NONE */
+    struct index_list gate;              /* operations that the next kernel waits for besides its own */
+    VECTOR(struct memory_change) memory; /* of closed operations, in any order; held throughout */
+    uint32_t merged; /* so many of those are of operations before the last overlapped pair */
     VECTOR(struct memory_change) pending; /* to be taken by the next kernel */
     VECTOR(struct memory_change) inside;  /* of the open operation, in the order of its kernels */
 };
@@ -47,9 +47,9 @@ uint32_t builder_communicate(struct builder *builder, enum op_kind kind, int col
 /* The next kernel takes memory (bytes > 0). */
 void builder_take(struct builder *builder, uint8_t category, uint32_t label, double bytes);
 
-/* Operation `op` (PROGRAM_NONE: the last one of the compute stream) takes memory when it starts (bytes > 0), or
- * gives it back when it ends. Kernels that are one operation take and give back in turn, but it is charged as if it
- * held at its start what it holds at most; so peaks are exact. */
+/* Operation `op` (PROGRAM_NONE: the last one of the compute stream) takes memory when it starts (bytes > 0),
+ * or gives it back when it ends. Kernels that are one operation take and give back in turn, but it is charged
+ * as if it held at its start what it holds at most; so peaks are exact. */
 void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint32_t label, double bytes);
 
 /* What is held throughout. */

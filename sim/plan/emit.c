@@ -7,10 +7,12 @@
 #include "plan/parameters.h"
 #include "plan/recompute.h"
 #include "plan/scheduled.h"
+#include "plan/shares.h"
 #include "plan/state.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
@@ -39,6 +41,7 @@ struct emitter {
     bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
+    struct share_list shares, drawn; /* of all collectives of unequal shares; of the present one */
 };
 
 static const struct action *emit_action(const struct part *part, bool backward, uint32_t index)
@@ -114,6 +117,23 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
                 first_receive = op;
         }
     emit_note(part, backward, index, first_receive, receives);
+}
+
+/* Where the shares of a collective begin in the job's, plus 1; 0: they are equal. Equal lists stand there
+ * once. */
+static uint32_t emit_shares(struct emitter *e, const struct part *part, const struct action *action)
+{
+    const struct share_list *own = &e->drawn;
+    shares_of(part->d, action, part->role.member, &e->drawn);
+    if (!own->count)
+        return 0;
+    for (uint32_t i = 0; i + own->count <= e->shares.count; i++)
+        if (memcmp(&e->shares.at[i], own->at, own->count * sizeof *own->at) == 0)
+            return i + 1;
+    uint32_t first = e->shares.count;
+    for (uint32_t i = 0; i < own->count; i++)
+        VECTOR_PUSH(&e->shares, own->at[i]);
+    return first + 1;
 }
 
 /* How far a pass is, of 2^32: the same for all members of a stage. */
@@ -208,6 +228,7 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
             e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
+        e->builder.ops.at[op].shares = emit_shares(e, part, action);
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
@@ -761,6 +782,10 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
             arena_fini(&scratch);
         }
         VECTOR_FREE(&emitter.syncs);
+        job->share_count = emitter.shares.count;
+        job->shares = arena_copy(&job->arena, emitter.shares.at, job->share_count * sizeof *job->shares);
+        VECTOR_FREE(&emitter.shares);
+        VECTOR_FREE(&emitter.drawn);
         for (uint32_t r = 0; r < cast.ranks.count;
              r++) { /* alike ranks use their own groups in the same way */
             const struct cast_rank *rank = &cast.ranks.at[r], *like = &cast.ranks.at[rank->like];

@@ -65,8 +65,8 @@ static double lifetime_box(const struct derivation *d, uint32_t tensor, const st
     const struct tensor *t = state_tensor(d, tensor);
     if (t->internal)
         return 0;
-    struct box box = boxes ? boxes[member]
-                           : layout_box(d->stage, t, layout, layout_coordinates(d->stage, member), 0);
+    struct box box =
+        boxes ? boxes[member] : layout_box(d->stage, t, layout, layout_coordinates(d->stage, member), 0);
     return layout_elements(&box, t->rank) * derive_element_bytes(d->plan, t);
 }
 
@@ -98,8 +98,9 @@ static void lifetime_roots(const struct derivation *d, uint32_t *root)
             place = lifetime_in_place(action);
         if (action->kind == ACTION_KERNEL) {
             const struct operator* operator= state_operator(d, action->operator);
-            place = operator->kind == OPERATOR_VIEW || operator->fused ||
-                    state_tensor(d, operator->output.tensor)->internal;
+            place = operator->kind == OPERATOR_VIEW ||
+                    operator->fused || state_tensor(d, operator->output.tensor)
+                        ->internal;
         }
         root[i] = place && action->dependency_count ? root[d->dependencies.at[action->first_dependency]] : i;
     }
@@ -182,7 +183,7 @@ static void lifetime_workspace(const struct derivation *d, uint32_t index, uint3
                                       .to = action,
                                       .bytes = operator->workspace * points,
                                       .label = state_tensor(d, operator->output.tensor)->name,
-                                      .category = MEMORY_TEMPORARIES });
+                                      .category = MEMORY_TEMPORARIES});
 }
 
 void lifetime_forward(const struct derivation *d, uint32_t member, const bool *again, struct arena *arena,
@@ -265,9 +266,10 @@ static bool lifetime_passes(const struct derivation *d, const struct operator* o
         if (operator->operands[i].tensor == tensor && operator->operands[i].added)
             return true;
     }
-    bool same = model_elements(state_tensor(d, tensor)) == model_elements(state_tensor(d, operator->output.tensor));
-    return operator->kind == OPERATOR_VIEW || operator->fused ||
-           (operator->kind == OPERATOR_POINTWISE && !reads && same);
+    bool same =
+        model_elements(state_tensor(d, tensor)) == model_elements(state_tensor(d, operator->output.tensor));
+    return operator->kind == OPERATOR_VIEW || operator->fused ||(operator->kind ==
+                                                                 OPERATOR_POINTWISE && !reads && same);
 }
 
 static bool lifetime_alias(const struct derivation *d, uint32_t tensor, const struct contribution *given)
@@ -302,12 +304,12 @@ static void lifetime_prolong(struct lifetime_backward *b)
         const struct operator* operator= state_operator(d, action->operator);
         for (uint32_t k = 0; k < operator->operand_count; k++) {
             uint32_t tensor = operator->operands[k].tensor;
-            if (d->first_contribution[tensor] == MODEL_NONE || operator->operands[k].feedback ||
-                !lifetime_passes(d, operator, tensor))
+            if (d->first_contribution[tensor] == MODEL_NONE ||
+                operator->operands[k].feedback || !lifetime_passes(d, operator, tensor))
                 continue;
             uint32_t holder = lifetime_holder(d, tensor, 0);
-            uint32_t until = holder == MODEL_NONE ? b->gradients[tensor].end
-                                                  : d->contributions.at[holder].action;
+            uint32_t until =
+                holder == MODEL_NONE ? b->gradients[tensor].end : d->contributions.at[holder].action;
             if (until > b->gradients[action->tensor].end)
                 b->gradients[action->tensor].end = until;
         }
@@ -349,15 +351,15 @@ static void lifetime_contributions(struct lifetime_backward *b, uint32_t tensor)
             continue;
         uint32_t to = given->action;
         if (lifetime_holder(d, tensor, given->tile) == c)
-            to = given->tile ? lifetime_tile(b, tensor, given->tile) : lifetime_until(b, tensor, given->action);
+            to = given->tile ? lifetime_tile(b, tensor, given->tile)
+                             : lifetime_until(b, tensor, given->action);
         bool received = d->backward.at[given->action].kind == ACTION_RECEIVE;
-        lifetime_add(b->l, (struct lifetime){.from = given->action,
-                                             .to = to,
-                                             .bytes = lifetime_box(d, tensor, &given->layout, given->boxes,
-                                                                   b->member),
-                                             .label = state_tensor(d, tensor)->name,
-                                             .category = received ? MEMORY_COMMUNICATION
-                                                                  : MEMORY_TEMPORARIES});
+        lifetime_add(
+            b->l, (struct lifetime){.from = given->action,
+                                    .to = to,
+                                    .bytes = lifetime_box(d, tensor, &given->layout, given->boxes, b->member),
+                                    .label = state_tensor(d, tensor)->name,
+                                    .category = received ? MEMORY_COMMUNICATION : MEMORY_TEMPORARIES});
     }
 }
 
@@ -405,7 +407,8 @@ double lifetime_weights(const struct derivation *d, uint32_t index, uint32_t mem
 {
     double elements = 0;
     const struct plan *plan = d->plan;
-    if (plan->zero >= 2 || plan->micro_batches < 2 || plan->gradient_precision == plan->accumulation_precision)
+    if (plan->zero >= 2 || plan->micro_batches < 2 ||
+        plan->gradient_precision == plan->accumulation_precision)
         return 0;
     for (uint32_t i = 0; i < d->parameters.count; i++)
         if (d->parameters.at[i].operator== index)

@@ -1,11 +1,11 @@
 /* Lifetime: from which action of a pass to which a member holds what its actions make.
  *
  * What an action makes is held until the last action that depends on it: with its own name or in its place (a
- * view, the activation inside a product's kernel, an all-reduce). What the backward pass of another time reads
- * (saved.h) is an activation and outlives the pass. Everything else is temporary: outputs that the next kernel
- * reads, gradients of activations on their way, whole copies of what is kept in shares, received messages.
- * Gradients of one tensor are added in the buffer of the first; what only passes a gradient on (a residual's
- * addition) makes no copy of it. */
+ * view, the activation inside a product's kernel, an all-reduce). What the backward pass of another time
+ * reads (saved.h) is an activation and outlives the pass. Everything else is temporary: outputs that the next
+ * kernel reads, gradients of activations on their way, whole copies of what is kept in shares, received
+ * messages. Gradients of one tensor are added in the buffer of the first; what only passes a gradient on (a
+ * residual's addition) makes no copy of it. */
 #ifndef PARTITA_PLAN_LIFETIME_H
 #define PARTITA_PLAN_LIFETIME_H
 
@@ -31,8 +31,8 @@ void lifetime_backward(const struct derivation *d, uint32_t member, struct arena
                        struct lifetimes *lifetimes);
 void lifetime_fini(struct lifetimes *lifetimes);
 
-/* The next kernel of `builder`, or (op not PROGRAM_NONE) an operation that is there, takes what begins with an
- * action. */
+/* The next kernel of `builder`, or (op not PROGRAM_NONE) an operation that is there, takes what begins with
+ * an action. */
 void lifetime_begin(const struct lifetimes *lifetimes, uint32_t action, struct builder *builder, uint32_t op);
 /* An operation gives back what ends with an action. */
 void lifetime_end(const struct lifetimes *lifetimes, uint32_t action, struct builder *builder, uint32_t op);

@@ -79,7 +79,8 @@ static void parameters_gather(struct parameters *p, uint32_t unit, bool backward
                 continue;
             elements += memory_parameter(d, k, p->role.member);
             if (d->plan->zero >= 3)
-                builder_change(p->builder, op, MEMORY_GATHERED, parameters_name(p, k), parameters_extra(p, k));
+                builder_change(p->builder, op, MEMORY_GATHERED, parameters_name(p, k),
+                               parameters_extra(p, k));
             p->whole[k] = true;
             p->gathered[k] = op;
         }
@@ -111,7 +112,8 @@ void parameters_expect(struct parameters *p, uint32_t unit)
         if (p->d->parameters.at[i].last_unit == unit)
             bytes += memory_parameter(p->d, i, p->role.member) *
                      (1 - 1 / (double)shard_ways(p->d, &p->d->parameters.at[i]));
-    builder_take(p->builder, MEMORY_COMMUNICATION, p->unreduced, bytes * precision_bytes(p->d->plan->gradient_precision));
+    builder_take(p->builder, MEMORY_COMMUNICATION, p->unreduced,
+                 bytes * precision_bytes(p->d->plan->gradient_precision));
 }
 
 void parameters_leave(struct parameters *p, uint32_t unit, bool backward, bool last)
@@ -120,8 +122,8 @@ void parameters_leave(struct parameters *p, uint32_t unit, bool backward, bool l
     bool drops = plan->zero_keep == KEEP_PASS || (backward && (plan->zero_keep == KEEP_MICRO_BATCH || last));
     for (uint32_t i = 0; i < p->d->parameters.count && plan->zero >= 3 && drops; i++)
         if (parameters_last(p, i, backward) == unit && p->whole[i] && p->gathered[i] != PROGRAM_NONE) {
-            builder_change(p->builder, PROGRAM_NONE, MEMORY_GATHERED,
-                           parameters_name(p, i), -parameters_extra(p, i));
+            builder_change(p->builder, PROGRAM_NONE, MEMORY_GATHERED, parameters_name(p, i),
+                           -parameters_extra(p, i));
             p->whole[i] = false;
             p->gathered[i] = PROGRAM_NONE;
         }
@@ -131,8 +133,8 @@ void parameters_leave(struct parameters *p, uint32_t unit, bool backward, bool l
 static void parameters_copy(struct parameters *p, uint32_t op, double bytes, uint32_t label)
 {
     const struct plan *plan = p->d->plan;
-    enum precision kept = plan->zero < 2 && plan->micro_batches > 1 ? plan->accumulation_precision
-                                                                     : plan->gradient_precision;
+    enum precision kept =
+        plan->zero < 2 && plan->micro_batches > 1 ? plan->accumulation_precision : plan->gradient_precision;
     if (kept == plan->communication_precision)
         return;
     builder_change(p->builder, op, MEMORY_COMMUNICATION, label, bytes);
@@ -222,15 +224,18 @@ void parameters_publish(struct parameters *p, uint32_t update)
             VECTOR_PUSH(&p->builder->gate, p->gathered[i]);
 }
 
-void parameters_groups(const struct derivation *d, struct registry *registry, struct role role,
-                       struct index_list *groups)
+void parameters_axes(const struct derivation *d, struct index_list *out)
 {
     for (uint32_t i = 0; i < d->parameters.count; i++) {
         const struct stage_parameter *parameter = &d->parameters.at[i];
         struct shard_reduction how = shard_reduction(parameter);
         uint32_t axes[] = {how.scatter, how.sum, parameter->shard_axes};
-        for (uint32_t k = 0; k < 3; k++)
-            if (axes[k])
-                VECTOR_PUSH(groups, registry_axes(registry, d->stage, role.stage, axes[k], role.member));
+        for (uint32_t k = 0; k < 3; k++) {
+            uint32_t j = 0;
+            while (j < out->count && out->at[j] != axes[k])
+                j++;
+            if (axes[k] && j == out->count)
+                VECTOR_PUSH(out, axes[k]);
+        }
     }
 }

@@ -46,8 +46,8 @@ struct plan_memory {
             double parameters, gradients, optimizer, activations, temporaries, communication, gathered, cache;
         };
     };
-    double total;    /* the sum, at the moment of the peak */
-    double capacity; /* of the device */
+    double total;                               /* the sum, at the moment of the peak */
+    double capacity;                            /* of the device */
     struct plan_holding largest[PLAN_HOLDINGS]; /* at that moment, the largest first */
     uint32_t largest_count;
 };
@@ -66,6 +66,7 @@ struct plan_stage {
     uint32_t direction; /* 1: a second copy of the model, whose micro-batches go the other way */
     uint32_t balanced;  /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
                            order */
+    bool lazy;          /* partial sums are reduced as late as they can be (lazy.h) */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are

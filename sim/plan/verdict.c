@@ -7,7 +7,7 @@
 /* What a program holds when it holds most. */
 struct verdict_peak {
     struct memory_change *order; /* its changes in the order of time, as far as it is known */
-    uint32_t changes; /* so many of its changes are before that moment */
+    uint32_t changes;            /* so many of its changes are before that moment */
     double of[MEMORY_CATEGORY_COUNT];
     double total, flops;
 };

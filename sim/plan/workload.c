@@ -68,6 +68,10 @@ const struct field workload_fields[] = {
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
     {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
+    {.key = "discipline",
+     .kind = FIELD_VALUE,
+     .offset = AT(discipline),
+     .about = "how those who train keep in step, decided during the run; see `partita list disciplines`"},
     {.key = "random", .kind = FIELD_VALUE, .offset = AT(random), .about = "what differs from run to run"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
@@ -187,7 +191,7 @@ struct workload_plan {
     int keep; /* enum plan_keep */
     double bucket;
     bool overlap;
-    bool sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
+    bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input;
 };
 
@@ -228,6 +232,11 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_VALUE,
      .offset = AT(convert),
      .about = "how tensors meet; a map: attention (gather, ulysses)"},
+    {.key = "lazy",
+     .kind = FIELD_FLAG,
+     .offset = AT(lazy),
+     .about = "partial sums pass through sums, biases and scalings, and are added up as late as possible; by "
+              "default at once"},
     {.key = "sequence-parallel",
      .kind = FIELD_FLAG,
      .offset = AT(sequence_parallel),
@@ -820,7 +829,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, plan) && stages_mirror(input, plan);
+        good = stages_read(input, read.stages, read.lazy, plan) && stages_mirror(input, plan);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
@@ -836,6 +845,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
                                              read.balanced,
+                                             read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
         }

@@ -54,8 +54,8 @@ struct op {
 /* What a device's memory is used for. */
 enum memory_category {
     MEMORY_PARAMETERS,
-    MEMORY_GRADIENTS,  /* of parameters */
-    MEMORY_OPTIMIZER,  /* its states */
+    MEMORY_GRADIENTS,     /* of parameters */
+    MEMORY_OPTIMIZER,     /* its states */
     MEMORY_ACTIVATIONS,   /* what the backward pass reads; in inference, what kernels hand on */
     MEMORY_TEMPORARIES,   /* what else kernels of a pass hand on, and what they need while they run */
     MEMORY_COMMUNICATION, /* what communications bring, and buffers that they work in */
@@ -92,8 +92,8 @@ struct program {
     uint32_t dependency_count;
     struct program_stream *streams;
     uint32_t stream_count;
-    struct memory_change *memory; /* first `held_count` that are held throughout, the others by operation, those
-                                     at its start first */
+    struct memory_change *memory; /* first `held_count` that are held throughout, the others by operation,
+                                     those at its start first */
     uint32_t memory_count, held_count;
 };
 

@@ -1,7 +1,8 @@
-/* Memory: how many bytes a device holds over time, by category: what it holds throughout (parameters, gradients,
- * optimizer) and what operations take and give back when they start and end. For the first rank of each program;
- * the others are like it. One row per instant at which it changes; beyond MEMORY_ROWS changes those within one
- * MEMORY_ROWS-th of the window become one row, at the moment with the largest sum, so peaks stay. */
+/* Memory: how many bytes a device holds over time, by category: what it holds throughout (parameters,
+ * gradients, optimizer) and what operations take and give back when they start and end. For the first rank of
+ * each program; the others are like it. One row per instant at which it changes; beyond MEMORY_ROWS changes
+ * those within one MEMORY_ROWS-th of the window become one row, at the moment with the largest sum, so peaks
+ * stay. */
 #include "record/rows.h"
 
 #include <assert.h>

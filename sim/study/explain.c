@@ -4,6 +4,9 @@
 #include "base/unit.h"
 #include "model/build.h"
 #include "model/model_file.h"
+#include "study/explain_derivation.h"
+#include "study/explain_einsum.h"
+#include "study/explain_json.h"
 #include "study/explain_layer.h"
 #include "study/scenario.h"
 
@@ -63,7 +66,7 @@ static void explain_model(const struct model *model, uint32_t only, bool json, F
         json_t *object = explain_model_json(model), *layers = json_array();
         for (uint32_t l = 0; l < model->layers.count; l++)
             if (only == MODEL_NONE || only == l)
-                json_array_append_new(layers, explain_layer_json(model, NULL, l));
+                json_array_append_new(layers, explain_json_layer(model, NULL, l));
         json_object_set_new(object, "layers", layers);
         explain_dump(object, out);
         return;
@@ -86,7 +89,9 @@ static void explain_model(const struct model *model, uint32_t only, bool json, F
         free(shape);
         for (uint32_t o = 0; only != MODEL_NONE && o < layer->operator_count; o++) {
             fprintf(out, "      ");
-            explain_layer_einsum(model, &model->operators.at[layer->first_operator + o], out);
+            explain_einsum_text(model, &model->operators.at[layer->first_operator + o], out);
+            fprintf(out, "   ");
+            explain_einsum_sizes(model, &model->operators.at[layer->first_operator + o], out);
             fprintf(out, "\n");
         }
     }
@@ -94,47 +99,27 @@ static void explain_model(const struct model *model, uint32_t only, bool json, F
 
 /* The text of one unit, with the unit's own name left out of the layers' names, so that equal units give
  * equal texts. */
-static char *explain_unit(const struct derivation *d, uint32_t unit, uint32_t only)
+static char *explain_unit(const struct explain_stage *stage, uint32_t unit)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *memory = open_memstream(&text, &length);
-    const struct model *model = d->plan->model;
+    const struct model *model = stage->d->plan->model;
     const struct model_unit *u = &model->units.at[unit];
     size_t prefix = strlen(names_text(model->names, u->name));
     for (uint32_t l = u->first_layer; l < u->first_layer + u->layer_count; l++)
-        if (only == MODEL_NONE || only == l)
-            explain_layer_text(d, l, prefix, memory);
+        explain_layer_text(stage, l, prefix, memory);
     fclose(memory);
     return text;
 }
 
-static void explain_stage(const struct scenario *s, uint32_t index, uint32_t only, FILE *out)
+static void explain_units(const struct scenario *s, const struct explain_stage *explained, FILE *out)
 {
-    const struct plan_stage *stage = &s->plan.stages.at[index];
-    char text[5][64];
-    fprintf(out, "\nstage %u: %u device%s", index, stage->devices.count,
-            stage->devices.count == 1 ? "" : "s");
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        fprintf(out, ", %s %u", names_text(&s->names, stage->axes[a].name), stage->axes[a].size);
-    for (uint32_t a = 0; a < stage->tile_axis_count; a++)
-        fprintf(out, "%s%s %u", a ? " x " : ", tiles dealt in turn ",
-                names_text(&s->names, stage->tile_axes[a].name), stage->tile_axes[a].size);
-    for (uint32_t i = 0; i < stage->fused_count; i++)
-        fprintf(
-            out, ", %s..%s fused", names_text(&s->names, s->model.units.at[stage->fused[i].first_unit].name),
-            names_text(&s->names,
-                       s->model.units.at[stage->fused[i].first_unit + stage->fused[i].unit_count - 1].name));
-    fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
-            unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
-            unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),
-            unit_format(stage->memory.gradients, UNIT_BYTES, text[2], 64),
-            unit_format(stage->memory.optimizer, UNIT_BYTES, text[3], 64),
-            unit_format(stage->memory.activations, UNIT_BYTES, text[4], 64));
+    const struct plan_stage *stage = explained->d->stage;
     char *before = NULL;
     uint32_t same = 0, end = stage->first_unit + stage->unit_count;
     for (uint32_t u = stage->first_unit; u <= end; u++) {
-        char *now = u < end ? explain_unit(&s->derivations[index], u, only) : NULL;
+        char *now = u < end ? explain_unit(explained, u) : NULL;
         if (now && before && strcmp(now, before) == 0) {
             same++;
             free(now);
@@ -152,17 +137,55 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
     free(before);
 }
 
+static void explain_stage(const struct scenario *s, uint32_t index, uint32_t only, FILE *out)
+{
+    const struct plan_stage *stage = &s->plan.stages.at[index];
+    char text[64];
+    fprintf(out, "\nstage %u: %u device%s", index, stage->devices.count,
+            stage->devices.count == 1 ? "" : "s");
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        fprintf(out, ", %s %u", names_text(&s->names, stage->axes[a].name), stage->axes[a].size);
+    for (uint32_t a = 0; a < stage->tile_axis_count; a++)
+        fprintf(out, "%s%s %u", a ? " x " : ", tiles dealt in turn ",
+                names_text(&s->names, stage->tile_axes[a].name), stage->tile_axes[a].size);
+    for (uint32_t i = 0; i < stage->fused_count; i++)
+        fprintf(
+            out, ", %s..%s fused", names_text(&s->names, s->model.units.at[stage->fused[i].first_unit].name),
+            names_text(&s->names,
+                       s->model.units.at[stage->fused[i].first_unit + stage->fused[i].unit_count - 1].name));
+    fprintf(out, "; memory %s", unit_format(stage->memory.total, UNIT_BYTES, text, sizeof text));
+    const char *separator = ":";
+    for (uint32_t c = 0; c < MEMORY_CATEGORY_COUNT; c++)
+        if (stage->memory.of[c] > 0) {
+            fprintf(out, "%s %s %s", separator, program_memory_names[c],
+                    unit_format(stage->memory.of[c], UNIT_BYTES, text, sizeof text));
+            separator = ",";
+        }
+    fputc('\n', out);
+    struct explain_stage explained;
+    explain_stage_init(&explained, &s->derivations[index]);
+    if (only == MODEL_NONE)
+        explain_units(s, &explained, out);
+    else
+        explain_derivation_text(&explained, only, out);
+    explain_layer_boundary(&explained, only, out);
+    explain_stage_fini(&explained);
+}
+
 static void explain_scenario(const struct scenario *s, uint32_t only, bool json, FILE *out)
 {
     if (json) {
         json_t *object = explain_model_json(&s->model), *layers = json_array();
         for (uint32_t i = 0; i < s->plan.stages.count; i++) {
             const struct plan_stage *stage = &s->plan.stages.at[i];
+            struct explain_stage explained;
+            explain_stage_init(&explained, &s->derivations[i]);
             const struct model_unit *last = &s->model.units.at[stage->first_unit + stage->unit_count - 1];
             for (uint32_t l = s->model.units.at[stage->first_unit].first_layer;
                  l < last->first_layer + last->layer_count; l++)
                 if (only == MODEL_NONE || only == l)
-                    json_array_append_new(layers, explain_layer_json(&s->model, &s->derivations[i], l));
+                    json_array_append_new(layers, explain_json_layer(&s->model, &explained, l));
+            explain_stage_fini(&explained);
         }
         json_object_set_new(object, "workload", json_string(s->workload.name));
         json_object_set_new(object, "fits", json_boolean(s->plan.fits));

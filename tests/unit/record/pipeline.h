@@ -137,7 +137,8 @@ static inline void pipeline_update(struct pipeline *p, struct pipeline_list *lis
     }
 }
 
-/* Each forward kernel leaves a message's bytes, which the backward kernel gives back; 4 MB stay throughout. */
+/* Each forward kernel leaves a message's bytes, which the backward kernel gives back; 4 MB stay throughout.
+ */
 static inline void pipeline_memory(struct pipeline *p, struct program *program)
 {
     static const double held[] = {1e6, 1e6, 2e6};

@@ -104,16 +104,18 @@ static void memory_rises_with_each_forward_and_returns_to_its_start(void **state
     ASSERT_CLOSE(
         reader_value(reader, "SELECT bytes FROM memory WHERE run = ?1 ORDER BY rank, time DESC", run, 0), 4e6,
         0);
-    ASSERT_CLOSE(reader_value(reader,
-                              "SELECT max(activations) FROM memory WHERE run = ?1 AND rank = 0 AND parameters = 1e6"
-                              " AND gradients = 1e6 AND optimizer = 2e6",
-                              run, 0),
-                 2 * 2 * 0x1p20, 0);
-    ASSERT_CLOSE(reader_value(reader,
-                              "SELECT max(abs(bytes - parameters - gradients - optimizer - activations - temporaries"
-                              " - communication - gathered - cache)) FROM memory WHERE run = ?1",
-                              run, 0),
-                 0, 0);
+    ASSERT_CLOSE(
+        reader_value(reader,
+                     "SELECT max(activations) FROM memory WHERE run = ?1 AND rank = 0 AND parameters = 1e6"
+                     " AND gradients = 1e6 AND optimizer = 2e6",
+                     run, 0),
+        2 * 2 * 0x1p20, 0);
+    ASSERT_CLOSE(
+        reader_value(reader,
+                     "SELECT max(abs(bytes - parameters - gradients - optimizer - activations - temporaries"
+                     " - communication - gathered - cache)) FROM memory WHERE run = ?1",
+                     run, 0),
+        0, 0);
     reader_close(reader);
 }
 
@@ -147,7 +149,8 @@ static void the_names_of_tables_columns_and_metrics_are_stable(void **state)
         "SELECT run, id, group_id, match, kind, label, start, end, latency, bytes FROM transfer",
         "SELECT run, id, name, group_name, mode, bandwidth, latency, bytes FROM link",
         "SELECT run, link, bin, bytes FROM link_use",
-        "SELECT run, rank, time, bytes, parameters, gradients, optimizer, activations, temporaries, communication,"
+        "SELECT run, rank, time, bytes, parameters, gradients, optimizer, activations, temporaries, "
+        "communication,"
         " gathered, cache FROM memory",
         "SELECT run, seq, rank, slot, label, kind, group_name, start, seconds FROM critical_path",
         "SELECT run FROM latest",

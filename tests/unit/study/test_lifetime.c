@@ -8,10 +8,12 @@
 enum { BATCH = 6 };
 
 struct peaks {
-    double forward[MEMORY_CATEGORY_COUNT], backward[MEMORY_CATEGORY_COUNT]; /* bytes: the most during such passes */
+    double forward[MEMORY_CATEGORY_COUNT],
+        backward[MEMORY_CATEGORY_COUNT]; /* bytes: the most during such passes */
 };
 
-/* Plans the case and walks the first rank's program: the largest of each category while kernels of a pass run. */
+/* Plans the case and walks the first rank's program: the largest of each category while kernels of a pass
+ * run. */
 static void peaks_of(struct plan_case *c, struct peaks *peaks)
 {
     struct job job = {.names = &c->names};
@@ -97,11 +99,11 @@ static void a_loss_works_on_its_logits_in_fp32(void **state)
         double logits = BATCH * 32.0 / ways, one = 2.0 * BATCH * 8, tokens = 4.0 * BATCH, loss = 2.0 * BATCH;
         double numbers = ways > 1 ? 3 * 4.0 * BATCH : 0; /* per sample: maximum, sum, the target's logit */
         /* the loss reads two bytes per logit and works on four; then their gradient meets that of h */
-        struct peaks expected = {{[MEMORY_ACTIVATIONS] = tokens + one + 2 * logits,
-                                  [MEMORY_TEMPORARIES] = 4 * logits + loss,
-                                  [MEMORY_COMMUNICATION] = numbers},
-                                 {[MEMORY_ACTIVATIONS] = tokens + one + 2 * logits,
-                                  [MEMORY_TEMPORARIES] = 6 * logits}};
+        struct peaks expected = {
+            {[MEMORY_ACTIVATIONS] = tokens + one + 2 * logits,
+             [MEMORY_TEMPORARIES] = 4 * logits + loss,
+             [MEMORY_COMMUNICATION] = numbers},
+            {[MEMORY_ACTIVATIONS] = tokens + one + 2 * logits, [MEMORY_TEMPORARIES] = 6 * logits}};
         check("name: m\nlayers:\n  - {input: t, dims: {s: 1}, discrete: yes}\n"
               "  - {embedding: e, vocabulary: 4, out: 8}\n  - {fc: z, out: {v: 32}, bias: no}\n"
               "  - {loss: l, over: v}\n",
@@ -109,8 +111,8 @@ static void a_loss_works_on_its_logits_in_fp32(void **state)
     }
 }
 
-/* Sequence parallelism: the whole sequence is there while a product reads it; backward that of w's gradient, then
- * that of u's input once more. */
+/* Sequence parallelism: the whole sequence is there while a product reads it; backward that of w's gradient,
+ * then that of u's input once more. */
 static void a_gathered_sequence_is_a_buffer(void **state)
 {
     (void)state;
@@ -146,8 +148,9 @@ static void a_gradient_of_another_precision_than_its_sum_is_temporary(void **sta
 {
     (void)state;
     double one = 2.0 * BATCH * 8, tokens = 4.0 * BATCH, weights = 2.0 * 8 * 8;
-    struct peaks expected = {{[MEMORY_ACTIVATIONS] = 4 * one + tokens, [MEMORY_TEMPORARIES] = one},
-                             {[MEMORY_ACTIVATIONS] = 4 * one + tokens, [MEMORY_TEMPORARIES] = 2 * one + weights}};
+    struct peaks expected = {
+        {[MEMORY_ACTIVATIONS] = 4 * one + tokens, [MEMORY_TEMPORARIES] = one},
+        {[MEMORY_ACTIVATIONS] = 4 * one + tokens, [MEMORY_TEMPORARIES] = 2 * one + weights}};
     check(chain, "", accumulates, expected);
 }
 
