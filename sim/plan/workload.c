@@ -586,6 +586,11 @@ static int64_t workload_data(struct input *input, const struct workload *workloa
         return others <= count ? 1
                                : report_error(&input->report, place, "%s needs %lld devices; there are %lld",
                                               degrees, (long long)others, (long long)count);
+    if (plan->data == 0 && others > count) {
+        report_error(&input->report, place, "%s needs %lld devices; there are %lld", degrees,
+                     (long long)others, (long long)count);
+        return 0;
+    }
     if (plan->data == 0) {
         if (count % others == 0)
             return count / others;
