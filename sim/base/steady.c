@@ -60,7 +60,7 @@ struct steady steady_find(const double *times, uint32_t count)
     steady.found = 2 * cut <= averages.count;
     if (steady.found) {
         struct estimate estimate = {0};
-        double means[2 * BATCHES];
+        double means[2 * BATCHES] = {0};
         uint32_t size = left / BATCHES ? left / BATCHES : 1;
         steady.batches = left / size;
         steady.warm_up = FIVE * (averages.count - steady.batches * size);
