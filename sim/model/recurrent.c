@@ -160,7 +160,8 @@ static bool recurrent_build(struct builder *builder, const struct recurrent_keys
     state.name = builder->model->layers.at[builder->layer].name;
     state.dims[0] = shape.x.dims[0];
     state.dims[1] = shape.x.dims[1];
-    state.dims[2] = (struct tensor_dim){builder_name(builder, "h"), shape.hidden * shape.directions};
+    state.dims[2] =
+        (struct tensor_dim){.label = builder_name(builder, "h"), .size = shape.hidden * shape.directions};
     uint32_t index = builder->model->tensors.count;
     VECTOR_PUSH(&builder->model->tensors, state);
     uint32_t sums[2] = {recurrent_input(builder, &shape)};

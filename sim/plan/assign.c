@@ -79,7 +79,7 @@ double assign_points(const struct plan_stage *stage, const struct operator* oper
     double points = operator->fraction;
     for (uint32_t d = 0; d < operator->dim_count; d++) {
         struct interval share = assign_share(stage, operator, assignment, d, member);
-        points *= (double)(share.high - share.low);
+        points *= model_extent(operator->dims[d].filling, share);
     }
     return points;
 }

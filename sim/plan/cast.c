@@ -288,16 +288,17 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         const struct assignment *assignment = &d->operators.at[o].assignment;
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
-            if (split < 0 || operator->dims[split].size % d->stage->axes[a].size == 0)
+            if (split < 0 ||
+                (!operator->dims[split].filling && operator->dims[split].size % d->stage->axes[a].size == 0))
                 continue;
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
-            VECTOR_PUSH(out, (double)(share.high - share.low));
+            VECTOR_PUSH(out, model_extent(operator->dims[split].filling, share));
         }
         for (uint32_t i = 0; i < operator->operand_count; i++)
             if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
                 struct box box =
                     assign_box(d->stage, d->plan->model, operator, assignment, &operator->operands[i], at);
-                VECTOR_PUSH(out, layout_elements(&box, state_tensor(d, operator->operands[i].tensor)->rank));
+                VECTOR_PUSH(out, layout_volume(state_tensor(d, operator->operands[i].tensor), &box));
             }
     }
     for (uint32_t i = 0; i < d->parameters.count && cast->plan->training; i++) {

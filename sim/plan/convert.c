@@ -182,7 +182,7 @@ void convert_messages(const struct convert_side *from, const struct convert_side
                 continue; /* it holds that itself */
             struct box held = convert_box(from, distinct.at[i]);
             struct box both = layout_intersection(&held, &wanted, rank);
-            double elements = layout_elements(&both, rank);
+            double elements = layout_volume(from->tensor, &both);
             if (elements > 0)
                 VECTOR_PUSH(
                     out, ((struct message_part){convert_holder(from, distinct.at[i], to, m), m, elements}));

@@ -45,7 +45,7 @@ double derive_payload(const struct derivation *d, const struct action *action, s
     }
     const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
     struct box box = layout_box(d->stage, tensor, layout, member, 1u << action->axis);
-    double elements = layout_elements(&box, tensor->rank);
+    double elements = layout_volume(tensor, &box);
     if (action->collective == ALL_TO_ALL) /* shares may be uneven, but members speak of one number */
         elements /= d->stage->axes[action->axis].size;
     return elements * action->element_bytes;

@@ -320,7 +320,7 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
     for (uint32_t i = 0; i < d->imports.count; i++) { /* what is received is held while its readers run */
         struct box box = derive_box(d, d->imports.at[i].tensor, d->imports.at[i].form, part->role.member);
         const struct tensor *tensor = state_tensor(d, d->imports.at[i].tensor);
-        double bytes = layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+        double bytes = layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
         for (uint32_t k = 0; k < d->forward.count; k++)
             if (d->forward.at[k].kind == ACTION_KERNEL) {
                 part->allocates[k] += bytes;

@@ -168,7 +168,7 @@ static void explain_layer_operator(const struct derivation *d, uint32_t index, F
     struct box box = assign_box(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
                                 &operator->output, layout_coordinates(d->stage, 0));
     fprintf(out, ", output %s\n",
-            unit_format(layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor),
+            unit_format(layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor),
                         UNIT_BYTES, text[3], TEXT));
 }
 

@@ -61,7 +61,9 @@ static inline bool run_inside(const struct tensor *tensor, const struct box *box
 {
     for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
         uint64_t i = at % tensor->dims[d].size;
-        if (i < box->dims[d].low || i >= box->dims[d].high)
+        const struct filling *filling = tensor->dims[d].filling;
+        if (i < box->dims[d].low || i >= box->dims[d].high ||
+            (filling && filling->before[i + 1] == filling->before[i]))
             return false;
     }
     return true;
@@ -267,10 +269,10 @@ static inline void run_message(struct executor *x, uint32_t tensor, const struct
                                double *out, bool add)
 {
     struct box both = layout_intersection(held, wanted, run_tensor(x, tensor)->rank);
-    if (layout_elements(&both, run_tensor(x, tensor)->rank) != message->elements)
+    if (layout_volume(run_tensor(x, tensor), &both) != message->elements)
         run_fault(x, "a message of %s from %u to %u has %g elements, but the boxes meet in %g",
                   names_text(x->model->names, run_tensor(x, tensor)->name), message->from, message->to,
-                  message->elements, layout_elements(&both, run_tensor(x, tensor)->rank));
+                  message->elements, layout_volume(run_tensor(x, tensor), &both));
     for (size_t i = 0; i < run_elements(x, tensor); i++) {
         if (!run_inside(run_tensor(x, tensor), &both, i))
             continue;
