@@ -1,8 +1,8 @@
 /* Packet: store-and-forward. A message is cut into packets of `mtu` bytes. A link sends one packet at a time;
  * the packet then travels for the link's latency and joins the queue of the next link. Queues are first-in
  * first-out and lossless: a packet leaves a link's queue only when it holds a slot of the next one, which it
- * frees when it has left that link. It asks for the slot as soon as it is the first of its queue, so that a
- * link need not pause between two packets. Who finds no slot (the queue before, or the source of a message)
+ * frees when it has left that link. It asks for the slot as soon as it is among the first two of its queue, so
+ * that a link need not pause between two packets. Who finds no slot (the queue before, or the source of a message)
  * waits in line for one. A source offers packets at the rate of its first link.
  *
  * A queue has the slots of `buffer` and, as the headroom of lossless networks has, for each link before it
@@ -39,6 +39,10 @@ struct packet_list {
     uint32_t first, last; /* NONE: empty */
 };
 
+/* So many packets of a queue may hold slots. With one, a link that is hardly faster than its share of the
+ * next one now and then has no packet in line there when its turn comes. */
+enum { PACKET_AHEAD = 2 };
+
 /* Waiters are queues, and sources of flows with PACKET_SOURCE set. */
 #define PACKET_SOURCE (1u << 31)
 
@@ -50,7 +54,8 @@ struct packet_queue {
     struct packet_list waiters; /* for a slot of it */
     uint32_t next_waiter;       /* after this one, in the list in which it waits */
     uint32_t next;              /* of the same link */
-    bool held, waiting;         /* its first packet has a slot of the next queue, or is in line for one */
+    uint8_t held;               /* so many of its first packets have a slot of their next queue */
+    bool waiting;               /* the one after them is in line for one */
 };
 
 struct packet_link {
@@ -173,21 +178,33 @@ static uint32_t queue_after(const struct packet_net *net, uint32_t p)
     return packet->hop + 1 < flow->hops ? net->pool.at[flow->path + packet->hop + 1] : NONE;
 }
 
-/* Gets the first packet of a queue a slot of the next one, or puts it in line for it. */
-static void hold_slot(struct packet_net *net, uint32_t q)
+/* The first packet of a queue that holds no slot; NONE: all do. */
+static uint32_t first_without(const struct packet_net *net, const struct packet_queue *queue)
+{
+    uint32_t p = queue->packets.first;
+    for (uint8_t i = 0; i < queue->held; i++)
+        p = net->packets.at[p].next;
+    return p;
+}
+
+/* Gets the first packets of a queue slots of the next ones, or puts the queue in line. */
+static void hold_slots(struct packet_net *net, uint32_t q)
 {
     struct packet_queue *queue = &net->queues.at[q];
-    if (queue->held || queue->waiting || queue->packets.first == NONE)
-        return;
-    uint32_t after = queue_after(net, queue->packets.first);
-    if (after != NONE && net->queues.at[after].used == net->queues.at[after].slots) {
-        queue->waiting = true;
-        wait_for_slot(net, after, q);
-        return;
+    while (!queue->waiting && queue->held < PACKET_AHEAD) {
+        uint32_t p = first_without(net, queue);
+        if (p == NONE)
+            return;
+        uint32_t after = queue_after(net, p);
+        if (after != NONE && net->queues.at[after].used == net->queues.at[after].slots) {
+            queue->waiting = true;
+            wait_for_slot(net, after, q);
+            return;
+        }
+        queue->held++;
+        if (after != NONE)
+            net->queues.at[after].used++;
     }
-    queue->held = true;
-    if (after != NONE)
-        net->queues.at[after].used++;
 }
 
 /* Of the link's queues whose first packet has a slot, the one whose packet came first. */
@@ -215,8 +232,8 @@ static void send_next(struct packet_net *net, uint32_t l)
     net->sent++;
     queue_add(net->events, net->now + (packet_bytes(net, p) + net->header) / link->capacity, PHASE_COMPLETION,
               l);
-    net->queues.at[q].held = false;
-    hold_slot(net, q);
+    net->queues.at[q].held--;
+    hold_slots(net, q);
 }
 
 static void join_queue(struct packet_net *net, uint32_t p)
@@ -225,7 +242,7 @@ static void join_queue(struct packet_net *net, uint32_t p)
     uint32_t q = net->pool.at[net->flows.at[packet->flow].path + packet->hop];
     packet->order = net->order++;
     push_packet(net, &net->queues.at[q].packets, p);
-    hold_slot(net, q);
+    hold_slots(net, q);
     send_next(net, net->queues.at[q].link);
 }
 
@@ -259,7 +276,7 @@ static void grant_slots(struct packet_net *net, uint32_t q)
             enter(net, waiter & ~PACKET_SOURCE);
         } else {
             net->queues.at[waiter].waiting = false;
-            hold_slot(net, waiter);
+            hold_slots(net, waiter);
             send_next(net, net->queues.at[waiter].link);
         }
     }
@@ -424,7 +441,7 @@ static void unpack_train(struct packet_net *net, uint32_t f)
         unpack_hop(net, f, &train, h, time);
     }
     for (uint32_t h = flow->hops; h-- > 0;) {
-        hold_slot(net, net->pool.at[flow->path + h]);
+        hold_slots(net, net->pool.at[flow->path + h]);
         send_next(net, net->queues.at[net->pool.at[flow->path + h]].link);
     }
     uint32_t q = net->pool.at[flow->path];
@@ -459,7 +476,8 @@ static uint32_t find_queue(struct packet_net *net, uint32_t l, uint32_t before, 
     queue.crossing = crossing;
     queue.slots = net->base_slots;
     queue.used = 0;
-    queue.held = queue.waiting = false;
+    queue.held = 0;
+    queue.waiting = false;
     queue.packets = queue.waiters = (struct packet_list){NONE, NONE};
     queue.next = NONE;
     VECTOR_PUSH(&net->queues, queue);
@@ -679,26 +697,31 @@ static const char *packet_problem(const void *state)
     return net->problem[0] ? net->problem : NULL;
 }
 
+static bool stuck(const struct packet_net *net, uint32_t q)
+{
+    return net->queues.at[q].waiting && !net->queues.at[q].held;
+}
+
 /* From the first queue that waits to the one it waits for, and so on; after as many steps as there are queues
  * a cycle is reached if there is one, and one more round writes it. */
 static uint32_t packet_stall(const void *state, uint32_t *links, uint32_t most)
 {
     const struct packet_net *net = state;
     uint32_t q = 0, count = 0;
-    while (q < net->queues.count && !net->queues.at[q].waiting)
+    while (q < net->queues.count && !stuck(net, q))
         q++;
     if (q == net->queues.count)
         return 0;
-    for (uint32_t i = 0; i < net->queues.count && net->queues.at[q].waiting; i++)
+    for (uint32_t i = 0; i < net->queues.count && stuck(net, q); i++)
         q = queue_after(net, net->queues.at[q].packets.first);
     uint32_t first = q;
     do {
         if (count < most)
             links[count++] = net->queues.at[q].link;
-        if (net->queues.at[q].waiting)
+        if (stuck(net, q))
             q = queue_after(net, net->queues.at[q].packets.first);
     } while (q != first);
-    if (net->queues.at[q].waiting && count < most)
+    if (stuck(net, q) && count < most)
         links[count++] = net->queues.at[first].link;
     return count;
 }

@@ -69,7 +69,7 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     struct interval share = {0, operator->dims[dim].size };
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
-            share = layout_share(share, stage->axes[a].size, member.at[a]);
+            share = layout_share(share, &stage->axes[a], member.at[a]);
     return share;
 }
 

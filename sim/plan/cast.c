@@ -288,8 +288,9 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         const struct assignment *assignment = &d->operators.at[o].assignment;
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
-            if (split < 0 ||
-                (!operator->dims[split].filling && operator->dims[split].size % d->stage->axes[a].size == 0))
+            const struct plan_axis *axis = &d->stage->axes[a];
+            if (split < 0 || (!axis->weights &&
+                              !operator->dims[split].filling && operator->dims[split].size % axis->size == 0))
                 continue;
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
             VECTOR_PUSH(out, model_extent(operator->dims[split].filling, share));

@@ -246,6 +246,34 @@ static void derive_possible(const struct derivation *d, struct report *report)
     }
 }
 
+/* Says where an axis has more members than the dimension that it splits has elements: some of them idle. Once
+ * per axis of a stage, at the shortest dimension. */
+static void derive_warn(const struct derivation *d, struct report *report)
+{
+    const struct model *model = d->plan->model;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        const struct operator* worst = NULL;
+        int least = 0;
+        for (uint32_t o = 0; o < d->operators.count; o++) {
+            const struct operator* operator= state_operator(d, o);
+            int split = d->operators.at[o].assignment.split[a];
+            if (split >= 0 && operator->dims[split].size<d->stage->axes[a].size &&(
+                                  !worst || operator->dims[split].size<worst->dims[least].size)) {
+                worst = operator;
+                least = split;
+            }
+        }
+        if (worst)
+            report_warning(report, d->stage->place,
+                           "'%s' has %u members, but '%s' of '%s' has only %llu elements: some members have "
+                           "nothing to do there",
+                           names_text(model->names, d->stage->axes[a].name), d->stage->axes[a].size,
+                           names_text(model->names, worst->dims[least].names[0]),
+                           names_text(model->names, model->layers.at[worst->layer].name),
+                           (unsigned long long)worst->dims[least].size);
+    }
+}
+
 static void derive_init(struct derivation *d, const struct plan *plan, uint32_t index, const bool *needs,
                         const uint32_t *same_as, struct arena *arena)
 {
@@ -277,8 +305,10 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
         derive_possible(&derivations[s], report);
     if (report->errors != errors)
         return false;
-    for (uint32_t s = 0; s < plan->stages.count; s++)
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
         derive_forward(&derivations[s]);
+        derive_warn(&derivations[s], report);
+    }
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)
         backward_derive(derivations, s);
     return report->errors == errors;

@@ -21,10 +21,25 @@ uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordi
     return member;
 }
 
-struct interval layout_share(struct interval whole, uint32_t ways, uint32_t index)
+/* Where share `index` of `size` elements begins. */
+static uint64_t layout_edge(uint64_t size, const struct plan_axis *axis, uint32_t index)
+{
+    if (!axis->weights || index == axis->size)
+        return size * index / axis->size;
+    double before = 0, total = 0;
+    for (uint32_t i = 0; i < axis->size; i++) {
+        total += axis->weights[i];
+        before += i < index ? axis->weights[i] : 0;
+    }
+    /* 1e-9: an edge that is a whole number stays one where the sum of weights is rounded. */
+    return (uint64_t)((double)size * (before / total) + 1e-9);
+}
+
+struct interval layout_share(struct interval whole, const struct plan_axis *axis, uint32_t index)
 {
     uint64_t size = whole.high > whole.low ? whole.high - whole.low : 0;
-    return (struct interval){whole.low + size * index / ways, whole.low + size * (index + 1) / ways};
+    return (struct interval){whole.low + layout_edge(size, axis, index),
+                             whole.low + layout_edge(size, axis, index + 1)};
 }
 
 struct box layout_box(const struct plan_stage *stage, const struct tensor *tensor,
@@ -35,8 +50,7 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
         box.dims[d] = (struct interval){0, tensor->dims[d].size};
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1))
-            box.dims[layout->dim[a]] =
-                layout_share(box.dims[layout->dim[a]], stage->axes[a].size, member.at[a]);
+            box.dims[layout->dim[a]] = layout_share(box.dims[layout->dim[a]], &stage->axes[a], member.at[a]);
     return box;
 }
 

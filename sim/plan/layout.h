@@ -1,6 +1,7 @@
 /* Layout: how a tensor lies on a mesh of devices. On each axis of the mesh it is replicated, split along one
  * of its dimensions, or partial (every member holds a summand). A split is into contiguous shares as equal as
- * can be; two axes may split the same dimension, the later axis inside the share of the earlier one.
+ * can be, or in the proportions of the axis; two axes may split the same dimension, the later axis inside the
+ * share of the earlier one.
  *
  * A box is the part of a tensor that one member holds: an interval per tensor dimension. */
 #ifndef PARTITA_PLAN_LAYOUT_H
@@ -27,9 +28,10 @@ struct coordinates {
 struct coordinates layout_coordinates(const struct plan_stage *stage, uint32_t member);
 uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordinates);
 
-/* Share `index` of `ways` of an interval: [low + n·index/ways, low + n·(index+1)/ways). Empty when there are
- * more ways than elements. */
-struct interval layout_share(struct interval whole, uint32_t ways, uint32_t index);
+/* Share `index` of an interval along an axis: [low + n·index/ways, low + n·(index+1)/ways) rounded down, or
+ * the same with the axis's weights summed up. Empty where an axis has more members than there are elements,
+ * or a weight is 0. */
+struct interval layout_share(struct interval whole, const struct plan_axis *axis, uint32_t index);
 
 /* What a member holds of a tensor in a layout. Axes in `ignore` (bit set) count as replicated. */
 struct box layout_box(const struct plan_stage *stage, const struct tensor *tensor,

@@ -17,6 +17,8 @@ struct plan_axis {
     uint32_t size;                /* devices along it */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
+                              parts. Not owned. */
 };
 
 /* Bytes that one device holds, at its peak. */

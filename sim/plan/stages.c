@@ -1,44 +1,18 @@
 #include "plan/stages.h"
 
-#include "plan/assign.h"
 #include "plan/balance.h"
+#include "plan/split.h"
 #include "platform/topology.h"
 
 #include <string.h>
-
-static void stages_axis(struct plan *plan, struct plan_stage *stage, const char *name, uint32_t size,
-                        const char *const *labels)
-{
-    if (size == 1)
-        return;
-    struct plan_axis *axis = &stage->axes[stage->axis_count++];
-    axis->name = names_add(plan->platform->names, name);
-    axis->size = size;
-    for (uint32_t l = 0; labels[l]; l++)
-        axis->labels[l] = names_add(plan->platform->names, labels[l]);
-}
-
-/* Whether an axis splits anything in its stage. */
-static bool stages_axis_used(const struct plan *plan, const struct plan_stage *stage, uint32_t axis)
-{
-    const struct model *model = plan->model;
-    const struct model_unit *first = &model->units.at[stage->first_unit];
-    const struct model_unit *last = &model->units.at[stage->first_unit + stage->unit_count - 1];
-    for (uint32_t l = first->first_layer; l < last->first_layer + last->layer_count; l++)
-        for (uint32_t o = 0; o < model->layers.at[l].operator_count; o++)
-            if (assign_operator(stage, model, &model->operators.at[model->layers.at[l].first_operator + o])
-                    .split[axis] >= 0)
-                return true;
-    return false;
-}
 
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const data[] = {"b", NULL};
     static const char *const tensor[] = {"g", "r", "f", "v", NULL};
     static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
-    stages_axis(plan, stage, "data", degrees->data, data);
-    stages_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    split_axis(plan, stage, "data", degrees->data, data);
+    split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
     stage->place = degrees->place;
 }
 
@@ -56,7 +30,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
         VECTOR_PUSH(&whole.devices, devices->at[i]);
     bool used = true;
     for (uint32_t a = 0; a < whole.axis_count; a++)
-        if (!stages_axis_used(plan, &whole, a))
+        if (!split_used(plan, &whole, a))
             used = report_error(
                 &input->report, degrees->place,
                 "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
@@ -135,55 +109,6 @@ static bool stages_range(struct input *input, const struct plan *plan, const cha
     return true;
 }
 
-/* Names of the dimensions that operators of a stage have and may be split along. */
-static uint32_t stages_dimensions(const struct plan *plan, const struct plan_stage *stage, const char **known,
-                                  uint32_t room)
-{
-    const struct model *model = plan->model;
-    uint32_t count = 0;
-    for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        uint32_t unit = model->layers.at[operator->layer].unit;
-        if (unit < stage->first_unit || unit - stage->first_unit >= stage->unit_count)
-            continue;
-        for (uint32_t i = 0; i < operator->dim_count; i++)
-            for (uint32_t n = 0; n < DIM_NAMES && !operator->dims[i].opaque; n++) {
-                const char *name = names_text(model->names, operator->dims[i].names[n]);
-                bool seen = !*name;
-                for (uint32_t k = 0; k < count; k++)
-                    seen |= strcmp(known[k], name) == 0;
-                if (!seen && count < room)
-                    known[count++] = name;
-            }
-    }
-    return count;
-}
-
-static bool stages_split(struct input *input, const struct value *split, struct plan *plan,
-                         struct plan_stage *stage)
-{
-    enum { KNOWN = 64 };
-    const char *known[KNOWN];
-    bool good = fields_want_map(input, split, split->place, "split");
-    uint32_t count = stages_dimensions(plan, stage, known, KNOWN);
-    for (uint32_t i = 0; good && i < split->count; i++) {
-        const struct entry *entry = &split->entries[i];
-        const struct field ways_field = {.key = entry->key, .kind = FIELD_INTEGER, .low = 1, .high = 1e6};
-        int64_t ways = 0;
-        if (!fields_read_one(input, entry->value, &ways_field, NULL, &ways))
-            return false;
-        if (stage->axis_count == PLAN_AXES)
-            return report_error(&input->report, entry->place, "a split has at most %d dimensions", PLAN_AXES);
-        const char *labels[] = {entry->key, NULL};
-        uint32_t axis = stage->axis_count;
-        stages_axis(plan, stage, entry->key, (uint32_t)ways, labels);
-        if (ways > 1 && !stages_axis_used(plan, stage, axis))
-            good = fields_no_such(input, entry->place, "dimension to split in these layers:", entry->key,
-                                  known, count);
-    }
-    return good;
-}
-
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
                          struct plan_stage *stage)
 {
@@ -196,7 +121,7 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     bool good = stages_range(input, plan, entry.layers, value_get(item, "layers")->place, stage);
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
-        good = stages_split(input, entry.split, plan, stage);
+        good = split_read(input, entry.split, plan, stage);
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;
@@ -204,6 +129,8 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
         good =
             report_error(&input->report, item->place, "the split makes %u shares; the stage has %u devices",
                          members, stage->devices.count);
+    if (good && entry.split)
+        split_weigh(input, entry.split, plan, stage);
     return good;
 }
 

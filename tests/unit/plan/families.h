@@ -159,7 +159,15 @@ static inline void random_axes(const struct family *family, uint64_t *random, ch
         used |= 1u << pick;
         members *= ways;
         size_t length = strlen(text);
-        snprintf(text + length, size - length, "%s%s:%u", length ? " " : "", family->axes[pick], ways);
+        bool weighted = case_between(random, 0, 3) == 0;
+        length +=
+            (size_t)snprintf(text + length, size - length, "%s%s:", length ? " " : "", family->axes[pick]);
+        if (!weighted)
+            snprintf(text + length, size - length, "%u", ways);
+        uint32_t one = case_between(random, 0, ways - 1); /* at least one member has a share */
+        for (uint32_t i = 0; weighted && i < ways; i++)
+            length += (size_t)snprintf(text + length, size - length, "%s%u", i ? "/" : "",
+                                       case_between(random, 0, 3) + (i == one));
     }
 }
 

@@ -433,10 +433,22 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
     }
 }
 
+/* A member whose share of the classes is empty knows the loss from the combined statistics alone. */
+static inline void evaluation_idle(struct evaluation *e)
+{
+    for (uint32_t d = 0; d < e->op->dim_count; d++)
+        if (e->flavour == FLAVOUR_LOSS && e->op->normalised >> d & 1 && e->share[d].low >= e->share[d].high) {
+            e->share[d] = (struct interval){0, 1};
+            for (uint32_t i = 0; i < e->op->operand_count; i++)
+                e->in[i] = e->statistics[i];
+        }
+}
+
 /* Fills the output's box, which the caller has made 0 (-INFINITY for a maximum). */
 static inline void evaluation_forward(struct evaluation *e)
 {
     struct sums sums = {0};
+    evaluation_idle(e);
     if (e->op->normalised)
         evaluation_statistics(e, false, &sums);
     evaluation_visit(e, e->share, evaluation_forward_point, &sums);

@@ -95,8 +95,24 @@ static inline uint32_t case_device(struct plan_case *c)
     return c->platform.devices.count - 1;
 }
 
-/* "y:2 g,r,f:4" gives two axes: the first splits y over 2 members, the second g, else r, else f over 4. */
-static inline uint32_t case_axes(struct names *names, const char *text, struct plan_stage *stage)
+/* Weights as text, "3/0/1", in memory that the process keeps. Returns how many there are. */
+static inline uint32_t case_weights(struct arena *arena, const char *text, const double **weights)
+{
+    uint32_t count = 1;
+    for (const char *at = text; *at; at++)
+        count += *at == '/';
+    double *read = ARENA_ARRAY(arena, double, count);
+    char *at = (char *)(uintptr_t)text;
+    for (uint32_t i = 0; i < count; i++)
+        read[i] = strtod(at + (i > 0), &at);
+    *weights = read;
+    return count;
+}
+
+/* "y:2 g,r,f:4" gives two axes: the first splits y over 2 members, the second g, else r, else f over 4;
+ * "y:3/0/1" splits y over three in these proportions (an arena is then needed). */
+static inline uint32_t case_axes(struct names *names, struct arena *arena, const char *text,
+                                 struct plan_stage *stage)
 {
     char copy[256], *save_axis = NULL;
     uint32_t members = 1;
@@ -106,7 +122,8 @@ static inline uint32_t case_axes(struct names *names, const char *text, struct p
         struct plan_axis *at = &stage->axes[stage->axis_count++];
         assert_non_null(size);
         *size++ = 0;
-        at->size = (uint32_t)strtoul(size, NULL, 10);
+        at->size =
+            strchr(size, '/') ? case_weights(arena, size, &at->weights) : (uint32_t)strtoul(size, NULL, 10);
         at->name = names_add(names, axis);
         uint32_t labels = 0;
         for (char *label = strtok_r(axis, ",", &save_label); label; label = strtok_r(NULL, ",", &save_label))
@@ -126,7 +143,7 @@ static inline void case_stage(struct plan_case *c, uint32_t units, const char *a
         stage.first_unit = before->first_unit + before->unit_count;
     }
     stage.unit_count = units ? units : c->model.units.count - stage.first_unit;
-    uint32_t members = case_axes(&c->names, axes, &stage);
+    uint32_t members = case_axes(&c->names, &c->arena, axes, &stage);
     for (uint32_t i = 0; i < members; i++)
         VECTOR_PUSH(&stage.devices, case_device(c));
     VECTOR_PUSH(&plan->stages, stage);
@@ -176,9 +193,12 @@ static inline const char *case_describe(struct plan_case *c)
     for (uint32_t s = 0; s < c->plan.stages.count; s++) {
         const struct plan_stage *stage = &c->plan.stages.at[s];
         text = arena_format(&c->arena, "%s [units %u+%u", text, stage->first_unit, stage->unit_count);
-        for (uint32_t a = 0; a < stage->axis_count; a++)
+        for (uint32_t a = 0; a < stage->axis_count; a++) {
             text = arena_format(&c->arena, "%s %s:%u", text, names_text(&c->names, stage->axes[a].name),
                                 stage->axes[a].size);
+            for (uint32_t i = 0; stage->axes[a].weights && i < stage->axes[a].size; i++)
+                text = arena_format(&c->arena, "%s/%g", text, stage->axes[a].weights[i]);
+        }
         text = arena_format(&c->arena, "%s]", text);
     }
     return text;

@@ -10,7 +10,7 @@ enum { ELEMENTS = 72, MEMBERS = 27, AXES = 3 };
 static struct plan_stage mesh(struct names *names, const char *axes)
 {
     struct plan_stage stage = {0};
-    uint32_t members = case_axes(names, axes, &stage);
+    uint32_t members = case_axes(names, NULL, axes, &stage);
     assert_true(members <= MEMBERS);
     for (uint32_t m = 0; m < members; m++)
         VECTOR_PUSH(&stage.devices, m);

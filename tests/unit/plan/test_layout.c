@@ -6,7 +6,7 @@
 static struct plan_stage mesh(struct names *names, const char *axes)
 {
     struct plan_stage stage = {0};
-    uint32_t members = case_axes(names, axes, &stage);
+    uint32_t members = case_axes(names, NULL, axes, &stage);
     for (uint32_t m = 0; m < members; m++)
         VECTOR_PUSH(&stage.devices, m);
     return stage;
@@ -20,7 +20,8 @@ static void shares_partition_an_interval_for_any_size_and_ways(void **state)
             for (uint32_t ways = 1; ways <= 50; ways++) {
                 uint64_t next = low, least = UINT64_MAX, most = 0;
                 for (uint32_t i = 0; i < ways; i++) {
-                    struct interval share = layout_share((struct interval){low, low + size}, ways, i);
+                    struct plan_axis axis = {.size = ways};
+                    struct interval share = layout_share((struct interval){low, low + size}, &axis, i);
                     assert_true(share.low == next);
                     assert_true(share.high >= share.low);
                     next = share.high;
@@ -37,8 +38,48 @@ static void shares_of_huge_dimensions_do_not_overflow(void **state)
 {
     (void)state;
     uint64_t size = 1000000000; /* the largest dimension of a model file */
+    struct plan_axis axis = {.size = 1000000};
     for (uint32_t i = 0; i < 1000000; i += 999)
-        assert_true(layout_share((struct interval){0, size}, 1000000, i).low == 1000 * (uint64_t)i);
+        assert_true(layout_share((struct interval){0, size}, &axis, i).low == 1000 * (uint64_t)i);
+}
+
+static void weighted_shares_partition_an_interval_in_proportion(void **state)
+{
+    (void)state;
+    uint64_t random = 11;
+    for (int n = 0; n < 20000; n++) {
+        double weights[8], total = 0, error = 0;
+        struct plan_axis axis = {.size = case_between(&random, 1, 8), .weights = weights};
+        for (uint32_t i = 0; i < axis.size; i++)
+            total += weights[i] = case_between(&random, 0, 3) * 0.1;
+        if (total == 0)
+            total = weights[0] = 1;
+        uint64_t size = case_between(&random, 0, 300), next = 5;
+        for (uint32_t i = 0; i < axis.size; i++) {
+            struct interval share = layout_share((struct interval){5, 5 + size}, &axis, i);
+            assert_true(share.low == next && share.high >= share.low);
+            next = share.high;
+            error = fmax(error, fabs((double)(share.high - share.low) - (double)size * weights[i] / total));
+        }
+        assert_true(next == 5 + size);
+        assert_true(error < 1 + 1e-9);
+    }
+}
+
+static void equal_weights_give_equal_shares(void **state)
+{
+    (void)state;
+    double weights[12];
+    for (int i = 0; i < 12; i++)
+        weights[i] = 0.1;
+    for (uint32_t ways = 1; ways <= 12; ways++)
+        for (uint64_t size = 0; size < 100; size++)
+            for (uint32_t i = 0; i < ways; i++) {
+                struct plan_axis equal = {.size = ways}, weighted = {.size = ways, .weights = weights};
+                struct interval whole = {3, 3 + size};
+                struct interval a = layout_share(whole, &equal, i), b = layout_share(whole, &weighted, i);
+                assert_true(a.low == b.low && a.high == b.high);
+            }
 }
 
 static void coordinates_and_members_are_inverses_with_the_last_axis_fastest(void **state)
@@ -133,6 +174,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_partition_an_interval_for_any_size_and_ways),
         cmocka_unit_test(shares_of_huge_dimensions_do_not_overflow),
+        cmocka_unit_test(weighted_shares_partition_an_interval_in_proportion),
+        cmocka_unit_test(equal_weights_give_equal_shares),
         cmocka_unit_test(coordinates_and_members_are_inverses_with_the_last_axis_fastest),
         cmocka_unit_test(boxes_hold_every_element_once_per_copy),
         cmocka_unit_test(a_later_axis_splits_the_share_of_an_earlier_one),

@@ -1,0 +1,222 @@
+#include "plan/split.h"
+
+#include "cost/cost.h"
+#include "plan/assign.h"
+
+#include <math.h>
+#include <string.h>
+
+void split_axis(struct plan *plan, struct plan_stage *stage, const char *name, uint32_t size,
+                const char *const *labels)
+{
+    if (size == 1)
+        return;
+    struct plan_axis *axis = &stage->axes[stage->axis_count++];
+    *axis = (struct plan_axis){.name = names_add(plan->platform->names, name), .size = size};
+    for (uint32_t l = 0; labels[l]; l++)
+        axis->labels[l] = names_add(plan->platform->names, labels[l]);
+}
+
+/* The operators of a stage: [*first, the result). */
+static uint32_t split_operators(const struct plan *plan, const struct plan_stage *stage, uint32_t *first)
+{
+    const struct model *model = plan->model;
+    const struct model_unit *low = &model->units.at[stage->first_unit];
+    const struct model_unit *high = &model->units.at[stage->first_unit + stage->unit_count - 1];
+    uint32_t end = 0;
+    *first = model->operators.count;
+    for (uint32_t l = low->first_layer; l < high->first_layer + high->layer_count; l++) {
+        const struct layer *layer = &model->layers.at[l];
+        if (!layer->operator_count)
+            continue;
+        *first = layer->first_operator < *first ? layer->first_operator : *first;
+        end = layer->first_operator + layer->operator_count;
+    }
+    return end;
+}
+
+bool split_used(const struct plan *plan, const struct plan_stage *stage, uint32_t axis)
+{
+    uint32_t first, end = split_operators(plan, stage, &first);
+    for (uint32_t o = first; o < end; o++)
+        if (assign_operator(stage, plan->model, &plan->model->operators.at[o]).split[axis] >= 0)
+            return true;
+    return false;
+}
+
+/* Names of the dimensions that operators of a stage have and may be split along. */
+static uint32_t split_dimensions(const struct plan *plan, const struct plan_stage *stage, const char **known,
+                                 uint32_t room)
+{
+    uint32_t count = 0, first, end = split_operators(plan, stage, &first);
+    for (uint32_t o = first; o < end; o++) {
+        const struct operator* operator= & plan->model->operators.at[o];
+        for (uint32_t i = 0; i < operator->dim_count; i++)
+            for (uint32_t n = 0; n < DIM_NAMES && !operator->dims[i].opaque; n++) {
+                const char *name = names_text(plan->model->names, operator->dims[i].names[n]);
+                bool seen = !*name;
+                for (uint32_t k = 0; k < count; k++)
+                    seen |= strcmp(known[k], name) == 0;
+                if (!seen && count < room)
+                    known[count++] = name;
+            }
+    }
+    return count;
+}
+
+/* What one entry of `split:` says. */
+struct split_entry {
+    int64_t shares;
+    const struct value *weights, *of;
+};
+
+static const struct field split_fields[] = {
+    {.key = "shares",
+     .kind = FIELD_INTEGER,
+     .offset = offsetof(struct split_entry, shares),
+     .low = 1,
+     .high = 1e6},
+    {.key = "weights", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, weights)},
+    {.key = "of", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, of)},
+};
+
+static bool split_by_speed(const struct value *weights)
+{
+    return weights && weights->text && strcmp(weights->text, "speed") == 0;
+}
+
+/* Weights as they stand in a list; NULL after reporting. */
+static double *split_weights(struct input *input, const struct value *list)
+{
+    static const struct field weight = {.key = "weight", .kind = FIELD_NUMBER, .low = 0, .high = 1e12};
+    double *weights = ARENA_ARRAY(&input->arena, double, list->count + 1), sum = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (!fields_read_one(input, list->entries[i].value, &weight, NULL, &weights[i]))
+            return NULL;
+        sum += weights[i];
+    }
+    if (!(sum > 0)) {
+        report_error(&input->report, list->place, "expected weights of which one at least is above 0");
+        return NULL;
+    }
+    return weights;
+}
+
+/* Reads the three ways to write an entry into the same form. */
+static bool split_entry_read(struct input *input, const struct value *value, const char *key,
+                             struct split_entry *entry)
+{
+    const struct field ways = {.key = key, .kind = FIELD_INTEGER, .low = 1, .high = 1e6};
+    *entry = (struct split_entry){0};
+    if (value->kind == VALUE_LIST)
+        entry->weights = value;
+    else if (value->kind != VALUE_MAP)
+        return fields_read_one(input, value, &ways, NULL, &entry->shares);
+    else if (!fields_read(input, value, value->place, "split", split_fields, FIELDS_COUNT(split_fields), NULL,
+                          entry))
+        return false;
+    bool list = entry->weights && entry->weights->kind == VALUE_LIST;
+    if (entry->weights && !list && !split_by_speed(entry->weights))
+        return report_error(&input->report, entry->weights->place,
+                            "expected `speed` or a list of numbers as weights");
+    if (!list && !entry->shares)
+        return report_error(&input->report, value->place, "expected `shares`: how many there are");
+    if (list && entry->shares && entry->shares != entry->weights->count)
+        return report_error(&input->report, entry->weights->place, "there are %lld shares but %u weights",
+                            (long long)entry->shares, entry->weights->count);
+    if (list && !entry->weights->count)
+        return report_error(&input->report, entry->weights->place, "expected at least one weight");
+    if (list)
+        entry->shares = entry->weights->count;
+    return true;
+}
+
+/* The dimensions of an entry: those of `of`, else its key. NULL after reporting. */
+static const char **split_labels(struct input *input, const struct split_entry *entry, const char *key)
+{
+    const char **labels = ARENA_ARRAY(&input->arena, const char *, PLAN_LABELS + 1);
+    static const struct field label = {.key = "of", .kind = FIELD_TEXT};
+    if (!entry->of) {
+        labels[0] = key;
+        return labels;
+    }
+    bool list = entry->of->kind == VALUE_LIST;
+    uint32_t count = list ? entry->of->count : 1;
+    if (!count || count >= PLAN_LABELS) {
+        report_error(&input->report, entry->of->place, "expected 1 to %d dimensions", PLAN_LABELS - 1);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (!fields_read_one(input, list ? entry->of->entries[i].value : entry->of, &label, NULL, &labels[i]))
+            return NULL;
+    return labels;
+}
+
+/* One entry of `split:` as an axis. */
+static bool split_one(struct input *input, const struct entry *entry, struct plan *plan,
+                      struct plan_stage *stage)
+{
+    enum { KNOWN = 64 };
+    const char *known[KNOWN];
+    struct split_entry read;
+    if (!split_entry_read(input, entry->value, entry->key, &read))
+        return false;
+    const char **labels = split_labels(input, &read, entry->key);
+    if (!labels)
+        return false;
+    if (stage->axis_count == PLAN_AXES)
+        return report_error(&input->report, entry->place, "a split has at most %d dimensions", PLAN_AXES);
+    uint32_t axis = stage->axis_count;
+    split_axis(plan, stage, entry->key, (uint32_t)read.shares, labels);
+    if (stage->axis_count == axis)
+        return true;
+    if (read.weights && read.weights->kind == VALUE_LIST &&
+        !(stage->axes[axis].weights = split_weights(input, read.weights)))
+        return false;
+    return split_used(plan, stage, axis) ||
+           fields_no_such(input, entry->place, "dimension to split in these layers:", labels[0], known,
+                          split_dimensions(plan, stage, known, KNOWN));
+}
+
+bool split_read(struct input *input, const struct value *split, struct plan *plan, struct plan_stage *stage)
+{
+    bool good = fields_want_map(input, split, split->place, "split");
+    for (uint32_t i = 0; good && i < split->count; i++)
+        good = split_one(input, &split->entries[i], plan, stage);
+    return good;
+}
+
+/* What one device does of the stage's arithmetic in a second. */
+static double split_rate(const struct plan *plan, const struct plan_stage *stage, uint32_t device)
+{
+    const struct device *where = &plan->platform->devices.at[device];
+    uint32_t first, end = split_operators(plan, stage, &first);
+    double seconds = 0;
+    for (uint32_t o = first; o < end; o++) {
+        const struct operator* operator= & plan->model->operators.at[o];
+        struct kernel kernel = {operator->kernel, operator->flops_per_point * model_points(operator), 0, 0};
+        if (operator->kind == OPERATOR_EINSUM)
+            seconds += cost_seconds(&plan->platform->device_types.at[where->type], where->speed,
+                                    plan->precision, &kernel);
+    }
+    return seconds > 0 && isfinite(seconds) ? 1 / seconds : where->speed;
+}
+
+void split_weigh(struct input *input, const struct value *split, const struct plan *plan,
+                 struct plan_stage *stage)
+{
+    uint32_t axis = 0;
+    for (uint32_t i = 0; i < split->count; i++) {
+        uint32_t name = names_add(plan->platform->names, split->entries[i].key);
+        if (axis >= stage->axis_count || stage->axes[axis].name != name)
+            continue; /* of one share */
+        if (split_by_speed(value_get(split->entries[i].value, "weights"))) {
+            double *weights = ARENA_ARRAY(&input->arena, double, stage->axes[axis].size);
+            for (uint32_t m = 0; m < stage->devices.count; m++)
+                weights[layout_coordinates(stage, m).at[axis]] +=
+                    split_rate(plan, stage, stage->devices.at[m]);
+            stage->axes[axis].weights = weights;
+        }
+        axis++;
+    }
+}
