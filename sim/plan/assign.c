@@ -35,28 +35,41 @@ static int assign_find(const struct model *model, const struct operator* operato
     return -1;
 }
 
+/* The dimension that an axis splits; -1: none. */
+static int assign_choose(const struct plan_axis *axis, const struct model *model,
+                         const struct operator* operator, uint32_t taken)
+{
+    int fallback = -1;
+    if (axis->size == 1)
+        return -1;
+    for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l]; l++) {
+        int found = assign_find(model, operator, axis->labels[l], taken);
+        if (found >= 0 && operator->dims[found].size >= axis->size)
+            return found;
+        if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
+            fallback = found;
+    }
+    return fallback;
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
     struct assignment result;
-    uint32_t taken = 0;
+    const struct plan_mesh *mesh = NULL;
+    uint32_t taken = 0, count = stage->axis_count;
+    if (stage->meshes) {
+        mesh = &stage->meshes[stage->mesh_of[operator- model->operators.at]];
+        count = mesh->axis_count;
+    }
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         result.split[a] = -1;
-    for (uint32_t a = 0; a < stage->axis_count; a++) {
-        const struct plan_axis *axis = &stage->axes[a];
-        if (axis->size == 1)
-            continue;
-        int fallback = -1, chosen = -1;
-        for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l] && chosen < 0; l++) {
-            int found = assign_find(model, operator, axis->labels[l], taken);
-            if (found >= 0 && operator->dims[found].size >= axis->size)
-                chosen = found;
-            else if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
-                fallback = found;
-        }
-        if (chosen < 0)
-            chosen = fallback;
-        result.split[a] = (int8_t)chosen;
+    for (uint32_t a = 0; a < count; a++) {
+        int chosen = assign_choose(mesh ? &mesh->axes[a] : &stage->axes[a], model, operator, taken);
+        uint32_t parts = mesh ? mesh->parts[a] : 1u << a;
+        for (uint32_t part = 0; part < stage->axis_count; part++)
+            if (parts >> part & 1)
+                result.split[part] = (int8_t)chosen;
         if (chosen >= 0)
             taken |= 1u << chosen;
     }

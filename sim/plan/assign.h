@@ -10,9 +10,10 @@ struct assignment {
     int8_t split[PLAN_AXES];
 };
 
-/* The first of each axis's labels that names a dimension of the operator which is not opaque, not taken by an
- * earlier axis and at least as large as the axis; failing that, the first that is merely there (some shares
- * are then empty). */
+/* For each axis of the operator's mesh (the stage's own axes, where all operators have one mesh): the first
+ * of its labels that names a dimension of the operator which is not opaque, not taken by an earlier axis and
+ * at least as large as the axis; failing that, the first that is merely there (some shares are then empty).
+ */
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator);
 

@@ -231,8 +231,8 @@ static void cast_groups(struct cast *cast, struct cast_rank *rank, struct role r
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         if (action->kind == ACTION_COLLECTIVE)
-            cast_add_group(
-                rank, registry_axes(cast->registry, d->stage, role.stage, 1u << action->axis, role.member));
+            cast_add_group(rank,
+                           registry_axes(cast->registry, d->stage, role.stage, action->axes, role.member));
         uint32_t count;
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++)

@@ -1,12 +1,17 @@
 #include "plan/convert.h"
 
+#include "plan/mesh.h"
+
 #include <assert.h>
 
 static void convert_push(struct convert_step *steps, uint32_t *count, int collective, uint32_t axis,
                          struct layout *now, enum placement place, uint8_t dim)
 {
     struct convert_step *step = &steps[(*count)++];
-    *step = (struct convert_step){.collective = (uint8_t)collective, .axis = (uint8_t)axis, .before = *now};
+    *step = (struct convert_step){.collective = (uint8_t)collective,
+                                  .axis = (uint8_t)axis,
+                                  .axes = (uint8_t)(1u << axis),
+                                  .before = *now};
     now->place[axis] = (uint8_t)place;
     now->dim[axis] = dim;
     step->after = *now;
@@ -95,6 +100,25 @@ static bool convert_gather(const struct plan_stage *stage, struct layout *now, c
     return false;
 }
 
+/* Makes one collective of equal ones that follow each other along the pieces of one axis. Returns how many
+ * are left. */
+static uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct convert_step *last = kept ? &steps[kept - 1] : NULL;
+        if (last && last->collective == steps[i].collective &&
+            layout_equal(&last->after, &steps[i].before, stage->axis_count) &&
+            mesh_joins(stage, last->axes | steps[i].axes)) {
+            last->axes |= steps[i].axes;
+            last->after = steps[i].after;
+        } else {
+            steps[kept++] = steps[i];
+        }
+    }
+    return kept;
+}
+
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS])
 {
@@ -104,7 +128,7 @@ uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struc
     while (convert_scatter(stage, &from, &to, steps, &count) ||
            convert_gather(stage, &from, &to, steps, &count));
     assert(layout_equal(&from, &to, stage->axis_count));
-    return count;
+    return convert_join(stage, steps, count);
 }
 
 struct box convert_box(const struct convert_side *side, uint32_t member)

@@ -4,10 +4,11 @@
 
 #include "plan/derive.h"
 
-/* One collective of a conversion, along one axis. */
+/* One collective of a conversion, along one axis, or several that are pieces of one (mesh.h). */
 struct convert_step {
     uint8_t collective; /* enum collective_kind */
     uint8_t axis;
+    uint8_t axes; /* bit set: it runs over all of these together, of which `axis` is one */
     struct layout before, after;
 };
 

@@ -44,10 +44,11 @@ double derive_payload(const struct derivation *d, const struct action *action, s
         return elements * action->element_bytes;
     }
     const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
-    struct box box = layout_box(d->stage, tensor, layout, member, 1u << action->axis);
+    struct box box = layout_box(d->stage, tensor, layout, member, action->axes);
     double elements = layout_volume(tensor, &box);
-    if (action->collective == ALL_TO_ALL) /* shares may be uneven, but members speak of one number */
-        elements /= d->stage->axes[action->axis].size;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (action->collective == ALL_TO_ALL && action->axes >> a & 1)
+            elements /= d->stage->axes[a].size; /* shares may be uneven, but members speak of one number */
     return elements * action->element_bytes;
 }
 
@@ -132,13 +133,16 @@ static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index,
     const struct stage_operator *so = &d->operators.at[operator_index];
     if (operator->statistics_local && !(d->plan->training && d->plan->synchronise_statistics))
         return after;
+    uint32_t done = 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         int split = so->assignment.split[a];
-        if (split < 0 || !(operator->normalised>> split & 1) || operator->statistics_forward <= 0)
+        if (split < 0 ||
+            !(operator->normalised>> split & 1) || operator->statistics_forward <= 0 || done>> a & 1)
             continue;
         struct action action = {.kind = ACTION_COLLECTIVE,
                                 .collective = ALL_REDUCE,
                                 .axis = (uint8_t)a,
+                                .axes = state_together(d, &so->assignment, a),
                                 .operator= operator_index,
                                 .tensor = operator->output.tensor,
                                 .unit = so->unit,
@@ -147,6 +151,7 @@ static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index,
                                 .element_bytes = 4,
                                 .reason = REASON_STATISTICS,
                                 .because = operator->dims[split].names[0] };
+        done |= action.axes;
         after = state_action(d, false, action, &after, 1);
     }
     return after;

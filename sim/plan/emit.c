@@ -110,8 +110,8 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         const struct work *work = backward ? &part->backward_work[index] : &part->forward_work[index];
         emit_note(part, backward, index, builder_kernel(&e->builder, action->part, work, &after), 1);
     } else if (action->kind == ACTION_COLLECTIVE) {
-        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage,
-                                       1u << action->axis, part->role.member);
+        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
+                                       part->role.member);
         double bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
@@ -164,13 +164,13 @@ static void emit_recompute(struct emitter *e, struct part *part, uint32_t unit, 
 static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit)
 {
     const struct derivation *d = part->d;
-    uint32_t done = 0; /* bit set over sets of axes */
-    static_assert(PLAN_AXES <= 5, "the set of axis sets fits 32 bits");
+    uint64_t done = 0; /* bit set over sets of axes */
+    static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
     for (uint32_t i = 0; i < d->parameters.count; i++) {
         uint32_t mask = d->parameters.at[i].partial_axes;
         if (d->parameters.at[i].unit != unit || !mask || done >> mask & 1)
             continue;
-        done |= 1u << mask;
+        done |= (uint64_t)1 << mask;
         double elements = 0;
         for (uint32_t j = i; j < d->parameters.count; j++)
             if (d->parameters.at[j].unit == unit && d->parameters.at[j].partial_axes == mask)

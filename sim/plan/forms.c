@@ -39,6 +39,7 @@ static double forms_cost(const struct derivation *d, const struct form *form, co
     for (uint32_t i = 0; i < count; i++) {
         struct action action = {.collective = steps[i].collective,
                                 .axis = steps[i].axis,
+                                .axes = steps[i].axes,
                                 .tensor = want->tensor,
                                 .before = steps[i].before,
                                 .after = steps[i].after,
@@ -66,6 +67,7 @@ static struct action forms_collective(const struct derivation *d, const struct c
     struct action action = {.kind = ACTION_COLLECTIVE,
                             .collective = step->collective,
                             .axis = step->axis,
+                            .axes = step->axes,
                             .tensor = want->tensor,
                             .before = step->before,
                             .after = step->after,

@@ -1,6 +1,7 @@
 #include "plan/stages.h"
 
 #include "plan/balance.h"
+#include "plan/layout.h"
 #include "plan/split.h"
 #include "platform/topology.h"
 
@@ -14,6 +15,55 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
     split_axis(plan, stage, "data", degrees->data, data);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
     stage->place = degrees->place;
+}
+
+/* How far apart neighbours along each axis (and along the pipeline, last) stand in the list of devices. */
+static bool stages_order(struct input *input, const struct stages_degrees *degrees, const struct plan *plan,
+                         const struct plan_stage *stage, uint32_t steps[])
+{
+    static const struct field field = {.key = "order", .kind = FIELD_TEXT};
+    static const char *const all[] = {"tensor", "data", "pipeline"};
+    uint32_t step = 1, done = 0, count = stage->axis_count;
+    if (degrees->order && !fields_want_list(input, degrees->order, degrees->order->place, "plan.order"))
+        return false;
+    for (uint32_t i = 0; degrees->order && i < degrees->order->count; i++) {
+        const char *name;
+        uint32_t axis = 0, known = 0;
+        const struct value *value = degrees->order->entries[i].value;
+        if (!fields_read_one(input, value, &field, NULL, &name))
+            return false;
+        while (axis < count && strcmp(names_text(plan->platform->names, stage->axes[axis].name), name) != 0)
+            axis++;
+        while (known < FIELDS_COUNT(all) && strcmp(all[known], name) != 0)
+            known++;
+        if (known == FIELDS_COUNT(all))
+            return fields_no_such(input, value->place, "axis to place:", name, all, FIELDS_COUNT(all));
+        if (axis == count && strcmp(name, "pipeline") != 0)
+            continue; /* of one member */
+        if (done >> axis & 1)
+            return report_error(&input->report, value->place, "plan.order names '%s' twice", name);
+        steps[axis] = step;
+        step *= axis == count ? degrees->pipeline : stage->axes[axis].size;
+        done |= 1u << axis;
+    }
+    for (uint32_t a = count; a-- > 0;) /* what is not named follows in the usual order */
+        if (!(done >> a & 1)) {
+            steps[a] = step;
+            step *= stage->axes[a].size;
+        }
+    if (!(done >> count & 1))
+        steps[count] = step;
+    return true;
+}
+
+static uint32_t stages_position(const struct plan_stage *stage, const uint32_t steps[], uint32_t number,
+                                uint32_t member)
+{
+    struct coordinates at = layout_coordinates(stage, member);
+    uint32_t position = number * steps[stage->axis_count];
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        position += at.at[a] * steps[a];
+    return position;
 }
 
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
@@ -38,14 +88,21 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                 names_text(plan->platform->names, whole.axes[a].name),
                 a == 0 && degrees->data > 1 ? "b" : "g, r, f, v");
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
+    struct plan_stage meshed = whole;
+    if (used && degrees->experts.expert)
+        used = mesh_experts(input, &degrees->experts, plan, &meshed);
     if (used)
-        balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
+        balance_units(plan, &meshed, degrees->pipeline, first, &input->arena);
     VECTOR_FREE(&whole.devices);
+    uint32_t steps[PLAN_AXES + 1];
+    used = used && stages_order(input, degrees, plan, &whole, steps);
     for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
         struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
         stages_template(degrees, plan, &stage);
         for (uint32_t i = 0; i < each; i++)
-            VECTOR_PUSH(&stage.devices, devices->at[s * each + i]);
+            VECTOR_PUSH(&stage.devices, devices->at[stages_position(&stage, steps, s, i)]);
+        if (degrees->experts.expert)
+            used = mesh_experts(input, &degrees->experts, plan, &stage);
         VECTOR_PUSH(&plan->stages, stage);
     }
     return used;
@@ -110,7 +167,7 @@ static bool stages_range(struct input *input, const struct plan *plan, const cha
 }
 
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
-                         struct plan_stage *stage)
+                         struct plan_stage *stage, bool layered)
 {
     struct stages_entry entry = {0};
     if (!fields_want_map(input, item, item->place, "stage") ||
@@ -125,7 +182,7 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;
-    if (good && members != stage->devices.count)
+    if (good && members != stage->devices.count && !(layered && !entry.split))
         good =
             report_error(&input->report, item->place, "the split makes %u shares; the stage has %u devices",
                          members, stage->devices.count);
@@ -149,13 +206,13 @@ static bool stages_idle(const struct plan *plan, uint32_t unit)
     return true;
 }
 
-bool stages_read(struct input *input, const struct value *list, struct plan *plan)
+bool stages_read(struct input *input, const struct value *list, struct plan *plan, bool layered)
 {
     bool good = fields_want_list(input, list, list->place, "plan.stages");
     uint32_t next = 0;
     for (uint32_t i = 0; good && i < list->count; i++) {
         struct plan_stage stage = {0};
-        good = stages_entry(input, list->entries[i].value, plan, &stage);
+        good = stages_entry(input, list->entries[i].value, plan, &stage, layered);
         while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
             stage.first_unit--;
             stage.unit_count++;

@@ -4,21 +4,24 @@
 #define PARTITA_PLAN_STAGES_H
 
 #include "input/fields.h"
-#include "plan/plan.h"
+#include "plan/mesh.h"
 
 struct stages_degrees {
     uint32_t data, tensor, pipeline;
     bool sequence_parallel;
+    struct mesh_experts experts; /* both 0: experts are split as other layers are */
+    const struct value *order;   /* names of axes, the innermost first, or NULL */
     struct place place;
 };
 
 /* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·tensor devices of the
  * list, with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
- * tensor innermost. */
+ * tensor innermost, unless `order` places them otherwise on the list. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
-/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}}. */
-bool stages_read(struct input *input, const struct value *list, struct plan *plan);
+/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}}.
+ * `layered`: plan.layers follows, so that a stage of several devices may be without a split. */
+bool stages_read(struct input *input, const struct value *list, struct plan *plan, bool layered);
 
 #endif

@@ -1,5 +1,7 @@
 #include "plan/state.h"
 
+#include "plan/mesh.h"
+
 uint32_t state_action(struct derivation *d, bool backward, struct action action, const uint32_t *dependencies,
                       uint32_t count)
 {
@@ -62,6 +64,15 @@ bool state_owns_shares(const struct derivation *d, const struct form *form, uint
             return false;
     }
     return true;
+}
+
+uint8_t state_together(const struct derivation *d, const struct assignment *assignment, uint32_t axis)
+{
+    uint32_t axes = 1u << axis;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (assignment->split[a] == assignment->split[axis] && mesh_joins(d->stage, axes | 1u << a))
+            axes |= 1u << a;
+    return (uint8_t)axes;
 }
 
 void state_needs_gradient(const struct model *model, bool *needs)

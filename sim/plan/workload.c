@@ -2,6 +2,7 @@
 
 #include "cost/cost.h"
 #include "input/document.h"
+#include "plan/mesh.h"
 #include "plan/schedule.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
@@ -149,7 +150,8 @@ struct workload_plan {
     const char *schedule;
     int recompute;
     bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
-    const struct value *stages, *devices, *input;
+    const struct value *stages, *devices, *input, *layers, *order;
+    int64_t expert, expert_tensor;
 };
 
 static const char *const workload_recompute[] = {"none", "full", NULL};
@@ -174,6 +176,26 @@ const struct field workload_plan_fields[] = {
      .low = 1,
      .high = 1e5,
      .about = "stages, balanced by predicted time"},
+    {.key = "expert",
+     .kind = FIELD_INTEGER,
+     .offset = AT(expert),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that divide the experts of a mixture, of those of data and tensor"},
+    {.key = "expert-tensor",
+     .kind = FIELD_INTEGER,
+     .offset = AT(expert_tensor),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that divide each expert's inner features; by default as many as tensor"},
+    {.key = "layers",
+     .kind = FIELD_VALUE,
+     .offset = AT(layers),
+     .about = "splits of single layers: a list of {match: PATTERN, split: {dimension: shares}}"},
+    {.key = "order",
+     .kind = FIELD_VALUE,
+     .offset = AT(order),
+     .about = "which devices are neighbours: axes, the innermost first; [tensor, data, pipeline] by default"},
     {.key = "sequence-parallel",
      .kind = FIELD_FLAG,
      .offset = AT(sequence_parallel),
@@ -348,7 +370,8 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
                             workload_plan_field_count, NULL, plan);
     good = workload_known_schedule(input, workload, plan) && good;
     if (plan->stages && good) {
-        static const char *const degrees[] = {"tensor", "data", "pipeline", "sequence-parallel", "devices"};
+        static const char *const degrees[] = {"tensor",  "data",   "pipeline",      "sequence-parallel",
+                                              "devices", "expert", "expert-tensor", "order"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
             if (value_get(workload->plan, degrees[i]))
                 good = report_error(
@@ -514,6 +537,18 @@ static bool workload_computes(struct input *input, const struct workload *worklo
     return true;
 }
 
+/* The mesh of experts: as the keys say it, none when neither does. */
+static struct mesh_experts workload_experts(const struct workload *workload, const struct workload_plan *read)
+{
+    if (!read->expert && !read->expert_tensor)
+        return (struct mesh_experts){0};
+    const char *key = read->expert ? "expert" : "expert-tensor";
+    return (struct mesh_experts){.expert = read->expert ? (uint32_t)read->expert : 1,
+                                 .tensor =
+                                     (uint32_t)(read->expert_tensor ? read->expert_tensor : read->tensor),
+                                 .place = value_get(workload->plan, key)->place};
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -528,7 +563,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, plan);
+        good = stages_read(input, read.stages, plan, read.layers != NULL);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
@@ -536,13 +571,18 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         good = data > 0;
         if (good) {
             plan->micro_batch = model->batch / (uint64_t)data;
-            struct stages_degrees degrees = {(uint32_t)data, (uint32_t)read.tensor, (uint32_t)read.pipeline,
+            struct stages_degrees degrees = {(uint32_t)data,
+                                             (uint32_t)read.tensor,
+                                             (uint32_t)read.pipeline,
                                              read.sequence_parallel,
+                                             workload_experts(workload, &read),
+                                             read.order,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
         }
         VECTOR_FREE(&devices);
     }
+    good = good && (!read.layers || mesh_layers(input, read.layers, plan));
     good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
     return good;

@@ -2,6 +2,7 @@
 
 #include "base/unit.h"
 #include "plan/memory.h"
+#include "plan/mesh.h"
 #include "plan/state.h"
 #include "plan/work.h"
 
@@ -98,10 +99,10 @@ static const char *explain_layer_what(const struct action *action)
 static void explain_layer_action(const struct derivation *d, const struct action *action, FILE *out)
 {
     const struct names *names = d->plan->model->names;
-    char text[TEXT];
+    char text[TEXT], axes[128];
     fprintf(out, "        %-8s %s", action->backward ? "backward" : "forward", explain_layer_what(action));
     if (action->kind == ACTION_COLLECTIVE)
-        fprintf(out, " over %s of %s", names_text(names, d->stage->axes[action->axis].name),
+        fprintf(out, " over %s of %s", mesh_name(d->stage, action->axes, names, axes, sizeof axes),
                 unit_format(derive_payload(d, action, (struct coordinates){{0}}), UNIT_BYTES, text, TEXT));
     else
         fprintf(out, ", %u messages, %s in all", action->message_count,
@@ -119,16 +120,20 @@ static void explain_layer_split(const struct derivation *d, uint32_t index, FILE
 {
     const struct operator* operator= state_operator(d, index);
     const struct names *names = d->plan->model->names;
-    bool any = false;
+    uint32_t done = 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         int split = d->operators.at[index].assignment.split[a];
-        if (split < 0)
+        char axes[TEXT];
+        uint32_t together = state_together(d, &d->operators.at[index].assignment, a), ways = 1;
+        if (split < 0 || done >> a & 1)
             continue;
-        fprintf(out, "%s%s over %s (%u)", any ? ", " : "", names_text(names, operator->dims[split].names[0]),
-                names_text(names, d->stage->axes[a].name), d->stage->axes[a].size);
-        any = true;
+        for (uint32_t b = 0; b < d->stage->axis_count; b++)
+            ways *= together >> b & 1 ? d->stage->axes[b].size : 1;
+        fprintf(out, "%s%s over %s (%u)", done ? ", " : "", names_text(names, operator->dims[split].names[0]),
+                mesh_name(d->stage, together, names, axes, sizeof axes), ways);
+        done |= together;
     }
-    if (!any)
+    if (!done)
         fprintf(out, d->member_count > 1 ? "nothing: every device does all of it" : "nothing");
 }
 
@@ -168,8 +173,23 @@ static void explain_layer_operator(const struct derivation *d, uint32_t index, F
     struct box box = assign_box(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
                                 &operator->output, layout_coordinates(d->stage, 0));
     fprintf(out, ", output %s\n",
-            unit_format(layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor),
-                        UNIT_BYTES, text[3], TEXT));
+            unit_format(layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor), UNIT_BYTES,
+                        text[3], TEXT));
+}
+
+/* One line for each set of axes over which gradients of the layer's parameters are summed. */
+static void explain_layer_synchronised(const struct derivation *d, uint32_t layer, FILE *out)
+{
+    uint64_t done = 0; /* bit set over sets of axes */
+    char axes[TEXT];
+    for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++) {
+        uint32_t partial = d->parameters.at[p].partial_axes;
+        if (!partial || state_tensor(d, d->parameters.at[p].tensor)->layer != layer || done >> partial & 1)
+            continue;
+        done |= (uint64_t)1 << partial;
+        fprintf(out, "        weights  gradients are partial over %s: all-reduce once per step\n",
+                mesh_name(d->stage, partial, d->plan->model->names, axes, sizeof axes));
+    }
 }
 
 void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefix, FILE *out)
@@ -197,14 +217,7 @@ void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefi
     for (uint32_t i = 0; i < d->backward.count; i++)
         if (explain_layer_asks(d, &d->backward.at[i], layer))
             explain_layer_action(d, &d->backward.at[i], out);
-    uint32_t synchronised = 0;
-    for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++)
-        if (d->parameters.at[p].partial_axes && state_tensor(d, d->parameters.at[p].tensor)->layer == layer)
-            synchronised |= d->parameters.at[p].partial_axes;
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (synchronised >> a & 1)
-            fprintf(out, "        weights  gradients are partial over %s: all-reduce once per step\n",
-                    names_text(model->names, d->stage->axes[a].name));
+    explain_layer_synchronised(d, layer, out);
 }
 
 static json_t *explain_layer_actions(const struct derivation *d, uint32_t layer, bool backward)
@@ -216,6 +229,7 @@ static json_t *explain_layer_actions(const struct derivation *d, uint32_t layer,
         if (!explain_layer_asks(d, action, layer))
             continue;
         bool collective = action->kind == ACTION_COLLECTIVE;
+        char axes[128];
         double bytes = collective ? derive_payload(d, action, (struct coordinates){{0}})
                                   : explain_layer_bytes(d, action);
         json_t *item = json_pack("{s:s, s:f, s:s, s:s}", "kind", explain_layer_what(action), "bytes", bytes,
@@ -224,7 +238,7 @@ static json_t *explain_layer_actions(const struct derivation *d, uint32_t layer,
         if (collective)
             json_object_set_new(
                 item, "axis",
-                json_string(names_text(d->plan->model->names, d->stage->axes[action->axis].name)));
+                json_string(mesh_name(d->stage, action->axes, d->plan->model->names, axes, sizeof axes)));
         json_array_append_new(list, item);
     }
     return list;

@@ -240,10 +240,13 @@ static inline struct holding run_collective(struct executor *x, const struct sta
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box after = run_layout_box(s, tensor, &a->after, m);
         out.member[m] = run_array(x, a->tensor, sums ? (maximum ? -INFINITY : 0) : NAN);
-        for (uint32_t k = 0; k < s->d->stage->axes[a->axis].size; k++) {
-            struct coordinates at = run_at(s, m);
-            at.at[a->axis] = k;
-            uint32_t other = layout_member(s->d->stage, at);
+        for (uint32_t other = 0; other < s->d->member_count; other++) {
+            struct coordinates at = run_at(s, m), there = run_at(s, other);
+            bool group = true;
+            for (uint32_t i = 0; i < s->d->stage->axis_count; i++)
+                group &= (a->axes >> i & 1) || at.at[i] == there.at[i];
+            if (!group)
+                continue;
             struct box before = run_layout_box(s, tensor, &a->before, other);
             for (size_t i = 0; i < count; i++) {
                 double value = run_value(in, other, i);

@@ -285,7 +285,7 @@ static inline void run_backward(struct executor *x, struct stage_run *s)
             s->backward[i] = run_backward_exchange(x, s, a, removed);
         } else if (a->elements > 0) {
             if (!removed)
-                s->backward_statistics[a->operator] |= 1u << a->axis;
+                s->backward_statistics[a->operator] |= a->axes;
         } else if (a->kind == ACTION_COLLECTIVE) {
             struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
             s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);

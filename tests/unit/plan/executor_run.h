@@ -304,7 +304,7 @@ static inline void run_forward(struct executor *x, struct stage_run *s)
             s->forward[i] = run_kernel(x, s, i);
         } else if (a->elements > 0) {
             if (!removed)
-                s->forward_statistics[a->operator] |= 1u << a->axis;
+                s->forward_statistics[a->operator] |= a->axes;
         } else if (removed && a->kind == ACTION_RECEIVE) {
             s->forward[i] = run_holding(x, s);
         } else if (removed) {
