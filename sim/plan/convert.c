@@ -60,6 +60,44 @@ static void convert_slice(const struct plan_stage *stage, struct layout *now, co
         }
 }
 
+/* An all-to-all over all pieces of one axis of a mesh: from the dimensions that they split to others. Their
+ * own nesting is no obstacle when they change together; that of the other axes is. */
+static bool convert_scatter_pieces(const struct plan_stage *stage, struct layout *now,
+                                   const struct layout *to, struct convert_step *steps, uint32_t *count)
+{
+    for (uint32_t i = 0; stage->meshes && i < stage->mesh_count * PLAN_AXES; i++) {
+        const struct plan_mesh *mesh = &stage->meshes[i / PLAN_AXES];
+        uint32_t axis = i % PLAN_AXES, pieces = axis < mesh->axis_count ? mesh->parts[axis] : 0, last = 0;
+        struct layout apart = *now, target = *to;
+        bool can = (pieces & (pieces - 1)) != 0;
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            if (pieces >> a & 1) {
+                can &=
+                    now->place[a] == PLACE_SPLIT && to->place[a] == PLACE_SPLIT && now->dim[a] != to->dim[a];
+                apart.place[a] = target.place[a] = PLACE_REPLICATED;
+                last = a;
+            }
+        for (uint32_t a = 0; can && a <= last; a++)
+            if (pieces >> a & 1) {
+                struct layout one = target;
+                one.place[a] = PLACE_SPLIT;
+                one.dim[a] = to->dim[a];
+                can = convert_loose(stage, &apart, a, now->dim[a]) && convert_takes(stage, &apart, &one, a);
+            }
+        if (!can)
+            continue;
+        convert_push(steps, count, ALL_TO_ALL, last, now, PLACE_SPLIT, to->dim[last]);
+        struct convert_step *step = &steps[*count - 1];
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            if (pieces >> a & 1)
+                now->dim[a] = to->dim[a];
+        step->axes = (uint8_t)pieces;
+        step->after = *now;
+        return true;
+    }
+    return false;
+}
+
 /* The first reduce-scatter or all-to-all that is possible. */
 static bool convert_scatter(const struct plan_stage *stage, struct layout *now, const struct layout *to,
                             struct convert_step *steps, uint32_t *count)
@@ -125,7 +163,8 @@ uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struc
     uint32_t count = 0;
     do
         convert_slice(stage, &from, &to);
-    while (convert_scatter(stage, &from, &to, steps, &count) ||
+    while (convert_scatter_pieces(stage, &from, &to, steps, &count) ||
+           convert_scatter(stage, &from, &to, steps, &count) ||
            convert_gather(stage, &from, &to, steps, &count));
     assert(layout_equal(&from, &to, stage->axis_count));
     return convert_join(stage, steps, count);

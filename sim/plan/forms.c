@@ -6,8 +6,8 @@
 
 bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want)
 {
-    uint32_t splits[TENSOR_DIMS] = {0};
-    bool nested = false;
+    uint32_t splits[TENSOR_DIMS] = {0}, wanted_splits[TENSOR_DIMS] = {0};
+    bool nested = false; /* shares of shares: those of an inner axis depend on the outer one */
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         if (form->layout.place[a] == PLACE_PARTIAL)
             return false;
@@ -16,6 +16,8 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
                 return false;
             nested |= splits[form->layout.dim[a]]++ > 0;
         }
+        if (want->layout.place[a] == PLACE_SPLIT)
+            nested |= wanted_splits[want->layout.dim[a]]++ > 0;
     }
     if (!form->boxes && !want->boxes && !nested)
         return true;
