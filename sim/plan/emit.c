@@ -3,6 +3,7 @@
 #include "plan/builder.h"
 #include "plan/memory.h"
 #include "plan/schedule.h"
+#include "plan/shares.h"
 #include "plan/state.h"
 
 #include <assert.h>
@@ -17,7 +18,8 @@ struct part {
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    double saved;        /* bytes that F leaves for B */
+    uint32_t *forward_shares, *backward_shares; /* per action: struct op's `shares` */
+    double saved;                               /* bytes that F leaves for B */
 };
 
 struct emitter {
@@ -27,6 +29,7 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
+    struct shares shares;    /* of the whole job */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
 };
 
@@ -115,6 +118,7 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         double bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
+        e->builder.ops.at[op].shares = (backward ? part->backward_shares : part->forward_shares)[index];
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
@@ -343,6 +347,12 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->forward_count = ARENA_ARRAY(e->arena, uint32_t, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
+    part->forward_shares = ARENA_ARRAY(e->arena, uint32_t, f);
+    part->backward_shares = ARENA_ARRAY(e->arena, uint32_t, b);
+    for (uint32_t i = 0; i < f; i++)
+        part->forward_shares[i] = shares_of(&e->shares, d, &d->forward.at[i], role.member);
+    for (uint32_t i = 0; i < b; i++)
+        part->backward_shares[i] = shares_of(&e->shares, d, &d->backward.at[i], role.member);
     for (uint32_t i = 0; i < f; i++)
         if (d->forward.at[i].kind == ACTION_KERNEL)
             part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);
@@ -467,6 +477,9 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
                                  registry.groups.at[like->groups.at[g]].match_count - 1);
         }
         emit_tables(&cast, &registry, job, program_of);
+        job->share_count = emitter.shares.parts.count;
+        job->shares = arena_copy(&job->arena, emitter.shares.parts.at, job->share_count * sizeof(double));
+        shares_fini(&emitter.shares);
         job->steps = plan->steps;
     }
     cast_fini(&cast);
