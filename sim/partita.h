@@ -35,16 +35,30 @@ struct partita_options {
     bool quiet;           /* no summary */
     bool verbose;         /* seconds of each phase to `err` */
     const char *layer;    /* explain: this layer only */
+    int64_t seed;         /* of everything random; 0: the workload's */
+    int64_t replications; /* replicate: how many at most */
+    double until;         /* replicate: enough when the step time's mean is known to this share; 0: never */
 };
 
 /* Simulates a workload. The summary (or JSON) goes to `out`. */
 enum partita_status partita_run(const struct partita_options *options, FILE *out, FILE *err);
+
+/* Simulates a workload with something random in it options->replications times, each with its own seed (the
+ * workload's, and one more each time), and prints the mean of each metric with its 95 % confidence interval.
+ * With a database, each replication is a run in it. */
+enum partita_status partita_replicate(const struct partita_options *options, FILE *out, FILE *err);
 
 /* Simulates a workload on several levels of the network, names with commas between them ("fluid,packet"; NULL
  * or "": all), and prints each one's step time, its difference to the fluid level, its events and its cost.
  */
 enum partita_status partita_compare_levels(const struct partita_options *options, const char *levels,
                                            FILE *out, FILE *err);
+
+/* Simulates several workloads and prints step time, difference to the first, throughput, MFU and memory of
+ * each. Where something is random, options->replications times with the same seeds, and differences of pairs
+ * with their 95 % confidence interval. */
+enum partita_status partita_compare(const struct partita_options *options, const char *const *workloads,
+                                    uint32_t count, FILE *out, FILE *err);
 
 /* Prints how a workload is split, layer by layer: shapes, work, what each device computes and holds, what is
  * communicated and why. A bare model (its name or file) is explained on one device. */

@@ -26,13 +26,13 @@ static enum partita_status main_convert(const struct options *o);
 static enum partita_status main_collective(const struct options *o);
 
 static const struct command main_commands[] = {
-    {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqv",
+    {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqvnue",
      main_run},
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
      main_explain},
-    {"compare", "partita compare WORKLOAD --levels [LIST] [options]",
-     "simulate a workload on several levels of the network; print each one's result and cost", "tsjL",
+    {"compare", "partita compare WORKLOAD [WORKLOAD ...] [options]",
+     "simulate several workloads, or one on several levels of the network; results side by side", "tsjLne",
      main_compare},
     {"plot", "partita plot timeline|memory RESULTS.db [options]",
      "draw a figure from a database of results, or a network: plot topology NAME", "orfTks", main_plot},
@@ -48,6 +48,9 @@ static const struct command main_commands[] = {
 };
 enum { MAIN_COMMANDS = sizeof main_commands / sizeof main_commands[0] };
 
+/* With --until alone. */
+enum { MAIN_REPLICATIONS = 10000 };
+
 static enum partita_status main_run(const struct options *o)
 {
     struct partita_options options = {.workload = o->arguments[0],
@@ -57,8 +60,12 @@ static enum partita_status main_run(const struct options *o)
                                       .database = o->database,
                                       .json = o->json,
                                       .quiet = o->quiet,
-                                      .verbose = o->verbose};
-    return partita_run(&options, stdout, stderr);
+                                      .verbose = o->verbose,
+                                      .replications = o->replications ? o->replications : MAIN_REPLICATIONS,
+                                      .until = o->until,
+                                      .seed = o->seed};
+    return o->replications || o->until > 0 ? partita_replicate(&options, stdout, stderr)
+                                           : partita_run(&options, stdout, stderr);
 }
 
 static enum partita_status main_explain(const struct options *o)
@@ -78,8 +85,15 @@ static enum partita_status main_compare(const struct options *o)
                                       .topology = o->topology,
                                       .sets = o->sets,
                                       .set_count = o->set_count,
-                                      .json = o->json};
-    return partita_compare_levels(&options, o->levels, stdout, stderr);
+                                      .json = o->json,
+                                      .replications = o->replications,
+                                      .seed = o->seed};
+    if (!o->levels)
+        return partita_compare(&options, o->arguments, (uint32_t)o->argument_count, stdout, stderr);
+    if (o->argument_count == 1 && !o->replications)
+        return partita_compare_levels(&options, o->levels, stdout, stderr);
+    fprintf(stderr, "error: --levels goes with one workload, and not with --replicate\n");
+    return PARTITA_BAD_INPUT;
 }
 
 static enum partita_status main_plot(const struct options *o)
@@ -208,12 +222,14 @@ static enum partita_status main_command_help(const char *name)
     return PARTITA_OK;
 }
 
+enum { MAIN_COMPARED = 8 };
+
 /* Arguments that stand in the usage line before the options. */
 static int main_wanted(const struct command *command, int *most)
 {
     bool two = command->run == main_plot, none = command->run == main_list;
-    *most = two ? 2 : 1;
-    return none ? 0 : *most;
+    *most = two ? 2 : command->run == main_compare ? MAIN_COMPARED : 1;
+    return none ? 0 : two ? 2 : 1;
 }
 
 static enum partita_status main_call(int count, char **words)

@@ -9,7 +9,15 @@
 #include <string.h>
 
 /* OPTION_NAMES: a value is optional, and a word is one only when an argument stands before the option. */
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NAMES, OPTION_LIST, OPTION_INTEGER, OPTION_SECONDS };
+enum option_kind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_NAMES,
+    OPTION_LIST,
+    OPTION_INTEGER,
+    OPTION_SECONDS,
+    OPTION_SHARE
+};
 
 /* Every option of every command; `letter` names it in the commands' lists. */
 static const struct option {
@@ -52,6 +60,12 @@ static const struct option {
      "such as ring,bruck; all: those that apply; auto, the fastest, by default"},
     {'c', "--chunk", OPTION_TEXT, offsetof(struct options, chunk), "SIZE",
      "cut into pieces of at most this size, which follow each other"},
+    {'n', "--replicate", OPTION_INTEGER, offsetof(struct options, replications), "N",
+     "run N times with other luck, and print means with 95 % confidence intervals"},
+    {'u', "--until", OPTION_SHARE, offsetof(struct options, until), "SHARE",
+     "replicate until the step time is known to this share, such as 1%"},
+    {'e', "--seed", OPTION_INTEGER, offsetof(struct options, seed), "N",
+     "seed of everything random, instead of the workload's"},
     {'S', "--steps", OPTION_FLAG, offsetof(struct options, steps), NULL,
      "simulate every transfer as a flow of its own"},
 };
@@ -103,6 +117,20 @@ static bool options_integer(const char *name, const char *text, int64_t *out)
     return true;
 }
 
+static bool options_share(const char *name, const char *text, double *out)
+{
+    char *end;
+    double number = strtod(text, &end);
+    bool percent = end != text && *end == '%' && !end[1];
+    *out = percent ? number / 100 : number;
+    if (end == text || (*end && !percent) || !(*out > 0 && *out < 1)) {
+        fprintf(stderr, "error: %s: expected a share between 0 and 1, such as 1%% or 0.01; got '%s'\n", name,
+                text);
+        return false;
+    }
+    return true;
+}
+
 static bool options_store(struct options *options, const struct option *option, const char *text)
 {
     void *target = (char *)options + option->offset;
@@ -125,6 +153,8 @@ static bool options_store(struct options *options, const struct option *option, 
         return options_integer(option->name, text, target);
     case OPTION_SECONDS:
         return options_seconds(option->name, text, target);
+    case OPTION_SHARE:
+        return options_share(option->name, text, target);
     }
     return false;
 }

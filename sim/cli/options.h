@@ -16,7 +16,9 @@ struct options {
     uint32_t set_count;
     bool json, quiet, verbose, steps, help;
     int64_t run, rank_count;
+    int64_t replications, seed;
     double from, to; /* seconds */
+    double until;    /* share */
 };
 
 /* Reads the words; `allowed` has the letters of the options that the command takes. Prints what is wrong and

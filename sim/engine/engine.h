@@ -30,6 +30,15 @@ struct engine_choice {
     const struct algorithm *algorithm;
 };
 
+/* What differs from run to run. NULL functions: nothing. Their times and seconds are >= 0 and finite. */
+struct engine_random {
+    void *state;
+    /* How long a computation takes this time. Asked once per operation, when it starts. */
+    double (*seconds)(void *state, uint32_t rank, const struct op *op);
+    /* The next change of a link's capacity, in order of time; false: there are no more. */
+    bool (*change)(void *state, struct engine_change *change);
+};
+
 struct engine_options {
     const struct algorithm *algorithm; /* where no choice says otherwise; NULL: ring. A kind that it cannot do
                                           goes by collective_usual() */
@@ -43,6 +52,7 @@ struct engine_options {
     uint64_t packet_limit;
     const struct engine_change *changes; /* in any order; of several at one time the last one holds */
     uint32_t change_count;
+    struct engine_random random;
     uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
 };
 

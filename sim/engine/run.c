@@ -333,9 +333,12 @@ static void start_operation(struct run *run, uint32_t r, uint32_t slot)
     run->waits[s][record->cause] += run->now - stream->free;
     stream->slot = slot;
     if (task->kind == OP_COMPUTE) {
+        const struct engine_random *random = &run->options->random;
+        double seconds =
+            random->seconds ? random->seconds(random->state, r, op_of(run, r, slot)) : task->amount;
         record->start = run->now;
-        if (task->amount > 0)
-            queue_push(run->queue, run->now + task->amount, PHASE_COMPLETION, s);
+        if (seconds > 0)
+            queue_push(run->queue, run->now + seconds, PHASE_COMPLETION, s);
         else
             end_operation(run, r, slot);
         return;
@@ -389,19 +392,36 @@ static void start_released(struct run *run)
     run->ready.count = 0;
 }
 
-/* A change that comes after the last operation does not happen. */
-static bool change_due(const struct run *run, double limit)
+/* Random changes never end; that many with nothing else to wait for mean that nothing will happen. */
+enum { RUN_DRAWS_IN_VAIN = 1 << 20 };
+
+static void draw_change(struct run *run)
 {
-    return run->next_change < run->options->change_count && run->ended < run->instances &&
-           run->changes[run->next_change].time <= limit;
+    const struct engine_random *random = &run->options->random;
+    run->has_drawn = random->change && random->change(random->state, &run->drawn);
+}
+
+/* The earlier of the next given one and the next drawn one; NULL: none. One that comes after the last
+ * operation does not happen. */
+static const struct engine_change *next_change(const struct run *run)
+{
+    const struct engine_change *given =
+        run->next_change < run->options->change_count ? &run->changes[run->next_change] : NULL;
+    if (run->ended == run->instances)
+        return NULL;
+    return run->has_drawn && (!given || run->drawn.time < given->time) ? &run->drawn : given;
 }
 
 static void change_capacities(struct run *run, double limit)
 {
-    while (change_due(run, limit)) {
-        const struct engine_change *change = &run->changes[run->next_change++];
-        run->capacities[change->link] = change->capacity;
-        run->model->set_capacity(run->network, run->now, change->link, change->capacity);
+    for (const struct engine_change *next; (next = next_change(run)) && next->time <= limit;) {
+        struct engine_change change = *next;
+        if (next == &run->drawn)
+            draw_change(run);
+        else
+            run->next_change++;
+        run->capacities[change.link] = change.capacity;
+        run->model->set_capacity(run->network, run->now, change.link, change.capacity);
         run->events++;
     }
 }
@@ -412,11 +432,15 @@ static double next_event(struct run *run)
     double next = run->model->next(run->network);
     if (queue_peek(run->queue, &event) && event.time < next)
         next = event.time;
-    return change_due(run, next) ? run->changes[run->next_change].time : next;
+    const struct engine_change *change = next_change(run);
+    run->draws_in_vain = next < INFINITY ? 0 : run->draws_in_vain + (change == &run->drawn);
+    bool hopeless = run->draws_in_vain > RUN_DRAWS_IN_VAIN;
+    return change && change->time <= next && !hopeless ? change->time : next;
 }
 
 void run_loop(struct run *run)
 {
+    draw_change(run);
     change_capacities(run, run->now);
     start_released(run);
     run->model->solve(run->network, run->now);

@@ -65,6 +65,9 @@ struct run {
     double *capacities;            /* per link, at present */
     struct engine_change *changes; /* by time; those before next_change have been made */
     uint32_t next_change;
+    struct engine_change drawn; /* the next random one, if has_drawn */
+    bool has_drawn;
+    uint32_t draws_in_vain; /* since something else was pending */
     struct round_table rounds;
     struct run_rank *ranks;
     struct run_stream *streams;

@@ -157,6 +157,7 @@ static uint32_t attention_score(struct builder *builder, const struct attention_
     const struct tensor_dim *last = &tensors[0]->dims[tensors[0]->rank - 1];
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION,
                                            positions ? "scores.positions" : "scores");
+    op->recomputed = !shape->flash;
     struct attention_dims dims =
         attention_iterate(builder, op, shape, last->size, names_text(builder->model->names, last->label));
     op->fraction = shape->fraction;
@@ -193,6 +194,7 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
                                   uint32_t scores, uint32_t positions, int64_t buckets)
 {
     struct operator* op = builder_pointwise(builder, scores, "softmax", 6);
+    op->recomputed = !shape->flash;
     uint32_t last = op->dim_count - 1; /* k */
     op->normalised = 1u << last;
     op->statistics_forward = 2; /* maximum and sum */
@@ -214,6 +216,7 @@ static uint32_t attention_dropout(struct builder *builder, const struct attentio
                                   uint32_t scores)
 {
     struct operator* op = builder_pointwise(builder, scores, "dropout", 2);
+    op->recomputed = !shape->flash;
     op->linear = true;
     op->training_only = true;
     op->saved_per_output = shape->flash ? 0 : 1; /* flash attention draws the mask again */
@@ -227,6 +230,7 @@ static void attention_context(struct builder *builder, const struct attention_sh
 {
     struct tensor weights = builder->model->tensors.at[scores];
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "context");
+    op->recomputed = !shape->flash;
     const char *e_name = names_text(builder->model->names, shape->value_label);
     struct attention_dims dims = attention_iterate(builder, op, shape, shape->e, e_name);
     op->fraction = shape->fraction;

@@ -1,6 +1,8 @@
 #include "plan/backward.h"
 
 #include "plan/boundary.h"
+#include "plan/saved.h"
+#include "plan/search.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -74,7 +76,9 @@ static void backward_convert(struct derivation *d, uint32_t tensor, const struct
 {
     struct convert_step steps[CONVERT_STEPS];
     const struct index_list *made_by = &group->made_by;
-    uint32_t count = convert_steps(d->stage, group->layout, required, steps), last = MODEL_NONE;
+    uint32_t last = MODEL_NONE;
+    uint32_t count = search_steps(d->search, state_tensor(d, tensor), base.element_bytes, group->layout,
+                                  required, steps, NULL);
     for (uint32_t i = 0; i < count; i++) {
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;
@@ -220,6 +224,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
     backward_gather(d, operator->output.tensor, required, base, &ready);
     backward_spread(d, index, &required, base, &ready);
     backward_statistics(d, index, base, &ready);
+    saved_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
     uint32_t kernel = state_action(d, true, base, ready.at, ready.count);

@@ -1,9 +1,17 @@
 #include "plan/balance.h"
 
+#include "plan/recompute.h"
 #include "plan/state.h"
 #include "plan/work.h"
 
 #include <math.h>
+
+static bool balance_repeats(const struct plan *plan, const struct plan_stage *whole, uint32_t unit,
+                            const struct operator* operator)
+{
+    enum plan_recompute mode = recompute_unit(plan, whole, unit);
+    return mode == RECOMPUTE_FULL || (mode == RECOMPUTE_SELECTIVE && operator->recomputed);
+}
 
 /* Predicted seconds of every unit for one micro-batch, without communication. */
 static double *balance_times(const struct plan *plan, const struct plan_stage *whole, struct arena *arena)
@@ -28,7 +36,7 @@ static double *balance_times(const struct plan *plan, const struct plan_stage *w
         times[unit] += forward;
         if (plan->training && needs[operator->output.tensor])
             times[unit] += work_backward(&d, d.operators.count - 1, 0).seconds +
-                           (plan->recompute == RECOMPUTE_FULL ? forward : 0);
+                           (balance_repeats(plan, whole, unit, operator) ? forward : 0);
     }
     VECTOR_FREE(&d.operators);
     return times;

@@ -312,6 +312,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
+        if (action->uneven)
+            VECTOR_PUSH(out, derive_payload(d, action, at));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];

@@ -17,10 +17,7 @@ static void convert_push(struct convert_step *steps, uint32_t *count, int collec
     step->after = *now;
 }
 
-/* Shares of one dimension nest: a later axis splits the share of an earlier one. So an axis may take or give
- * up a dimension only while no later axis splits it. */
-static bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis,
-                          uint8_t dim)
+bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis, uint8_t dim)
 {
     for (uint32_t a = axis + 1; a < stage->axis_count; a++)
         if (now->place[a] == PLACE_SPLIT && now->dim[a] == dim)
@@ -138,9 +135,7 @@ static bool convert_gather(const struct plan_stage *stage, struct layout *now, c
     return false;
 }
 
-/* Makes one collective of equal ones that follow each other along the pieces of one axis. Returns how many
- * are left. */
-static uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count)
+uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {

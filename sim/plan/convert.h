@@ -12,15 +12,23 @@ struct convert_step {
     struct layout before, after;
 };
 
-enum { CONVERT_STEPS = 2 * PLAN_AXES };
+enum { CONVERT_STEPS = 4 * PLAN_AXES };
 
 /* The collectives that turn `from` into `to` (which is never partial), and how many. Free slices (R → S) come
  * as early as they can and shrink what the others move; then P → S, S → S', P → R, S → R. Shares of one
  * dimension nest, so an axis takes or gives up a dimension only while no later axis splits it, and takes it
  * only when no other axis is still to give it up; where axes block each other, one is gathered. At most two
- * steps an axis. */
+ * steps an axis. A sequence that always exists and is seldom beaten; search.h finds the cheapest. */
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS]);
+
+/* Makes one collective of equal ones that follow each other along the pieces of one axis of a mesh (mesh.h).
+ * Returns how many are left. */
+uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count);
+
+/* Shares of one dimension nest: a later axis splits the share of an earlier one. So an axis may take or give
+ * up a dimension only while no later axis splits it. */
+bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis, uint8_t dim);
 
 /* What a source's members hold, and which of them hold the same. */
 struct convert_side {

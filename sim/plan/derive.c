@@ -3,6 +3,8 @@
 #include "plan/backward.h"
 #include "plan/boundary.h"
 #include "plan/forms.h"
+#include "plan/saved.h"
+#include "plan/search.h"
 #include "plan/state.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -13,11 +15,14 @@ const char *const derive_reasons[REASON_COUNT] = {
     "is read through windows, or in shares, that reach into what other members own",
     "is normalised over and split: its statistics are combined",
     "crosses to another stage",
+    "is split in the copy that was kept, but the backward pass reads it whole",
 };
 
 double derive_element_bytes(const struct plan *plan, const struct tensor *tensor)
 {
-    return tensor->discrete ? 4 : precision_bytes(plan->precision);
+    if (tensor->discrete)
+        return 4;
+    return precision_bytes(tensor->role == TENSOR_PARAMETER ? plan->weight_precision : plan->precision);
 }
 
 struct box derive_box(const struct derivation *d, uint32_t tensor, uint32_t form, uint32_t member)
@@ -78,6 +83,23 @@ static struct layout derive_parameter_layout(const struct derivation *d, const s
     return layout;
 }
 
+/* The dimensions of a parameter that its operator's output lacks. */
+static uint32_t derive_rows(const struct derivation *d, const struct stage_operator *so,
+                            const struct operand *operand)
+{
+    const struct model *model = d->plan->model;
+    const struct operand *output = &model->operators.at[so->operator].output;
+    uint32_t rows = 0;
+    for (uint32_t p = 0; p < model->tensors.at[operand->tensor].rank; p++) {
+        bool column = false;
+        for (uint32_t o = 0; o < model->tensors.at[output->tensor].rank; o++)
+            column |= operand->dims[p].dim >= 0 && (output->dims[o].dim == operand->dims[p].dim ||
+                                                    output->dims[o].inner == operand->dims[p].dim);
+        rows |= column ? 0 : 1u << p;
+    }
+    return rows;
+}
+
 /* A parameter that several operators of the stage use (tied) has one copy and one gradient: split only where
  * all of them split it alike. */
 static void derive_parameter(struct derivation *d, uint32_t operator_index, const struct operand *operand)
@@ -88,11 +110,19 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
         i++;
     struct layout layout = derive_parameter_layout(d, so, operand);
     if (i == d->parameters.count)
-        VECTOR_PUSH(&d->parameters, ((struct stage_parameter){operand->tensor, so->unit, layout, 0}));
+        VECTOR_PUSH(&d->parameters, ((struct stage_parameter){.tensor = operand->tensor,
+                                                              .unit = so->unit,
+                                                              .layout = layout,
+                                                              .operator= operator_index,
+                                                              .rows = derive_rows(d, so, operand)}));
     struct stage_parameter *parameter = &d->parameters.at[i];
+    uint32_t differ =
+        0; /* dimensions that an axis so far splits for one of them only: inner shares differ too */
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        bool split = parameter->layout.place[a] == PLACE_SPLIT;
-        if (split && (layout.place[a] != PLACE_SPLIT || layout.dim[a] != parameter->layout.dim[a])) {
+        bool split = parameter->layout.place[a] == PLACE_SPLIT, alike = layout.place[a] == PLACE_SPLIT;
+        if (split != alike || layout.dim[a] != parameter->layout.dim[a])
+            differ |= (split ? 1u << parameter->layout.dim[a] : 0) | (alike ? 1u << layout.dim[a] : 0);
+        if (split && differ >> parameter->layout.dim[a] & 1) {
             parameter->layout.place[a] = PLACE_REPLICATED;
             parameter->layout.dim[a] = 0;
             parameter->partial_axes |= 1u << a;
@@ -100,29 +130,6 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
         if (so->assignment.split[a] >= 0 && parameter->layout.place[a] == PLACE_REPLICATED)
             parameter->partial_axes |= 1u << a;
     }
-}
-
-static bool derive_from_outside(const struct derivation *d, uint32_t tensor, uint32_t unit)
-{
-    const struct tensor *t = state_tensor(d, tensor);
-    return t->producer == MODEL_NONE || d->plan->model->layers.at[t->layer].unit != unit;
-}
-
-/* Notes that a form is kept for the backward pass: once per tensor, form and unit. */
-static void derive_save(struct derivation *d, uint32_t tensor, uint32_t form, uint32_t unit, double extra)
-{
-    bool input = extra == 0 && derive_from_outside(d, tensor, unit);
-    for (uint32_t i = d->saved.count; i-- > 0 && extra == 0;) {
-        if (d->saved.at[i].unit != unit)
-            break; /* units come in order */
-        if (d->saved.at[i].tensor == tensor && d->saved.at[i].form == form && d->saved.at[i].extra == 0)
-            return;
-    }
-    struct form *kept = &d->forms.at[form];
-    VECTOR_PUSH(&d->saved, ((struct stage_saved){tensor, unit, form, extra, input, extra > 0 || !kept->saved,
-                                                 input && !kept->saved_input}));
-    kept->saved |= extra == 0;
-    kept->saved_input |= input;
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */
@@ -183,10 +190,7 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
                                  .boxes = state_boxes(d, operator, & assignment, operand)};
         uint32_t form = forms_obtain(d, &want);
         dependencies[count++] = d->forms.at[form].action;
-        bool kept = operand->saved ||
-                    (d->plan->recompute == RECOMPUTE_FULL && derive_from_outside(d, want.tensor, unit));
-        if (d->plan->training && kept && d->needs_gradient[operator->output.tensor])
-            derive_save(d, want.tensor, form, unit, 0);
+        saved_operand(d, me, operand, form);
     }
     uint32_t ready = derive_statistics(d, me, part, count ? dependencies[0] : MODEL_NONE);
     dependencies[count++] = ready;
@@ -196,13 +200,7 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
                             assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
                         .boxes = state_boxes(d, operator, & assignment, &operator->output)};
     made.action = state_action(d, false, kernel, dependencies, count);
-    uint32_t form = state_form(d, operator->output.tensor, made);
-    if (!d->plan->training || !d->needs_gradient[operator->output.tensor])
-        return;
-    if (operator->output_saved)
-        derive_save(d, operator->output.tensor, form, unit, 0);
-    if (operator->saved_per_output> 0)
-        derive_save(d, operator->output.tensor, form, unit, operator->saved_per_output);
+    saved_output(d, me, state_form(d, operator->output.tensor, made));
 }
 
 static void derive_forward(struct derivation *d)
@@ -290,6 +288,7 @@ static void derive_init(struct derivation *d, const struct plan *plan, uint32_t 
                              .member_count = plan->stages.at[index].devices.count,
                              .needs_gradient = needs,
                              .same_as = same_as};
+    d->search = search_new(plan, d->stage, arena);
     d->first_form = ARENA_ARRAY(arena, uint32_t, tensors);
     d->first_contribution = ARENA_ARRAY(arena, uint32_t, tensors);
     for (uint32_t t = 0; t < tensors; t++)
@@ -329,6 +328,7 @@ void derive_fini(struct derivation *d)
     VECTOR_FREE(&d->forms);
     VECTOR_FREE(&d->parameters);
     VECTOR_FREE(&d->saved);
+    VECTOR_FREE(&d->regathers);
     VECTOR_FREE(&d->imports);
     VECTOR_FREE(&d->contributions);
 }

@@ -23,6 +23,7 @@ enum reason {
     REASON_HALO,         /* windows reach into rows or columns of other members, or shares differ */
     REASON_STATISTICS,   /* a normalised dimension is split: its statistics are combined */
     REASON_STAGE,        /* the tensor crosses to another stage */
+    REASON_SAVED,        /* the backward pass reads whole what was kept in shares */
     REASON_COUNT
 };
 
@@ -38,6 +39,7 @@ struct action {
     uint8_t axes;       /* of a collective: bit set, all axes that it runs over together */
     uint8_t reason;     /* enum reason */
     bool backward;
+    bool uneven; /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
     uint32_t
     operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
     uint32_t tensor;             /* communications */
@@ -55,10 +57,11 @@ struct action {
 /* One form in which a tensor exists on this mesh. */
 struct form {
     struct layout layout;
-    struct box *boxes;       /* per member, where they are not the layout's own; else NULL. In the arena. */
-    uint32_t action;         /* that made it; MODEL_NONE: it was there */
-    uint32_t next;           /* next form of the tensor; MODEL_NONE ends */
-    bool saved, saved_input; /* kept for the backward pass by some unit; by one that it is an input of */
+    struct box *boxes;      /* per member, where they are not the layout's own; else NULL. In the arena. */
+    uint32_t action;        /* that made it; MODEL_NONE: it was there */
+    uint32_t next;          /* next form of the tensor; MODEL_NONE ends */
+    bool saved, saved_kept; /* read by some unit's backward pass; kept for it since the forward pass */
+    uint32_t saved_chunk;   /* 1 + first unit of the last recomputed run of units that reads it */
 };
 
 struct stage_operator {
@@ -71,6 +74,9 @@ struct stage_parameter {
     uint32_t tensor, unit;
     struct layout layout;  /* where it is stored and used */
     uint32_t partial_axes; /* bit set: its gradient is a partial sum along these */
+    uint32_t operator;     /* of the derivation: the first that uses it, whose backward pass completes its
+                              gradient */
+    uint32_t rows;         /* bit set: its dimensions that this operator contracts; the others are columns */
 };
 
 struct stage_saved {
@@ -78,9 +84,16 @@ struct stage_saved {
     uint32_t form; /* index into forms; the layout it is kept in */
     double extra;  /* bytes per element kept besides or instead (dropout mask); 0: the tensor itself in the
                       plan's precision */
-    bool input;    /* made outside its unit: all that full recomputation keeps */
-    bool first, first_input; /* no earlier unit keeps the same, or keeps it as its input: the one copy that a
-                                stage has is counted here */
+    bool kept;     /* from the forward pass on; otherwise it is made again in the backward pass */
+    bool first, first_kept, first_of_chunk; /* no earlier unit (of those that run again together) reads, or
+                                               keeps, the same: the one copy is counted here */
+};
+
+/* What an operator's backward pass reads in another form than the one that is kept. */
+struct stage_regather {
+    uint32_t operator;           /* of the derivation */
+    uint32_t tensor, used, kept; /* the latter two: forms */
+    uint32_t action;             /* of the backward list, that makes it again; MODEL_NONE: not yet */
 };
 
 /* A tensor that another stage made. */
@@ -101,6 +114,8 @@ struct contribution {
     uint32_t next;
 };
 
+struct search;
+
 struct derivation {
     const struct plan *plan;
     const struct plan_stage *stage;
@@ -115,10 +130,12 @@ struct derivation {
     uint32_t *first_form; /* per tensor of the model; MODEL_NONE: not here */
     VECTOR(struct stage_parameter) parameters;
     VECTOR(struct stage_saved) saved;
+    VECTOR(struct stage_regather) regathers;
     VECTOR(struct stage_import) imports;
     VECTOR(struct contribution) contributions;
     uint32_t *first_contribution; /* per tensor of the model */
     const bool *needs_gradient;   /* per tensor of the model */
+    struct search *search;        /* the cheapest conversions on this mesh */
     const uint32_t *same_as;      /* per tensor: itself, or in inference what dropout was given */
 };
 

@@ -2,6 +2,7 @@
 
 #include "plan/builder.h"
 #include "plan/memory.h"
+#include "plan/recompute.h"
 #include "plan/schedule.h"
 #include "plan/shares.h"
 #include "plan/state.h"
@@ -20,6 +21,7 @@ struct part {
         *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
     uint32_t *forward_shares, *backward_shares; /* per action: struct op's `shares` */
     double saved;                               /* bytes that F leaves for B */
+    bool *again;                                /* per forward action: the recomputation at hand repeats it */
 };
 
 struct emitter {
@@ -147,19 +149,17 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
     builder_close(&e->builder);
 }
 
-/* Runs the forward pass of one unit again, from its kept inputs. */
-static void emit_recompute(struct emitter *e, struct part *part, uint32_t unit, double bytes)
+/* Runs a chunk of units again, as far as their backward pass needs it. */
+static void emit_recompute(struct emitter *e, struct part *part, struct recompute_chunk chunk)
 {
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
-    e->builder.allocates += bytes;
-    for (uint32_t i = 0; i < part->d->forward.count; i++) {
-        const struct action *action = &part->d->forward.at[i];
-        bool local =
-            action->kind != ACTION_SEND && action->kind != ACTION_RECEIVE && action->operator!= MODEL_NONE;
-        if (action->unit == unit && local)
+    for (uint32_t u = chunk.first; u < chunk.end; u++)
+        e->builder.allocates += memory_remade(part->d, u, part->role.member);
+    for (uint32_t i = 0; i < part->d->forward.count; i++)
+        if (part->again[i] && part->d->forward.at[i].unit >= chunk.first &&
+            part->d->forward.at[i].unit < chunk.end)
             emit_one(e, part, false, i);
-    }
     builder_close(&e->builder);
     e->builder.pass = PASS_B;
 }
@@ -188,7 +188,7 @@ static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit
         uint32_t group =
             registry_axes(e->cast->registry, d->stage, part->role.stage, mask, part->role.member);
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE,
-                                          elements * precision_bytes(e->plan->gradient_precision),
+                                          elements * precision_bytes(e->plan->communication_precision),
                                           e->plan->model->units.at[unit].name, &after);
         VECTOR_PUSH(&e->syncs, op);
         e->builder.pass = pass;
@@ -196,10 +196,20 @@ static void emit_synchronise(struct emitter *e, struct part *part, uint32_t unit
     }
 }
 
+static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
+{
+    for (uint32_t i = 0; i < d->backward.count; i++) {
+        const struct action *action = &d->backward.at[i];
+        if (action->kind == ACTION_KERNEL && action->unit >= chunk.first && action->unit < chunk.end)
+            return true;
+    }
+    return false;
+}
+
 static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_batch, bool last)
 {
     const struct derivation *d = part->d;
-    bool recompute = e->plan->recompute == RECOMPUTE_FULL;
+    bool recompute = e->plan->recompute != RECOMPUTE_NONE;
     emit_begin(e, part, PASS_B, micro_batch);
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
@@ -208,18 +218,14 @@ static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_b
             emit_collect(part, true, i, &e->builder.gate);
     }
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
-        double extra = recompute ? memory_saved(d, u, false, part->role.member) -
-                                       memory_saved(d, u, true, part->role.member)
-                                 : 0;
-        bool has_backward = false;
-        for (uint32_t k = i; k < d->backward.count && d->backward.at[k].unit == u; k++)
-            has_backward |= d->backward.at[k].kind == ACTION_KERNEL;
-        if (recompute && has_backward)
-            emit_recompute(e, part, u, extra);
+        struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
+        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
+        if (again && u + 1 == chunk.end && emit_has_backward(d, chunk))
+            emit_recompute(e, part, chunk);
         for (; i < d->backward.count && d->backward.at[i].unit == u; i++)
             emit_one(e, part, true, i);
-        if (recompute && has_backward && e->builder.last_compute != PROGRAM_NONE)
-            e->builder.ops.at[e->builder.last_compute].frees += extra;
+        if (again && emit_has_backward(d, chunk))
+            e->builder.ops.at[e->builder.last_compute].frees += memory_remade(d, u, part->role.member);
         if (last)
             emit_synchronise(e, part, u);
     }
@@ -234,11 +240,12 @@ static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_b
 static void emit_optimizer(struct emitter *e)
 {
     struct builder *b = &e->builder;
-    double parameters = 0;
+    double parameters = 0, states = 0;
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];
         parameters += memory_parameters(part->d, part->role.member);
+        states += memory_states(part->d, part->role.member);
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
             double elements;
             uint32_t group = cast_tied(e->cast, part->role.stage, i, part->role.member, &elements);
@@ -250,7 +257,7 @@ static void emit_optimizer(struct emitter *e)
             for (uint32_t s = 0; s < e->syncs.count; s++)
                 VECTOR_PUSH(&after, e->syncs.at[s]);
             b->pass = PASS_S;
-            double bytes = elements * precision_bytes(e->plan->gradient_precision);
+            double bytes = elements * precision_bytes(e->plan->communication_precision);
             uint32_t op =
                 builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
                                     state_tensor(part->d, part->d->parameters.at[i].tensor)->name, &after);
@@ -267,7 +274,7 @@ static void emit_optimizer(struct emitter *e)
         e->syncs.count = 0;
         VECTOR_PUSH(&e->syncs, op);
     }
-    struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters);
+    struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters, states);
     builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
     builder_close(b);
     e->syncs.count = 0;
@@ -345,6 +352,7 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->frees = ARENA_ARRAY(e->arena, double, f);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
     part->forward_count = ARENA_ARRAY(e->arena, uint32_t, f);
+    part->again = ARENA_ARRAY(e->arena, bool, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
     part->forward_shares = ARENA_ARRAY(e->arena, uint32_t, f);
@@ -360,7 +368,9 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
         if (d->backward.at[i].kind == ACTION_KERNEL)
             part->backward_work[i] = work_backward(d, d->backward.at[i].operator, role.member);
     if (e->plan->training)
-        part->saved = memory_saved(d, MODEL_NONE, e->plan->recompute == RECOMPUTE_FULL, role.member);
+        recompute_actions(d, e->arena, part->again);
+    if (e->plan->training)
+        part->saved = memory_saved(d, MODEL_NONE, true, role.member);
     else
         emit_lifetimes(e, part);
 }

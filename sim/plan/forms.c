@@ -1,6 +1,7 @@
 #include "plan/forms.h"
 
 #include "plan/boundary.h"
+#include "plan/search.h"
 
 #include <math.h>
 
@@ -32,24 +33,29 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
     return true;
 }
 
-/* Elements that a conversion moves, to choose the cheapest of several forms. */
+/* The collectives that bring a form into the wanted layout, and their predicted seconds. Where members hold
+ * other parts than their shares, just the axes that must change are touched. */
+static uint32_t forms_steps(const struct derivation *d, const struct form *form, const struct form_want *want,
+                            struct convert_step steps[CONVERT_STEPS], double *seconds)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    double bytes = derive_element_bytes(d->plan, tensor);
+    if (state_owns_shares(d, form, want->tensor))
+        return search_steps(d->search, tensor, bytes, form->layout, want->layout, steps, seconds);
+    uint32_t count = convert_steps(d->stage, form->layout, want->layout, steps);
+    *seconds = 0;
+    for (uint32_t i = 0; i < count; i++)
+        *seconds += search_step_seconds(d->search, tensor, bytes, &steps[i]);
+    return count;
+}
+
+/* Predicted seconds of a conversion, to choose the cheapest of several forms. */
 static double forms_cost(const struct derivation *d, const struct form *form, const struct form_want *want)
 {
     struct convert_step steps[CONVERT_STEPS];
-    uint32_t count = convert_steps(d->stage, form->layout, want->layout, steps);
-    double cost = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        struct action action = {.collective = steps[i].collective,
-                                .axis = steps[i].axis,
-                                .axes = steps[i].axes,
-                                .tensor = want->tensor,
-                                .before = steps[i].before,
-                                .after = steps[i].after,
-                                .element_bytes = 1};
-        cost += derive_payload(d, &action, (struct coordinates){{0}}) *
-                (steps[i].collective == ALL_REDUCE ? 2 : 1);
-    }
-    return cost;
+    double seconds;
+    forms_steps(d, form, want, steps, &seconds);
+    return seconds;
 }
 
 /* Why an axis is partial: the dimension of the producer that it splits. */
@@ -147,7 +153,8 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
 {
     struct form form = d->forms.at[form_index];
     struct convert_step steps[CONVERT_STEPS];
-    uint32_t count = convert_steps(d->stage, form.layout, want->layout, steps);
+    double seconds;
+    uint32_t count = forms_steps(d, &form, want, steps, &seconds);
     if (count && forms_displaced(d, &form, want)) {
         struct form_want shares = *want;
         shares.layout = form.layout;

@@ -1,12 +1,11 @@
 #include "plan/memory.h"
 
+#include "plan/optimizer.h"
 #include "plan/state.h"
 
-double memory_optimizer_bytes(const struct plan *plan)
+double memory_gradient_bytes(const struct plan *plan)
 {
-    double states = plan->optimizer == OPTIMIZER_ADAM ? 8 : plan->optimizer == OPTIMIZER_MOMENTUM ? 4 : 0;
-    bool master = precision_bytes(plan->precision) < 4;
-    return states + (master ? 4 : 0);
+    return precision_bytes(plan->micro_batches > 1 ? plan->accumulation_precision : plan->gradient_precision);
 }
 
 double memory_parameter(const struct derivation *d, uint32_t index, uint32_t member)
@@ -26,22 +25,60 @@ double memory_parameters(const struct derivation *d, uint32_t member)
     return elements;
 }
 
-double memory_saved(const struct derivation *d, uint32_t unit, bool inputs_only, uint32_t member)
+double memory_state(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    const struct stage_parameter *parameter = &d->parameters.at[index];
+    const struct tensor *tensor = state_tensor(d, parameter->tensor);
+    struct box box =
+        layout_box(d->stage, tensor, &parameter->layout, layout_coordinates(d->stage, member), 0);
+    return optimizer_states(d->plan, tensor, &box, parameter->rows);
+}
+
+double memory_states(const struct derivation *d, uint32_t member)
+{
+    double bytes = 0;
+    for (uint32_t i = 0; i < d->parameters.count; i++)
+        bytes += memory_state(d, i, member);
+    return bytes;
+}
+
+void memory_hold(const struct derivation *d, uint32_t member, struct memory_held *held)
+{
+    double elements = memory_parameters(d, member);
+    held->parameters += elements * precision_bytes(d->plan->weight_precision);
+    held->gradients += d->plan->training ? elements * memory_gradient_bytes(d->plan) : 0;
+    held->optimizer += d->plan->training ? memory_states(d, member) : 0;
+}
+
+static double memory_copy(const struct derivation *d, const struct stage_saved *saved, uint32_t member)
+{
+    const struct tensor *tensor = state_tensor(d, saved->tensor);
+    if (tensor->internal)
+        return 0;
+    struct box box = derive_box(d, saved->tensor, saved->form, member);
+    return layout_volume(tensor, &box) *
+           (saved->extra > 0 ? saved->extra : derive_element_bytes(d->plan, tensor));
+}
+
+double memory_saved(const struct derivation *d, uint32_t unit, bool kept, uint32_t member)
 {
     double bytes = 0;
     for (uint32_t i = 0; i < d->saved.count; i++) {
         const struct stage_saved *saved = &d->saved.at[i];
-        bool copy = inputs_only ? saved->first_input : saved->first;
-        if ((unit != MODEL_NONE && saved->unit != unit) || (inputs_only && !saved->input) ||
-            (unit == MODEL_NONE && !copy))
-            continue;
-        const struct tensor *tensor = state_tensor(d, saved->tensor);
-        if (tensor->internal)
-            continue;
-        struct box box = derive_box(d, saved->tensor, saved->form, member);
-        double size = saved->extra > 0 ? saved->extra : derive_element_bytes(d->plan, tensor);
-        bytes += layout_volume(tensor, &box) * size;
+        bool copy = kept ? saved->first_kept : saved->first;
+        if ((unit == MODEL_NONE || saved->unit == unit) && (saved->kept || !kept) &&
+            (unit != MODEL_NONE || copy))
+            bytes += memory_copy(d, saved, member);
     }
+    return bytes;
+}
+
+double memory_remade(const struct derivation *d, uint32_t unit, uint32_t member)
+{
+    double bytes = 0;
+    for (uint32_t i = 0; i < d->saved.count; i++)
+        if (d->saved.at[i].unit == unit && !d->saved.at[i].kept && d->saved.at[i].first_of_chunk)
+            bytes += memory_copy(d, &d->saved.at[i], member);
     return bytes;
 }
 

@@ -4,19 +4,30 @@
 
 #include "plan/derive.h"
 
-/* Bytes of optimizer state per parameter: SGD 0, momentum one fp32 value, Adam two; and an fp32 master copy
- * where the weights are kept in fewer than 4 bytes (Rajbhandari et al. 2020, ZeRO: 12 bytes for Adam in mixed
- * precision). */
-double memory_optimizer_bytes(const struct plan *plan);
+/* Bytes per parameter of the buffer that gradients are kept in. */
+double memory_gradient_bytes(const struct plan *plan);
+
+/* Bytes of optimizer states that a member keeps of one parameter of its stage, and of all. */
+double memory_state(const struct derivation *d, uint32_t index, uint32_t member);
+double memory_states(const struct derivation *d, uint32_t member);
 
 /* Elements that a member stores of one parameter of its stage, and of all. */
 double memory_parameter(const struct derivation *d, uint32_t index, uint32_t member);
 double memory_parameters(const struct derivation *d, uint32_t member);
 
-/* Bytes that one micro-batch leaves for the backward pass on a member: of one unit, or of all (unit =
- * MODEL_NONE), where a tensor that several units keep in the same layout is one; `inputs_only`: just what
- * full recomputation keeps. */
-double memory_saved(const struct derivation *d, uint32_t unit, bool inputs_only, uint32_t member);
+/* Adds what a member stores throughout of its stage's parameters, in bytes. */
+struct memory_held {
+    double parameters, gradients, optimizer;
+};
+void memory_hold(const struct derivation *d, uint32_t member, struct memory_held *held);
+
+/* Bytes that the backward pass of one micro-batch reads on a member: of one unit, or of all (unit =
+ * MODEL_NONE), where a tensor that several units read in the same layout is one; `kept`: just what the
+ * forward pass leaves there, the rest is recomputed. */
+double memory_saved(const struct derivation *d, uint32_t unit, bool kept, uint32_t member);
+
+/* Bytes that recomputation makes again for the backward pass of one unit. */
+double memory_remade(const struct derivation *d, uint32_t unit, uint32_t member);
 
 /* Bytes of a kernel's output on a member, and whether it is stored at all. */
 double memory_output(const struct derivation *d, uint32_t operator, uint32_t member);

@@ -5,6 +5,13 @@ void plan_init(struct plan *plan)
     *plan = (struct plan){.steps = 1, .input_device = MODEL_NONE};
 }
 
+void plan_precisions(struct plan *plan, enum precision precision)
+{
+    plan->precision = plan->weight_precision = precision;
+    plan->gradient_precision = plan->accumulation_precision = FP32;
+    plan->communication_precision = plan->optimizer_precision = FP32;
+}
+
 void plan_fini(struct plan *plan)
 {
     for (uint32_t s = 0; s < plan->stages.count; s++)

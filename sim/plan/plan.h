@@ -52,28 +52,45 @@ struct plan_stage {
     uint32_t fullest_rank;
 };
 
-enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_FULL };
-enum plan_optimizer { OPTIMIZER_SGD, OPTIMIZER_MOMENTUM, OPTIMIZER_ADAM };
+enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_FULL, RECOMPUTE_SELECTIVE, RECOMPUTE_COUNT };
+enum plan_optimizer {
+    OPTIMIZER_SGD,
+    OPTIMIZER_MOMENTUM,
+    OPTIMIZER_ADAM,
+    OPTIMIZER_ADAFACTOR,
+    OPTIMIZER_COUNT
+};
 
 struct schedule;
+struct workload_carrier;
 
 struct plan {
     struct model *model;       /* not owned */
     struct platform *platform; /* not owned */
     bool training;
     uint64_t global_batch,
-        micro_batch;          /* samples per step; samples per micro-batch and data-parallel member */
-    uint32_t micro_batches;   /* per step */
-    uint32_t steps;           /* simulated, >= 1; the last one is reported */
-    enum precision precision; /* of weights, activations and their messages */
-    enum precision gradient_precision; /* of accumulated and synchronised gradients */
+        micro_batch;                 /* samples per step; samples per micro-batch and data-parallel member */
+    uint32_t micro_batches;          /* per step */
+    uint32_t steps;                  /* simulated, >= 1; the last one is reported */
+    enum precision precision;        /* of activations, their gradients and messages, and of arithmetic */
+    enum precision weight_precision; /* of the weights that kernels read */
+    enum precision gradient_precision;      /* of parameters' gradients */
+    enum precision accumulation_precision;  /* of their sums over several micro-batches */
+    enum precision communication_precision; /* in which they are synchronised */
+    enum precision optimizer_precision;     /* of moments and master copies */
     enum plan_optimizer optimizer;
     enum plan_recompute recompute;
+    uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
+    uint32_t recompute_chunk; /* full: so many units share one kept input and run again together. 0: one */
+    bool save_produced;       /* what was gathered for its use is kept in shares and gathered again */
     const struct schedule *schedule;
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
+    const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */
+    uint32_t carrier_count;
+    double chunk; /* bytes of the pieces that collectives are cut into; 0: whole */
     VECTOR(struct plan_stage) stages;
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */
@@ -82,5 +99,8 @@ struct plan {
 
 void plan_init(struct plan *plan);
 void plan_fini(struct plan *plan);
+
+/* Weights and activations in one precision; parameters' gradients and the optimizer in fp32. */
+void plan_precisions(struct plan *plan, enum precision precision);
 
 #endif

@@ -2,10 +2,30 @@
 
 #include "plan/mesh.h"
 
+/* Whether shares on the axes that a collective does not run along differ in size. */
+static bool state_uneven(const struct derivation *d, const struct action *action)
+{
+    const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
+    uint64_t sizes[TENSOR_DIMS];
+    for (uint32_t i = 0; i < TENSOR_DIMS; i++)
+        sizes[i] = state_tensor(d, action->tensor)->dims[i].size;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        const struct plan_axis *axis = &d->stage->axes[a];
+        if (layout->place[a] != PLACE_SPLIT || action->axes >> a & 1)
+            continue;
+        if (axis->weights || state_tensor(d, action->tensor)->dims[layout->dim[a]].filling ||
+            sizes[layout->dim[a]] % axis->size)
+            return true;
+        sizes[layout->dim[a]] /= axis->size;
+    }
+    return false;
+}
+
 uint32_t state_action(struct derivation *d, bool backward, struct action action, const uint32_t *dependencies,
                       uint32_t count)
 {
     action.backward = backward;
+    action.uneven = action.kind == ACTION_COLLECTIVE && state_uneven(d, &action);
     action.first_dependency = d->dependencies.count;
     for (uint32_t i = 0; i < count; i++)
         if (dependencies[i] != MODEL_NONE)

@@ -25,15 +25,15 @@ static double verdict_model_flops(const struct program *program, uint32_t step)
     return flops;
 }
 
-/* `parameters`: elements that the rank stores, of all stages that it works on. */
-static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank, double parameters,
-                                       const struct job *job)
+/* `held`: what the rank stores throughout, of all stages that it works on. */
+static struct plan_memory verdict_rank(const struct plan *plan, const struct rank *rank,
+                                       const struct memory_held *held, const struct job *job)
 {
     const struct device *device = &plan->platform->devices.at[rank->device];
     struct plan_memory memory = {
-        .parameters = parameters * precision_bytes(plan->precision),
-        .gradients = plan->training ? parameters * precision_bytes(plan->gradient_precision) : 0,
-        .optimizer = plan->training ? parameters * memory_optimizer_bytes(plan) : 0,
+        .parameters = held->parameters,
+        .gradients = held->gradients,
+        .optimizer = held->optimizer,
         .activations = verdict_activations(&job->programs[rank->program]),
         .capacity = plan->platform->device_types.at[device->type].memory,
     };
@@ -51,19 +51,19 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
     for (uint32_t r = 0; r < job->rank_count; r++)
         plan->model_flops += flops[job->ranks[r].program];
     vector_release(flops);
-    double *parameters = vector_grow(NULL, &(uint32_t){job->rank_count}, sizeof(double));
+    struct memory_held *held = vector_grow(NULL, &(uint32_t){job->rank_count}, sizeof *held);
     for (uint32_t r = 0; r < job->rank_count; r++)
-        parameters[r] = 0;
+        held[r] = (struct memory_held){0};
     for (uint32_t s = 0; s < plan->stages.count; s++)
         for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            parameters[plan->stages.at[s].ranks[m]] += memory_parameters(&derivations[s], m);
+            memory_hold(&derivations[s], m, &held[plan->stages.at[s].ranks[m]]);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {
             uint32_t r = stage->ranks[m];
             if (m && job->ranks[r].program == job->ranks[stage->ranks[m - 1]].program)
                 continue; /* alike */
-            struct plan_memory memory = verdict_rank(plan, &job->ranks[r], parameters[r], job);
+            struct plan_memory memory = verdict_rank(plan, &job->ranks[r], &held[r], job);
             if (memory.total - memory.capacity > stage->memory.total - stage->memory.capacity || m == 0) {
                 stage->memory = memory;
                 stage->fullest_rank = r;
@@ -71,5 +71,5 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
             plan->fits &= memory.total <= memory.capacity;
         }
     }
-    vector_release(parameters);
+    vector_release(held);
 }

@@ -142,6 +142,8 @@ static struct work work_backward_einsum(const struct derivation *d, uint32_t ind
         work.bytes += output + operands; /* reads dY and the others, writes its own gradient */
         work.launches += work_launches(operator);
     }
+    if (state_tensor(d, operator->output.tensor)->internal) /* never stored: the kernel makes it again */
+        work.flops += operator->flops_per_point * points;
     return work;
 }
 
@@ -177,15 +179,14 @@ struct work work_backward(const struct derivation *d, uint32_t index, uint32_t m
     return work;
 }
 
-struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters)
+struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states)
 {
     const struct device *where = &plan->platform->devices.at[device];
     const struct device_type *type = &plan->platform->device_types.at[where->type];
-    double weights = precision_bytes(plan->precision), gradients = precision_bytes(plan->gradient_precision);
+    double weights = precision_bytes(plan->weight_precision), gradients = memory_gradient_bytes(plan);
     /* Reads the gradient, reads and writes the states, writes (and without a master copy reads) the weights.
      */
-    struct work work = {.bytes = parameters * (gradients + 2 * memory_optimizer_bytes(plan) + 2 * weights),
-                        .launches = 1};
+    struct work work = {.bytes = parameters * (gradients + 2 * weights) + 2 * states, .launches = 1};
     struct kernel kernel = {KERNEL_MEMORY, 0, work.bytes, 1};
     work.seconds = cost_seconds(type, where->speed, plan->precision, &kernel);
     return work;

@@ -16,8 +16,8 @@ struct work {
 struct work work_forward(const struct derivation *d, uint32_t operator, uint32_t member);
 struct work work_backward(const struct derivation *d, uint32_t operator, uint32_t member);
 
-/* Seconds that the optimizer takes to update `parameters` elements on a device. */
-struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters);
+/* The update of `parameters` elements with `states` bytes of optimizer states on a device. */
+struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states);
 
 void work_add(struct work *sum, const struct work *other);
 

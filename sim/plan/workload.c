@@ -3,6 +3,8 @@
 #include "cost/cost.h"
 #include "input/document.h"
 #include "plan/mesh.h"
+#include "plan/optimizer.h"
+#include "plan/recompute.h"
 #include "plan/schedule.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
@@ -11,7 +13,6 @@
 #include <string.h>
 
 static const char *const workload_steps[] = {"training", "inference", NULL};
-static const char *const workload_optimizers[] = {"sgd", "momentum", "adam", NULL};
 
 #define AT(member) offsetof(struct workload, member)
 const struct field workload_fields[] = {
@@ -37,10 +38,11 @@ const struct field workload_fields[] = {
      .offset = AT(batch),
      .about = "samples per step, or a map: global, micro, sequence"},
     {.key = "precision",
-     .kind = FIELD_CHOICE,
+     .kind = FIELD_VALUE,
      .offset = AT(precision),
-     .choices = precision_names,
-     .about = "of weights, activations and messages"},
+     .about =
+         "of weights, activations and messages, or a map: weights, activations, gradients, accumulation, "
+         "communication, optimizer"},
     {.key = "gradients",
      .kind = FIELD_CHOICE,
      .offset = AT(gradients),
@@ -49,7 +51,7 @@ const struct field workload_fields[] = {
     {.key = "optimizer",
      .kind = FIELD_CHOICE,
      .offset = AT(optimizer),
-     .choices = workload_optimizers,
+     .choices = optimizer_names,
      .about = "decides the optimizer's memory and the time of its update"},
     {.key = "steps",
      .kind = FIELD_INTEGER,
@@ -65,6 +67,7 @@ const struct field workload_fields[] = {
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
     {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
+    {.key = "random", .kind = FIELD_VALUE, .offset = AT(random), .about = "what differs from run to run"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
 
@@ -140,6 +143,27 @@ static const struct field workload_batch_fields[] = {
     {.key = "micro", .kind = FIELD_INTEGER, .offset = AT(micro_batch), .low = 1, .high = 1e9},
     {.key = "sequence", .kind = FIELD_VALUE, .offset = AT(sequence)},
 };
+#define PRECISION(name, text)                                                                                \
+    {                                                                                                        \
+        .key = #name, .kind = FIELD_CHOICE, .offset = AT(precisions.name), .choices = precision_names,       \
+        .about = text                                                                                        \
+    }
+const struct field workload_precision_fields[] = {
+    PRECISION(weights, "of the weights that kernels read; by default as activations"),
+    PRECISION(activations,
+              "of activations, their gradients, their messages and of arithmetic; fp32 by default"),
+    PRECISION(gradients, "of parameters' gradients; fp32 by default"),
+    PRECISION(accumulation, "of gradients' sums over micro-batches; by default as gradients"),
+    PRECISION(communication, "in which gradients are synchronised; by default as gradients"),
+    PRECISION(optimizer,
+              "of the optimizer's moments and of the master copy that narrower weights need; fp32 by "
+              "default"),
+};
+#undef PRECISION
+const uint32_t workload_precision_field_count = FIELDS_COUNT(workload_precision_fields);
+static const struct field workload_precision_field = {
+    .key = "precision", .kind = FIELD_CHOICE, .choices = precision_names};
+
 /* `batch: 64` */
 static const struct field workload_batch_field = {
     .key = "batch", .kind = FIELD_INTEGER, .low = 1, .high = 1e9};
@@ -148,13 +172,18 @@ static const struct field workload_batch_field = {
 struct workload_plan {
     int64_t tensor, data, pipeline;
     const char *schedule;
-    int recompute;
+    struct workload_recompute {
+        int mode;             /* enum plan_recompute */
+        int64_t every, chunk; /* 0: not given */
+    } recompute;
+    int saved; /* 0 used, 1 produced, -1: produced if sequence-parallel */
+    const struct value *recompute_value;
     bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
     const struct value *stages, *devices, *input, *layers, *order;
     int64_t expert, expert_tensor;
 };
 
-static const char *const workload_recompute[] = {"none", "full", NULL};
+static const char *const workload_saved[] = {"used", "produced", NULL};
 
 #define AT(member) offsetof(struct workload_plan, member)
 const struct field workload_plan_fields[] = {
@@ -205,10 +234,17 @@ const struct field workload_plan_fields[] = {
      .offset = AT(schedule),
      .about = "order of the passes; see `partita list schedules`"},
     {.key = "recompute",
+     .kind = FIELD_VALUE,
+     .offset = AT(recompute_value),
+     .about = "none; full: keep only each unit's input and run its forward pass again before its backward "
+              "pass; selective: run the attention core again; or {every: N} or {chunk: N}"},
+    {.key = "saved",
      .kind = FIELD_CHOICE,
-     .offset = AT(recompute),
-     .choices = workload_recompute,
-     .about = "full: keep only each unit's input and run its forward pass again before its backward pass"},
+     .offset = AT(saved),
+     .choices = workload_saved,
+     .about =
+         "layout of what is kept for the backward pass: as it was used, or as it was produced and gathered "
+         "again; produced if sequence-parallel, else used"},
     {.key = "barrier",
      .kind = FIELD_FLAG,
      .offset = AT(barrier),
@@ -236,6 +272,42 @@ const struct field workload_plan_fields[] = {
 };
 const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
 #undef AT
+
+#define AT(member) offsetof(struct workload_recompute, member)
+const struct field workload_recompute_fields[] = {
+    {.key = "every",
+     .kind = FIELD_INTEGER,
+     .offset = AT(every),
+     .low = 1,
+     .high = 1e6,
+     .about = "every n-th unit of a stage recomputes all, the others nothing"},
+    {.key = "chunk",
+     .kind = FIELD_INTEGER,
+     .offset = AT(chunk),
+     .low = 1,
+     .high = 1e6,
+     .about = "n units in a row keep one input and run again together"},
+};
+const uint32_t workload_recompute_field_count = FIELDS_COUNT(workload_recompute_fields);
+#undef AT
+static const struct field workload_recompute_field = {
+    .key = "recompute", .kind = FIELD_CHOICE, .choices = recompute_names};
+
+/* `full`, `{every: 2}`, `{chunk: 4}`. */
+static bool workload_read_recompute(struct input *input, const struct value *value,
+                                    struct workload_recompute *recompute)
+{
+    if (!value)
+        return true;
+    if (value->kind != VALUE_MAP)
+        return fields_read_one(input, value, &workload_recompute_field, NULL, &recompute->mode);
+    recompute->mode = RECOMPUTE_FULL;
+    bool good = fields_read(input, value, value->place, "recompute", workload_recompute_fields,
+                            workload_recompute_field_count, NULL, recompute);
+    if (good && (recompute->every > 0) == (recompute->chunk > 0))
+        good = report_error(&input->report, value->place, "recompute wants either 'every' or 'chunk'");
+    return good;
+}
 
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan);
@@ -324,7 +396,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
 {
     *workload = (struct workload){.name = "unnamed",
                                   .about = "",
-                                  .precision = FP32,
+                                  .precisions = {-1, -1, -1, -1, -1, -1},
                                   .gradients = -1,
                                   .global_batch = 1,
                                   .optimizer = OPTIMIZER_SGD,
@@ -332,6 +404,12 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                                   .place = document->place};
     bool good = fields_read(input, document, document->place, "workload", workload_fields,
                             workload_field_count, NULL, workload);
+    if (workload->precision && workload->precision->kind == VALUE_MAP)
+        good &= fields_read(input, workload->precision, workload->precision->place, "precision",
+                            workload_precision_fields, workload_precision_field_count, NULL, workload);
+    else if (workload->precision)
+        good &= fields_read_one(input, workload->precision, &workload_precision_field, NULL,
+                                &workload->precisions.activations);
     const struct value *batch = workload->batch;
     if (batch && batch->kind == VALUE_MAP)
         good &= fields_read(input, batch, batch->place, "batch", workload_batch_fields,
@@ -363,12 +441,13 @@ static bool workload_known_schedule(struct input *input, const struct workload *
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan)
 {
-    *plan = (struct workload_plan){.tensor = 1, .pipeline = 1, .barrier = true};
+    *plan = (struct workload_plan){.tensor = 1, .pipeline = 1, .barrier = true, .saved = -1};
     if (!workload->plan || workload->plan->kind == VALUE_NULL)
         return true;
     bool good = fields_read(input, workload->plan, workload->plan->place, "plan", workload_plan_fields,
                             workload_plan_field_count, NULL, plan);
     good = workload_known_schedule(input, workload, plan) && good;
+    good = workload_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor",  "data",   "pipeline",      "sequence-parallel",
                                               "devices", "expert", "expert-tensor", "order"};
@@ -468,19 +547,41 @@ uint64_t workload_model_batch(struct input *input, const struct workload *worklo
     return (uint64_t)(data * micro);
 }
 
+static enum precision workload_precision(int given, enum precision otherwise)
+{
+    return given >= 0 ? (enum precision)given : otherwise;
+}
+
+static void workload_precisions(const struct workload *workload, struct plan *plan)
+{
+    const struct workload_precision *given = &workload->precisions;
+    plan_precisions(plan, workload_precision(given->activations, FP32));
+    plan->weight_precision = workload_precision(given->weights, plan->precision);
+    plan->gradient_precision =
+        workload_precision(given->gradients, workload_precision(workload->gradients, FP32));
+    plan->accumulation_precision = workload_precision(given->accumulation, plan->gradient_precision);
+    plan->communication_precision = workload_precision(given->communication, plan->gradient_precision);
+    plan->optimizer_precision = workload_precision(given->optimizer, FP32);
+}
+
 static void workload_fill(const struct workload *workload, const struct workload_plan *read,
                           struct plan *plan)
 {
     plan->training = workload->step == 0;
-    plan->precision = (enum precision)workload->precision;
-    plan->gradient_precision = workload->gradients >= 0 ? (enum precision)workload->gradients : FP32;
+    workload_precisions(workload, plan);
     plan->optimizer = (enum plan_optimizer)workload->optimizer;
-    plan->recompute = (enum plan_recompute)read->recompute;
+    plan->recompute = (enum plan_recompute)read->recompute.mode;
+    plan->recompute_every = (uint32_t)read->recompute.every;
+    plan->recompute_chunk = (uint32_t)read->recompute.chunk;
+    plan->save_produced = read->saved < 0 ? read->sequence_parallel : read->saved == 1;
     plan->barrier = read->barrier;
     plan->rendezvous = read->rendezvous;
     plan->synchronise_statistics = read->synchronise_statistics;
     plan->steps = (uint32_t)workload->steps;
     plan->global_batch = (uint64_t)workload->global_batch;
+    plan->carriers = workload->carriers;
+    plan->carrier_count = workload->carrier_count;
+    plan->chunk = workload->chunk;
 }
 
 static bool workload_schedule(struct input *input, const struct workload *workload,

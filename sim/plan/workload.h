@@ -17,17 +17,21 @@ struct workload_carrier {
 
 struct workload {
     const char *name, *about;
-    const struct value *topology; /* a name, or NULL */
-    const struct value *set;      /* parameters of the topology, or NULL */
-    const struct value *model;    /* a name, or a map with `name` and parameters */
-    const struct value *batch;    /* a number or a map */
-    const struct value *plan;     /* a map, or NULL */
-    const struct value *network;  /* a map, or NULL */
-    int step;                     /* 0 training, 1 inference */
-    int precision;                /* enum precision */
-    int gradients;                /* enum precision, or -1: fp32 */
-    int optimizer;                /* enum plan_optimizer */
-    int64_t steps;                /* simulated; 0: by default 2 for training, 1 for inference */
+    const struct value *topology;  /* a name, or NULL */
+    const struct value *set;       /* parameters of the topology, or NULL */
+    const struct value *model;     /* a name, or a map with `name` and parameters */
+    const struct value *batch;     /* a number or a map */
+    const struct value *plan;      /* a map, or NULL */
+    const struct value *network;   /* a map, or NULL */
+    const struct value *random;    /* a map, or NULL */
+    int step;                      /* 0 training, 1 inference */
+    const struct value *precision; /* a name or a map, or NULL */
+    struct workload_precision {    /* enum precision, -1: by default */
+        int weights, activations, gradients, communication, optimizer, accumulation;
+    } precisions;
+    int gradients; /* enum precision, or -1: fp32 */
+    int optimizer; /* enum plan_optimizer */
+    int64_t steps; /* simulated; 0: by default 2 for training, 1 for inference */
     int64_t seed;
     int64_t global_batch, micro_batch; /* samples; micro 0: by default */
     const struct value *sequence;      /* batch.sequence, or NULL */
@@ -43,9 +47,13 @@ struct workload {
     struct place place;
 };
 
-extern const struct field workload_fields[];         /* of a workload file */
-extern const struct field workload_plan_fields[];    /* of `plan:` */
-extern const struct field workload_network_fields[]; /* of `network:` */
+extern const struct field workload_fields[];           /* of a workload file */
+extern const struct field workload_plan_fields[];      /* of `plan:` */
+extern const struct field workload_network_fields[];   /* of `network:` */
+extern const struct field workload_recompute_fields[]; /* of `plan.recompute:` as a map */
+extern const uint32_t workload_recompute_field_count;
+extern const struct field workload_precision_fields[]; /* of `precision:` as a map */
+extern const uint32_t workload_precision_field_count;
 extern const uint32_t workload_field_count, workload_plan_field_count, workload_network_field_count;
 
 extern const char *const workload_levels[]; /* names of network models, NULL-terminated */

@@ -4,6 +4,8 @@
  * and waiting for the disk would cost more than the simulation. */
 #include "record/recorder.h"
 
+#include "plan/optimizer.h"
+#include "plan/recompute.h"
 #include "plan/schedule.h"
 #include "record/rows.h"
 #include "record/schema.h"
@@ -20,10 +22,6 @@ struct recorder {
     const char *path;
     int64_t run;
 };
-
-static const char *const recorder_optimizers[] = {
-    [OPTIMIZER_SGD] = "sgd", [OPTIMIZER_MOMENTUM] = "momentum", [OPTIMIZER_ADAM] = "adam"};
-static const char *const recorder_recompute[] = {[RECOMPUTE_NONE] = "none", [RECOMPUTE_FULL] = "full"};
 
 static bool recorder_sql(const struct recorder *recorder, const char *sql)
 {
@@ -107,9 +105,8 @@ static bool recorder_describe(const struct recorder *recorder, const struct rows
         statement &&
         rows_add(statement, "rttttttiiuuuurui", wall_seconds, rows_name(rows, plan->model->name),
                  plan->training ? "training" : "inference", plan->schedule ? plan->schedule->name : NULL,
-                 precision_names[plan->precision],
-                 plan->training ? recorder_optimizers[plan->optimizer] : NULL,
-                 plan->training ? recorder_recompute[plan->recompute] : NULL, (int64_t)plan->global_batch,
+                 precision_names[plan->precision], plan->training ? optimizer_names[plan->optimizer] : NULL,
+                 plan->training ? recompute_names[plan->recompute] : NULL, (int64_t)plan->global_batch,
                  (int64_t)plan->micro_batch, plan->micro_batches, rows->job->steps, rows->job->rank_count,
                  (uint32_t)plan->fits, rows->metrics->window, (uint32_t)SCHEMA_BINS, recorder->run);
     return sqlite3_finalize(statement) == SQLITE_OK && ok;

@@ -45,6 +45,16 @@ static bool changes_unknown(struct input *input, const struct value *map, const 
     return fields_no_such(input, value_get(map, "link")->place, "link", name, names, known);
 }
 
+bool changes_links(struct input *input, const struct value *map, const struct platform *platform,
+                   const char *name, struct index_list *out)
+{
+    uint32_t before = out->count;
+    for (uint32_t l = 0; l < platform->links.count; l++)
+        if (changes_means(platform, &platform->links.at[l], name))
+            VECTOR_PUSH(out, l);
+    return out->count > before || changes_unknown(input, map, platform, name);
+}
+
 /* The bandwidth of a change: absolute, or a share (*share) of the topology's. */
 static bool changes_bandwidth(struct input *input, const struct value *value, double *bandwidth, bool *share)
 {
@@ -60,6 +70,7 @@ bool changes_read(struct input *input, const struct value *list, const struct pl
                   struct arena *arena, struct engine_change **changes, uint32_t *count)
 {
     VECTOR(struct engine_change) found = {0};
+    struct index_list links = {0};
     bool good = true;
     *count = 0;
     if (!list || list->kind == VALUE_NULL)
@@ -78,18 +89,17 @@ bool changes_read(struct input *input, const struct value *list, const struct pl
             good = false;
             continue;
         }
-        uint32_t before = found.count;
-        for (uint32_t l = 0; l < platform->links.count; l++) {
-            const struct link *link = &platform->links.at[l];
-            double capacity = share ? bandwidth * link->bandwidth : bandwidth;
-            if (changes_means(platform, link, entry.link))
-                VECTOR_PUSH(&found, ((struct engine_change){entry.at, capacity, l}));
+        links.count = 0;
+        good = changes_links(input, map, platform, entry.link, &links) && good;
+        for (uint32_t l = 0; l < links.count; l++) {
+            double own = platform->links.at[links.at[l]].bandwidth;
+            double capacity = share ? bandwidth * own : bandwidth;
+            VECTOR_PUSH(&found, ((struct engine_change){entry.at, capacity, links.at[l]}));
         }
-        if (found.count == before)
-            good = changes_unknown(input, map, platform, entry.link);
     }
     *count = found.count;
     *changes = arena_copy(arena, found.at, found.count * sizeof *found.at);
     VECTOR_FREE(&found);
+    VECTOR_FREE(&links);
     return good;
 }

@@ -12,4 +12,9 @@
 bool changes_read(struct input *input, const struct value *list, const struct platform *platform,
                   struct arena *arena, struct engine_change **changes, uint32_t *count);
 
+/* Appends the links that `link: name` of a map means: an entry's cables, one cable, or one direction of it.
+ * Reports an unknown one at that key. */
+bool changes_links(struct input *input, const struct value *map, const struct platform *platform,
+                   const char *name, struct index_list *out);
+
 #endif

@@ -257,8 +257,11 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
         names_fini(&names);
     } else {
         struct scenario s;
-        struct scenario_options wanted = {options->subject, options->topology, options->sets,
-                                          options->set_count, options->data_root};
+        struct scenario_options wanted = {.workload = options->subject,
+                                          .topology = options->topology,
+                                          .sets = options->sets,
+                                          .set_count = options->set_count,
+                                          .data_root = options->data_root};
         good = scenario_load(&s, &wanted);
         report_print(&s.input.report, err);
         good = good && explain_wanted(&s.model, options->layer, &layer, err);

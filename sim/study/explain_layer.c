@@ -166,7 +166,7 @@ static void explain_layer_operator(const struct derivation *d, uint32_t index, F
     if (d->plan->training && d->needs_gradient[operator->output.tensor])
         fprintf(out, ", %s backward",
                 unit_format(work_backward(d, index, 0).flops, UNIT_FLOP, text[1], TEXT));
-    double weights = explain_layer_weights(d, index, 0) * precision_bytes(d->plan->precision);
+    double weights = explain_layer_weights(d, index, 0) * precision_bytes(d->plan->weight_precision);
     if (weights > 0)
         fprintf(out, ", weights %s", unit_format(weights, UNIT_BYTES, text[2], TEXT));
     const struct tensor *tensor = state_tensor(d, operator->output.tensor);
@@ -263,7 +263,7 @@ static json_t *explain_layer_device(const struct derivation *d, uint32_t layer, 
         }
     }
     return json_pack("{s:f, s:f, s:f}", "flops_forward", forward, "flops_backward", backward, "weight_bytes",
-                     weights * precision_bytes(d->plan->precision));
+                     weights * precision_bytes(d->plan->weight_precision));
 }
 
 json_t *explain_layer_json(const struct model *model, const struct derivation *d, uint32_t layer)

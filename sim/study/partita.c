@@ -9,6 +9,7 @@
 #include "study/carriers.h"
 #include "study/draw_topology.h"
 #include "study/explain.h"
+#include "study/replicate.h"
 #include "study/scenario.h"
 #include "study/summary.h"
 
@@ -56,8 +57,8 @@ static void partita_lap(struct stopwatch *watch, const char *phase)
 static enum partita_status partita_load(struct scenario *scenario, const struct partita_options *options,
                                         FILE *err)
 {
-    struct scenario_options wanted = {options->workload, options->topology, options->sets, options->set_count,
-                                      partita_data_folder()};
+    struct scenario_options wanted = {options->workload,  options->topology,     options->sets,
+                                      options->set_count, partita_data_folder(), options->seed};
     bool good = scenario_load(scenario, &wanted);
     report_print(&scenario->input.report, err);
     return good ? PARTITA_OK : PARTITA_BAD_INPUT;
@@ -86,19 +87,14 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
             recorder_fail(recorder, "network.algorithm names a group that the plan does not have");
         return PARTITA_BAD_INPUT;
     }
-    if (!engine_run(&s->platform, &s->job, &engine, &result, &error))
+    if (!replicate_once(s, &engine, (uint64_t)s->workload.seed, &result, &metrics, &error))
         return partita_fail(recorder, error, err);
     partita_lap(watch, "simulate");
-    if (!metrics_compute(&s->plan, &s->job, &result, &metrics, &error)) {
-        status = partita_fail(recorder, error, err);
-    } else {
-        partita_lap(watch, "metrics");
-        if (recorder && !recorder_finish(recorder, &s->plan, &s->job, &result, &metrics,
-                                         partita_now() - watch->start, &error))
-            status = partita_fail(NULL, error, err);
-        if (recorder)
-            partita_lap(watch, "write the database");
-    }
+    if (recorder && !recorder_finish(recorder, &s->plan, &s->job, &result, &metrics,
+                                     partita_now() - watch->start, &error))
+        status = partita_fail(NULL, error, err);
+    if (recorder)
+        partita_lap(watch, "write the database");
     if (status == PARTITA_OK && options->json)
         summary_json(s, &metrics, result.events, partita_now() - watch->start, out);
     else if (status == PARTITA_OK && !options->quiet)

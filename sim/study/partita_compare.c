@@ -1,162 +1,160 @@
-/* Compare: one workload on several levels of the network, so that it shows when a cheap one suffices. */
+/* Several workloads side by side: what-if in one command. Where something is random, each is replicated with
+ * the same seeds (common random numbers), and the differences are those of pairs. */
 #include "partita.h"
 
-#include "base/nearest.h"
-
-#include "record/metrics.h"
 #include "study/carriers.h"
-#include "study/explain.h"
-#include "study/scenario.h"
-
-#include "base/unit.h"
+#include "study/replicate.h"
 
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 
-enum { COMPARE_MOST = 16, COMPARE_TEXT = 64 };
+enum { COMPARED_TEXT = 64 };
 
-struct compare_row {
-    const struct network_model *model;
-    double step_time, wall; /* seconds */
-    uint64_t events;
-    const char *error; /* NULL: it ran */
+struct compared_one {
+    struct scenario scenario;
+    struct engine_options engine;
+    const char *file;
+    struct estimate step_time, samples_per_s, mfu, peak_memory;
+    struct estimate ratio; /* of the step time to the first workload's with the same seed */
+    double last;           /* step time of the last replication, seconds */
 };
 
-struct compare {
-    struct compare_row rows[COMPARE_MOST];
-    uint32_t count, base; /* base: the row that the others are compared with: fluid, or else the first */
-};
-
-static bool compare_add(struct compare *compare, const char *name, FILE *err)
+static bool compared_load(struct compared_one *one, const struct partita_options *options, const char *file,
+                          FILE *err)
 {
-    const char *known[COMPARE_MOST];
-    uint32_t count = 0;
-    while (network_model_table[count] && count < COMPARE_MOST) {
-        known[count] = network_model_table[count]->name;
-        count++;
+    struct scenario_options wanted = {
+        file, options->topology, options->sets, options->set_count, partita_data_folder(), options->seed};
+    one->file = file;
+    bool good = scenario_load(&one->scenario, &wanted);
+    if (good) {
+        one->engine = scenario_engine(&one->scenario);
+        good = carriers_choose(&one->scenario, &one->engine);
     }
-    const struct network_model *model = network_model_find(name);
-    if (!model) {
-        nearest_unknown("network level", name, known, count, err);
-        return false;
-    }
-    for (uint32_t i = 0; i < compare->count; i++)
-        if (compare->rows[i].model == model)
-            return true;
-    if (model == &fluid_model)
-        compare->base = compare->count;
-    compare->rows[compare->count++] = (struct compare_row){.model = model};
-    return true;
-}
-
-/* Names with commas between them; none: all levels. */
-static bool compare_read(struct compare *compare, const char *levels, struct arena *arena, FILE *err)
-{
-    bool good = true;
-    if (!levels || !*levels)
-        for (uint32_t i = 0; network_model_table[i]; i++)
-            compare_add(compare, network_model_table[i]->name, err);
-    while (levels && *levels) {
-        size_t length = strcspn(levels, ",");
-        good = compare_add(compare, arena_format(arena, "%.*s", (int)length, levels), err) && good;
-        levels += length + (levels[length] == ',');
-    }
+    report_print(&one->scenario.input.report, err);
     return good;
 }
 
-static double compare_now(void)
+static bool compared_run(struct compared_one *one, const struct compared_one *base, uint64_t replication,
+                         FILE *err)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static void compare_run(struct scenario *s, struct compare_row *row)
-{
-    struct engine_result result = {0};
-    struct metrics metrics = {0};
-    struct engine_options engine = scenario_engine(s);
-    double start = compare_now();
-    engine.network = row->model;
-    if (!carriers_choose(s, &engine)) {
-        row->error = s->input.report.list.at[s->input.report.list.count - 1].text;
-        return;
+    struct engine_result result;
+    struct metrics metrics;
+    const char *error = NULL;
+    uint64_t seed = (uint64_t)base->scenario.workload.seed + replication;
+    if (!replicate_once(&one->scenario, &one->engine, seed, &result, &metrics, &error)) {
+        fprintf(err, "error: %s: %s\n", one->file, error);
+        return false;
     }
-    if (engine_run(&s->platform, &s->job, &engine, &result, &row->error)) {
-        row->events = result.events;
-        if (metrics_compute(&s->plan, &s->job, &result, &metrics, &row->error))
-            row->step_time = metrics.step_time;
-        metrics_fini(&metrics);
-        engine_result_fini(&result);
-    }
-    row->wall = compare_now() - start;
+    one->last = metrics.step_time;
+    estimate_add(&one->step_time, metrics.step_time);
+    estimate_add(&one->ratio, base->last > 0 ? metrics.step_time / base->last : 1);
+    estimate_add(&one->samples_per_s, metrics.samples_per_s);
+    estimate_add(&one->mfu, metrics.mfu);
+    estimate_add(&one->peak_memory, metrics.peak_memory);
+    metrics_fini(&metrics);
+    engine_result_fini(&result);
+    return true;
 }
 
-/* Of the step time to that of the base, as a fraction; 0 when the base has none. */
-static double compare_difference(const struct compare *compare, const struct compare_row *row)
+/* "16.98 s" or "2.23 s +- 139 ms". */
+static const char *compared_estimate(const struct estimate *e, char *text)
 {
-    double base = compare->rows[compare->base].step_time;
-    return base > 0 ? row->step_time / base - 1 : 0;
+    char mean[COMPARED_TEXT], half[COMPARED_TEXT];
+    unit_format(e->mean, UNIT_SECONDS, mean, sizeof mean);
+    if (e->count < 2)
+        snprintf(text, COMPARED_TEXT, "%.30s", mean);
+    else
+        snprintf(text, COMPARED_TEXT, "%.28s +- %.28s", mean,
+                 unit_format(estimate_half_width(e), UNIT_SECONDS, half, sizeof half));
+    return text;
 }
 
-static void compare_print(const struct compare *compare, const struct scenario *s, FILE *out, FILE *err)
+static void compared_print(const struct compared_one *all, uint32_t count, FILE *out)
 {
-    char step[COMPARE_TEXT], wall[COMPARE_TEXT];
-    fprintf(out, "%s\n%-12s %12s  to %-10s %14s %12s\n", s->workload.name, "level",
-            s->plan.training ? "step time" : "latency", compare->rows[compare->base].model->name, "events",
-            "wall time");
-    for (uint32_t i = 0; i < compare->count; i++) {
-        const struct compare_row *row = &compare->rows[i];
-        if (row->error) {
-            fprintf(out, "%-12s %12s\n", row->model->name, "failed");
-            fprintf(err, "error: %s: %s\n", row->model->name, row->error);
-            continue;
-        }
-        fprintf(out, "%-12s %12s  %+10.3f %% %15llu %12s\n", row->model->name,
-                unit_format(row->step_time, UNIT_SECONDS, step, COMPARE_TEXT),
-                100 * compare_difference(compare, row), (unsigned long long)row->events,
-                unit_format(row->wall, UNIT_SECONDS, wall, COMPARE_TEXT));
+    char text[3][COMPARED_TEXT], ratio[COMPARED_TEXT];
+    bool many = all[0].step_time.count > 1;
+    if (many)
+        fprintf(out, "%llu replications each, with the same seeds; +- is half the 95 %% interval\n",
+                (unsigned long long)all[0].step_time.count);
+    fprintf(out, "%-40s %22s %22s %14s %8s %12s %8s\n", "workload", "step time", "to the first", "samples/s",
+            "MFU", "memory", "devices");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct compared_one *one = &all[i];
+        if (many)
+            snprintf(ratio, sizeof ratio, "%+.2f %% +- %.2f %%", 100 * (one->ratio.mean - 1),
+                     100 * estimate_half_width(&one->ratio));
+        else
+            snprintf(ratio, sizeof ratio, "%+.2f %%", 100 * (one->ratio.mean - 1));
+        fprintf(out, "%-40.40s %22s %22s %14s %6.1f %% %12s %8u%s\n", one->file,
+                compared_estimate(&one->step_time, text[0]), i ? ratio : "",
+                unit_format(one->samples_per_s.mean, UNIT_NONE, text[1], COMPARED_TEXT), 100 * one->mfu.mean,
+                unit_format(one->peak_memory.most, UNIT_BYTES, text[2], COMPARED_TEXT),
+                one->scenario.job.rank_count, one->scenario.plan.fits ? "" : "  DOES NOT FIT");
     }
 }
 
-static void compare_json(const struct compare *compare, FILE *out)
+static void compared_json(const struct compared_one *all, uint32_t count, FILE *out)
 {
     json_t *rows = json_array();
-    for (uint32_t i = 0; i < compare->count; i++) {
-        const struct compare_row *row = &compare->rows[i];
-        json_t *entry = row->error
-                            ? json_pack("{s:s, s:s}", "level", row->model->name, "error", row->error)
-                            : json_pack("{s:s, s:f, s:f, s:I, s:f}", "level", row->model->name, "step_time_s",
-                                        row->step_time, "difference", compare_difference(compare, row),
-                                        "events", (json_int_t)row->events, "wall_s", row->wall);
-        json_array_append_new(rows, entry);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct compared_one *one = &all[i];
+        bool many = one->step_time.count > 1;
+        json_array_append_new(
+            rows,
+            json_pack("{s:s, s:s, s:I, s:f, s:o, s:f, s:o, s:f, s:f, s:f, s:b, s:i}", "workload", one->file,
+                      "name", one->scenario.workload.name, "replications", (json_int_t)one->step_time.count,
+                      "step_time_s", one->step_time.mean, "half_width_95_s",
+                      many ? json_real(estimate_half_width(&one->step_time)) : json_null(), "ratio",
+                      one->ratio.mean, "ratio_half_width_95",
+                      many ? json_real(estimate_half_width(&one->ratio)) : json_null(), "samples_per_s",
+                      one->samples_per_s.mean, "mfu", one->mfu.mean, "peak_memory_bytes",
+                      one->peak_memory.most, "fits", (int)one->scenario.plan.fits, "devices",
+                      (int)one->scenario.job.rank_count));
     }
     json_dumpf(rows, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     fputc('\n', out);
     json_decref(rows);
 }
 
-enum partita_status partita_compare_levels(const struct partita_options *options, const char *levels,
-                                           FILE *out, FILE *err)
+static enum partita_status compared_all(struct compared_one *all, uint32_t count,
+                                        const struct partita_options *options, FILE *err)
 {
-    struct scenario s;
-    struct scenario_options wanted = {options->workload, options->topology, options->sets, options->set_count,
-                                      partita_data_folder()};
-    struct compare compare = {.count = 0};
-    bool good = scenario_load(&s, &wanted);
-    report_print(&s.input.report, err);
-    good = compare_read(&compare, levels, &s.arena, err) && good;
-    enum partita_status status = good ? PARTITA_OK : PARTITA_BAD_INPUT;
-    for (uint32_t i = 0; good && i < compare.count; i++) {
-        compare_run(&s, &compare.rows[i]);
-        if (compare.rows[i].error)
-            status = PARTITA_FAILED;
+    bool random = false;
+    for (uint32_t i = 0; i < count; i++)
+        random |= randomness_is_any(&all[i].scenario.randomness);
+    if (options->replications > 1 && !random) {
+        fprintf(err,
+                "error: nothing in these workloads is random, so that all replications would be the same; "
+                "add `random:` to one, or leave out --replicate\n");
+        return PARTITA_BAD_INPUT;
     }
-    if (good && options->json)
-        compare_json(&compare, out);
-    else if (good)
-        compare_print(&compare, &s, out, err);
-    scenario_fini(&s);
+    int64_t replications = options->replications > 1 ? options->replications : 1;
+    for (int64_t r = 0; r < replications; r++)
+        for (uint32_t i = 0; i < count; i++)
+            if (!compared_run(&all[i], &all[0], (uint64_t)r, err))
+                return PARTITA_FAILED;
+    return PARTITA_OK;
+}
+
+enum partita_status partita_compare(const struct partita_options *options, const char *const *workloads,
+                                    uint32_t count, FILE *out, FILE *err)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct compared_one *all = ARENA_ARRAY(&arena, struct compared_one, count + 1);
+    enum partita_status status = PARTITA_OK;
+    for (uint32_t i = 0; i < count; i++)
+        if (!compared_load(&all[i], options, workloads[i], err))
+            status = PARTITA_BAD_INPUT;
+    if (status == PARTITA_OK)
+        status = compared_all(all, count, options, err);
+    if (status == PARTITA_OK && options->json)
+        compared_json(all, count, out);
+    else if (status == PARTITA_OK)
+        compared_print(all, count, out);
+    for (uint32_t i = 0; i < count; i++) {
+        scenario_fini(&all[i].scenario);
+    }
+    arena_fini(&arena);
     return status;
 }

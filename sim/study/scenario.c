@@ -29,6 +29,7 @@ void scenario_fini(struct scenario *scenario)
 {
     for (uint32_t s = 0; scenario->derivations && s < scenario->plan.stages.count; s++)
         derive_fini(&scenario->derivations[s]);
+    randomness_fini(&scenario->randomness);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
     platform_fini(&scenario->platform);
@@ -237,10 +238,15 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     scenario_spell_model(scenario);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
+    if (options->seed)
+        document_set_as(input, scenario->document, "seed", "seed",
+                        arena_format(&input->arena, "%lld", (long long)options->seed));
     good = workload_read(input, scenario->document, &scenario->workload) && good;
     good = scenario_topology(scenario, options) && good;
     good = good && changes_read(input, scenario->workload.changes, &scenario->platform, &scenario->arena,
                                 &scenario->changes, &scenario->change_count);
+    good =
+        good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;

@@ -6,6 +6,7 @@
 #include "input/document.h"
 #include "plan/derive.h"
 #include "plan/workload.h"
+#include "study/randomness.h"
 
 struct scenario_options {
     const char *workload;    /* path or shipped name */
@@ -13,6 +14,7 @@ struct scenario_options {
     const char *const *sets; /* "key=value" */
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
+    int64_t seed;          /* 0: the workload's */
 };
 
 struct scenario {
@@ -29,6 +31,7 @@ struct scenario {
     struct job job;
     struct engine_change *changes; /* of links' capacities, in the scenario's arena */
     uint32_t change_count;
+    struct randomness randomness;
     bool derived;
 };
 

@@ -12,6 +12,42 @@ def _exposed(run):
     return sum(run["exposed_communication_s"].values())
 
 
+VARYING = "vgg16-four-pis-varying"
+
+
+def a_seed_gives_the_same_luck_each_time(program):
+    times = [program.json("run", VARYING, "--seed", seed)["step_time_s"] for seed in ("1", "2", "1")]
+    equal(times[0], times[2], "two runs of one seed")
+    check(times[0] != times[1], "two seeds differ")
+
+
+def a_replication_is_the_run_of_its_seed(program):
+    times = [program.json("run", VARYING, "--seed", str(seed))["step_time_s"] for seed in range(5, 10)]
+    metric = program.json("run", VARYING, "--seed", "5", "--replicate", "5")["metrics"]["step_time_s"]
+    near(metric["mean"], sum(times) / 5, "mean of five", 1e-12)
+    equal([metric["least"], metric["most"]], [min(times), max(times)], "least and greatest")
+
+
+def luck_without_spread_is_the_plan(program):
+    still = "{kernels: 1, stragglers: {probability: 0, factor: 9}, links: {link: wifi, every: 10 ms, factor: 100%}}"
+    equal(program.json("run", EDGE, "--set", f"random={still}")["step_time_s"], program.json("run", EDGE)["step_time_s"],
+          "step time with factors of one")
+
+
+def the_same_luck_compares_better_than_other_luck(program):
+    """Two networks that differ by a tenth: pairs with the same seed tell them apart, single runs do not."""
+    import tempfile
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(f"extends: {VARYING}\nmodel: vgg16\ntopology: raspberry-pi-wifi\nset: {{devices: 3}}\n"
+                   "plan: {input: gateway, stages: [{layers: conv1_1..pool5, split: {y: 3}, devices: \"pi[*]\"},"
+                   " {layers: flatten..softmax, devices: gateway}]}\n")
+        file.flush()
+        rows = program.json("compare", VARYING, file.name, "--replicate", "40")
+    apart = rows[0]["half_width_95_s"] + rows[1]["half_width_95_s"]
+    check(rows[1]["ratio_half_width_95"] * rows[0]["step_time_s"] < apart,
+          f"paired interval {rows[1]['ratio_half_width_95']}, separate ones {apart} s")
+
+
 def more_bandwidth_never_slows_four_pis(program):
     times = [program.json("run", EDGE, "--set", f"links.wifi.bandwidth={rate} Mbps")["step_time_s"]
              for rate in (1, 5, 20, 38, 54, 100, 1000)]

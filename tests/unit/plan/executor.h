@@ -18,8 +18,9 @@ struct holding {
 
 struct stage_run {
     const struct derivation *d;
-    struct holding *forward, *backward;                 /* per action */
-    struct holding *given;                              /* per contribution */
+    struct holding *forward, *backward; /* per action */
+    struct holding *kept;  /* per forward action: what was kept since the forward pass, or recomputed */
+    struct holding *given; /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
 };
@@ -216,7 +217,7 @@ static inline struct box run_layout_box(const struct stage_run *s, const struct 
     return layout_box(s->d->stage, tensor, layout, run_at(s, member), 0);
 }
 
-/* What members put into a collective that is not a sum: their shares in the layout, if all have those; else
+/* What members put into a collective: their shares in the layout, if all have those; else
  * whatever they have. */
 static inline bool run_has_share(const struct executor *x, const struct stage_run *s, uint32_t tensor,
                                  const struct holding *in, const struct layout *layout, uint32_t member)
@@ -228,14 +229,35 @@ static inline bool run_has_share(const struct executor *x, const struct stage_ru
     return true;
 }
 
+/* What is left of a collective that does not happen: each member's own part of what it would have. */
+static inline void run_own(struct executor *x, const struct stage_run *s, const struct action *a,
+                           struct holding *held)
+{
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box after = run_layout_box(s, run_tensor(x, a->tensor), &a->after, m);
+        for (size_t i = 0; held->member[m] && i < run_elements(x, a->tensor); i++)
+            if (!run_inside(run_tensor(x, a->tensor), &after, i))
+                held->member[m][i] = NAN;
+    }
+}
+
+/* Whether an action waits for the communication that does not happen: it must not repair that. */
+static inline bool run_deprived(const struct executor *x, const struct stage_run *s, const struct action *a)
+{
+    for (uint32_t k = 0; k < a->dependency_count; k++)
+        if (run_removed(x, s, a->backward, s->d->dependencies.at[a->first_dependency + k]))
+            return true;
+    return false;
+}
+
 static inline struct holding run_collective(struct executor *x, const struct stage_run *s,
                                             const struct action *a, const struct holding *in, bool maximum)
 {
     struct holding out = run_holding(x, s);
     const struct tensor *tensor = run_tensor(x, a->tensor);
     size_t count = run_elements(x, a->tensor);
-    bool sums = a->before.place[a->axis] == PLACE_PARTIAL, shares = !sums;
-    for (uint32_t m = 0; m < s->d->member_count && shares; m++)
+    bool sums = a->before.place[a->axis] == PLACE_PARTIAL, shares = true;
+    for (uint32_t m = 0; m < s->d->member_count && shares && !run_deprived(x, s, a); m++)
         shares = run_has_share(x, s, a->tensor, in, &a->before, m);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box after = run_layout_box(s, tensor, &a->after, m);
@@ -259,7 +281,8 @@ static inline struct holding run_collective(struct executor *x, const struct sta
             }
         }
         for (size_t i = 0; i < count; i++)
-            if (a->collective != ALL_GATHER && a->collective != ALL_REDUCE && !run_inside(tensor, &after, i))
+            if ((shares || (a->collective != ALL_GATHER && a->collective != ALL_REDUCE)) &&
+                !run_inside(tensor, &after, i))
                 out.member[m][i] = NAN;
     }
     return out;

@@ -227,7 +227,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     const struct action *a = &s->d->backward.at[index];
     const struct stage_operator *so = &s->d->operators.at[a->operator];
     uint32_t kernel = run_forward_kernel(s, a->operator);
-    struct evaluation *all = run_evaluations(x, s, &s->d->forward.at[kernel]);
+    struct evaluation *all = run_evaluations(x, s, &s->d->forward.at[kernel], true);
     const struct operator* op = all[0].op;
     struct holding dy = run_output_gradient(x, s, a);
     const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
@@ -254,7 +254,8 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         all[m].dy_statistics = op->normalised ? run_joined(x, s, op->output.tensor,
                                                            s->backward_statistics[a->operator], m, own)
                                               : own[m];
-        all[m].out = s->forward[kernel].member[m];
+        const struct holding *made = op->output_saved ? &s->kept[kernel] : &s->forward[kernel];
+        all[m].out = made->member && made->member[m] ? made->member[m] : x->nothing[op->output.tensor];
         for (uint32_t i = 0; i < op->operand_count; i++)
             if (op->operands[i].gradient && !op->operands[i].feedback) {
                 struct box touched = run_box(s, so, &op->operands[i], m);
@@ -272,8 +273,32 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     }
 }
 
+/* What an all-gather of the backward pass starts from: the one before it, or what was kept in shares. */
+static inline struct holding run_regathered(struct executor *x, const struct stage_run *s,
+                                            const struct action *a)
+{
+    if (a->dependency_count)
+        return s->backward[s->d->dependencies.at[a->first_dependency]];
+    struct holding in = run_holding(x, s);
+    for (uint32_t f = s->d->first_form[a->tensor]; f != MODEL_NONE; f = s->d->forms.at[f].next) {
+        const struct form *form = &s->d->forms.at[f];
+        if (!layout_equal(&form->layout, &a->before, s->d->stage->axis_count) || form->boxes)
+            continue;
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            struct box box = run_layout_box(s, run_tensor(x, a->tensor), &a->before, m);
+            in.member[m] = run_array(x, a->tensor, NAN);
+            for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+                if (run_inside(run_tensor(x, a->tensor), &box, i))
+                    in.member[m][i] = form->action == MODEL_NONE ? x->whole[a->tensor][i]
+                                                                 : run_value(&s->kept[form->action], m, i);
+        }
+    }
+    return in;
+}
+
 static inline void run_backward(struct executor *x, struct stage_run *s)
 {
+    run_keep(x, s);
     for (uint32_t i = 0; i < s->d->backward.count; i++) {
         const struct action *a = &s->d->backward.at[i];
         bool removed = run_removed(x, s, true, i);
@@ -286,8 +311,13 @@ static inline void run_backward(struct executor *x, struct stage_run *s)
         } else if (a->elements > 0) {
             if (!removed)
                 s->backward_statistics[a->operator] |= a->axes;
+        } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
+            struct holding in = run_regathered(x, s, a);
+            s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
         } else if (a->kind == ACTION_COLLECTIVE) {
             struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
+            if (removed)
+                run_own(x, s, a, &in);
             s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
         }
     }

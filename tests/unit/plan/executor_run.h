@@ -5,6 +5,8 @@
 
 #include "executor.h"
 
+#include "plan/recompute.h"
+
 /* ---- forward ---- */
 
 /* The form that an action made first. */
@@ -210,10 +212,26 @@ static inline const double *run_share(struct executor *x, const struct stage_run
     return share;
 }
 
+/* What the backward pass reads of an operand: what was kept or recomputed, or what was gathered again. */
+static inline const double *run_saved(struct executor *x, const struct stage_run *s, const struct action *a,
+                                      const struct operand *operand, uint32_t member, struct holding *held)
+{
+    struct stage_run kept = *s;
+    kept.forward = s->kept;
+    for (uint32_t r = 0; r < s->d->regathers.count; r++) {
+        const struct stage_regather *regather = &s->d->regathers.at[r];
+        if (regather->operator!= a->operator|| regather->tensor != s->d->same_as[operand->tensor])
+            continue;
+        const struct holding *again = &s->backward[regather->action];
+        return again->member && again->member[member] ? again->member[member] : x->nothing[operand->tensor];
+    }
+    return run_operand(x, &kept, a, operand, member, held);
+}
+
 /* Everything about one operator on all members: its operands as the members hold them. `forward`: the
  * operator's forward kernel, whose dependencies say where they come from. */
 static inline struct evaluation *run_evaluations(struct executor *x, const struct stage_run *s,
-                                                 const struct action *forward)
+                                                 const struct action *forward, bool backward)
 {
     struct evaluation *all = ARENA_ARRAY(&x->arena, struct evaluation, s->d->member_count);
     const struct stage_operator *so = &s->d->operators.at[forward->operator];
@@ -228,7 +246,10 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
         struct holding held = {0};
         uint32_t t = s->d->same_as[op->operands[i].tensor];
         for (uint32_t m = 0; m < s->d->member_count; m++) {
-            own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
+            if (backward && op->operands[i].saved)
+                own[m] = run_saved(x, s, forward, &op->operands[i], m, &held);
+            else
+                own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
             if (op->normalised) /* its statistics are those of its share, also where it holds more */
                 own[m] = run_share(x, s, so, &op->operands[i], t, m, own[m]);
         }
@@ -272,7 +293,7 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
 {
     const struct action *a = &s->d->forward.at[index];
     const struct stage_operator *so = &s->d->operators.at[a->operator];
-    struct evaluation *all = run_evaluations(x, s, a);
+    struct evaluation *all = run_evaluations(x, s, a, false);
     const struct operand *output = &all[0].op->output;
     struct holding out = run_holding(x, s);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
@@ -294,31 +315,68 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
     return out;
 }
 
+static inline void run_forward_action(struct executor *x, struct stage_run *s, uint32_t i)
+{
+    const struct action *a = &s->d->forward.at[i];
+    bool removed = run_removed(x, s, false, i);
+    uint32_t producer = run_tensor(x, a->tensor)->producer;
+    if (a->kind == ACTION_KERNEL) {
+        s->forward[i] = run_kernel(x, s, i);
+    } else if (a->elements > 0) {
+        if (!removed)
+            s->forward_statistics[a->operator] |= a->axes;
+    } else if (removed && a->kind == ACTION_RECEIVE) {
+        s->forward[i] = run_holding(x, s);
+    } else if (removed) {
+        s->forward[i] = run_union(x, s, a, a->tensor);
+        if (a->kind == ACTION_COLLECTIVE)
+            run_own(x, s, a, &s->forward[i]);
+    } else if (a->kind == ACTION_COLLECTIVE) {
+        struct holding in = run_union(x, s, a, a->tensor);
+        bool maximum = producer != MODEL_NONE && run_evaluation(x, producer).flavour == FLAVOUR_MAX;
+        s->forward[i] = run_collective(x, s, a, &in, maximum);
+    } else if (a->kind == ACTION_EXCHANGE) {
+        s->forward[i] = run_exchange(x, s, i);
+    } else if (a->kind == ACTION_RECEIVE) {
+        s->forward[i] = run_receive(x, s, i);
+    }
+}
+
 static inline void run_forward(struct executor *x, struct stage_run *s)
 {
-    for (uint32_t i = 0; i < s->d->forward.count; i++) {
-        const struct action *a = &s->d->forward.at[i];
-        bool removed = run_removed(x, s, false, i);
-        uint32_t producer = run_tensor(x, a->tensor)->producer;
-        if (a->kind == ACTION_KERNEL) {
-            s->forward[i] = run_kernel(x, s, i);
-        } else if (a->elements > 0) {
-            if (!removed)
-                s->forward_statistics[a->operator] |= a->axes;
-        } else if (removed && a->kind == ACTION_RECEIVE) {
-            s->forward[i] = run_holding(x, s);
-        } else if (removed) {
-            s->forward[i] = run_union(x, s, a, a->tensor);
-        } else if (a->kind == ACTION_COLLECTIVE) {
-            struct holding in = run_union(x, s, a, a->tensor);
-            bool maximum = producer != MODEL_NONE && run_evaluation(x, producer).flavour == FLAVOUR_MAX;
-            s->forward[i] = run_collective(x, s, a, &in, maximum);
-        } else if (a->kind == ACTION_EXCHANGE) {
-            s->forward[i] = run_exchange(x, s, i);
-        } else if (a->kind == ACTION_RECEIVE) {
-            s->forward[i] = run_receive(x, s, i);
+    for (uint32_t i = 0; i < s->d->forward.count; i++)
+        run_forward_action(x, s, i);
+}
+
+/* Of all that the forward pass made only what is kept is left; the rest is recomputed from that. */
+static inline void run_keep(struct executor *x, struct stage_run *s)
+{
+    const struct derivation *d = s->d;
+    struct holding *all = s->forward;
+    bool *again = ARENA_ARRAY(&x->arena, bool, d->forward.count + 1);
+    s->kept = ARENA_ARRAY(&x->arena, struct holding, d->forward.count + 1);
+    for (uint32_t i = 0; i < d->saved.count; i++) {
+        const struct stage_saved *saved = &d->saved.at[i];
+        uint32_t action = d->forms.at[saved->form].action;
+        if (!saved->kept || saved->extra > 0 || action == MODEL_NONE)
+            continue;
+        if (!s->kept[action].member)
+            s->kept[action] = run_holding(x, s);
+        for (uint32_t m = 0; m < d->member_count; m++) {
+            struct box box = derive_box(d, saved->tensor, saved->form, m);
+            if (!s->kept[action].member[m])
+                s->kept[action].member[m] = run_array(x, saved->tensor, NAN);
+            for (size_t k = 0; k < run_elements(x, saved->tensor); k++)
+                if (run_inside(run_tensor(x, saved->tensor), &box, k))
+                    s->kept[action].member[m][k] = run_value(&all[action], m, k);
         }
     }
+    recompute_actions(d, &x->arena, again);
+    s->forward = s->kept;
+    for (uint32_t i = 0; i < d->forward.count; i++)
+        if (again[i])
+            run_forward_action(x, s, i);
+    s->forward = all;
 }
 
 #endif

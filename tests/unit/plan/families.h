@@ -193,8 +193,21 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         for (uint32_t s = 0; s < c->plan.stages.count; s++)
             for (uint32_t m = 0; m < c->plan.stages.at[s].devices.count; m++)
                 c->plan.stages.at[s].devices.at[m] = m;
+    c->plan.save_produced = case_between(random, 0, 1);
+    c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
+    if (c->plan.recompute == RECOMPUTE_FULL) {
+        c->plan.recompute_every = case_between(random, 0, 2);
+        c->plan.recompute_chunk = c->plan.recompute_every < 2 ? case_between(random, 0, 3) : 0;
+    }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
+    if (case_between(random, 0, 3)) { /* what is cheap decides how tensors are converted */
+        case_connect(c, 1, 0);
+        for (uint32_t l = 0; l < c->platform.links.count; l++) {
+            c->platform.links.at[l].bandwidth = case_between(random, 1, 10);
+            c->platform.links.at[l].latency = case_between(random, 0, 1) * case_between(random, 0, 100);
+        }
+    }
 }
 
 static inline void random_derive(struct plan_case *c, const struct family *family)

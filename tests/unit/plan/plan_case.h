@@ -76,7 +76,7 @@ static inline void case_init(struct plan_case *c, const char *model, uint64_t ba
     c->plan.training = true;
     c->plan.global_batch = c->plan.micro_batch = batch;
     c->plan.micro_batches = c->plan.steps = 1;
-    c->plan.precision = c->plan.gradient_precision = FP32;
+    plan_precisions(&c->plan, FP32);
     c->plan.optimizer = OPTIMIZER_ADAM;
     c->plan.schedule = &gpipe_schedule;
     c->plan.synchronise_statistics = true;

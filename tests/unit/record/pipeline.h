@@ -414,11 +414,10 @@ static inline void pipeline_plan(struct pipeline *p)
                             .micro_batch = 1,
                             .micro_batches = shape->micro_batches,
                             .steps = shape->steps,
-                            .precision = FP32,
-                            .gradient_precision = FP32,
                             .optimizer = OPTIMIZER_ADAM,
                             .schedule = &schedule,
                             .fits = true};
+    plan_precisions(&p->plan, FP32);
     p->plan.model_flops =
         3e9 * shape->layers * shape->stages * shape->micro_batches * shape->data / (shape->inference ? 3 : 1);
     for (uint32_t i = 0; i < shape->stages; i++) {

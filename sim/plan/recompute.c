@@ -1,0 +1,84 @@
+#include "plan/recompute.h"
+
+#include "plan/state.h"
+
+#include <string.h>
+
+const char *const recompute_names[RECOMPUTE_COUNT + 1] = {
+    [RECOMPUTE_NONE] = "none",
+    [RECOMPUTE_FULL] = "full",
+    [RECOMPUTE_SELECTIVE] = "selective",
+};
+
+enum plan_recompute recompute_unit(const struct plan *plan, const struct plan_stage *stage, uint32_t unit)
+{
+    if (plan->recompute != RECOMPUTE_FULL || plan->recompute_every < 2)
+        return plan->recompute;
+    return (unit - stage->first_unit) % plan->recompute_every ? RECOMPUTE_NONE : RECOMPUTE_FULL;
+}
+
+struct recompute_chunk recompute_chunk(const struct plan *plan, const struct plan_stage *stage, uint32_t unit)
+{
+    if (plan->recompute != RECOMPUTE_FULL || plan->recompute_chunk < 2)
+        return (struct recompute_chunk){unit, unit + 1};
+    uint32_t size = plan->recompute_chunk, end = stage->first_unit + stage->unit_count;
+    uint32_t first = stage->first_unit + (unit - stage->first_unit) / size * size;
+    return (struct recompute_chunk){first, first + size < end ? first + size : end};
+}
+
+static bool recompute_inside(struct recompute_chunk chunk, uint32_t unit)
+{
+    return unit >= chunk.first && unit < chunk.end;
+}
+
+/* Marks an action, unless what it gives is kept, and what it waits for. */
+static void recompute_mark(const struct derivation *d, struct recompute_chunk chunk, const bool *kept,
+                           uint32_t index, bool *again)
+{
+    const struct action *action = &d->forward.at[index];
+    bool local = action->kind != ACTION_SEND && action->kind != ACTION_RECEIVE;
+    if (again[index] || kept[index] || !local || !recompute_inside(chunk, action->unit))
+        return;
+    again[index] = true;
+    for (uint32_t k = 0; k < action->dependency_count; k++)
+        recompute_mark(d, chunk, kept, d->dependencies.at[action->first_dependency + k], again);
+}
+
+static void recompute_kept(const struct derivation *d, struct recompute_chunk chunk, bool *kept)
+{
+    memset(kept, 0, d->forward.count * sizeof *kept);
+    for (uint32_t i = 0; i < d->saved.count; i++) {
+        const struct stage_saved *saved = &d->saved.at[i];
+        uint32_t made = d->forms.at[saved->form].action;
+        if (saved->kept && saved->extra == 0 && made != MODEL_NONE && recompute_inside(chunk, saved->unit))
+            kept[made] = true;
+    }
+}
+
+/* A marked kernel runs again even when what it hands on is kept: frameworks repeat the whole region. */
+static void recompute_root(const struct derivation *d, struct recompute_chunk chunk, const bool *kept,
+                           uint32_t index, bool *again)
+{
+    const struct action *action = &d->forward.at[index];
+    again[index] = true;
+    for (uint32_t k = 0; k < action->dependency_count; k++)
+        recompute_mark(d, chunk, kept, d->dependencies.at[action->first_dependency + k], again);
+}
+
+void recompute_actions(const struct derivation *d, struct arena *scratch, bool *again)
+{
+    bool *kept = ARENA_ARRAY(scratch, bool, d->forward.count);
+    uint32_t unit = d->stage->first_unit, end = unit + d->stage->unit_count;
+    while (unit < end) {
+        struct recompute_chunk chunk = recompute_chunk(d->plan, d->stage, unit);
+        enum plan_recompute mode = recompute_unit(d->plan, d->stage, unit);
+        recompute_kept(d, chunk, kept);
+        for (uint32_t i = 0; i < d->forward.count && mode != RECOMPUTE_NONE; i++) {
+            const struct action *action = &d->forward.at[i];
+            if (action->kind == ACTION_KERNEL && recompute_inside(chunk, action->unit) && !again[i] &&
+                (mode == RECOMPUTE_FULL || state_operator(d, action->operator)->recomputed))
+                recompute_root(d, chunk, kept, i, again);
+        }
+        unit = chunk.end;
+    }
+}
