@@ -114,6 +114,18 @@ static struct attention_dims attention_iterate(struct builder *builder, struct o
     return dims;
 }
 
+/* Both sequences answer to s as well: who splits s splits the queries. */
+static void attention_mark(struct builder *builder, struct operator* op, const struct attention_shape *shape,
+                           int8_t query, int8_t key)
+{
+    op->attends = true;
+    op->causal = shape->fraction < 1;
+    op->query = query;
+    op->key = key;
+    op->fraction = shape->fraction;
+    op->dims[query].names[1] = op->dims[key].names[1] = builder_name(builder, "s");
+}
+
 /* Indexes an operand by its labels; its sequence by `sequence`, its last dimension by `last`. */
 static void attention_index(const struct builder *builder, struct operand *operand,
                             const struct tensor *tensor, const struct attention_dims *dims, int8_t sequence,
@@ -160,7 +172,7 @@ static uint32_t attention_score(struct builder *builder, const struct attention_
     op->recomputed = !shape->flash;
     struct attention_dims dims =
         attention_iterate(builder, op, shape, last->size, names_text(builder->model->names, last->label));
-    op->fraction = shape->fraction;
+    attention_mark(builder, op, shape, dims.q, dims.k);
     for (int i = 0; i < 2; i++) {
         struct operand *operand = builder_operand(builder, op, builder->inputs[positions ? 3 + i : i]);
         attention_index(builder, operand, tensors[i], &dims, i ? dims.k : dims.q, dims.d);
@@ -199,7 +211,7 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
     op->normalised = 1u << last;
     op->statistics_forward = 2; /* maximum and sum */
     op->statistics_backward = 1;
-    op->fraction = shape->fraction;
+    attention_mark(builder, op, shape, (int8_t)(last - 1), (int8_t)last);
     op->fused = shape->flash;
     op->output_saved = !shape->flash;
     if (positions != MODEL_NONE) {
@@ -220,7 +232,7 @@ static uint32_t attention_dropout(struct builder *builder, const struct attentio
     op->linear = true;
     op->training_only = true;
     op->saved_per_output = shape->flash ? 0 : 1; /* flash attention draws the mask again */
-    op->fraction = shape->fraction;
+    attention_mark(builder, op, shape, (int8_t)(op->dim_count - 2), (int8_t)(op->dim_count - 1));
     op->fused = shape->flash;
     attention_hide(builder, shape, builder_newest(builder));
     return builder_newest(builder);
@@ -233,7 +245,7 @@ static void attention_context(struct builder *builder, const struct attention_sh
     op->recomputed = !shape->flash;
     const char *e_name = names_text(builder->model->names, shape->value_label);
     struct attention_dims dims = attention_iterate(builder, op, shape, shape->e, e_name);
-    op->fraction = shape->fraction;
+    attention_mark(builder, op, shape, dims.q, dims.k);
     struct operand *left = builder_operand(builder, op, scores);
     attention_index(builder, left, &weights, &dims, -1, dims.k);
     left->dims[builder_find(builder, &weights, "q")].dim = dims.q;

@@ -117,8 +117,11 @@ struct operator
     bool fused; /* runs inside the kernel of the operator before it (the bias and activation of a conv or fc):
                    its FLOPs count, its memory traffic does not, its output takes that operator's output's
                    place. Always in the same layer, and it reads that output as operand 0 */
-    bool recomputed; /* cheap against what it leaves for the backward pass: selective recomputation runs it
-                        again */
+    bool recomputed;   /* cheap against what it leaves for the backward pass: selective recomputation runs it
+                          again */
+    bool attends;      /* part of an attention core: it mixes positions of a sequence */
+    bool causal;       /* and only points whose key is not after their query are computed */
+    int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double

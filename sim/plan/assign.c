@@ -1,5 +1,7 @@
 #include "plan/assign.h"
 
+#include "plan/causal.h"
+
 static bool assign_named(const struct iteration_dim *dim, uint32_t label)
 {
     for (uint32_t n = 0; n < DIM_NAMES; n++)
@@ -35,15 +37,19 @@ static int assign_find(const struct model *model, const struct operator* operato
     return -1;
 }
 
-/* The dimension that an axis splits; -1: none. */
-static int assign_choose(const struct plan_axis *axis, const struct model *model,
-                         const struct operator* operator, uint32_t taken)
+/* The dimension that one axis splits, or -1. `ways`: into how many shares the axes before it split each. */
+static int assign_axis(const struct plan_axis *axis, const struct model *model,
+                       const struct operator* operator, const uint64_t * ways)
 {
+    bool within = operator->attends && axis->within[0];
+    const uint32_t *labels = within ? axis->within : axis->labels;
+    uint32_t taken = 0;
     int fallback = -1;
-    if (axis->size == 1)
-        return -1;
-    for (uint32_t l = 0; l < PLAN_LABELS && axis->labels[l]; l++) {
-        int found = assign_find(model, operator, axis->labels[l], taken);
+    for (uint32_t d = 0; d < operator->dim_count; d++)
+        if (ways[d] > 1 && (!within || operator->dims[d].size<ways[d] * axis->size))
+            taken |= 1u << d;
+    for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++) {
+        int found = assign_find(model, operator, labels[l], taken);
         if (found >= 0 && operator->dims[found].size >= axis->size)
             return found;
         if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
@@ -55,23 +61,27 @@ static int assign_choose(const struct plan_axis *axis, const struct model *model
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
-    struct assignment result;
+    struct assignment result = {.useful = 1};
     const struct plan_mesh *mesh = NULL;
-    uint32_t taken = 0, count = stage->axis_count;
+    uint64_t ways[OPERATOR_DIMS];
+    uint32_t count = stage->axis_count;
     if (stage->meshes) {
         mesh = &stage->meshes[stage->mesh_of[operator- model->operators.at]];
         count = mesh->axis_count;
     }
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         result.split[a] = -1;
+    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
+        ways[d] = 1;
     for (uint32_t a = 0; a < count; a++) {
-        int chosen = assign_choose(mesh ? &mesh->axes[a] : &stage->axes[a], model, operator, taken);
+        const struct plan_axis *axis = mesh ? &mesh->axes[a] : &stage->axes[a];
+        int chosen = axis->size > 1 ? assign_axis(axis, model, operator, ways) : -1;
         uint32_t parts = mesh ? mesh->parts[a] : 1u << a;
         for (uint32_t part = 0; part < stage->axis_count; part++)
             if (parts >> part & 1)
                 result.split[part] = (int8_t)chosen;
         if (chosen >= 0)
-            taken |= 1u << chosen;
+            ways[chosen] *= axis->size;
     }
     return result;
 }
@@ -79,6 +89,8 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
                              const struct assignment * assignment, uint32_t dim, struct coordinates member)
 {
+    if (assignment->shares)
+        return assignment->shares[layout_member(stage, member) * OPERATOR_DIMS + dim];
     struct interval share = {0, operator->dims[dim].size };
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
@@ -86,15 +98,31 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     return share;
 }
 
+bool assign_causal(const struct plan_stage *stage, const struct operator* operator,
+                   const struct assignment * assignment)
+{
+    for (uint32_t a = 0; a < stage->axis_count && operator->causal; a++)
+        if (assignment->split[a] >= 0 &&
+            (assignment->split[a] == operator->query || assignment->split[a] == operator->key))
+            return true;
+    return false;
+}
+
 double assign_points(const struct plan_stage *stage, const struct operator* operator,
                      const struct assignment * assignment, struct coordinates member)
 {
-    double points = operator->fraction;
+    bool causal = assign_causal(stage, operator, assignment);
+    double points = causal ? 1 : operator->fraction;
     for (uint32_t d = 0; d < operator->dim_count; d++) {
         struct interval share = assign_share(stage, operator, assignment, d, member);
-        points *= model_extent(operator->dims[d].filling, share);
+        if (!causal || ((int)d != operator->query &&(int) d != operator->key))
+            points *= model_extent(operator->dims[d].filling, share);
     }
-    return points;
+    if (!causal)
+        return points;
+    struct interval queries = assign_share(stage, operator, assignment, (uint32_t) operator->query, member);
+    struct interval keys = assign_share(stage, operator, assignment, (uint32_t) operator->key, member);
+    return points * causal_pairs(queries, keys, operator->dims[operator->query].size, stage->balanced);
 }
 
 static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)
@@ -152,6 +180,8 @@ bool assign_aligned(const struct plan_stage *stage, const struct model *model,
                     const struct operand *operand)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    if (assignment->shares)
+        return false;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         if (assignment->split[a] < 0)
             continue;

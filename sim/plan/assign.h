@@ -8,6 +8,10 @@
 /* Per axis: the iteration dimension that it splits, or -1: every member of the axis does the same work. */
 struct assignment {
     int8_t split[PLAN_AXES];
+    struct interval *shares; /* [member · OPERATOR_DIMS + dimension] in a fused block, where shares overlap;
+                                NULL: as the axes split them. Not owned. */
+    double useful;           /* the part of the points that no other tile computes as well; 1 where nothing is
+                                fused */
 };
 
 /* For each axis of the operator's mesh (the stage's own axes, where all operators have one mesh): the first
@@ -21,7 +25,12 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
                              const struct assignment * assignment, uint32_t dim, struct coordinates member);
 
-/* Points of the iteration space that a member computes (causal fraction applied). */
+/* Whether what members compute depends on which positions of a causal mask they have. */
+bool assign_causal(const struct plan_stage *stage, const struct operator* operator,
+                   const struct assignment * assignment);
+
+/* Points of the iteration space that a member computes: under a causal mask those that it leaves of the
+ * member's queries and keys. */
 double assign_points(const struct plan_stage *stage, const struct operator* operator,
                      const struct assignment * assignment, struct coordinates member);
 

@@ -1,6 +1,7 @@
 #include "plan/backward.h"
 
 #include "plan/boundary.h"
+#include "plan/fuse.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 
@@ -129,6 +130,14 @@ static void backward_gather(struct derivation *d, uint32_t tensor, struct layout
     VECTOR_FREE(&groups);
 }
 
+/* What a tile of a fused block gets of a gradient: it is all there already. */
+static void backward_tile(struct derivation *d, uint32_t tensor, uint32_t tile, struct index_list *ready)
+{
+    for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next)
+        if (d->contributions.at[c].tile == tile)
+            VECTOR_PUSH(ready, d->contributions.at[c].action);
+}
+
 /* Gradients are added in shares; where an operator's own shares of its output are others (channels of groups
  * that do not divide), each member gets what it lacks. */
 static void backward_spread(struct derivation *d, uint32_t index, const struct layout *shares,
@@ -202,7 +211,8 @@ static void backward_operands(struct derivation *d, uint32_t index, uint32_t ker
         struct contribution given = {
             .layout = assign_layout(d->stage, model, operator, & assignment, operand, true),
             .boxes = state_boxes(d, operator, & assignment, operand),
-            .action = kernel};
+            .action = kernel,
+            .tile = fuse_mark(d, &d->operators.at[index], operand->tensor)};
         for (uint32_t a = 0; a < d->stage->axis_count; a++)
             if (given.layout.place[a] == PLACE_PARTIAL)
                 given.because[a] = operator->dims[assignment.split[a]].names[0];
@@ -221,8 +231,12 @@ static void backward_operator(struct derivation *d, uint32_t index)
     struct layout required =
         layout_reduced(assign_layout(d->stage, model, operator, & so.assignment, &operator->output, true));
     struct index_list ready = {0};
-    backward_gather(d, operator->output.tensor, required, base, &ready);
-    backward_spread(d, index, &required, base, &ready);
+    if (fuse_mark(d, &so, operator->output.tensor)) {
+        backward_tile(d, operator->output.tensor, so.tile, &ready);
+    } else {
+        backward_gather(d, operator->output.tensor, required, base, &ready);
+        backward_spread(d, index, &required, base, &ready);
+    }
     backward_statistics(d, index, base, &ready);
     saved_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
@@ -238,6 +252,7 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
     boundary_collect(derivations, stage);
     for (uint32_t i = d->operators.count; i-- > 0;)
         backward_operator(d, i);
+    struct index_list ready = {0};
     for (uint32_t i = 0; i < d->imports.count; i++) {
         const struct stage_import import = d->imports.at[i];
         if (!import.gradient || import.source == MODEL_NONE)
@@ -248,9 +263,14 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
             .unit = d->stage->first_unit,
             .part =
                 d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part};
-        struct index_list ready = {0};
-        backward_gather(d, import.tensor, required, base, &ready);
+        bool again = i && d->imports.at[i - 1].form == import.form; /* a further piece of the same */
+        if (!again)
+            ready.count = 0;
+        if (import.tile && !again)
+            backward_tile(d, import.tensor, import.tile, &ready);
+        else if (!again)
+            backward_gather(d, import.tensor, required, base, &ready);
         boundary_return(d, &import, ready.at, ready.count);
-        VECTOR_FREE(&ready);
     }
+    VECTOR_FREE(&ready);
 }

@@ -31,7 +31,8 @@ static double *balance_times(const struct plan *plan, const struct plan_stage *w
         if (operator->training_only && !plan->training)
             continue;
         VECTOR_PUSH(&d.operators,
-                    ((struct stage_operator){o, unit, assign_operator(whole, model, operator)}));
+                    ((struct stage_operator){
+                        .operator= o, .unit = unit, .assignment = assign_operator(whole, model, operator)}));
         double forward = work_forward(&d, d.operators.count - 1, 0).seconds;
         times[unit] += forward;
         if (plan->training && needs[operator->output.tensor])

@@ -107,10 +107,11 @@ static uint32_t boundary_slots(const struct derivation *d, uint32_t source)
     return count;
 }
 
-/* The SEND (on the source's list, if it is a stage) and the RECEIVE of one tensor. */
+/* The SEND (on the source's list, if it is a stage) and the RECEIVE of one tensor. `with`: an earlier RECEIVE
+ * that whoever waits for this one waits for too, or MODEL_NONE. */
 static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t source_action,
                               const struct form_want *want, const struct message_list *messages,
-                              uint32_t slot)
+                              uint32_t slot, uint32_t with)
 {
     struct action action = {.tensor = want->tensor,
                             .operator= want->operator,
@@ -132,7 +133,7 @@ static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t so
     action.kind = ACTION_RECEIVE;
     action.peer = source;
     state_messages(d, &action, messages);
-    return state_action(d, false, action, NULL, 0);
+    return state_action(d, false, action, &with, 1);
 }
 
 bool boundary_everywhere(const struct derivation *d, uint32_t tensor)
@@ -141,18 +142,52 @@ bool boundary_everywhere(const struct derivation *d, uint32_t tensor)
 }
 
 /* Whether this stage has imported a tensor already: its gradient then goes back with that import. */
-static bool boundary_imported(const struct derivation *d, uint32_t tensor)
+static bool boundary_imported(const struct derivation *d, const struct form_want *want)
 {
     for (uint32_t i = 0; i < d->imports.count; i++)
-        if (d->imports.at[i].tensor == tensor)
+        if (d->imports.at[i].tensor == want->tensor && d->imports.at[i].tile == want->tile)
             return true;
     return false;
+}
+
+/* Whether a stage made a tensor tile by tile: no form of it is whole. */
+static bool boundary_in_tiles(const struct derivation *source, uint32_t tensor)
+{
+    return source->forms.at[source->first_form[tensor]].tile > 0;
+}
+
+/* Imports a tensor that the source made tile by tile: each tile is sent when it is ready. */
+static uint32_t boundary_join(struct derivation *d, uint32_t source, const struct form_want *want)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    struct derivation *other = &boundary_all(d)[source];
+    struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
+    bool gradient = d->needs_gradient[want->tensor] && !boundary_imported(d, want);
+    uint32_t first = d->imports.count;
+    struct form made = {
+        .layout = want->layout, .boxes = want->boxes, .action = MODEL_NONE, .tile = want->tile};
+    for (uint32_t f = other->first_form[want->tensor]; f != MODEL_NONE; f = other->forms.at[f].next) {
+        const struct form *form = &other->forms.at[f];
+        struct convert_side from = {other->stage, tensor, form->layout, form->boxes};
+        struct message_list messages = {0};
+        convert_messages(&from, &to, false, &messages);
+        uint32_t slot = boundary_slots(d, source);
+        made.action = boundary_pair(d, source, form->action, want, &messages, slot, made.action);
+        VECTOR_FREE(&messages);
+        VECTOR_PUSH(&d->imports,
+                    ((struct stage_import){want->tensor, source, 0, f, slot, want->tile, gradient}));
+    }
+    uint32_t form = state_form(d, want->tensor, made);
+    for (uint32_t i = first; i < d->imports.count; i++)
+        d->imports.at[i].form = form;
+    return form;
 }
 
 uint32_t boundary_import(struct derivation *d, const struct form_want *want)
 {
     const struct tensor *tensor = state_tensor(d, want->tensor);
-    struct form made = {.layout = want->layout, .boxes = want->boxes, .action = MODEL_NONE};
+    struct form made = {
+        .layout = want->layout, .boxes = want->boxes, .action = MODEL_NONE, .tile = want->tile};
     uint32_t source = MODEL_NONE, source_form = MODEL_NONE, source_action = MODEL_NONE;
     struct message_list messages = {0};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
@@ -165,18 +200,20 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
         convert_messages(&from, &to, false, &messages);
     } else {
         source = boundary_source(d, want->tensor);
+        if (boundary_in_tiles(&boundary_all(d)[source], want->tensor))
+            return boundary_join(d, source, want);
         struct derivation *other = &boundary_all(d)[source];
         boundary_reduce(other, want, d->stage);
         source_form = boundary_choose(other, &to, want->tensor, &messages);
         source_action = other->forms.at[source_form].action;
     }
     uint32_t slot = boundary_slots(d, source);
-    made.action = boundary_pair(d, source, source_action, want, &messages, slot);
+    made.action = boundary_pair(d, source, source_action, want, &messages, slot, MODEL_NONE);
     VECTOR_FREE(&messages);
     uint32_t form = state_form(d, want->tensor, made);
-    bool gradient = d->needs_gradient[want->tensor] && !boundary_imported(d, want->tensor);
+    bool gradient = d->needs_gradient[want->tensor] && !boundary_imported(d, want);
     VECTOR_PUSH(&d->imports,
-                ((struct stage_import){want->tensor, source, form, source_form, slot, gradient}));
+                ((struct stage_import){want->tensor, source, form, source_form, slot, want->tile, gradient}));
     return form;
 }
 
@@ -211,8 +248,13 @@ void boundary_return(struct derivation *d, const struct stage_import *import, co
 {
     struct derivation *source = &boundary_all(d)[import->source];
     const struct tensor *tensor = state_tensor(d, import->tensor);
+    const struct form *here = &d->forms.at[import->form], *there = &source->forms.at[import->source_form];
     struct convert_side from = {d->stage, tensor, boundary_required(d, import), NULL};
     struct convert_side to = {source->stage, tensor, boundary_produced(source, import->tensor), NULL};
+    if (import->tile) /* what this tile read, where others read it too: the receiver adds */
+        from = (struct convert_side){d->stage, tensor, here->layout, here->boxes};
+    if (there->tile)
+        to.boxes = there->boxes;
     struct message_list messages = {0};
     convert_messages(&from, &to, false, &messages);
     struct action send = {
@@ -230,6 +272,18 @@ void boundary_return(struct derivation *d, const struct stage_import *import, co
     VECTOR_FREE(&messages);
 }
 
+/* The tile that a gradient is sent back to; NULL when the tensor was not made in tiles. */
+static const struct form *boundary_piece(const struct derivation *source, const struct derivation *importer,
+                                         const struct action *sent)
+{
+    for (uint32_t i = 0; i < importer->imports.count; i++) {
+        const struct stage_import *import = &importer->imports.at[i];
+        if (import->source == source->stage_index && import->slot == sent->slot)
+            return source->forms.at[import->source_form].tile ? &source->forms.at[import->source_form] : NULL;
+    }
+    return NULL;
+}
+
 void boundary_collect(struct derivation *derivations, uint32_t stage)
 {
     struct derivation *d = &derivations[stage];
@@ -245,7 +299,10 @@ void boundary_collect(struct derivation *derivations, uint32_t stage)
             action.peer = s;
             action.unit = d->stage->first_unit + d->stage->unit_count - 1;
             state_messages(d, &action, &messages);
+            const struct form *made = boundary_piece(d, &derivations[s], &sent);
             struct contribution given = {.layout = boundary_produced(d, sent.tensor),
+                                         .boxes = made ? made->boxes : NULL,
+                                         .tile = made ? made->tile : 0,
                                          .next = d->first_contribution[sent.tensor]};
             given.action = state_action(d, true, action, NULL, 0);
             d->first_contribution[sent.tensor] = d->contributions.count;

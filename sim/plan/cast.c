@@ -286,6 +286,10 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
+            struct interval share = assign_share(d->stage, operator, assignment, i, at);
+            VECTOR_PUSH(out, (double)(share.high - share.low));
+        }
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             int split = assignment->split[a];
             const struct plan_axis *axis = &d->stage->axes[a];
@@ -295,6 +299,8 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
             VECTOR_PUSH(out, model_extent(operator->dims[split].filling, share));
         }
+        if (assign_causal(d->stage, operator, assignment))
+            VECTOR_PUSH(out, assign_points(d->stage, operator, assignment, at));
         for (uint32_t i = 0; i < operator->operand_count; i++)
             if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
                 struct box box =

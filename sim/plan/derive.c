@@ -3,6 +3,7 @@
 #include "plan/backward.h"
 #include "plan/boundary.h"
 #include "plan/forms.h"
+#include "plan/fuse.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/state.h"
@@ -164,15 +165,14 @@ static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index,
     return after;
 }
 
-static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
+static void derive_operator(struct derivation *d, const struct stage_operator so)
 {
     const struct model *model = d->plan->model;
-    const struct operator* operator= & model->operators.at[index];
-    uint32_t part = model->layers.at[operator->layer].part, me = d->operators.count, count = 0;
+    const struct operator* operator= & model->operators.at[so.operator];
+    const struct assignment assignment = so.assignment;
+    uint32_t part = model->layers.at[operator->layer].part, me = d->operators.count, count = 0, unit = so.unit;
     uint32_t dependencies[OPERATOR_OPERANDS + 1];
-    VECTOR_PUSH(&d->operators,
-                ((struct stage_operator){index, unit, assign_operator(d->stage, model, operator)}));
-    const struct assignment assignment = d->operators.at[me].assignment;
+    VECTOR_PUSH(&d->operators, so);
     for (uint32_t i = 0; i < operator->operand_count; i++) {
         const struct operand *operand = &operator->operands[i];
         if (model->tensors.at[operand->tensor].role == TENSOR_PARAMETER) {
@@ -187,7 +187,8 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
                                  .part = part,
                                  .layout =
                                      assign_layout(d->stage, model, operator, & assignment, operand, false),
-                                 .boxes = state_boxes(d, operator, & assignment, operand)};
+                                 .boxes = state_boxes(d, operator, & assignment, operand),
+                                 .tile = fuse_mark(d, &so, d->same_as[operand->tensor])};
         uint32_t form = forms_obtain(d, &want);
         dependencies[count++] = d->forms.at[form].action;
         saved_operand(d, me, operand, form);
@@ -198,21 +199,71 @@ static void derive_operator(struct derivation *d, uint32_t index, uint32_t unit)
         .kind = ACTION_KERNEL, .operator= me, .tensor = operator->output.tensor, .unit = unit, .part = part};
     struct form made = {.layout =
                             assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
-                        .boxes = state_boxes(d, operator, & assignment, &operator->output)};
+                        .boxes = state_boxes(d, operator, & assignment, &operator->output),
+                        .tile = fuse_mark(d, &so, operator->output.tensor)};
     made.action = state_action(d, false, kernel, dependencies, count);
     saved_output(d, me, state_form(d, operator->output.tensor, made));
+}
+
+/* Brings a member's tile of what a fused block reads, in one piece for all operators that read it. */
+static void derive_entries(struct derivation *d, const struct fuse_block *block, uint32_t round,
+                           uint32_t unit)
+{
+    const struct model *model = d->plan->model;
+    struct stage_operator reader = {.fused = block, .tile = d->tiles};
+    for (uint32_t e = 0; e < block->entry_count; e++) {
+        struct form_want want = {.tensor = block->entries[e],
+                                 .operator= d->operators.count, /* the block's first: it comes next */
+                                 .unit = unit,
+                                 .part =
+                                     model->layers.at[model->operators.at[block->operators[0]].layer].part,
+                                 .layout = block->entry_layouts[e],
+                                 .boxes = block->entry_boxes[round * block->entry_count + e],
+                                 .tile = fuse_mark(d, &reader, block->entries[e])};
+        forms_obtain(d, &want);
+    }
+}
+
+/* The tiles of a fused block, one round after the other. Where there are several, the block is one unit, as
+ * it begins and ends once per tile. */
+static void derive_fused(struct derivation *d, const struct fuse_block *block)
+{
+    const struct model *model = d->plan->model;
+    for (uint32_t r = 0; r < block->rounds; r++) {
+        d->tiles++;
+        derive_entries(d, block, r, block->first_unit);
+        for (uint32_t i = 0; i < block->count; i++) {
+            uint32_t layer = model->operators.at[block->operators[i]].layer;
+            struct stage_operator so = {.operator= block->operators[i],
+                                        .unit = fuse_unit(d, model->layers.at[layer].unit),
+                                        .assignment = block->assignments[r * block->count + i],
+                                        .fused = block,
+                                        .tile = d->tiles};
+            derive_operator(d, so);
+        }
+    }
 }
 
 static void derive_forward(struct derivation *d)
 {
     const struct model *model = d->plan->model;
     for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
+        const struct fuse_block *block = fuse_at(d, u);
+        if (block) {
+            derive_fused(d, block);
+            u += block->unit_count - 1;
+            continue;
+        }
         const struct model_unit *unit = &model->units.at[u];
         for (uint32_t l = unit->first_layer; l < unit->first_layer + unit->layer_count; l++) {
             const struct layer *layer = &model->layers.at[l];
             for (uint32_t o = layer->first_operator; o < layer->first_operator + layer->operator_count; o++)
                 if (d->plan->training || !model->operators.at[o].training_only)
-                    derive_operator(d, o, u);
+                    derive_operator(
+                        d, (struct stage_operator){
+                               .operator= o,
+                               .unit = u,
+                               .assignment = assign_operator(d->stage, model, &model->operators.at[o])});
         }
     }
 }
@@ -305,8 +356,10 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
     state_same_as(plan, same_as);
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_init(&derivations[s], plan, s, needs, same_as, arena);
-    for (uint32_t s = 0; s < plan->stages.count; s++)
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
         derive_possible(&derivations[s], report);
+        fuse_prepare(&derivations[s], report);
+    }
     if (report->errors != errors)
         return false;
     for (uint32_t s = 0; s < plan->stages.count; s++) {

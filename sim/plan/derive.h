@@ -12,6 +12,8 @@
 
 #include "plan/assign.h"
 
+struct fuse_block;
+
 enum action_kind { ACTION_KERNEL, ACTION_COLLECTIVE, ACTION_EXCHANGE, ACTION_SEND, ACTION_RECEIVE };
 
 /* Why a communication is needed, for `partita explain`. */
@@ -60,6 +62,7 @@ struct form {
     struct box *boxes;      /* per member, where they are not the layout's own; else NULL. In the arena. */
     uint32_t action;        /* that made it; MODEL_NONE: it was there */
     uint32_t next;          /* next form of the tensor; MODEL_NONE ends */
+    uint32_t tile;          /* of a fused block: only this tile may use it; 0: everyone */
     bool saved, saved_kept; /* read by some unit's backward pass; kept for it since the forward pass */
     uint32_t saved_chunk;   /* 1 + first unit of the last recomputed run of units that reads it */
 };
@@ -68,6 +71,8 @@ struct stage_operator {
     uint32_t operator; /* of the model */
     uint32_t unit;
     struct assignment assignment;
+    const struct fuse_block *fused; /* that it is part of; NULL */
+    uint32_t tile;                  /* which tile of a fused block, counted over the stage from 1; 0: none */
 };
 
 struct stage_parameter {
@@ -102,6 +107,7 @@ struct stage_import {
     uint32_t form;           /* in this stage */
     uint32_t source_form;    /* in the source stage */
     uint32_t slot;           /* it is the slot-th import from that source */
+    uint32_t tile;           /* of this stage, that alone reads it; 0: none */
     bool gradient;
 };
 
@@ -111,6 +117,7 @@ struct contribution {
     struct box *boxes;           /* per member, where windows overlap; else NULL */
     uint32_t because[PLAN_AXES]; /* where it is partial: the consumer's dimension that is split; interned */
     uint32_t action;             /* of the backward list */
+    uint32_t tile;               /* of a fused block: only this tile's producer wants it; 0: everyone */
     uint32_t next;
 };
 
@@ -120,7 +127,9 @@ struct derivation {
     const struct plan *plan;
     const struct plan_stage *stage;
     uint32_t stage_index, member_count;
-    struct arena *arena; /* not owned */
+    struct arena *arena;      /* not owned */
+    struct fuse_block *fused; /* per block of the stage; in the arena */
+    uint32_t tiles;           /* numbers of tiles given so far */
     VECTOR(struct stage_operator) operators;
     VECTOR(struct action) forward;
     VECTOR(struct action) backward;

@@ -32,6 +32,7 @@ struct emitter {
     uint32_t part_count;
     struct arena *arena;
     struct shares shares;    /* of the whole job */
+    uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
 };
 
@@ -40,7 +41,8 @@ static const struct action *emit_action(const struct part *part, bool backward, 
     return backward ? &part->d->backward.at[index] : &part->d->forward.at[index];
 }
 
-/* The operations that stand for an action: its own, and (for receives) what the action itself waits for. */
+/* The operations that stand for an action: its own, and (for receives) what the action itself waits for, or
+ * what is received with it. */
 static void emit_collect(const struct part *part, bool backward, uint32_t index, struct index_list *out)
 {
     const struct action *action = emit_action(part, backward, index);
@@ -48,7 +50,7 @@ static void emit_collect(const struct part *part, bool backward, uint32_t index,
     uint32_t count = backward ? part->backward_count[index] : part->forward_count[index];
     for (uint32_t i = 0; i < count; i++)
         VECTOR_PUSH(out, first + i);
-    if (action->kind == ACTION_EXCHANGE)
+    if (action->kind == ACTION_EXCHANGE || action->kind == ACTION_RECEIVE)
         for (uint32_t i = 0; i < action->dependency_count; i++)
             emit_collect(part, backward, part->d->dependencies.at[action->first_dependency + i], out);
 }
@@ -112,6 +114,10 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
             e->builder.allocates += part->allocates[index];
             e->builder.frees += part->frees[index];
         }
+        uint32_t tile = part->d->operators.at[action->operator].tile;
+        if (tile != e->tile)
+            builder_close(&e->builder);
+        e->tile = tile;
         const struct work *work = backward ? &part->backward_work[index] : &part->forward_work[index];
         emit_note(part, backward, index, builder_kernel(&e->builder, action->part, work, &after), 1);
     } else if (action->kind == ACTION_COLLECTIVE) {
@@ -303,13 +309,46 @@ static void emit_input(struct emitter *e)
         }
 }
 
-/* Inference: a kernel's output is alive until its last reader in the stage has run (to the end of the pass if
- * it leaves the stage). */
+/* The tile of a kernel, or 0. */
+static uint32_t emit_tile(const struct derivation *d, uint32_t index)
+{
+    const struct action *action = &d->forward.at[index];
+    return action->kind == ACTION_KERNEL ? d->operators.at[action->operator].tile : 0;
+}
+
+/* The last kernel that reads a tensor (of a tile, if `tile`); otherwise `none`. */
+static uint32_t emit_last_reader(const struct derivation *d, const uint32_t *last, uint32_t tensor,
+                                 uint32_t tile, uint32_t none)
+{
+    uint32_t reader = tile ? 0 : last[tensor];
+    for (uint32_t i = 0; tile && i < d->forward.count; i++)
+        if (emit_tile(d, i) == tile) {
+            const struct operator* operator= state_operator(d, d->forward.at[i].operator);
+            for (uint32_t k = 0; k < operator->operand_count; k++)
+                if (d->same_as[operator->operands[k].tensor] == tensor)
+                    reader = i;
+        }
+    return reader > none ? reader : none;
+}
+
+/* The first (or last) kernel of a tile; of no tile, of the whole pass. */
+static uint32_t emit_edge(const struct derivation *d, uint32_t tile, bool end)
+{
+    uint32_t edge = MODEL_NONE;
+    for (uint32_t i = 0; i < d->forward.count; i++)
+        if (d->forward.at[i].kind == ACTION_KERNEL && (!tile || emit_tile(d, i) == tile) &&
+            (end || edge == MODEL_NONE))
+            edge = i;
+    return edge;
+}
+
+/* Inference: a kernel's output is alive until its last reader in the stage has run (to the end of the pass,
+ * or of its tile, if it leaves the stage). */
 static void emit_lifetimes(struct emitter *e, struct part *part)
 {
     const struct derivation *d = part->d;
     uint32_t tensors = d->plan->model->tensors.count;
-    uint32_t *last = ARENA_ARRAY(e->arena, uint32_t, tensors), final = 0;
+    uint32_t *last = ARENA_ARRAY(e->arena, uint32_t, tensors);
     for (uint32_t i = 0; i < d->forward.count; i++) {
         const struct action *action = &d->forward.at[i];
         if (action->kind != ACTION_KERNEL)
@@ -317,7 +356,6 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
         const struct operator* operator= state_operator(d, action->operator);
         for (uint32_t k = 0; k < operator->operand_count; k++)
             last[d->same_as[operator->operands[k].tensor]] = i;
-        final = i;
     }
     for (uint32_t i = 0; i < d->forward.count; i++) {
         const struct action *action = &d->forward.at[i];
@@ -325,19 +363,22 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
             continue;
         double bytes = memory_output(d, action->operator, part->role.member);
         uint32_t tensor = state_operator(d, action->operator)->output.tensor;
+        uint32_t reader = emit_last_reader(d, last, tensor, emit_tile(d, i), i);
         part->allocates[i] += bytes;
-        part->frees[last[tensor] > i ? last[tensor] : final] += bytes;
+        part->frees[reader > i ? reader : emit_edge(d, emit_tile(d, i), true)] += bytes;
     }
     for (uint32_t i = 0; i < d->imports.count; i++) { /* what is received is held while its readers run */
-        struct box box = derive_box(d, d->imports.at[i].tensor, d->imports.at[i].form, part->role.member);
-        const struct tensor *tensor = state_tensor(d, d->imports.at[i].tensor);
+        const struct stage_import *import = &d->imports.at[i];
+        if (i && d->imports.at[i - 1].form == import->form)
+            continue; /* a further piece of the same */
+        struct box box = derive_box(d, import->tensor, import->form, part->role.member);
+        const struct tensor *tensor = state_tensor(d, import->tensor);
         double bytes = layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
-        for (uint32_t k = 0; k < d->forward.count; k++)
-            if (d->forward.at[k].kind == ACTION_KERNEL) {
-                part->allocates[k] += bytes;
-                part->frees[last[d->imports.at[i].tensor]] += bytes;
-                break;
-            }
+        uint32_t first = emit_edge(d, import->tile, false);
+        if (first == MODEL_NONE)
+            continue;
+        part->allocates[first] += bytes;
+        part->frees[emit_last_reader(d, last, import->tensor, import->tile, first)] += bytes;
     }
 }
 

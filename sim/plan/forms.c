@@ -9,10 +9,12 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
 {
     uint32_t splits[TENSOR_DIMS] = {0}, wanted_splits[TENSOR_DIMS] = {0};
     bool nested = false; /* shares of shares: those of an inner axis depend on the outer one */
+    if (form->tile && form->tile != want->tile)
+        return false;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         if (form->layout.place[a] == PLACE_PARTIAL)
             return false;
-        if (form->layout.place[a] == PLACE_SPLIT) {
+        if (form->layout.place[a] == PLACE_SPLIT && !form->tile) {
             if (want->layout.place[a] != PLACE_SPLIT || want->layout.dim[a] != form->layout.dim[a])
                 return false;
             nested |= splits[form->layout.dim[a]]++ > 0;
@@ -125,7 +127,8 @@ static bool forms_displaced(const struct derivation *d, const struct form *form,
 static uint32_t forms_exchange(struct derivation *d, const struct form *held, const struct form_want *want)
 {
     const struct tensor *tensor = state_tensor(d, want->tensor);
-    struct form made = {.layout = want->layout, .boxes = want->boxes, .action = held->action};
+    struct form made = {
+        .layout = want->layout, .boxes = want->boxes, .action = held->action, .tile = want->tile};
     struct convert_side from = {d->stage, tensor, held->layout, held->boxes};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
     struct message_list messages = {0};
@@ -178,6 +181,8 @@ uint32_t forms_obtain(struct derivation *d, const struct form_want *want)
     for (uint32_t f = d->first_form[want->tensor]; f != MODEL_NONE; f = d->forms.at[f].next) {
         if (forms_satisfies(d, &d->forms.at[f], want))
             return f;
+        if (d->forms.at[f].tile)
+            continue; /* what another tile has is no source */
         double cost = forms_cost(d, &d->forms.at[f], want);
         if (cost < least && forms_whole(d, f, want->tensor)) {
             least = cost;

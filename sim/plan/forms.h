@@ -10,6 +10,7 @@ struct form_want {
     struct layout layout; /* never partial */
     struct box *boxes;    /* per member; NULL: the layout's own */
     uint32_t unit, part;
+    uint32_t tile; /* that asks; 0: not one of a fused block, or whoever comes later may use it too */
 };
 
 /* A form that gives what is wanted: one that is there, else one made by the cheapest conversion, else

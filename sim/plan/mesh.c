@@ -312,6 +312,9 @@ static bool mesh_stage(struct input *input, const struct value *list, const stru
         return good && (split || report_error(&input->report, stage->place,
                                               "the stage has %u devices, but no layer of it has a split",
                                               stage->devices.count));
+    if (stage->fused_count)
+        return report_error(&input->report, stage->fused[0].place,
+                            "fused layers cannot stand in a stage whose layers have splits of their own");
     if (split && !mesh_unweighted(input, &stage->meshes[0], list->place))
         return false;
     if (!split)

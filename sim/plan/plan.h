@@ -17,6 +17,8 @@ struct plan_axis {
     uint32_t size;                /* devices along it */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
+                                     split one dimension there. The first is 0: the same labels */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
 };
@@ -37,6 +39,12 @@ struct plan_memory {
     double capacity; /* of the device */
 };
 
+/* Layers of a stage that are computed tile by tile (fuse.h). */
+struct plan_fused {
+    uint32_t first_unit, unit_count;
+    struct place place;
+};
+
 struct plan_stage {
     uint32_t first_unit, unit_count;
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
@@ -44,8 +52,15 @@ struct plan_stage {
     uint32_t axis_count;
     struct plan_mesh *meshes; /* NULL: the axes are those of every operator. Not owned */
     uint32_t mesh_count;
-    const uint8_t *mesh_of;    /* per operator of the model: its mesh. Not owned */
-    uint32_t first_rank;       /* that of its first member */
+    const uint8_t *mesh_of; /* per operator of the model: its mesh. Not owned */
+    uint32_t balanced; /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
+                          order */
+    struct plan_fused *fused; /* not owned */
+    uint32_t fused_count;
+    struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
+                                              dealt to the members in turn, along the stage's one axis */
+    uint32_t tile_axis_count;              /* 0: every member is a tile */
+    uint32_t first_rank;                   /* that of its first member */
     uint32_t *ranks;           /* per member: its rank in the job; filled by emit_job(), in the job's arena */
     struct place place;        /* where the user wrote it */
     struct plan_memory memory; /* of its fullest device */
@@ -60,6 +75,9 @@ enum plan_optimizer {
     OPTIMIZER_ADAFACTOR,
     OPTIMIZER_COUNT
 };
+
+/* How a sequence that is split meets all of its keys and values. */
+enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
 
 struct schedule;
 struct workload_carrier;
@@ -82,7 +100,8 @@ struct plan {
     enum plan_recompute recompute;
     uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
     uint32_t recompute_chunk; /* full: so many units share one kept input and run again together. 0: one */
-    bool save_produced;       /* what was gathered for its use is kept in shares and gathered again */
+    enum plan_attention attention;
+    bool save_produced; /* what was gathered for its use is kept in shares and gathered again */
     const struct schedule *schedule;
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */

@@ -1,5 +1,6 @@
 #include "plan/saved.h"
 
+#include "plan/fuse.h"
 #include "plan/recompute.h"
 #include "plan/state.h"
 
@@ -7,7 +8,8 @@
 static bool saved_from_outside(const struct derivation *d, uint32_t tensor, uint32_t unit)
 {
     const struct tensor *t = state_tensor(d, tensor);
-    uint32_t made = t->producer == MODEL_NONE ? MODEL_NONE : d->plan->model->layers.at[t->layer].unit;
+    uint32_t made =
+        t->producer == MODEL_NONE ? MODEL_NONE : fuse_unit(d, d->plan->model->layers.at[t->layer].unit);
     struct recompute_chunk chunk = recompute_chunk(d->plan, d->stage, unit);
     return made == MODEL_NONE || made < chunk.first || made >= chunk.end;
 }
@@ -93,7 +95,7 @@ static bool saved_inside(const struct derivation *d, uint32_t tensor, const stru
     uint32_t producer = state_tensor(d, tensor)->producer;
     return reader->recomputed && producer != MODEL_NONE &&
            d->plan->model->operators.at[producer].recomputed &&
-           !saved_from_outside(d, tensor, d->plan->model->layers.at[reader->layer].unit);
+           !saved_from_outside(d, tensor, fuse_unit(d, d->plan->model->layers.at[reader->layer].unit));
 }
 
 void saved_operand(struct derivation *d, uint32_t index, const struct operand *operand, uint32_t form)

@@ -7,14 +7,42 @@
 
 #include <string.h>
 
+static void stages_context(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
+{
+    static const char *const labels[] = {"s", NULL};
+    uint32_t axis = stage->axis_count;
+    split_axis(plan, stage, "context", degrees->context, labels);
+    if (stage->axis_count == axis)
+        return;
+    stage->balanced = degrees->balanced && plan->attention != ATTENTION_ULYSSES ? degrees->context : 0;
+    if (plan->attention == ATTENTION_ULYSSES) {
+        stage->axes[axis].within[0] = names_add(plan->platform->names, "g");
+        stage->axes[axis].within[1] = names_add(plan->platform->names, "r");
+    }
+}
+
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const data[] = {"b", NULL};
     static const char *const tensor[] = {"g", "r", "f", "v", NULL};
     static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
     split_axis(plan, stage, "data", degrees->data, data);
+    if (plan->attention != ATTENTION_ULYSSES)
+        stages_context(degrees, plan, stage);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    if (plan->attention == ATTENTION_ULYSSES)
+        stages_context(degrees, plan, stage);
     stage->place = degrees->place;
+}
+
+/* The axis of a name, or the number of axes. */
+static uint32_t stages_named(const struct plan *plan, const struct plan_stage *stage, const char *name)
+{
+    uint32_t axis = 0;
+    while (axis < stage->axis_count &&
+           strcmp(names_text(plan->platform->names, stage->axes[axis].name), name) != 0)
+        axis++;
+    return axis;
 }
 
 /* How far apart neighbours along each axis (and along the pipeline, last) stand in the list of devices. */
@@ -22,7 +50,7 @@ static bool stages_order(struct input *input, const struct stages_degrees *degre
                          const struct plan_stage *stage, uint32_t steps[])
 {
     static const struct field field = {.key = "order", .kind = FIELD_TEXT};
-    static const char *const all[] = {"tensor", "data", "pipeline"};
+    static const char *const all[] = {"tensor", "context", "data", "pipeline"}; /* the usual order */
     uint32_t step = 1, done = 0, count = stage->axis_count;
     if (degrees->order && !fields_want_list(input, degrees->order, degrees->order->place, "plan.order"))
         return false;
@@ -32,8 +60,7 @@ static bool stages_order(struct input *input, const struct stages_degrees *degre
         const struct value *value = degrees->order->entries[i].value;
         if (!fields_read_one(input, value, &field, NULL, &name))
             return false;
-        while (axis < count && strcmp(names_text(plan->platform->names, stage->axes[axis].name), name) != 0)
-            axis++;
+        axis = stages_named(plan, stage, name);
         while (known < FIELDS_COUNT(all) && strcmp(all[known], name) != 0)
             known++;
         if (known == FIELDS_COUNT(all))
@@ -46,11 +73,13 @@ static bool stages_order(struct input *input, const struct stages_degrees *degre
         step *= axis == count ? degrees->pipeline : stage->axes[axis].size;
         done |= 1u << axis;
     }
-    for (uint32_t a = count; a-- > 0;) /* what is not named follows in the usual order */
-        if (!(done >> a & 1)) {
-            steps[a] = step;
-            step *= stage->axes[a].size;
+    for (uint32_t k = 0; k < FIELDS_COUNT(all); k++) { /* what is not named follows */
+        uint32_t axis = stages_named(plan, stage, all[k]);
+        if (axis < count && !(done >> axis & 1)) {
+            steps[axis] = step;
+            step *= stage->axes[axis].size;
         }
+    }
     if (!(done >> count & 1))
         steps[count] = step;
     return true;
@@ -66,18 +95,49 @@ static uint32_t stages_position(const struct plan_stage *stage, const uint32_t s
     return position;
 }
 
-bool stages_expand(struct input *input, const struct stages_degrees *degrees,
-                   const struct index_list *devices, struct plan *plan)
+/* The devices of stage `number` in the order of its mesh. */
+static void stages_devices(const struct index_list *devices, const uint32_t steps[], uint32_t number,
+                           uint32_t members, struct plan_stage *stage)
 {
-    uint32_t each = degrees->data * degrees->tensor, units = plan->model->units.count;
+    for (uint32_t i = 0; i < members; i++)
+        VECTOR_PUSH(&stage->devices, devices->at[stages_position(stage, steps, number, i)]);
+}
+
+/* A sequence can be dealt out where a mask makes its shares unequal and nothing reads neighbours along it. */
+static bool stages_balance(const struct model *model)
+{
+    uint32_t s = names_find(model->names, "s");
+    bool causal = false;
+    for (uint32_t o = 0; o < model->operators.count; o++) {
+        const struct operator* operator= & model->operators.at[o];
+        causal |= operator->causal;
+        for (uint32_t i = 0; i <= operator->operand_count; i++) {
+            const struct operand *at = i ? &operator->operands[i - 1] : & operator->output;
+            const struct tensor *tensor = &model->tensors.at[at->tensor];
+            for (uint32_t d = 0; d < tensor->rank; d++)
+                if (tensor->dims[d].label == s && (at->dims[d].kernel >= 0 || at->dims[d].offset))
+                    return false;
+        }
+    }
+    return causal;
+}
+
+bool stages_expand(struct input *input, const struct stages_degrees *given, const struct index_list *devices,
+                   struct plan *plan)
+{
+    struct stages_degrees wanted = *given, *degrees = &wanted;
+    wanted.balanced = given->balanced && stages_balance(plan->model);
+    uint32_t each = degrees->data * degrees->context * degrees->tensor, units = plan->model->units.count;
     if (degrees->pipeline > units)
         return report_error(&input->report, degrees->place,
                             "a pipeline of %u stages needs as many units; the model has %u",
                             degrees->pipeline, units);
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
-    for (uint32_t i = 0; i < each; i++)
-        VECTOR_PUSH(&whole.devices, devices->at[i]);
+    uint32_t steps[PLAN_AXES + 1];
+    if (!stages_order(input, degrees, plan, &whole, steps))
+        return false;
+    stages_devices(devices, steps, 0, each, &whole);
     bool used = true;
     for (uint32_t a = 0; a < whole.axis_count; a++)
         if (!split_used(plan, &whole, a))
@@ -86,7 +146,9 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                 "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
                 "say plan.stages with a split instead",
                 names_text(plan->platform->names, whole.axes[a].name),
-                a == 0 && degrees->data > 1 ? "b" : "g, r, f, v");
+                a == 0 && degrees->data > 1                                         ? "b"
+                : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
+                                                                                    : "g, r, f, v");
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
     struct plan_stage meshed = whole;
     if (used && degrees->experts.expert)
@@ -94,13 +156,10 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
     if (used)
         balance_units(plan, &meshed, degrees->pipeline, first, &input->arena);
     VECTOR_FREE(&whole.devices);
-    uint32_t steps[PLAN_AXES + 1];
-    used = used && stages_order(input, degrees, plan, &whole, steps);
     for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
         struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
         stages_template(degrees, plan, &stage);
-        for (uint32_t i = 0; i < each; i++)
-            VECTOR_PUSH(&stage.devices, devices->at[stages_position(&stage, steps, s, i)]);
+        stages_devices(devices, steps, s, each, &stage);
         if (degrees->experts.expert)
             used = mesh_experts(input, &degrees->experts, plan, &stage);
         VECTOR_PUSH(&plan->stages, stage);
@@ -110,7 +169,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
 
 struct stages_entry {
     const char *layers;
-    const struct value *split, *devices;
+    const struct value *split, *devices, *fuse;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -118,6 +177,7 @@ static const struct field stages_fields[] = {
     {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
     {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+    {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
 };
 #undef AT
 
@@ -166,6 +226,85 @@ static bool stages_range(struct input *input, const struct plan *plan, const cha
     return true;
 }
 
+static bool stages_is_flag(const char *text)
+{
+    static const char *const flags[] = {"yes", "no", "true", "false", "on", "off"};
+    for (size_t i = 0; text && i < sizeof flags / sizeof flags[0]; i++)
+        if (strcmp(text, flags[i]) == 0)
+            return true;
+    return false;
+}
+
+/* One range of fused layers, inside its stage and after those before it. */
+static bool stages_fuse_range(struct input *input, const struct value *range, const struct plan *plan,
+                              struct plan_stage *stage)
+{
+    static const struct field text = {.key = "fuse", .kind = FIELD_TEXT};
+    const char *layers;
+    struct plan_stage units = {0};
+    if (!fields_read_one(input, range, &text, NULL, &layers) ||
+        !stages_range(input, plan, layers, range->place, &units))
+        return false;
+    if (units.first_unit < stage->first_unit ||
+        units.first_unit + units.unit_count > stage->first_unit + stage->unit_count)
+        return report_error(&input->report, range->place, "'%s' is not inside the stage", layers);
+    for (uint32_t i = 0; i < stage->fused_count; i++)
+        if (units.first_unit < stage->fused[i].first_unit + stage->fused[i].unit_count &&
+            stage->fused[i].first_unit < units.first_unit + units.unit_count)
+            return report_error(&input->report, range->place, "'%s' overlaps another fused block", layers);
+    stage->fused[stage->fused_count++] =
+        (struct plan_fused){units.first_unit, units.unit_count, range->place};
+    return true;
+}
+
+/* `fuse: yes` (the stage is one block), `fuse: FIRST..LAST` or a list of such ranges. */
+static bool stages_fuse(struct input *input, const struct value *fuse, const struct plan *plan,
+                        struct plan_stage *stage)
+{
+    static const struct field flag = {.key = "fuse", .kind = FIELD_FLAG};
+    bool yes = false, list = fuse->kind == VALUE_LIST, good = true;
+    stage->fused = ARENA_ARRAY(&input->arena, struct plan_fused, list ? fuse->count + 1 : 1);
+    if (stages_is_flag(fuse->text)) {
+        good = fields_read_one(input, fuse, &flag, NULL, &yes);
+        if (yes)
+            stage->fused[stage->fused_count++] =
+                (struct plan_fused){stage->first_unit, stage->unit_count, fuse->place};
+        return good;
+    }
+    for (uint32_t i = 0; list && i < fuse->count; i++)
+        good = stages_fuse_range(input, fuse->entries[i].value, plan, stage) && good;
+    return list ? good : stages_fuse_range(input, fuse, plan, stage);
+}
+
+/* Where a fused stage has other tiles than devices, the tiles are dealt to the devices in turn. */
+static bool stages_deal(struct input *input, const struct stages_entry *entry, uint32_t members,
+                        struct plan *plan, struct plan_stage *stage)
+{
+    const struct value *split = entry->split;
+    for (uint32_t i = 0; split && i < split->count; i++) {
+        const struct value *weights = value_get(split->entries[i].value, "weights");
+        if (weights && weights->text)
+            return report_error(
+                &input->report, weights->place,
+                "%u tiles are dealt to %u devices: their shares cannot follow the devices' speed", members,
+                stage->devices.count);
+    }
+    const char *labels[PLAN_AXES + 1] = {0};
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        stage->tile_axes[a] = stage->axes[a];
+        labels[a] = names_text(plan->platform->names, stage->axes[a].labels[0]);
+        stage->axes[a] = (struct plan_axis){0};
+    }
+    stage->tile_axis_count = stage->axis_count;
+    stage->axis_count = 0;
+    split_axis(plan, stage, "tile", stage->devices.count, labels);
+    if (members < stage->devices.count)
+        report_warning(&input->report, split->place,
+                       "the split makes %u tiles; of the %u devices some have none", members,
+                       stage->devices.count);
+    return true;
+}
+
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
                          struct plan_stage *stage, bool layered)
 {
@@ -182,6 +321,11 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;
+    if (good && entry.fuse)
+        good = stages_fuse(input, entry.fuse, plan, stage);
+    bool whole = stage->fused_count && stage->fused[0].unit_count == stage->unit_count;
+    if (good && whole && stage->axis_count && members != stage->devices.count)
+        return stages_deal(input, &entry, members, plan, stage);
     if (good && members != stage->devices.count && !(layered && !entry.split))
         good =
             report_error(&input->report, item->place, "the split makes %u shares; the stage has %u devices",

@@ -7,21 +7,24 @@
 #include "plan/mesh.h"
 
 struct stages_degrees {
-    uint32_t data, tensor, pipeline;
+    uint32_t data, context, tensor, pipeline;
     bool sequence_parallel;
     struct mesh_experts experts; /* both 0: experts are split as other layers are */
     const struct value *order;   /* names of axes, the innermost first, or NULL */
+    bool balanced;               /* context: shares of equal work under a causal mask */
     struct place place;
 };
 
-/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·tensor devices of the
- * list, with the axes data (splits b) and tensor (splits g, r, f, v, and s under sequence parallelism),
- * tensor innermost, unless `order` places them otherwise on the list. */
+/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·context·tensor devices
+ * of the list, with the axes data (splits b), context (splits s) and tensor (splits g, r, f, v, and s under
+ * sequence parallelism), tensor innermost unless `order` places them otherwise on the list. Where attention
+ * goes by heads instead (Ulysses), the context axis divides what the tensor axis leaves of them: it comes
+ * last in the mesh, though not among the devices. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
-/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}}.
- * `layered`: plan.layers follows, so that a stage of several devices may be without a split. */
+/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}, fuse:
+ * yes}. `layered`: plan.layers follows, so that a stage of several devices may be without a split. */
 bool stages_read(struct input *input, const struct value *list, struct plan *plan, bool layered);
 
 #endif

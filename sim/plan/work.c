@@ -100,7 +100,9 @@ struct work work_forward(const struct derivation *d, uint32_t index, uint32_t me
         return work;
     double output = work_bytes(d, index, &operator->output, member);
     work.flops = operator->kind == OPERATOR_LOOKUP ? 0 : operator->flops_per_point * points;
-    work.model_flops = operator->kind == OPERATOR_EINSUM ? work.flops : 0;
+    work.model_flops = operator->kind == OPERATOR_EINSUM
+                           ? work.flops * d->operators.at[index].assignment.useful
+                           : 0;
     if (!operator->fused) {
         work.launches = work_launches(operator);
         work.bytes = output;
@@ -136,7 +138,7 @@ static struct work work_backward_einsum(const struct derivation *d, uint32_t ind
             continue;
         double flops = operator->flops_per_point * points;
         work.flops += flops;
-        work.model_flops += flops;
+        work.model_flops += flops * d->operators.at[index].assignment.useful;
         if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
             work.weight_flops += flops;
         work.bytes += output + operands; /* reads dY and the others, writes its own gradient */

@@ -170,7 +170,10 @@ static const struct field workload_batch_field = {
 #undef AT
 
 struct workload_plan {
-    int64_t tensor, data, pipeline;
+    int64_t tensor, data, pipeline, context;
+    const struct value *convert;
+    int attention;
+    bool balanced;
     const char *schedule;
     struct workload_recompute {
         int mode;             /* enum plan_recompute */
@@ -225,6 +228,21 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_VALUE,
      .offset = AT(order),
      .about = "which devices are neighbours: axes, the innermost first; [tensor, data, pipeline] by default"},
+    {.key = "context",
+     .kind = FIELD_INTEGER,
+     .offset = AT(context),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that split the sequence, also in attention"},
+    {.key = "balanced",
+     .kind = FIELD_FLAG,
+     .offset = AT(balanced),
+     .about = "context: under a causal mask every device gets an early and a late part of the sequence, so "
+              "that all have as much to do; yes by default"},
+    {.key = "convert",
+     .kind = FIELD_VALUE,
+     .offset = AT(convert),
+     .about = "how tensors meet; a map: attention (gather, ulysses)"},
     {.key = "sequence-parallel",
      .kind = FIELD_FLAG,
      .offset = AT(sequence_parallel),
@@ -271,6 +289,11 @@ const struct field workload_plan_fields[] = {
      .about = "the device that the samples come from; by default every device has its own"},
 };
 const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
+
+static const char *const workload_attention[] = {"gather", "ulysses", NULL};
+static const struct field workload_convert_fields[] = {
+    {.key = "attention", .kind = FIELD_CHOICE, .offset = AT(attention), .choices = workload_attention},
+};
 #undef AT
 
 #define AT(member) offsetof(struct workload_recompute, member)
@@ -441,16 +464,23 @@ static bool workload_known_schedule(struct input *input, const struct workload *
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan)
 {
-    *plan = (struct workload_plan){.tensor = 1, .pipeline = 1, .barrier = true, .saved = -1};
+    *plan = (struct workload_plan){
+        .tensor = 1, .pipeline = 1, .context = 1, .balanced = true, .barrier = true, .saved = -1};
     if (!workload->plan || workload->plan->kind == VALUE_NULL)
         return true;
     bool good = fields_read(input, workload->plan, workload->plan->place, "plan", workload_plan_fields,
                             workload_plan_field_count, NULL, plan);
     good = workload_known_schedule(input, workload, plan) && good;
+    if (plan->convert)
+        good = fields_want_map(input, plan->convert, plan->convert->place, "convert") &&
+               fields_read(input, plan->convert, plan->convert->place, "convert", workload_convert_fields,
+                           FIELDS_COUNT(workload_convert_fields), NULL, plan) &&
+               good;
     good = workload_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
     if (plan->stages && good) {
-        static const char *const degrees[] = {"tensor",  "data",   "pipeline",      "sequence-parallel",
-                                              "devices", "expert", "expert-tensor", "order"};
+        static const char *const degrees[] = {
+            "tensor",  "data",   "pipeline",      "context", "balanced", "convert", "sequence-parallel",
+            "devices", "expert", "expert-tensor", "order"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
             if (value_get(workload->plan, degrees[i]))
                 good = report_error(
@@ -472,34 +502,39 @@ static bool workload_devices(struct input *input, const struct workload_plan *pl
     return true;
 }
 
+static void workload_degrees(const struct workload_plan *plan, char *text, size_t size)
+{
+    char context[32] = "";
+    if (plan->context > 1)
+        snprintf(context, sizeof context, "context %lld x ", (long long)plan->context);
+    snprintf(text, size, "tensor %lld x %spipeline %lld", (long long)plan->tensor, context,
+             (long long)plan->pipeline);
+}
+
 /* The data-parallel degree: as given, or what tensor and pipeline leave of the devices in training. 0 after
  * reporting. */
 static int64_t workload_data(struct input *input, const struct workload *workload,
                              const struct workload_plan *plan, const struct index_list *devices)
 {
-    int64_t count = devices->count, others = plan->tensor * plan->pipeline;
+    int64_t count = devices->count, others = plan->tensor * plan->context * plan->pipeline;
     struct place place = workload->plan ? workload->plan->place : workload->place;
+    char degrees[96];
+    workload_degrees(plan, degrees, sizeof degrees);
     if (plan->data == 0 && workload->step == 1)
-        return others <= count
-                   ? 1
-                   : report_error(&input->report, place,
-                                  "tensor %lld x pipeline %lld needs %lld devices; there are %lld",
-                                  (long long)plan->tensor, (long long)plan->pipeline, (long long)others,
-                                  (long long)count);
+        return others <= count ? 1
+                               : report_error(&input->report, place, "%s needs %lld devices; there are %lld",
+                                              degrees, (long long)others, (long long)count);
     if (plan->data == 0) {
         if (count % others == 0)
             return count / others;
         report_error(&input->report, place,
-                     "tensor %lld x pipeline %lld = %lld does not divide the %lld devices; say plan.data or "
-                     "plan.devices",
-                     (long long)plan->tensor, (long long)plan->pipeline, (long long)others, (long long)count);
+                     "%s = %lld does not divide the %lld devices; say plan.data or plan.devices", degrees,
+                     (long long)others, (long long)count);
         return 0;
     }
     if (plan->data * others > count) {
-        report_error(&input->report, place,
-                     "data %lld x tensor %lld x pipeline %lld needs %lld devices; there are %lld",
-                     (long long)plan->data, (long long)plan->tensor, (long long)plan->pipeline,
-                     (long long)(plan->data * others), (long long)count);
+        report_error(&input->report, place, "data %lld x %s needs %lld devices; there are %lld",
+                     (long long)plan->data, degrees, (long long)(plan->data * others), (long long)count);
         return 0;
     }
     return plan->data;
@@ -570,6 +605,7 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->training = workload->step == 0;
     workload_precisions(workload, plan);
     plan->optimizer = (enum plan_optimizer)workload->optimizer;
+    plan->attention = (enum plan_attention)read->attention;
     plan->recompute = (enum plan_recompute)read->recompute.mode;
     plan->recompute_every = (uint32_t)read->recompute.every;
     plan->recompute_chunk = (uint32_t)read->recompute.chunk;
@@ -673,11 +709,13 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         if (good) {
             plan->micro_batch = model->batch / (uint64_t)data;
             struct stages_degrees degrees = {(uint32_t)data,
+                                             (uint32_t)read.context,
                                              (uint32_t)read.tensor,
                                              (uint32_t)read.pipeline,
                                              read.sequence_parallel,
                                              workload_experts(workload, &read),
                                              read.order,
+                                             read.balanced,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
         }

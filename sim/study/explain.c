@@ -116,6 +116,14 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
             stage->devices.count == 1 ? "" : "s");
     for (uint32_t a = 0; a < stage->axis_count; a++)
         fprintf(out, ", %s %u", names_text(&s->names, stage->axes[a].name), stage->axes[a].size);
+    for (uint32_t a = 0; a < stage->tile_axis_count; a++)
+        fprintf(out, "%s%s %u", a ? " x " : ", tiles dealt in turn ",
+                names_text(&s->names, stage->tile_axes[a].name), stage->tile_axes[a].size);
+    for (uint32_t i = 0; i < stage->fused_count; i++)
+        fprintf(
+            out, ", %s..%s fused", names_text(&s->names, s->model.units.at[stage->fused[i].first_unit].name),
+            names_text(&s->names,
+                       s->model.units.at[stage->fused[i].first_unit + stage->fused[i].unit_count - 1].name));
     fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
             unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
             unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),

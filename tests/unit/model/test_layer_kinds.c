@@ -236,11 +236,11 @@ static void attention_is_two_products_around_a_softmax(void **state)
     built_from_text(&built, HEADS("none", ", dropout: yes"), NULL, 1);
     built_want(&built);
     assert_string_equal(written(&built, "core", "scores"),
-                        "b:1 g:2 r:3 q:6 k:6 d:4 | [b,g,r,q,k] <- [b,q,g,r,d]s [b,k,g,d]s");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 d:4 | [b,g,r,q,k] <- [b,q,g,r,d]s [b,k,g,d]s");
     assert_string_equal(written(&built, "core", "softmax"),
-                        "b:1 g:2 r:3 q:6 k:6 | [b,g,r,q,k] <- [b,g,r,q,k]");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 | [b,g,r,q,k] <- [b,g,r,q,k]");
     assert_string_equal(written(&built, "core", "context"),
-                        "b:1 g:2 r:3 q:6 k:6 d:4 | [b,q,g,r,d] <- [b,g,r,q,k]s [b,k,g,d]s");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 d:4 | [b,q,g,r,d] <- [b,g,r,q,k]s [b,k,g,d]s");
     assert_string_equal(built_output_shape(&built, "core"), "b 1, s 6, g 2, r 3, d 4");
     const struct operator* softmax = built_operator(&built, "core", "softmax");
     const struct operator* dropout = built_operator(&built, "core", "dropout");
@@ -309,7 +309,7 @@ static void relative_positions_are_a_table_of_buckets_and_heads(void **state)
     built_from_text(&built, HEADS("none", ", buckets: 32"), NULL, 1);
     built_want(&built);
     assert_string_equal(written(&built, "core", "softmax"),
-                        "b:1 g:2 r:3 q:6 k:6 | [b,g,r,q,k] <- [b,g,r,q,k] [*,g]");
+                        "b:1 g:2 r:3 q/s:6 k/s:6 | [b,g,r,q,k] <- [b,g,r,q,k] [*,g]");
     assert_int_equal(model_layer_parameters(&built.model, built_layer(&built, "core")), 64);
     built_fini(&built);
 }
@@ -327,7 +327,7 @@ static void attention_may_cross_sequences_and_add_its_scores(void **state)
                     NULL, 1);
     built_want(&built);
     assert_string_equal(written(&built, "core", "scores"),
-                        "b:1 q:5 k:9 d:4 | [b,q,k] <- [b,q,d]s! [b,k,d]s! [d]");
+                        "b:1 q/s:5 k/s:9 d:4 | [b,q,k] <- [b,q,d]s! [b,k,d]s! [d]");
     assert_string_equal(built_output_shape(&built, "core"), "b 1, s 5, h 7");
     assert_int_equal(model_parameters(&built.model), 4);
     built_fini(&built);

@@ -9,6 +9,7 @@
 
 #include "plan/assign.h"
 #include "plan/convert.h"
+#include "plan/fuse.h"
 #include "plan/state.h"
 
 /* What each member holds of one tensor after one action; NULL: nothing. Arrays have the tensor's size. */
@@ -85,7 +86,8 @@ static inline struct evaluation run_evaluation(const struct executor *x, uint32_
 {
     struct evaluation e = {.model = x->model,
                            .op = &x->model->operators.at[operator],
-                           .training = x->c->plan.training};
+                           .training = x->c->plan.training,
+                           .balanced = x->c->plan.stages.at[0].balanced};
     for (uint32_t d = 0; d < e.op->dim_count; d++)
         e.share[d] = (struct interval){0, e.op->dims[d].size};
     evaluation_prepare(&e);

@@ -93,9 +93,9 @@ static inline void run_give(struct executor *x, const struct stage_run *s, uint3
     s->given[c].member[member] = array;
     struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, member);
     for (size_t i = 0; i < run_elements(x, tensor); i++)
-        if (run_inside(run_tensor(x, tensor), &share, i) && touched &&
+        if ((given->tile || run_inside(run_tensor(x, tensor), &share, i)) && touched &&
             !run_inside(run_tensor(x, tensor), touched, i))
-            array[i] = 0;
+            array[i] = 0; /* (a tile's gradient begins as 0 wherever the tile reaches) */
 }
 
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
@@ -166,13 +166,18 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
         const struct contribution *given = &s->d->contributions.at[c];
         if (given->action != index)
             continue;
+        const struct form *read = &source->d->forms.at[import->form];
         for (uint32_t m = 0; m < s->d->member_count; m++)
-            out.member[m] = run_array(x, a->tensor, NAN);
+            out.member[m] = run_array(x, a->tensor, import->tile ? 0 : NAN);
         for (uint32_t k = 0; k < a->message_count && !removed; k++) {
             const struct message_part *message = &s->d->messages.at[a->first_message + k];
-            struct box held = run_layout_box(source, run_tensor(x, a->tensor), &from, message->from);
-            struct box wanted = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, message->to);
-            run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
+            struct box held = import->tile && read->boxes
+                                  ? read->boxes[message->from]
+                                  : run_layout_box(source, run_tensor(x, a->tensor), &from, message->from);
+            struct box wanted =
+                given->boxes ? given->boxes[message->to]
+                             : run_layout_box(s, run_tensor(x, a->tensor), &given->layout, message->to);
+            run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], import->tile);
         }
         for (uint32_t m = 0; m < s->d->member_count; m++)
             run_give(x, s, a->tensor, c, m, out.member[m], NULL);
@@ -248,8 +253,9 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     }
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box box = run_box(s, so, &op->output, m);
-        run_compare(x, "the gradient", op->output.tensor, m, own[m], x->whole_gradient[op->output.tensor],
-                    &box);
+        if (!so->fused || op->output.tensor == so->fused->output) /* inside, a tile has its part of the sum */
+            run_compare(x, "the gradient", op->output.tensor, m, own[m], x->whole_gradient[op->output.tensor],
+                        &box);
         all[m].dy = own[m];
         all[m].dy_statistics = op->normalised ? run_joined(x, s, op->output.tensor,
                                                            s->backward_statistics[a->operator], m, own)

@@ -30,7 +30,7 @@ static inline struct box run_form_box(const struct stage_run *s, uint32_t tensor
 static inline struct box run_source_box(const struct stage_run *s, uint32_t tensor, const struct form *form,
                                         uint32_t member)
 {
-    if (form->boxes && !state_owns_shares(s->d, form, tensor))
+    if (form->boxes && (form->tile || !state_owns_shares(s->d, form, tensor)))
         return form->boxes[member];
     return run_layout_box(s, state_tensor(s->d, tensor), &form->layout, member);
 }
@@ -99,11 +99,14 @@ static inline uint32_t run_send(struct executor *x, const struct stage_run *sour
 static inline struct holding run_receive(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->forward.at[index];
-    struct holding out = run_holding(x, s);
+    struct holding out = run_holding(x, s), before = run_union(x, s, a, a->tensor);
     const struct form *made = run_form(s, a->tensor, index);
     const struct tensor *tensor = run_tensor(x, a->tensor);
-    for (uint32_t m = 0; m < s->d->member_count; m++)
+    for (uint32_t m = 0; m < s->d->member_count; m++) { /* earlier pieces of the same */
         out.member[m] = run_array(x, a->tensor, NAN);
+        for (size_t i = 0; before.member[m] && i < run_elements(x, a->tensor); i++)
+            out.member[m][i] = before.member[m][i];
+    }
     if (a->peer == MODEL_NONE) {
         struct holding in = {&x->whole[a->tensor]};
         struct box all = {{{0, 0}}};
@@ -128,6 +131,7 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
         run_fault(x, "a receive that is no import");
         return out;
     }
+    made = &s->d->forms.at[import->form];
     const struct form *from = &source->d->forms.at[import->source_form];
     struct holding in = run_union(
         x, source, &source->d->forward.at[run_send(x, source, false, a, s->d->stage_index)], a->tensor);
@@ -301,6 +305,9 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
         evaluation_forward(&all[m]);
+        double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
+        if (all[m].op->causal && all[m].op->kind == OPERATOR_EINSUM && fabs(points - all[m].visited) > 1e-6)
+            run_fault(x, "member %u computes %g points, not %g", m, all[m].visited, points);
     }
     struct layout layout = assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
     uint32_t axes;
@@ -325,8 +332,6 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     } else if (a->elements > 0) {
         if (!removed)
             s->forward_statistics[a->operator] |= a->axes;
-    } else if (removed && a->kind == ACTION_RECEIVE) {
-        s->forward[i] = run_holding(x, s);
     } else if (removed) {
         s->forward[i] = run_union(x, s, a, a->tensor);
         if (a->kind == ACTION_COLLECTIVE)

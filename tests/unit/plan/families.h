@@ -77,6 +77,13 @@ static const struct family families[] = {
      "6}}\n"
      "  - {glu: gl, from: [g1, g2]}\n  - {fc: w, over: f, out: {h: 4}}\n",
      2, (const char *const[]){"g,r,f", "g,r,f,s", "r", "b", "s", "d", NULL}, false},
+    {"causal attention over shares of the sequence",
+     "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 7, h: 4}}\n  - {fc: q, from: x, out: {g: "
+     "2, r: 2, d: 2}}\n"
+     "  - {fc: k, from: x, out: {g: 2, d: 2}}\n  - {fc: v, from: x, out: {g: 2, d: 2}}\n"
+     "  - {attention: a, from: [q, k, v], mask: causal, dropout: yes}\n"
+     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {norm: n}\n  - {fc: u, out: {f: 3}}\n",
+     2, (const char *const[]){"s", "q", "k", "g,r,f", "g,r,f,s", "r", "b", "d", "h", NULL}, false},
     {"language model with tied logits",
      "name: m\nlayers:\n  - {input: t, dims: {s: 4}, discrete: yes}\n"
      "  - {embedding: e, vocabulary: 7, out: 4, positions: 6}\n  - {norm: n}\n  - {fc: u, out: {f: 6}, act: "
@@ -201,6 +208,11 @@ static inline void random_case(struct plan_case *c, const struct family *family,
     }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
+    if (case_between(random, 0, 1)) {
+        uint32_t ways = case_between(random, 2, 4);
+        for (uint32_t s = 0; s < c->plan.stages.count; s++)
+            c->plan.stages.at[s].balanced = ways;
+    }
     if (case_between(random, 0, 3)) { /* what is cheap decides how tensors are converted */
         case_connect(c, 1, 0);
         for (uint32_t l = 0; l < c->platform.links.count; l++) {

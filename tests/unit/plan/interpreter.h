@@ -5,6 +5,7 @@
 #define PARTITA_TESTS_INTERPRETER_H
 
 #include "model/model.h"
+#include "plan/causal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,6 +39,8 @@ struct evaluation {
     const double *dy, *dy_statistics;
     double *gradient[OPERATOR_OPERANDS]; /* NULL: not wanted; added to */
     bool training;
+    uint32_t balanced;    /* in how many shares the sequence is dealt out */
+    double visited;       /* points that were not masked */
     enum flavour flavour; /* set by evaluation_prepare() */
     bool active;
 };
@@ -184,7 +187,15 @@ static inline bool evaluation_exists(const struct evaluation *e, const uint64_t 
     return true;
 }
 
-/* Calls once per point of the given share. */
+/* Whether a key is after its query. */
+static inline bool evaluation_masked(const struct evaluation *e, const uint64_t *point)
+{
+    uint64_t length = e->op->causal ? e->op->dims[e->op->query].size : 0;
+    return e->op->causal && causal_position(point[e->op->key], length, e->balanced) >
+                                causal_position(point[e->op->query], length, e->balanced);
+}
+
+/* Calls once per point of the given share that is not masked. */
 typedef void evaluation_visitor(struct evaluation *e, const uint64_t *point, void *state);
 
 static inline void evaluation_visit(struct evaluation *e, const struct interval *share,
@@ -197,8 +208,10 @@ static inline void evaluation_visit(struct evaluation *e, const struct interval 
         point[d] = share[d].low;
     }
     for (;;) {
-        if (evaluation_exists(e, point))
+        if (evaluation_exists(e, point) && !evaluation_masked(e, point)) {
             visitor(e, point, state);
+            e->visited++;
+        }
         uint32_t d = e->op->dim_count;
         while (d > 0 && ++point[d - 1] == share[d - 1].high) {
             point[d - 1] = share[d - 1].low;

@@ -149,6 +149,21 @@ static inline void case_stage(struct plan_case *c, uint32_t units, const char *a
     VECTOR_PUSH(&plan->stages, stage);
 }
 
+/* Makes the newest stage one fused block. `tiles`: axes of a grid of tiles that are dealt to its devices
+ * (which then stand on one axis, or none), or NULL: each device is a tile. */
+static inline void case_fuse(struct plan_case *c, const char *tiles)
+{
+    struct plan_stage *stage = &c->plan.stages.at[c->plan.stages.count - 1], grid = {0};
+    stage->fused = ARENA_ARRAY(&c->arena, struct plan_fused, 1);
+    stage->fused[0] = (struct plan_fused){stage->first_unit, stage->unit_count, {"fuse.yaml", 1, 1}};
+    stage->fused_count = 1;
+    if (!tiles)
+        return;
+    case_axes(&c->names, &c->arena, tiles, &grid);
+    stage->tile_axis_count = grid.axis_count;
+    memcpy(stage->tile_axes, grid.axes, sizeof grid.axes);
+}
+
 /* Cables from every device to one switch; call it once all devices are there. */
 static inline void case_connect(struct plan_case *c, double bandwidth, double latency)
 {
@@ -199,7 +214,10 @@ static inline const char *case_describe(struct plan_case *c)
             for (uint32_t i = 0; stage->axes[a].weights && i < stage->axes[a].size; i++)
                 text = arena_format(&c->arena, "%s/%g", text, stage->axes[a].weights[i]);
         }
-        text = arena_format(&c->arena, "%s]", text);
+        for (uint32_t a = 0; a < stage->tile_axis_count; a++)
+            text = arena_format(&c->arena, "%s tiles %s:%u", text,
+                                names_text(&c->names, stage->tile_axes[a].name), stage->tile_axes[a].size);
+        text = arena_format(&c->arena, "%s%s]", text, stage->fused_count ? " fused" : "");
     }
     return text;
 }

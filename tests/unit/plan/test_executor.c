@@ -1,6 +1,7 @@
 /* Partitioned models compute what unpartitioned ones do, with exactly the derived communication. */
 #include "executor_backward.h"
 #include "families.h"
+#include "fused_families.h"
 
 #include "base/communication.h"
 
@@ -119,6 +120,54 @@ static void no_derived_communication_can_be_left_out(void **state)
     assert_int_equal(needless, 0);
 }
 
+/* Blocks that are no chains are refused; the others compute what the whole model does. */
+static void fused_blocks_compute_what_whole_models_do(void **state)
+{
+    (void)state;
+    uint32_t bad = 0, good = 0, refused = 0;
+    for (uint32_t f = 0; f < FUSED_FAMILIES; f++)
+        for (uint32_t n = 0; n < 4 * cases_per_family(); n++) {
+            uint64_t seed = (first_seed() + n) * 1000 + 900 + f, random = seed;
+            struct plan_case c;
+            struct executor x;
+            random_fused_case(&c, &fused_families[f], &random);
+            if (!case_derive(&c)) {
+                refused++;
+                case_fini(&c);
+                continue;
+            }
+            good++;
+            executor_run(&x, &c, seed, MODEL_NONE, false, MODEL_NONE);
+            if (x.wrong && bad++ < 20)
+                fprintf(stderr, "%s, seed %llu%s (%s): %u of %u wrong, first: %s\n", fused_families[f].name,
+                        (unsigned long long)(first_seed() + n), case_describe(&c),
+                        c.plan.training ? "training" : "inference", x.wrong, x.checked, x.first_wrong);
+            executor_fini(&x);
+            case_fini(&c);
+        }
+    if (getenv("PARTITA_VERBOSE"))
+        fprintf(stderr, "fused blocks: %u run, %u refused\n", good, refused);
+    assert_true(good > refused);
+    assert_int_equal(bad, 0);
+}
+
+static void nothing_that_fused_blocks_communicate_can_be_left_out(void **state)
+{
+    (void)state;
+    uint32_t needless = 0, removed = 0;
+    for (uint32_t f = 0; f < FUSED_FAMILIES; f++)
+        for (uint32_t n = 0; n < (cases_per_family() + 4) / 5; n++) {
+            uint64_t seed = (first_seed() + n) * 1000 + 950 + f, random = seed;
+            struct plan_case c;
+            random_fused_case(&c, &fused_families[f], &random);
+            if (case_derive(&c))
+                needless += remove_each(&c, &fused_families[f], seed, &removed);
+            case_fini(&c);
+        }
+    assert_true(removed > 0);
+    assert_int_equal(needless, 0);
+}
+
 static void splitting_a_recurrent_layer_along_its_units_is_refused(void **state)
 {
     (void)state;
@@ -140,6 +189,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitioned_models_compute_what_whole_ones_do),
         cmocka_unit_test(no_derived_communication_can_be_left_out),
+        cmocka_unit_test(fused_blocks_compute_what_whole_models_do),
+        cmocka_unit_test(nothing_that_fused_blocks_communicate_can_be_left_out),
         cmocka_unit_test(splitting_a_recurrent_layer_along_its_units_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* Plans end to end: programs that the engine runs, against the closed forms of the schedules. */
-#include "../plan/families.h"
+#include "../plan/fused_families.h"
 
 #include "engine/engine.h"
 #include "plan/emit.h"
@@ -335,9 +335,84 @@ static void random_plans_run_to_their_end_with_complete_groups(void **state)
         }
 }
 
+/* Elements of a convolution chain's maps that a tile of rows [low, high) of the result touches; 12 columns.
+ */
+static double tile_peak(uint64_t low, uint64_t high)
+{
+    enum { LAYERS = 3, ROWS = 12, COLUMNS = 12 };
+    static const double channels[LAYERS + 1] = {2, 6, 3, 4};
+    double most = 0, outside = (double)(high - low);
+    for (uint32_t l = LAYERS; l-- > 0;) {
+        low = low ? low - 1 : 0;
+        high = high < ROWS ? high + 1 : ROWS;
+        double inside = (double)(high - low);
+        most = fmax(most, (inside * channels[l] + outside * channels[l + 1]) * COLUMNS);
+        outside = inside;
+    }
+    return most;
+}
+
+/* Four tiles of three rows each on one to four devices: memory is that of the fullest tile's input and
+ * output, of one layer, however many tiles a device computes. */
+static void a_fused_stage_holds_one_tile_of_one_layer_at_a_time(void **state)
+{
+    (void)state;
+    for (uint32_t devices = 1; devices <= 4; devices++) {
+        struct plan_case c;
+        struct run run;
+        char members[16];
+        case_init(&c,
+                  "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 12, x: 12}}\n"
+                  "  - {conv: a, out: 6, kernel: 3, pad: 1, act: relu}\n"
+                  "  - {conv: b, out: 3, kernel: 3, pad: 1}\n  - {conv: d, out: 4, kernel: 3, pad: 1}\n"
+                  "  - {flatten: result}\n",
+                  1);
+        c.plan.training = false;
+        c.plan.schedule = &inference_schedule;
+        snprintf(members, sizeof members, "y:%u", devices);
+        case_stage(&c, 4, devices == 1 ? "" : members);
+        case_fuse(&c, "y:4");
+        case_stage(&c, 0, "");
+        c.plan.input_device = case_device(&c);
+        case_connect(&c, 1e9, 1e-6);
+        assert_true(case_derive(&c));
+        run_job(&c, &run);
+        verdict_fill(&c.plan, c.derivations, &run.job);
+        ASSERT_NEAR(c.plan.stages.at[0].memory.activations, 4 * fmax(tile_peak(0, 3), tile_peak(3, 6)), 0);
+        run_fini(&run);
+        case_fini(&c);
+    }
+}
+
+/* Random fused blocks run to their end, and everything that is sent arrives. */
+static void fused_blocks_run_to_their_end(void **state)
+{
+    (void)state;
+    uint32_t ran = 0;
+    for (uint32_t n = 0; n < 160; n++) {
+        uint64_t random = n + 1;
+        struct plan_case c;
+        struct run run;
+        random_fused_case(&c, &fused_families[n % FUSED_FAMILIES], &random);
+        c.plan.micro_batches = 1 + n % 3;
+        c.plan.recompute = n % 5 ? RECOMPUTE_NONE : RECOMPUTE_FULL;
+        case_connect(&c, 1e9, 1e-6);
+        if (case_derive(&c)) {
+            run_job(&c, &run);
+            assert_true(run.result.makespan > 0);
+            run_fini(&run);
+            ran++;
+        }
+        case_fini(&c);
+    }
+    assert_true(ran > 80);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fused_stage_holds_one_tile_of_one_layer_at_a_time),
+        cmocka_unit_test(fused_blocks_run_to_their_end),
         cmocka_unit_test(gpipe_takes_its_closed_form_and_keeps_all_micro_batches),
         cmocka_unit_test(one_f_one_b_takes_its_closed_form_and_keeps_no_more_than_the_stages_after),
         cmocka_unit_test(recomputation_adds_a_forward_pass_to_each_backward_pass),

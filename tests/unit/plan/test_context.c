@@ -1,0 +1,160 @@
+/* Attention over shares of the sequence: causal work by counting, communication against the closed forms. */
+#include "plan_case.h"
+
+#include "plan/causal.h"
+#include "plan/state.h"
+
+enum { BATCH = 2, SEQUENCE = 16, GROUPS = 4, SIZE = 3, WAYS = 4 };
+static const char model[] =
+    "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n  - {fc: e, out: {h: 12}}\n"
+    "  - {fc: q, from: e, out: {g: 4, r: 2, d: 3}}\n  - {fc: k, from: e, out: {g: 4, d: 3}}\n"
+    "  - {fc: v, from: e, out: {g: 4, d: 3}}\n"
+    "  - {attention: a, from: [q, k, v], mask: causal, flash: yes}\n"
+    "  - {fc: p, over: [g, r, d], out: {h: 12}}\n";
+
+static void pairs_under_a_causal_mask_are_those_that_counting_finds(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3000; seed++) {
+        uint64_t random = seed, length = case_between(&random, 1, 25);
+        uint32_t ways = case_between(&random, 0, 5);
+        struct interval q = {case_between(&random, 0, (uint32_t)length), length};
+        struct interval k = {case_between(&random, 0, (uint32_t)length), length};
+        q.high = q.low + case_between(&random, 0, (uint32_t)(length - q.low));
+        k.high = k.low + case_between(&random, 0, (uint32_t)(length - k.low));
+        double counted = 0;
+        for (uint64_t i = q.low; i < q.high; i++)
+            for (uint64_t j = k.low; j < k.high; j++)
+                counted += causal_position(j, length, ways) <= causal_position(i, length, ways);
+        if (fabs(counted - causal_pairs(q, k, length, ways)) > 0)
+            fail_msg("seed %llu: %g pairs, not %g", (unsigned long long)seed,
+                     causal_pairs(q, k, length, ways), counted);
+    }
+}
+
+static void every_position_is_dealt_out_once(void **state)
+{
+    (void)state;
+    for (uint32_t length = 1; length < 40; length++)
+        for (uint32_t ways = 0; ways < 8; ways++) {
+            uint64_t seen = 0;
+            for (uint32_t i = 0; i < length; i++)
+                seen |= (uint64_t)1 << causal_position(i, length, ways);
+            assert_true(seen == ((uint64_t)1 << length) - 1);
+        }
+}
+
+struct counts {
+    uint32_t of[COLLECTIVE_KIND_COUNT];
+    double bytes[COLLECTIVE_KIND_COUNT];
+};
+
+static struct counts counts_of(const struct derivation *d, bool backward)
+{
+    struct counts counts = {{0}, {0}};
+    uint32_t n = backward ? d->backward.count : d->forward.count;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct action *action = backward ? &d->backward.at[i] : &d->forward.at[i];
+        if (action->kind != ACTION_COLLECTIVE)
+            continue;
+        counts.of[action->collective]++;
+        counts.bytes[action->collective] += derive_payload(d, action, (struct coordinates){{0}});
+    }
+    return counts;
+}
+
+/* Points of the first product on each member; their extremes. */
+static void work_of(struct plan_case *c, double *least, double *most)
+{
+    const struct derivation *d = c->derivations;
+    *least = INFINITY;
+    *most = 0;
+    for (uint32_t o = 0; o < d->operators.count; o++)
+        for (uint32_t m = 0; m < d->member_count; m++) {
+            if (!state_operator(d, o)->causal || state_operator(d, o)->kind != OPERATOR_EINSUM)
+                continue;
+            double points = assign_points(d->stage, state_operator(d, o), &d->operators.at[o].assignment,
+                                          layout_coordinates(d->stage, m));
+            *least = fmin(*least, points / SIZE);
+            *most = fmax(*most, points / SIZE);
+        }
+}
+
+static void context_case(struct plan_case *c, const char *axes, uint32_t balanced, bool ulysses)
+{
+    case_init(c, model, BATCH);
+    case_stage(c, 0, axes);
+    struct plan_stage *stage = &c->plan.stages.at[0];
+    stage->balanced = balanced;
+    if (ulysses) {
+        stage->axes[stage->axis_count - 1].within[0] = names_add(&c->names, "g");
+        stage->axes[stage->axis_count - 1].within[1] = names_add(&c->names, "r");
+    }
+    assert_true(case_derive(c));
+}
+
+static void keys_and_values_are_gathered_forward_and_their_gradients_scattered(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    context_case(&c, "s:4", WAYS, false);
+    double keys = BATCH * SEQUENCE * GROUPS * SIZE * 4;
+    struct counts forward = counts_of(c.derivations, false), backward = counts_of(c.derivations, true);
+    for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++) {
+        assert_int_equal(forward.of[kind], kind == ALL_GATHER ? 2 : 0);
+        assert_int_equal(backward.of[kind], kind == REDUCE_SCATTER ? 2 : 0);
+    }
+    ASSERT_NEAR(forward.bytes[ALL_GATHER], 2 * keys, 0);
+    ASSERT_NEAR(backward.bytes[REDUCE_SCATTER], 2 * keys, 0);
+    for (uint32_t p = 0; p < c.derivations->parameters.count; p++) /* weights meet over the axis */
+        assert_int_equal(c.derivations->parameters.at[p].partial_axes, 1);
+    case_fini(&c);
+}
+
+static void ulysses_goes_to_the_heads_and_back_by_four_all_to_alls(void **state)
+{
+    (void)state;
+    static const char *const meshes[] = {"s:4", "g,r:2 s:2"};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct plan_case c;
+        context_case(&c, meshes[i], 0, true);
+        struct counts forward = counts_of(c.derivations, false), backward = counts_of(c.derivations, true);
+        assert_int_equal(forward.of[ALL_TO_ALL], 4); /* q, k, v and the output */
+        assert_int_equal(backward.of[ALL_TO_ALL], 4);
+        assert_int_equal(forward.of[ALL_GATHER] + backward.of[ALL_GATHER], 0);
+        double member = BATCH * SEQUENCE * GROUPS * SIZE * 4 / 4.0; /* of keys; q and the output: twice */
+        ASSERT_NEAR(forward.bytes[ALL_TO_ALL], 6 * member, 0);
+        case_fini(&c);
+    }
+}
+
+/* Contiguous shares: the last member has (2p - 1) times the first one's pairs but for the diagonal, close to
+ * twice the mean; balanced ones are equal. */
+static void balanced_shares_have_equal_work_and_contiguous_ones_two_to_one(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    double least, most, rows = SEQUENCE / WAYS, heads = BATCH * GROUPS * 2;
+    context_case(&c, "s:4", 0, false);
+    work_of(&c, &least, &most);
+    ASSERT_NEAR(least, heads * rows * (rows + 1) / 2, 0);
+    ASSERT_NEAR(most, heads * (rows * (WAYS - 1) * rows + rows * (rows + 1) / 2), 0);
+    case_fini(&c);
+    context_case(&c, "s:4", WAYS, false);
+    work_of(&c, &least, &most);
+    ASSERT_NEAR(least, most, 0);
+    ASSERT_NEAR(most, heads * SEQUENCE * (SEQUENCE + 1) / 2 / WAYS, 0);
+    case_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pairs_under_a_causal_mask_are_those_that_counting_finds),
+        cmocka_unit_test(every_position_is_dealt_out_once),
+        cmocka_unit_test(keys_and_values_are_gathered_forward_and_their_gradients_scattered),
+        cmocka_unit_test(ulysses_goes_to_the_heads_and_back_by_four_all_to_alls),
+        cmocka_unit_test(balanced_shares_have_equal_work_and_contiguous_ones_two_to_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
