@@ -26,6 +26,13 @@ struct index_list {
         (vector)->at[(vector)->count++] = (item);                                                            \
     } while (0)
 
+/* Makes room for `wanted` elements in all. */
+#define VECTOR_RESERVE(vector, wanted)                                                                       \
+    do {                                                                                                     \
+        while ((vector)->room < (wanted))                                                                    \
+            (vector)->at = vector_grow((vector)->at, &(vector)->room, sizeof *(vector)->at);                 \
+    } while (0)
+
 #define VECTOR_FREE(vector)                                                                                  \
     do {                                                                                                     \
         vector_release((vector)->at);                                                                        \

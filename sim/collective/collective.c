@@ -234,14 +234,16 @@ bool collective_activity(struct platform *platform, const struct algorithm *algo
     *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind};
     *problem = NULL;
     struct gathering gathering = {0};
-    bool good = collective_shape(algorithm, platform, devices, count, &out->shape, arena, problem);
+    struct shape *shape = ARENA_NEW(arena, struct shape);
+    out->shape = shape;
+    bool good = collective_shape(algorithm, platform, devices, count, shape, arena, problem);
     if (good && count > 1 && algorithm->loads) {
         good = load(platform, kind, devices, count, &gathering, out, arena, problem);
     } else if (good) {
         struct transfer_list list = {0};
-        collective_steps(algorithm, kind, &out->shape, !shares, &list);
+        collective_steps(algorithm, kind, shape, !shares, &list);
         if (shares && list.count)
-            transfer_weigh(&list, &out->shape, shares);
+            transfer_weigh(&list, shape, shares);
         good = gather(platform, &list, devices, &gathering, out, arena, problem);
         transfer_fini(&list);
     }

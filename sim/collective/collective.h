@@ -29,8 +29,9 @@ struct activity {
     struct index_list path;            /* of a message: its links in the order in which it crosses them */
     VECTOR(struct usage) usage;        /* by ascending link, each once */
     const struct algorithm *algorithm; /* NULL: a message */
-    struct shape shape;                /* of the group, for the algorithm's steps */
-    int kind;                          /* enum collective_kind */
+    const struct shape
+        *shape; /* of the group, for the algorithm's steps; in the caller's arena; NULL: a message */
+    int kind;   /* enum collective_kind */
     /* Seconds per byte of payload on idle links: all rounds one after the other, the longest round, the link
      * that is busy longest. Seconds of latency: of the farthest round, of the first one. */
     double rounds_seconds, round_seconds, link_seconds;

@@ -16,7 +16,8 @@ struct alpha_beta_message {
     uint32_t first, count; /* its usage in the pool, where the record keeps 2^size_class entries for good */
     uint32_t size_class;
     uint32_t event; /* QUEUE_NONE: stalled */
-    uint32_t tag;   /* while unused: the next unused record of its class + 1 */
+    uint8_t traffic;
+    uint32_t tag; /* while unused: the next unused record of its class + 1 */
     enum { UNUSED, WAITING, TRANSMITTING } state;
 };
 
@@ -24,6 +25,7 @@ struct alpha_beta {
     struct arena arena;  /* owns this record and the arrays per link */
     struct queue *queue; /* identity: message */
     double *capacities, *carried;
+    double limits[UINT8_MAX + 1]; /* caps by class of traffic */
     VECTOR(struct alpha_beta_message) messages;
     VECTOR(struct network_usage) pool;
     struct index_list completed;
@@ -38,6 +40,8 @@ static void *alpha_beta_open(const struct network_setting *setting)
     net->queue = queue_new();
     net->carried = ARENA_ARRAY(&arena, double, setting->link_count + 1);
     net->capacities = arena_copy(&arena, setting->capacities, setting->link_count * sizeof(double));
+    for (uint32_t i = 0; i <= UINT8_MAX; i++)
+        net->limits[i] = INFINITY;
     net->arena = arena;
     return net;
 }
@@ -87,6 +91,7 @@ static void alpha_beta_start(void *state, double now, const struct network_messa
     record->count = message->usage_count;
     record->bytes = record->remaining = message->bytes;
     record->cap = message->cap;
+    record->traffic = message->traffic;
     record->tag = message->tag;
     record->state = WAITING;
     record->event = queue_add(net->queue, now + message->latency, PHASE_LATENCY, m);
@@ -101,7 +106,7 @@ static void ideal_start(void *state, double now, const struct network_message *m
 
 static double alpha_beta_rate(const struct alpha_beta *net, const struct alpha_beta_message *message)
 {
-    double rate = message->cap;
+    double rate = fmin(message->cap, net->limits[message->traffic]);
     for (uint32_t i = message->first; i < message->first + message->count; i++)
         rate = fmin(rate, net->capacities[net->pool.at[i].link] / net->pool.at[i].coefficient);
     return rate;
@@ -129,10 +134,9 @@ static void alpha_beta_time(struct alpha_beta *net, uint32_t m, double now)
                                        : QUEUE_NONE;
 }
 
-static void alpha_beta_set_capacity(void *state, double now, uint32_t link, double capacity)
+/* New rates and ends where a rate has changed. */
+static void alpha_beta_renew(struct alpha_beta *net, double now)
 {
-    struct alpha_beta *net = state;
-    net->capacities[link] = capacity;
     for (uint32_t m = 0; m < net->messages.count; m++) {
         struct alpha_beta_message *message = &net->messages.at[m];
         if (message->state != TRANSMITTING || alpha_beta_rate(net, message) == message->rate)
@@ -144,9 +148,29 @@ static void alpha_beta_set_capacity(void *state, double now, uint32_t link, doub
     }
 }
 
+static void alpha_beta_set_capacity(void *state, double now, uint32_t link, double capacity)
+{
+    struct alpha_beta *net = state;
+    net->capacities[link] = capacity;
+    alpha_beta_renew(net, now);
+}
+
+static void alpha_beta_set_traffic(void *state, double now, uint8_t traffic, double weight, double cap)
+{
+    struct alpha_beta *net = state;
+    (void)weight; /* nobody to share with */
+    net->limits[traffic] = cap;
+    alpha_beta_renew(net, now);
+}
+
 static void ideal_set_capacity(void *state, double now, uint32_t link, double capacity)
 {
     (void)state, (void)now, (void)link, (void)capacity; /* bandwidth plays no part */
+}
+
+static void ideal_set_traffic(void *state, double now, uint8_t traffic, double weight, double cap)
+{
+    (void)state, (void)now, (void)traffic, (void)weight, (void)cap;
 }
 
 static double alpha_beta_next(void *state)
@@ -193,6 +217,7 @@ const struct network_model alpha_beta_ideal = {
     .close = alpha_beta_close,
     .start = ideal_start,
     .set_capacity = ideal_set_capacity,
+    .set_traffic = ideal_set_traffic,
     .next = alpha_beta_next,
     .advance = alpha_beta_advance,
     .solve = alpha_beta_solve,
@@ -206,6 +231,7 @@ const struct network_model alpha_beta_model = {
     .close = alpha_beta_close,
     .start = alpha_beta_start,
     .set_capacity = alpha_beta_set_capacity,
+    .set_traffic = alpha_beta_set_traffic,
     .next = alpha_beta_next,
     .advance = alpha_beta_advance,
     .solve = alpha_beta_solve,

@@ -71,20 +71,17 @@ static bool check_bytes(struct arena *arena, const struct job *job, const char *
     return true;
 }
 
-struct stream_book {
-    double busy, last; /* seconds */
-};
-
 /* Operations of a stream do not overlap, and busy + waits = its span from time 0 to its last end. */
 static bool check_rank(struct arena *arena, const struct job *job, const struct engine_result *result,
-                       uint32_t r, struct stream_book *books, const char **error)
+                       uint32_t r, struct engine_book *books, const char **error)
 {
     const struct program *program = &job->programs[job->ranks[r].program];
     const struct engine_record *records = result->records + result->first_record[r];
+    const struct engine_book *lead = result->lead_books ? result->lead_books + result->first_stream[r] : NULL;
     for (uint32_t i = 0; i < program->stream_count; i++)
-        books[i] = (struct stream_book){0, 0};
+        books[i] = lead ? lead[i] : (struct engine_book){0, 0};
     for (uint32_t s = 0; s < program->op_count; s++) {
-        struct stream_book *book = &books[program->ops[s].stream];
+        struct engine_book *book = &books[program->ops[s].stream];
         const struct engine_record *record = &records[s];
         if (!(book->last <= record->ready && record->ready <= record->start &&
               record->start <= record->end)) {
@@ -114,7 +111,7 @@ static bool check_streams(struct arena *arena, const struct job *job, const stru
     for (uint32_t p = 0; p < job->program_count; p++)
         if (job->programs[p].stream_count > streams)
             streams = job->programs[p].stream_count;
-    struct stream_book *books = ARENA_ARRAY(arena, struct stream_book, streams + 1);
+    struct engine_book *books = ARENA_ARRAY(arena, struct engine_book, streams + 1);
     for (uint32_t r = 0; r < job->rank_count; r++)
         if (!check_rank(arena, job, result, r, books, error))
             return false;
@@ -127,6 +124,8 @@ static bool check_links(struct arena *arena, const struct platform *platform,
 {
     double *bytes = ARENA_ARRAY(arena, double, platform->links.count + 1);
     double *payload = ARENA_ARRAY(arena, double, result->activity_count + 1);
+    for (uint32_t a = 0; result->lead_bytes && a < result->activity_count; a++)
+        payload[a] = result->lead_bytes[a];
     for (uint32_t t = 0; t < result->transfer_count; t++) {
         const struct engine_transfer *transfer = &result->transfers[t];
         payload[transfer->activity] += transfer->bytes;

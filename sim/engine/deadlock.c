@@ -6,7 +6,7 @@
 #include <assert.h>
 
 struct place {
-    uint32_t rank, slot;
+    uint32_t rank, slot, pass;
 };
 
 struct wait {
@@ -14,9 +14,19 @@ struct wait {
     const char *reason; /* "waits for its dependency" … */
 };
 
-static bool ended(const struct run *run, uint32_t rank, uint32_t slot)
+/* Ends that an operation still waits for; one of a pass that has not begun waits for the pass before. */
+static uint32_t pending(const struct run *run, struct place place)
 {
-    return run->pending[run->ranks[rank].first_instance + slot] == RUN_ENDED;
+    uint32_t instance = run->ranks[place.rank].first_instance + place.slot;
+    if (place.pass < run->passes_over)
+        return RUN_ENDED;
+    return run->passes[place.pass] ? run->passes[place.pass]->pending[instance] : run->waits_for[instance];
+}
+
+static uint32_t op_count(const struct run *run, uint32_t rank)
+{
+    uint32_t count = run->job->programs[run->job->ranks[rank].program].op_count;
+    return run->pass_count > 1 ? count / run->job->steps : count;
 }
 
 static const struct program *program_of(const struct run *run, uint32_t rank)
@@ -31,16 +41,21 @@ static struct wait wait_inside(const struct run *run, struct place place)
     uint32_t first = PROGRAM_NONE;
     for (uint32_t i = 0; i < op->dependency_count; i++) {
         uint32_t slot = program->dependencies[op->first_dependency + i];
-        if (!ended(run, place.rank, slot) && slot < first)
+        if (pending(run, (struct place){place.rank, slot, place.pass}) != RUN_ENDED && slot < first)
             first = slot;
     }
     if (first != PROGRAM_NONE)
-        return (struct wait){{place.rank, first}, "waits for its dependency"};
+        return (struct wait){{place.rank, first, place.pass}, "waits for its dependency"};
     for (uint32_t slot = place.slot; slot-- > 0;)
         if (program->ops[slot].stream == op->stream)
-            return (struct wait){{place.rank, slot}, "waits for the operation before it in its stream"};
+            return (struct wait){{place.rank, slot, place.pass},
+                                 "waits for the operation before it in its stream"};
+    for (uint32_t slot = op_count(run, place.rank); place.pass && slot-- > 0;)
+        if (program->ops[slot].stream == op->stream)
+            return (struct wait){{place.rank, slot, place.pass - 1},
+                                 "waits for the operation before it in its stream, of the step before"};
     assert(0 && "a pending operation waits for something");
-    return (struct wait){{place.rank, PROGRAM_NONE}, ""};
+    return (struct wait){{place.rank, PROGRAM_NONE, 0}, ""};
 }
 
 /* The peer's operation at this meeting: the other end of a message, or its part of the collective. */
@@ -48,7 +63,7 @@ static uint32_t find_operation(const struct run *run, uint32_t rank, uint32_t gr
 {
     const struct program *program = program_of(run, rank);
     uint32_t kind = like->kind == OP_SEND ? OP_RECEIVE : like->kind == OP_RECEIVE ? OP_SEND : OP_COLLECTIVE;
-    for (uint32_t slot = 0; slot < program->op_count; slot++) {
+    for (uint32_t slot = 0; slot < op_count(run, rank); slot++) {
         const struct op *op = &program->ops[slot];
         if (op->kind == kind && op->match == like->match && run->ranks[rank].groups[op->group] == group)
             return slot;
@@ -61,12 +76,13 @@ static struct wait wait_for_peer(const struct run *run, struct arena *arena, str
     const struct op *op = &program_of(run, place.rank)->ops[place.slot];
     const struct run_group *group = &run->groups[g];
     const uint32_t *members = run->job->members + run->job->groups[g].first_member;
-    const uint32_t *slots = run->arrivals + group->first_arrival + op->match * group->member_count;
+    const uint32_t *slots =
+        run->passes[place.pass]->arrivals + group->first_arrival + op->match * group->member_count;
     uint32_t absent = 0;
     while (absent < group->member_count && slots[absent] != PROGRAM_NONE)
         absent++;
     if (absent == group->member_count)
-        return (struct wait){{place.rank, PROGRAM_NONE}, "waits for ever"};
+        return (struct wait){{place.rank, PROGRAM_NONE, 0}, "waits for ever"};
     uint32_t slot = find_operation(run, members[absent], g, op);
     const char *what = op->kind == OP_COLLECTIVE ? "joins it"
                        : op->kind == OP_SEND     ? "receives it"
@@ -76,7 +92,7 @@ static struct wait wait_for_peer(const struct run *run, struct arena *arena, str
             ? arena_format(arena, "waits for rank %u, which has no operation that %s (match %u)",
                            members[absent], what, op->match)
             : arena_format(arena, "waits until rank %u %s", members[absent], what);
-    return (struct wait){{members[absent], slot}, reason};
+    return (struct wait){{members[absent], slot, place.pass}, reason};
 }
 
 /* A message that does not move although its links have capacity. */
@@ -98,21 +114,24 @@ static const char *describe_stall(const struct run *run, struct arena *arena)
 
 static struct wait wait_of(const struct run *run, struct arena *arena, struct place place)
 {
-    if (run->pending[run->ranks[place.rank].first_instance + place.slot] > 0)
+    if (pending(run, place) > 0)
         return wait_inside(run, place);
     const struct op *op = &program_of(run, place.rank)->ops[place.slot];
     uint32_t g = run->ranks[place.rank].groups[op->group];
-    uint32_t transfer = run->meetings[run->groups[g].first_meeting + op->match].transfer;
+    uint32_t transfer = run->passes[place.pass]->meetings[run->groups[g].first_meeting + op->match].transfer;
     if (transfer == PROGRAM_NONE)
         return wait_for_peer(run, arena, place, g);
-    const struct run_activity *form = &run->activities.at[run->transfers.at[transfer].activity];
+    const struct activity *form = &run->activity_list.at[run->transfers.at[transfer].activity];
     uint32_t link = PROGRAM_NONE;
-    for (uint32_t i = 0; i < form->usage_count && link == PROGRAM_NONE; i++)
-        if (run->capacities[form->usage[i].link] <= 0)
-            link = form->usage[i].link;
+    for (uint32_t i = 0; i < form->usage.count && link == PROGRAM_NONE; i++)
+        if (run->capacities[form->usage.at[i].link] <= 0)
+            link = form->usage.at[i].link;
+    if (run->caps[op->traffic] <= 0)
+        return (struct wait){{place.rank, PROGRAM_NONE, 0},
+                             "is stalled: its class of traffic has a cap of 0"};
     if (link == PROGRAM_NONE)
-        return (struct wait){{place.rank, PROGRAM_NONE}, describe_stall(run, arena)};
-    return (struct wait){{place.rank, PROGRAM_NONE},
+        return (struct wait){{place.rank, PROGRAM_NONE, 0}, describe_stall(run, arena)};
+    return (struct wait){{place.rank, PROGRAM_NONE, 0},
                          arena_format(arena, "is stalled: link '%s' has no capacity",
                                       names_text(run->platform->names, run->platform->links.at[link].name))};
 }
@@ -120,15 +139,16 @@ static struct wait wait_of(const struct run *run, struct arena *arena, struct pl
 static struct place first_pending(const struct run *run)
 {
     for (uint32_t r = 0; r < run->job->rank_count; r++)
-        for (uint32_t slot = 0; slot < program_of(run, r)->op_count; slot++)
-            if (!ended(run, r, slot))
-                return (struct place){r, slot};
+        for (uint32_t slot = 0; slot < op_count(run, r); slot++)
+            if (pending(run, (struct place){r, slot, run->passes_over}) != RUN_ENDED)
+                return (struct place){r, slot, run->passes_over};
     assert(0 && "some operation is pending");
-    return (struct place){0, 0};
+    return (struct place){0, 0, 0};
 }
 
 /* Walks until an operation comes round again; its place in the walk is where the cycle begins (PROGRAM_NONE:
- * the chain ends without one). Marks are per instance: step + 1. */
+ * the chain ends without one). Marks are per instance: step of the walk + 1. It begins in the first pass that
+ * is not over, and no operation waits for a later pass, so it stays there. */
 static uint32_t walk(const struct run *run, struct arena *arena, uint32_t *length, struct place *at)
 {
     uint32_t *marks = ARENA_ARRAY(arena, uint32_t, run->instances);
@@ -153,7 +173,7 @@ const char *deadlock_report(const struct run *run, struct arena *arena)
     uint32_t first = cycle == PROGRAM_NONE ? 0 : cycle;
     const char *text =
         arena_format(arena, "deadlock at %.9g s: %u of %u operations are pending; %s", run->now,
-                     run->instances - run->ended, run->instances,
+                     (uint32_t)(run->instances - run->passes[run->passes_over]->ended), run->instances,
                      cycle == PROGRAM_NONE ? "the chain of waits is" : "the cycle of waits is");
     for (uint32_t i = first; i < length; i++) {
         if (i - first == LONGEST / 2 && length - i > LONGEST / 2) {

@@ -3,6 +3,7 @@
 
 #include "engine/check.h"
 #include "engine/deadlock.h"
+#include "engine/pass.h"
 #include "engine/run.h"
 
 #include <assert.h>
@@ -82,7 +83,8 @@ static void lay_out_ranks(struct run *run, const struct task_program *programs)
                                           .first_instance = run->instances,
                                           .first_stream = run->streams_count,
                                           .first_place = places};
-        uint64_t instances = (uint64_t)run->instances + job->programs[rank->program].op_count;
+        uint32_t steps = run->pass_count > 1 ? job->steps : 1;
+        uint64_t instances = (uint64_t)run->instances + job->programs[rank->program].op_count / steps;
         assert(instances < UINT32_MAX);
         run->instances = (uint32_t)instances;
         run->streams_count += job->programs[rank->program].stream_count;
@@ -104,22 +106,19 @@ static void lay_out_streams(struct run *run)
 static void lay_out_groups(struct run *run)
 {
     const struct job *job = run->job;
-    uint32_t meetings = 0;
+    uint32_t meetings = 0, steps = run->pass_count > 1 ? job->steps : 1;
     uint64_t arrivals = 0;
     run->groups = ARENA_ARRAY(&run->arena, struct run_group, job->group_count + 1);
     for (uint32_t g = 0; g < job->group_count; g++) {
         const struct group *group = &job->groups[g];
         run->groups[g] =
             (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous, false};
-        meetings += group->match_count;
-        arrivals += (uint64_t)group->match_count * group->member_count;
+        meetings += group->match_count / steps;
+        arrivals += (uint64_t)(group->match_count / steps) * group->member_count;
     }
     assert(arrivals < UINT32_MAX);
-    run->meetings = ARENA_ARRAY(&run->arena, struct run_meeting, meetings + 1);
-    for (uint32_t m = 0; m < meetings; m++)
-        run->meetings[m].transfer = PROGRAM_NONE;
-    run->arrivals = ARENA_ARRAY(&run->arena, uint32_t, arrivals + 1);
-    memset(run->arrivals, 0xff, arrivals * sizeof *run->arrivals);
+    run->meeting_count = meetings;
+    run->arrival_count = arrivals;
     size_t kinds = (size_t)job->group_count * (COLLECTIVE_KIND_COUNT + 1);
     run->activity_of = ARENA_ARRAY(&run->arena, uint32_t, kinds + 1);
     memset(run->activity_of, 0xff, kinds * sizeof *run->activity_of);
@@ -142,7 +141,7 @@ static void find_places(struct run *run, const struct task_program *programs)
     for (uint32_t r = 0; r < job->rank_count; r++)
         for (uint32_t i = 0; i < programs[job->ranks[r].program].slot_count; i++)
             if (run->ranks[r].groups[i] < job->group_count)
-                entries[first[run->ranks[r].groups[i] + 1]++] = (struct run_release){r, i};
+                entries[first[run->ranks[r].groups[i] + 1]++] = (struct run_release){r, i, 0};
     uint32_t *place = ARENA_ARRAY(&run->arena, uint32_t, job->rank_count + 1);
     memset(place, 0xff, job->rank_count * sizeof *place);
     for (uint32_t g = 0; g < job->group_count; g++) {
@@ -158,36 +157,27 @@ static void find_places(struct run *run, const struct task_program *programs)
     }
 }
 
-/* Pending counts of all instances; those without any are released first, by rank and slot. */
-static void release_first(struct run *run)
-{
-    run->pending = ARENA_ARRAY(&run->arena, uint32_t, (size_t)run->instances + 1);
-    for (uint32_t r = 0; r < run->job->rank_count; r++) {
-        const struct run_rank *rank = &run->ranks[r];
-        uint32_t count = run->job->programs[run->job->ranks[r].program].op_count;
-        for (uint32_t s = 0; s < count; s++) {
-            run->pending[rank->first_instance + s] = rank->tasks[s].waits;
-            if (!rank->tasks[s].waits)
-                VECTOR_PUSH(&run->ready, ((struct run_release){r, s}));
-        }
-    }
-}
-
 static int compare_changes(const void *a, const void *b)
 {
-    const struct engine_change *const *x = a, *const *y = b;
+    const struct run_change *const *x = a, *const *y = b;
     if ((*x)->time != (*y)->time)
         return (*x)->time < (*y)->time ? -1 : 1;
     return *x < *y ? -1 : *x > *y; /* in the order given */
 }
 
-static bool sort_changes(struct run *run)
+static bool good_traffic(const struct traffic_class *traffic)
+{
+    return traffic->weight > 0 && traffic->weight < INFINITY && traffic->cap >= 0;
+}
+
+/* The changes of links, then those of traffic. False when one is wrong. */
+static bool gather_changes(struct run *run, struct run_change *all)
 {
     const struct engine_options *options = run->options;
-    uint32_t count = options->change_count;
-    const struct engine_change **order = ARENA_ARRAY(&run->arena, const struct engine_change *, count + 1);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct engine_change *change = order[i] = &options->changes[i];
+    for (uint32_t i = 0; i < options->change_count; i++) {
+        const struct engine_change *change = &options->changes[i];
+        all[run->change_count++] =
+            (struct run_change){.time = change->time, .capacity = change->capacity, .link = change->link};
         if (change->time >= 0 && change->time < INFINITY && change->capacity >= 0 &&
             change->capacity < INFINITY && change->link < run->platform->links.count)
             continue;
@@ -195,10 +185,62 @@ static bool sort_changes(struct run *run)
                                   change->link, change->capacity, change->time);
         return false;
     }
+    for (uint32_t i = 0; i < options->traffic_change_count; i++) {
+        const struct engine_traffic_change *change = &options->traffic_changes[i];
+        all[run->change_count++] = (struct run_change){.time = change->time,
+                                                       .weight = change->now.weight,
+                                                       .cap = change->now.cap,
+                                                       .link = UINT32_MAX,
+                                                       .traffic = (uint8_t)(change->traffic + 1)};
+        if (change->time >= 0 && change->time < INFINITY && good_traffic(&change->now) &&
+            change->traffic < run->job->traffic_count)
+            continue;
+        run->error =
+            arena_format(&run->arena, "change %u of traffic: class %u, weight %g, cap %g B/s at %g s", i,
+                         change->traffic, change->now.weight, change->now.cap, change->time);
+        return false;
+    }
+    return true;
+}
+
+static bool sort_changes(struct run *run)
+{
+    uint32_t count = run->options->change_count + run->options->traffic_change_count;
+    struct run_change *all = ARENA_ARRAY(&run->arena, struct run_change, count + 1);
+    const struct run_change **order = ARENA_ARRAY(&run->arena, const struct run_change *, count + 1);
+    if (!gather_changes(run, all))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = &all[i];
     qsort(order, count, sizeof *order, compare_changes);
-    run->changes = ARENA_ARRAY(&run->arena, struct engine_change, count + 1);
+    run->changes = ARENA_ARRAY(&run->arena, struct run_change, count + 1);
     for (uint32_t i = 0; i < count; i++)
         run->changes[i] = *order[i];
+    return true;
+}
+
+/* The job's classes of traffic, as the network begins with them. */
+static bool open_traffic(struct run *run)
+{
+    const struct job *job = run->job;
+    assert(job->traffic_count <= UINT8_MAX);
+    if (job->traffic_count && !run->model->set_traffic) {
+        run->error = arena_format(&run->arena, "the network level '%s' knows no weights and caps of traffic",
+                                  run->model->name);
+        return false;
+    }
+    run->caps = ARENA_ARRAY(&run->arena, double, job->traffic_count + 1);
+    run->caps[0] = INFINITY;
+    for (uint32_t i = 0; i < job->traffic_count; i++) {
+        const struct traffic_class *traffic = &job->traffic[i];
+        if (!good_traffic(traffic)) {
+            run->error = arena_format(&run->arena, "class %u of traffic has weight %g and cap %g B/s", i,
+                                      traffic->weight, traffic->cap);
+            return false;
+        }
+        run->caps[i + 1] = traffic->cap;
+        run->model->set_traffic(run->network, 0, (uint8_t)(i + 1), traffic->weight, traffic->cap);
+    }
     return true;
 }
 
@@ -228,7 +270,13 @@ static void open_network(struct run *run)
 
 static bool set_up(struct run *run, struct engine_result *result)
 {
-    const struct task_program *programs = task_build(&run->arena, run->job, &run->error);
+    const struct job *job = run->job;
+    run->pass_count = job->lead ? job->lead + job->steps : 1;
+    if (job->lead && (run->options->random.seconds || !task_alike(job))) {
+        run->error = "the steps of a program differ, so none can stand for those before them";
+        return false;
+    }
+    const struct task_program *programs = task_build(&run->arena, job, &run->error);
     if (!programs || !check_tables(run, programs))
         return false;
     lay_out_ranks(run, programs);
@@ -239,10 +287,11 @@ static bool set_up(struct run *run, struct engine_result *result)
         return false;
     run->queue = queue_new();
     open_network(run);
-    run->records = ARENA_ARRAY(&result->arena, struct engine_record, (size_t)run->instances + 1);
+    if (!open_traffic(run))
+        return false;
     run->waits =
         (double(*)[4])arena_array(&result->arena, (size_t)run->streams_count + 1, sizeof *run->waits);
-    release_first(run);
+    pass_init(run);
     return true;
 }
 
@@ -256,52 +305,50 @@ static int compare_transfers(const void *a, const void *b)
     return x->match < y->match ? -1 : x->match > y->match;
 }
 
-static double span(const struct run *run)
+static double span(const struct engine_result *result, uint32_t count)
 {
-    double first = INFINITY, last = 0;
-    for (uint32_t i = 0; i < run->instances; i++) {
-        first = run->records[i].start < first ? run->records[i].start : first;
-        last = run->records[i].end > last ? run->records[i].end : last;
+    double first = result->lead_books ? result->lead_start : INFINITY, last = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        first = result->records[i].start < first ? result->records[i].start : first;
+        last = result->records[i].end > last ? result->records[i].end : last;
     }
-    return run->instances ? last - first : 0;
+    return count ? last - first : 0;
 }
 
 static void hand_over(struct run *run, struct engine_result *result)
 {
     const struct job *job = run->job;
-    if (run->transfers.count)
-        qsort(run->transfers.at, run->transfers.count, sizeof *run->transfers.at, compare_transfers);
-    result->records = run->records;
+    uint32_t steps = run->pass_count > 1 ? job->steps : 1;
+    pass_hand_over(run, result);
+    if (result->transfer_count)
+        qsort(result->transfers, result->transfer_count, sizeof *result->transfers, compare_transfers);
     result->stream_waits = run->waits;
     result->first_record = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
     result->first_stream = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
     for (uint32_t r = 0; r < job->rank_count; r++) {
-        result->first_record[r] = run->ranks[r].first_instance;
+        result->first_record[r] = run->ranks[r].first_instance * steps;
         result->first_stream[r] = run->ranks[r].first_stream;
     }
-    result->first_record[job->rank_count] = run->instances;
+    result->first_record[job->rank_count] = run->instances * steps;
     result->first_stream[job->rank_count] = run->streams_count;
-    result->transfers = run->transfers.at;
-    result->transfer_count = run->transfers.count;
     result->activities = run->activity_list.at;
     result->activity_count = run->activity_list.count;
-    run->transfers.at = NULL;
     run->activity_list.at = NULL;
     run->activity_list.count = 0;
     result->link_bytes = ARENA_ARRAY(&result->arena, double, run->platform->links.count + 1);
     for (uint32_t l = 0; l < run->platform->links.count; l++)
         result->link_bytes[l] = run->model->carried(run->network, l);
-    result->makespan = span(run);
+    result->makespan = span(result, run->instances * steps);
     result->events = run->events + (run->model->events ? run->model->events(run->network) : 0);
 }
 
 static void tear_down(struct run *run)
 {
-    for (uint32_t i = 0; i < run->activity_list.count; i++)
-        collective_activity_fini(&run->activity_list.at[i]);
     VECTOR_FREE(&run->activity_list);
     VECTOR_FREE(&run->activities);
+    VECTOR_FREE(&run->usage);
     VECTOR_FREE(&run->transfers);
+    pass_fini(run);
     VECTOR_FREE(&run->ready);
     round_fini(&run->rounds);
     queue_free(run->queue);
@@ -326,10 +373,11 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
     *result = (struct engine_result){0};
     arena_init(&result->arena);
     arena_init(&run.arena);
+    run.kept = &result->arena;
     round_init(&run.rounds);
     if (set_up(&run, result))
         run_loop(&run);
-    if (!run.error && run.ended < run.instances)
+    if (!run.error && run.ended < (uint64_t)run.instances * run.pass_count)
         run.error = deadlock_report(&run, &run.arena);
     bool done = !run.error;
     if (done) {
@@ -351,8 +399,6 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
 void engine_result_fini(struct engine_result *result)
 {
     vector_release(result->transfers);
-    for (uint32_t i = 0; i < result->activity_count; i++)
-        collective_activity_fini(&result->activities[i]);
     vector_release(result->activities);
     arena_fini(&result->arena);
     *result = (struct engine_result){0};

@@ -23,6 +23,13 @@ struct engine_change {
     uint32_t link;
 };
 
+/* From `time` on, a class of traffic has this weight and cap, also what is under way of it. */
+struct engine_traffic_change {
+    double time;      /* seconds, >= 0 */
+    uint32_t traffic; /* index into the job's `traffic` */
+    struct traffic_class now;
+};
+
 /* Which algorithm carries the collectives of some groups and kinds. */
 struct engine_choice {
     uint32_t group; /* interned name of the groups meant; UINT32_MAX: all */
@@ -52,6 +59,8 @@ struct engine_options {
     uint64_t packet_limit;
     const struct engine_change *changes; /* in any order; of several at one time the last one holds */
     uint32_t change_count;
+    const struct engine_traffic_change *traffic_changes; /* as well */
+    uint32_t traffic_change_count;
     struct engine_random random;
     uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
 };
@@ -83,8 +92,13 @@ struct engine_transfer {
     uint32_t label;    /* interned */
 };
 
+/* What a stream did in the lead (struct job). */
+struct engine_book {
+    double busy, last; /* seconds; last: end of its last operation */
+};
+
 struct engine_result {
-    struct arena arena;                /* owns the arrays, but for transfers and activities */
+    struct arena arena;                /* owns the arrays, but for transfers and activities' array itself */
     struct engine_record *records;     /* per rank: records[first_record[rank] + slot] */
     uint32_t *first_record;            /* rank_count + 1 entries */
     struct engine_transfer *transfers; /* by start, group, match */
@@ -99,6 +113,11 @@ struct engine_result {
                                   group: until it was ready by its own cause, from then on by CAUSE_PEER. Time
                                   0 to its first operation counts */
     uint32_t *first_stream;    /* rank_count + 1 entries */
+    /* Of the steps that ran before the programs' own; NULL: none did. Records and transfers are of the
+     * programs' steps only; times, waits, makespan, events and link_bytes of the whole run. */
+    struct engine_book *lead_books; /* per stream */
+    double *lead_bytes;             /* per activity: payload */
+    double lead_start;              /* seconds: first start */
 };
 
 /* Runs the job to its end. On failure returns false with a message in *error (allocated in job->arena): a

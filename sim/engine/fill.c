@@ -12,23 +12,29 @@
 static void renew(const struct maxmin *maxmin, uint32_t l, struct fill_link *sums)
 {
     const struct maxmin_link *link = &maxmin->links.at[l];
-    const struct incidence *entries = maxmin->pool.at + link->first;
+    const uint32_t *flows = maxmin->pool.other + link->first;
     double smaller = 0, open = 0;
     for (uint32_t i = 0; i < link->count; i++) {
-        const struct maxmin_flow *flow = &maxmin->flows.at[entries[i].other];
+        const struct maxmin_flow *flow = &maxmin->flows.at[flows[i]];
+        double coefficient = incidence_coefficient(&maxmin->pool, link->first + i);
         bool decided = flow->pass == maxmin->pass;
-        smaller += decided ? entries[i].coefficient * flow->level : 0;
-        open += decided ? 0 : entries[i].coefficient;
+        smaller += decided ? coefficient * flow->level : 0;
+        open += decided ? 0 : coefficient;
     }
     sums->smaller = smaller;
     sums->open = open;
     sums->floor = (float)(0.25 * open);
 }
 
+static double open_sum(const struct maxmin *maxmin, const struct fill_link *sums)
+{
+    return maxmin->pool.coefficient ? sums->open : sums->left;
+}
+
 static double candidate(const struct maxmin *maxmin, uint32_t l)
 {
     const struct fill_link *sums = &maxmin->sums.at[l];
-    double level = (maxmin->links.at[l].capacity - sums->smaller) / sums->open;
+    double level = (maxmin->links.at[l].capacity - sums->smaller) / open_sum(maxmin, sums);
     return level > 0 ? level : 0;
 }
 
@@ -57,12 +63,15 @@ static void drop_top(struct maxmin *maxmin)
 static bool open_all(struct maxmin *maxmin, uint32_t l)
 {
     const struct maxmin_link *link = &maxmin->links.at[l];
-    const struct incidence *entries = maxmin->pool.at + link->first;
-    if (link->count == 1 && maxmin->flows.at[entries[0].other].pass == maxmin->pass)
+    if (link->count == 1 && maxmin->flows.at[maxmin->pool.other[link->first]].pass == maxmin->pass)
         return false;
-    double open = 0;
-    for (uint32_t i = 0; i < link->count; i++)
-        open += entries[i].coefficient;
+    double open = link->count;
+    if (maxmin->pool.coefficient) {
+        const double *coefficients = maxmin->pool.coefficient + link->first;
+        open = 0;
+        for (uint32_t i = 0; i < link->count; i++)
+            open += coefficients[i];
+    }
     maxmin->sums.at[l] = (struct fill_link){0, open, (float)(0.25 * open), link->count};
     return link->count;
 }
@@ -79,30 +88,48 @@ static void begin(struct maxmin *maxmin)
         sift(maxmin, i, maxmin->heap.at[i]);
 }
 
+/* The list of changes has room for every flow. */
 static void decide(struct maxmin *maxmin, uint32_t f, uint32_t l, double level)
 {
     struct maxmin_flow *flow = &maxmin->flows.at[f];
-    if (flow->level != level)
-        VECTOR_PUSH(&maxmin->changes, ((struct maxmin_change){f, flow->level < INFINITY ? flow->level : 0}));
+    double before = flow->level;
+    maxmin->changes.at[maxmin->changes.count] = (struct maxmin_change){f, before < INFINITY ? before : 0};
+    maxmin->changes.count += before != level; /* no branch: half of them do not change */
     *flow = (struct maxmin_flow){level, l, maxmin->pass};
     const struct maxmin_route *route = &maxmin->routes.at[f];
-    const struct incidence *entries = maxmin->pool.at + route->first;
-    for (uint32_t i = 0; i < route->count; i++) {
-        struct fill_link *sums = &maxmin->sums.at[entries[i].other];
-        sums->open -= entries[i].coefficient;
-        sums->smaller += entries[i].coefficient * level;
+    const uint32_t *links = maxmin->pool.other + route->first;
+    const double *coefficients = maxmin->pool.coefficient ? maxmin->pool.coefficient + route->first : NULL;
+    for (uint32_t i = 0; !coefficients && i < route->count; i++) {
+        struct fill_link *sums = &maxmin->sums.at[links[i]];
+        sums->smaller += level;
+        sums->left--;
+    }
+    for (uint32_t i = 0; coefficients && i < route->count; i++) {
+        struct fill_link *sums = &maxmin->sums.at[links[i]];
+        sums->open -= coefficients[i];
+        sums->smaller += coefficients[i] * level;
         sums->left--;
     }
 }
 
+/* Decides the open flows of a link. They are picked out of its list first, without a branch: whether a flow
+ * is decided already cannot be foretold. */
 static void close_link(struct maxmin *maxmin, uint32_t l, double level)
 {
+    enum { AT_ONCE = 64 };
     struct maxmin_link *link = &maxmin->links.at[l];
+    const uint32_t *flows = maxmin->pool.other + link->first;
     link->level = level;
-    for (uint32_t i = 0; i < link->count; i++) {
-        uint32_t f = maxmin->pool.at[link->first + i].other;
-        if (maxmin->flows.at[f].pass != maxmin->pass)
-            decide(maxmin, f, l, level);
+    for (uint32_t i = 0; i < link->count;) {
+        uint32_t open[AT_ONCE], count = 0, end = link->count - i < AT_ONCE ? link->count : i + AT_ONCE;
+        for (; i < end; i++) {
+            open[count] = flows[i];
+            count += maxmin->flows.at[flows[i]].pass != maxmin->pass;
+        }
+        for (uint32_t k = 0; k < count; k++)
+            __builtin_prefetch(maxmin->pool.other + maxmin->routes.at[open[k]].first);
+        for (uint32_t k = 0; k < count; k++)
+            decide(maxmin, open[k], l, level);
     }
     assert(!maxmin->sums.at[l].left);
 }
@@ -110,6 +137,7 @@ static void close_link(struct maxmin *maxmin, uint32_t l, double level)
 void fill_solve(struct maxmin *maxmin)
 {
     begin(maxmin);
+    VECTOR_RESERVE(&maxmin->changes, maxmin->changes.count + maxmin->attached + 1);
     while (maxmin->heap.count) {
         struct maxmin_entry top = maxmin->heap.at[0];
         struct fill_link *sums = &maxmin->sums.at[top.link];
@@ -118,7 +146,7 @@ void fill_solve(struct maxmin *maxmin)
             drop_top(maxmin);
             continue;
         }
-        if (sums->open < (double)sums->floor)
+        if (maxmin->pool.coefficient && sums->open < (double)sums->floor)
             renew(maxmin, top.link, sums);
         double level = candidate(maxmin, top.link);
         if (level > top.key) {
@@ -126,6 +154,6 @@ void fill_solve(struct maxmin *maxmin)
             continue;
         }
         drop_top(maxmin);
-        close_link(maxmin, top.link, maxmin_closing_level(maxmin, top.link, level, sums->open));
+        close_link(maxmin, top.link, maxmin_closing_level(maxmin, top.link, level, open_sum(maxmin, sums)));
     }
 }

@@ -1,27 +1,15 @@
-/* Local repair of a max-min allocation, one pass per instant.
- *
- * Dirty links are swept in order of a lower bound of the level at which they can change: the smaller of
- * their old level and their candidate, the root c of Σ coefficient · min(c, cap) = capacity. There a flow's
- * cap is its level, or infinite when it is undecided or limited by this very link. A link whose candidate is
- * below its old level closes (its faster flows slow down to it), one whose candidate equals its old level
- * closes at the stored level bit for bit (there the wave stops), one whose candidate is above opens (the
- * flows that it limited become undecided).
- *
- * Invariants: the sweep never goes down; a link closes once and a flow is decided once per pass; what is
- * closed is final, since closings only raise the keys of other links and openings happen at the old level,
- * before the sweep can pass it. Work is proportional to the entries of the touched links. Where
- * a large part of all flows changes in each instant, a solve from scratch is cheaper (fill.c): the last
- * instant foretells it. */
+/* Routes are lists of links, links lists of flows (incidence.h). A change marks the links whose sums it
+ * touches; maxmin_solve() then lets repair.c go from there as far as changes reach, or, where a large part of
+ * all flows changes in each instant, solves from scratch (fill.c), which is cheaper then: the last instant
+ * foretells it. */
 #include "engine/maxmin.h"
 
 #include "engine/fill.h"
+#include "engine/repair.h"
 
 #include <assert.h>
 #include <float.h>
 #include <math.h>
-#include <string.h>
-
-enum link_state { SUMMED = 1, EXACT = 2, CLOSED = 4 };
 
 static void add_link(struct maxmin *maxmin, double capacity)
 {
@@ -83,7 +71,7 @@ static uint32_t private_link(struct maxmin *maxmin, double capacity)
 void maxmin_define(struct maxmin *maxmin, uint32_t flow, const struct network_usage *usage,
                    uint32_t usage_count, double weight, double cap)
 {
-    assert(weight > 0 && cap > 0);
+    assert(weight > 0 && cap >= 0);
     if (flow == maxmin->flows.count) {
         VECTOR_PUSH(&maxmin->flows, ((struct maxmin_flow){0}));
         VECTOR_PUSH(&maxmin->routes, ((struct maxmin_route){0}));
@@ -95,13 +83,15 @@ void maxmin_define(struct maxmin *maxmin, uint32_t flow, const struct network_us
     }
     route.size_class = (uint8_t)incidence_class(route.count);
     route.first = incidence_take(&maxmin->pool, route.size_class);
-    struct incidence *entries = maxmin->pool.at + route.first;
     for (uint32_t i = 0; i < usage_count; i++) {
         assert(usage[i].coefficient > 0 && usage[i].link < maxmin->platform_links);
-        entries[i] = (struct incidence){usage[i].coefficient * weight, usage[i].link, 0};
+        maxmin->pool.other[route.first + i] = usage[i].link;
+        incidence_set_coefficient(&maxmin->pool, route.first + i, usage[i].coefficient * weight);
     }
-    if (route.cap_link != MAXMIN_NONE)
-        entries[usage_count] = (struct incidence){weight, route.cap_link, 0};
+    if (route.cap_link != MAXMIN_NONE) {
+        maxmin->pool.other[route.first + usage_count] = route.cap_link;
+        incidence_set_coefficient(&maxmin->pool, route.first + usage_count, weight);
+    }
     maxmin->routes.at[flow] = route;
     maxmin->flows.at[flow].level = INFINITY;
     maxmin->flows.at[flow].bottleneck = MAXMIN_NONE;
@@ -110,48 +100,61 @@ void maxmin_define(struct maxmin *maxmin, uint32_t flow, const struct network_us
 static void grow_link(struct maxmin *maxmin, struct maxmin_link *link)
 {
     uint32_t first = incidence_take(&maxmin->pool, link->size_class + 1u);
-    memcpy(maxmin->pool.at + first, maxmin->pool.at + link->first, link->count * sizeof(struct incidence));
+    incidence_copy(&maxmin->pool, first, link->first, link->count);
     incidence_give(&maxmin->pool, link->first, link->size_class);
     link->first = first;
     link->size_class++;
 }
 
+/* Puts the i-th entry of a flow into its link's list. */
+static void join(struct maxmin *maxmin, uint32_t flow, uint32_t i)
+{
+    struct incidence_pool *pool = &maxmin->pool;
+    uint32_t entry = maxmin->routes.at[flow].first + i;
+    struct maxmin_link *link = &maxmin->links.at[pool->other[entry]];
+    if (link->count == 1u << link->size_class)
+        grow_link(maxmin, link);
+    uint32_t place = link->first + link->count;
+    pool->twin[entry] = link->count++;
+    pool->other[place] = flow;
+    pool->twin[place] = i;
+    if (pool->coefficient)
+        pool->coefficient[place] = pool->coefficient[entry];
+}
+
 void maxmin_attach(struct maxmin *maxmin, uint32_t flow)
 {
     struct maxmin_route *route = &maxmin->routes.at[flow];
-    for (uint32_t i = 0; i < route->count; i++) {
-        struct maxmin_link *link = &maxmin->links.at[maxmin->pool.at[route->first + i].other];
-        if (link->count == 1u << link->size_class)
-            grow_link(maxmin, link);
-        struct incidence *entry = &maxmin->pool.at[route->first + i];
-        entry->at = link->count;
-        maxmin->pool.at[link->first + link->count++] = (struct incidence){entry->coefficient, flow, i};
-    }
+    for (uint32_t i = 0; i < route->count; i++)
+        join(maxmin, flow, i);
     route->attached = 1;
     maxmin->attached++;
     VECTOR_PUSH(&maxmin->arrivals, flow);
 }
 
+/* Takes the i-th entry of a flow out of its link's list. */
+static void leave(struct maxmin *maxmin, uint32_t flow, uint32_t i)
+{
+    struct incidence_pool *pool = &maxmin->pool;
+    uint32_t entry = maxmin->routes.at[flow].first + i, l = pool->other[entry];
+    struct maxmin_link *link = &maxmin->links.at[l];
+    uint32_t place = link->first + pool->twin[entry], last = link->first + --link->count;
+    if (place != last) {
+        incidence_copy(pool, place, last, 1);
+        pool->twin[maxmin->routes.at[pool->other[last]].first + pool->twin[last]] = place - link->first;
+    }
+    if (!link->count)
+        link->level = INFINITY;
+    else if (link->level < INFINITY)
+        mark_dirty(maxmin, l, 1); /* an unsaturated link gains nothing from a departure */
+}
+
 void maxmin_detach(struct maxmin *maxmin, uint32_t flow)
 {
     struct maxmin_route *route = &maxmin->routes.at[flow];
-    struct incidence *pool = maxmin->pool.at;
     maxmin->attached -= route->attached;
-    if (route->attached) {
-        for (uint32_t i = 0; i < route->count; i++) {
-            uint32_t l = pool[route->first + i].other, at = pool[route->first + i].at;
-            struct maxmin_link *link = &maxmin->links.at[l];
-            struct incidence last = pool[link->first + --link->count];
-            if (at != link->count) {
-                pool[link->first + at] = last;
-                pool[maxmin->routes.at[last.other].first + last.at].at = at;
-            }
-            if (!link->count)
-                link->level = INFINITY;
-            else if (link->level < INFINITY)
-                mark_dirty(maxmin, l, 1); /* an unsaturated link gains nothing from a departure */
-        }
-    }
+    for (uint32_t i = 0; route->attached && i < route->count; i++)
+        leave(maxmin, flow, i);
     if (route->cap_link != MAXMIN_NONE)
         VECTOR_PUSH(&maxmin->free_links, route->cap_link);
     incidence_give(&maxmin->pool, route->first, route->size_class);
@@ -167,340 +170,85 @@ void maxmin_set_capacity(struct maxmin *maxmin, uint32_t l, double capacity)
         mark_dirty(maxmin, l, 2);
 }
 
-/* The sweep's heap is binary, by key then link; each link's record has its place. */
-
-static void heap_put(struct maxmin *maxmin, uint32_t place, struct maxmin_entry entry)
+void maxmin_scale(struct maxmin *maxmin, uint32_t flow, double before, double weight)
 {
-    maxmin->heap.at[place] = entry;
-    maxmin->links.at[entry.link].place = place;
-}
-
-static void heap_up(struct maxmin *maxmin, uint32_t place, struct maxmin_entry entry)
-{
-    for (uint32_t parent; place; place = parent) {
-        parent = (place - 1) / 2;
-        if (!maxmin_entry_before(entry, maxmin->heap.at[parent]))
-            break;
-        heap_put(maxmin, place, maxmin->heap.at[parent]);
-    }
-    heap_put(maxmin, place, entry);
-}
-
-static void heap_down(struct maxmin *maxmin, uint32_t place, struct maxmin_entry entry)
-{
-    const struct maxmin_entry *at = maxmin->heap.at;
-    uint32_t count = maxmin->heap.count;
-    for (uint32_t child; (child = 2 * place + 1) < count; place = child) {
-        if (child + 1 < count && maxmin_entry_before(at[child + 1], at[child]))
-            child++;
-        if (!maxmin_entry_before(at[child], entry))
-            break;
-        heap_put(maxmin, place, at[child]);
-    }
-    heap_put(maxmin, place, entry);
-}
-
-static void heap_pop(struct maxmin *maxmin)
-{
-    maxmin->links.at[maxmin->heap.at[0].link].place = MAXMIN_NONE;
-    struct maxmin_entry last = maxmin->heap.at[--maxmin->heap.count];
-    if (maxmin->heap.count)
-        heap_down(maxmin, 0, last);
-}
-
-/* Adds the link, or lowers its key; a higher key than the present one is left to be found when it is popped.
- */
-static void heap_lower(struct maxmin *maxmin, uint32_t l, double key)
-{
-    struct maxmin_entry entry = {key > maxmin->sweep ? key : maxmin->sweep, l};
-    uint32_t place = maxmin->links.at[l].place;
-    if (place == MAXMIN_NONE) {
-        VECTOR_PUSH(&maxmin->heap, entry);
-        heap_up(maxmin, maxmin->heap.count - 1, entry);
-    } else if (entry.key < maxmin->heap.at[place].key) {
-        heap_up(maxmin, place, entry);
+    const struct maxmin_route *route = &maxmin->routes.at[flow];
+    struct incidence_pool *pool = &maxmin->pool;
+    for (uint32_t i = 0; i < route->count; i++) {
+        uint32_t entry = route->first + i, l = pool->other[entry];
+        double coefficient = incidence_coefficient(pool, entry) / before * weight;
+        incidence_set_coefficient(pool, entry, coefficient);
+        if (!route->attached)
+            continue;
+        incidence_set_coefficient(pool, maxmin->links.at[l].first + pool->twin[entry], coefficient);
+        mark_dirty(maxmin, l, 2);
     }
 }
 
-/* Starts the pass's state of a link at its first touch. */
-static void touch(struct maxmin *maxmin, struct maxmin_link *link)
+void maxmin_set_cap(struct maxmin *maxmin, uint32_t flow, double weight, double cap)
 {
-    if (link->pass != maxmin->pass) {
-        link->pass = maxmin->pass;
-        link->state = 0;
-        link->place = MAXMIN_NONE;
+    struct maxmin_route *route = &maxmin->routes.at[flow];
+    if (route->cap_link != MAXMIN_NONE) {
+        maxmin_set_capacity(maxmin, route->cap_link, cap); /* endless: a capacity that is never felt */
+        return;
+    }
+    if (cap == INFINITY)
+        return;
+    if (route->count == 1u << route->size_class) {
+        uint32_t first = incidence_take(&maxmin->pool, route->size_class + 1u);
+        incidence_copy(&maxmin->pool, first, route->first, route->count);
+        incidence_give(&maxmin->pool, route->first, route->size_class++);
+        route->first = first;
+    }
+    route->cap_link = private_link(maxmin, finite_capacity(cap));
+    maxmin->pool.other[route->first + route->count] = route->cap_link;
+    incidence_set_coefficient(&maxmin->pool, route->first + route->count++, weight);
+    if (route->attached) {
+        join(maxmin, flow, route->count - 1);
+        mark_dirty(maxmin, route->cap_link, 2);
     }
 }
 
-/* The Newton step from the sums as they are: at most the true candidate, equal to it when they are exact. */
-static double candidate(const struct maxmin_link *link)
-{
-    if (!(link->open > 0))
-        return INFINITY;
-    double level = (link->capacity - link->smaller) / link->open;
-    return level > 0 ? level : 0;
-}
-
-/* Whether rounding may have spoilt the running sums: `open` is what is left of a much larger sum. */
-static bool worn(const struct maxmin_link *link)
-{
-    return !(link->state & SUMMED) || link->open < 0.25 * (double)link->open_at_scan;
-}
-
-/* Relative distance within which two levels of this link are the same. The rounding error of a candidate is
- * that of `smaller`, magnified by how little of the capacity is left for the others. */
-static double tolerance(const struct maxmin_link *link, double level, double open)
+double maxmin_tolerance(const struct maxmin_link *link, double level, double open)
 {
     double share = open * level;
     double wanted = share > 0 ? 64 * DBL_EPSILON * link->capacity / share : 0;
     return wanted < 1e-12 ? 1e-12 : wanted > 1e-10 ? 1e-10 : wanted;
 }
 
-static double least_of(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-/* False when either is infinite. */
-static bool same(double a, double b, double relative)
-{
-    return fabs(a - b) <= relative * least_of(a, b);
-}
-
-/* Fresh sums and the exact candidate, by Newton from below: each round's threshold is a lower bound, and the
- * partition is right when no flow counted as open stands below the next one. */
-static void scan(struct maxmin *maxmin, uint32_t l)
-{
-    struct maxmin_link *link = &maxmin->links.at[l];
-    const struct incidence *entries = maxmin->pool.at + link->first;
-    const struct maxmin_flow *flows = maxmin->flows.at;
-    double threshold = maxmin->sweep;
-    for (;;) {
-        double smaller = 0, open = 0, least = INFINITY;
-        for (uint32_t i = 0; i < link->count; i++) {
-            const struct maxmin_flow *flow = &flows[entries[i].other];
-            double cap = flow->bottleneck == l ? INFINITY : flow->level;
-            if (cap < threshold) {
-                smaller += entries[i].coefficient * cap;
-            } else {
-                open += entries[i].coefficient;
-                least = cap < least ? cap : least;
-            }
-        }
-        link->smaller = smaller;
-        link->open = open;
-        double next = candidate(link);
-        if (next <= least || next <= threshold)
-            break;
-        threshold = next;
-    }
-    link->threshold = threshold;
-    link->open_at_scan = (float)link->open;
-    link->state |= SUMMED | EXACT;
-}
-
-/* Puts a flow on the list of changes at its first change in this pass. */
-static void remember(struct maxmin *maxmin, uint32_t f)
-{
-    struct maxmin_flow *flow = &maxmin->flows.at[f];
-    if (flow->pass == maxmin->pass)
-        return;
-    flow->pass = maxmin->pass;
-    VECTOR_PUSH(&maxmin->changes, ((struct maxmin_change){f, flow->level}));
-}
-
-/* Decides a flow: link l limits it to `level`. Its other links get new sums; one that was not touched and has
- * a level may now have room, which it can use at its old level at the earliest. */
-static void decide(struct maxmin *maxmin, uint32_t f, uint32_t l, double level)
-{
-    struct maxmin_flow *flow = &maxmin->flows.at[f];
-    double before = flow->level;
-    uint32_t home = flow->bottleneck;
-    remember(maxmin, f);
-    maxmin->undecided -= home == MAXMIN_NONE;
-    flow->level = level;
-    flow->bottleneck = l;
-    const struct maxmin_route *route = &maxmin->routes.at[f];
-    const struct incidence *entries = maxmin->pool.at + route->first;
-    for (uint32_t i = 0; i < route->count; i++) {
-        uint32_t other = entries[i].other;
-        struct maxmin_link *link = &maxmin->links.at[other];
-        if (other == l)
-            continue;
-        touch(maxmin, link);
-        if (link->state & CLOSED)
-            continue;
-        if (link->state & SUMMED) {
-            double cap = home == other ? INFINITY : before;
-            double coefficient = entries[i].coefficient;
-            if (cap < link->threshold) {
-                link->smaller += coefficient * (level - cap);
-            } else {
-                link->open -= coefficient;
-                link->smaller += coefficient * level;
-            }
-            link->state &= (uint8_t)~EXACT;
-        } else if (link->place == MAXMIN_NONE && link->level < INFINITY) {
-            heap_lower(maxmin, other, link->level);
-        }
-    }
-}
-
-static void close_link(struct maxmin *maxmin, uint32_t l, double level)
-{
-    struct maxmin_link *link = &maxmin->links.at[l];
-    assert(!(link->state & CLOSED));
-    double limit = level * (1 + tolerance(link, level, link->open));
-    link->level = level;
-    link->state |= CLOSED;
-    for (uint32_t i = 0; i < link->count; i++) {
-        uint32_t f = maxmin->pool.at[link->first + i].other;
-        const struct maxmin_flow *flow = &maxmin->flows.at[f];
-        bool own = flow->bottleneck == l;
-        if (flow->bottleneck == MAXMIN_NONE)
-            decide(maxmin, f, l, level);
-        else if (flow->pass != maxmin->pass && (own ? flow->level != level : flow->level > limit))
-            decide(maxmin, f, l, level);
-    }
-}
-
-/* A closed link among the others that the flow crosses: there it is limited as much. */
-static uint32_t closed_elsewhere(const struct maxmin *maxmin, uint32_t f)
-{
-    const struct maxmin_route *route = &maxmin->routes.at[f];
-    const struct incidence *entries = maxmin->pool.at + route->first;
-    for (uint32_t i = 0; i < route->count; i++) {
-        const struct maxmin_link *link = &maxmin->links.at[entries[i].other];
-        if (link->pass == maxmin->pass && (link->state & CLOSED))
-            return entries[i].other;
-    }
-    return MAXMIN_NONE;
-}
-
-/* A flow that link l limited is undecided: its other links may close earlier than they seemed to. */
-static void undecide(struct maxmin *maxmin, uint32_t f, uint32_t l)
-{
-    struct maxmin_flow *flow = &maxmin->flows.at[f];
-    double before = flow->level;
-    remember(maxmin, f);
-    maxmin->undecided++;
-    flow->level = INFINITY;
-    flow->bottleneck = MAXMIN_NONE;
-    const struct maxmin_route *route = &maxmin->routes.at[f];
-    const struct incidence *entries = maxmin->pool.at + route->first;
-    for (uint32_t i = 0; i < route->count; i++) {
-        uint32_t other = entries[i].other;
-        struct maxmin_link *link = &maxmin->links.at[other];
-        if (other == l)
-            continue;
-        touch(maxmin, link);
-        if (!(link->state & SUMMED)) {
-            heap_lower(maxmin, other, maxmin->sweep);
-            continue;
-        }
-        if (before < link->threshold) {
-            link->smaller -= entries[i].coefficient * before;
-            link->open += entries[i].coefficient;
-            link->state &= (uint8_t)~EXACT;
-        }
-        heap_lower(maxmin, other, worn(link) ? maxmin->sweep : least_of(link->level, candidate(link)));
-    }
-}
-
-/* Opens a link at its old level. Its own flows become undecided, except those that a link closed in this pass
- * limits as well: they stay at home there (without this rule ties would close a link twice). */
-static void open_link(struct maxmin *maxmin, uint32_t l)
-{
-    struct maxmin_link *link = &maxmin->links.at[l];
-    link->level = INFINITY;
-    for (uint32_t i = 0; i < link->count; i++) {
-        uint32_t f = maxmin->pool.at[link->first + i].other;
-        struct maxmin_flow *flow = &maxmin->flows.at[f];
-        if (flow->bottleneck != l)
-            continue;
-        uint32_t home = closed_elsewhere(maxmin, f);
-        if (home == MAXMIN_NONE) {
-            undecide(maxmin, f, l);
-            continue;
-        }
-        remember(maxmin, f);
-        flow->bottleneck = home;
-        flow->level = maxmin->links.at[home].level;
-        link->open -= maxmin->pool.at[link->first + i].coefficient;
-        link->smaller += maxmin->pool.at[link->first + i].coefficient * flow->level;
-        link->state &= (uint8_t)~EXACT;
-    }
-}
-
 double maxmin_closing_level(struct maxmin *maxmin, uint32_t l, double level, double open)
 {
     const struct maxmin_link *link = &maxmin->links.at[l];
-    double relative = tolerance(link, level, open);
-    if (same(level, link->level, relative))
+    double relative = maxmin_tolerance(link, level, open);
+    if (maxmin_same(level, link->level, relative))
         level = link->level;
-    else if (same(level, maxmin->anchor, relative))
+    else if (maxmin_same(level, maxmin->anchor, relative))
         level = maxmin->anchor;
     maxmin->anchor = level;
     return level;
-}
-
-/* Processes the link at the top of the heap: renews its key, closes it, opens it or drops it. */
-static void step(struct maxmin *maxmin)
-{
-    struct maxmin_entry top = maxmin->heap.at[0];
-    struct maxmin_link *link = &maxmin->links.at[top.link];
-    if (top.key > maxmin->sweep)
-        maxmin->sweep = top.key;
-    if (!(link->state & EXACT)) {
-        double bound = worn(link) ? 0 : least_of(link->level, candidate(link));
-        if (bound <= top.key) {
-            scan(maxmin, top.link);
-            bound = least_of(link->level, candidate(link));
-        }
-        if (bound == INFINITY) {
-            heap_pop(maxmin); /* limits nobody; comes back if a flow on it is undecided later */
-            return;
-        }
-        if (bound > top.key) {
-            heap_down(maxmin, 0, (struct maxmin_entry){bound, top.link});
-            return;
-        }
-    }
-    double level = candidate(link);
-    if (level == INFINITY && link->level == INFINITY) {
-        heap_pop(maxmin);
-    } else if (level > link->level && !same(level, link->level, tolerance(link, level, link->open))) {
-        open_link(maxmin, top.link); /* equal keys of lower links may have gone ahead of it */
-        bool exact = (link->state & EXACT) && level > maxmin->sweep;
-        heap_down(maxmin, link->place, (struct maxmin_entry){exact ? level : maxmin->sweep, top.link});
-    } else {
-        level = maxmin_closing_level(maxmin, top.link, level, link->open);
-        heap_pop(maxmin);
-        close_link(maxmin, top.link, level);
-    }
 }
 
 /* A new flow with all its links to itself needs no sweep. */
 static bool settle_alone(struct maxmin *maxmin, uint32_t f)
 {
     const struct maxmin_route *route = &maxmin->routes.at[f];
-    const struct incidence *entries = maxmin->pool.at + route->first;
+    const uint32_t *links = maxmin->pool.other + route->first;
     double least = INFINITY;
     uint32_t bottleneck = MAXMIN_NONE;
     for (uint32_t i = 0; i < route->count; i++) {
-        const struct maxmin_link *link = &maxmin->links.at[entries[i].other];
+        const struct maxmin_link *link = &maxmin->links.at[links[i]];
         if (link->count > 1)
             return false;
-        double level = link->capacity / entries[i].coefficient;
+        double level = link->capacity / incidence_coefficient(&maxmin->pool, route->first + i);
         if (level < least) {
             least = level;
-            bottleneck = entries[i].other;
+            bottleneck = links[i];
         }
     }
     maxmin->flows.at[f].level = least;
     maxmin->flows.at[f].bottleneck = bottleneck;
     for (uint32_t i = 0; i < route->count; i++)
-        maxmin->links.at[entries[i].other].level = INFINITY;
+        maxmin->links.at[links[i]].level = INFINITY;
     maxmin->links.at[bottleneck].level = least;
     return true;
 }
@@ -523,27 +271,8 @@ static uint32_t place_arrivals(struct maxmin *maxmin)
     return maxmin->changes.count;
 }
 
-/* Puts the dirty links into the heap. Where flows only left, the old level is a lower bound already. */
-static void place_dirty(struct maxmin *maxmin)
-{
-    for (uint32_t i = 0; i < maxmin->dirty.count; i++) {
-        uint32_t l = maxmin->dirty.at[i];
-        struct maxmin_link *link = &maxmin->links.at[l];
-        bool grown = link->dirty == 2;
-        link->dirty = 0;
-        touch(maxmin, link);
-        if (!link->count)
-            continue;
-        if (grown)
-            scan(maxmin, l);
-        double key = grown ? least_of(link->level, candidate(link)) : link->level;
-        if (key < INFINITY)
-            heap_lower(maxmin, l, key);
-    }
-}
-
-/* The local repair: from the links that changed as far as changes reach. */
-static void repair(struct maxmin *maxmin)
+/* What the arrivals change: their links. */
+static void mark_arrivals(struct maxmin *maxmin)
 {
     for (uint32_t i = 0; i < maxmin->arrivals.count; i++) {
         uint32_t f = maxmin->arrivals.at[i];
@@ -551,17 +280,15 @@ static void repair(struct maxmin *maxmin)
         VECTOR_PUSH(&maxmin->changes, ((struct maxmin_change){f, 0}));
         const struct maxmin_route *route = &maxmin->routes.at[f];
         for (uint32_t k = 0; k < route->count; k++)
-            mark_dirty(maxmin, maxmin->pool.at[route->first + k].other, 2);
+            mark_dirty(maxmin, maxmin->pool.other[route->first + k], 2);
     }
-    place_dirty(maxmin);
-    while (maxmin->heap.count)
-        step(maxmin);
-    assert(!maxmin->undecided);
 }
 
 /* Whether to solve from scratch: when a sixteenth of the flows arrive or changed the last time. */
 static bool widespread(const struct maxmin *maxmin)
 {
+    if (maxmin->solver != NETWORK_CHEAPER)
+        return maxmin->solver == NETWORK_SCRATCH;
     uint32_t expected = maxmin->undecided > maxmin->touched ? maxmin->undecided : maxmin->touched;
     return expected > maxmin->attached / 16 && maxmin->links.count / 8 <= maxmin->attached;
 }
@@ -582,7 +309,8 @@ void maxmin_solve(struct maxmin *maxmin)
                 maxmin->links.at[maxmin->dirty.at[i]].dirty = 0;
             fill_solve(maxmin);
         } else {
-            repair(maxmin);
+            mark_arrivals(maxmin);
+            repair_solve(maxmin);
         }
         maxmin->touched = maxmin->changes.count - alone;
     }

@@ -11,6 +11,8 @@
 #include "engine/incidence.h"
 #include "engine/network.h"
 
+#include <math.h>
+
 enum { MAXMIN_NONE = UINT32_MAX };
 
 struct maxmin_link {
@@ -55,7 +57,7 @@ struct maxmin_entry {
 /* A link in a solve from scratch (fill.c). */
 struct fill_link {
     double smaller; /* capacity taken by the flows decided so far */
-    double open;    /* sum of the coefficients of the others */
+    double open;    /* sum of the coefficients of the others; not kept up while all are 1 */
     float floor;    /* below it `open` has lost its digits */
     uint32_t left;  /* flows not yet decided */
 };
@@ -76,6 +78,7 @@ struct maxmin {
     uint32_t undecided;   /* flows without a level yet */
     uint32_t attached;    /* flows that compete */
     uint32_t touched;     /* flows that the last sweep or solve from scratch changed */
+    uint8_t solver;       /* enum network_solver */
     double sweep, anchor; /* level reached by the sweep; level of the last closing */
 };
 
@@ -87,6 +90,11 @@ void maxmin_define(struct maxmin *maxmin, uint32_t flow, const struct network_us
                    uint32_t usage_count, double weight, double cap);
 void maxmin_attach(struct maxmin *maxmin, uint32_t flow); /* it now competes */
 void maxmin_detach(struct maxmin *maxmin, uint32_t flow); /* it no longer does, its route is forgotten */
+
+/* Changes a flow's weight, or its cap (INFINITY: none). What it changes for others is found out by the next
+ * maxmin_solve(); the flow's own rate, weight · level, follows its weight even where the level stays. */
+void maxmin_scale(struct maxmin *maxmin, uint32_t flow, double before, double weight);
+void maxmin_set_cap(struct maxmin *maxmin, uint32_t flow, double weight, double cap);
 void maxmin_set_capacity(struct maxmin *maxmin, uint32_t link, double capacity);
 
 /* Brings all levels to the fixed point. Afterwards `changes` lists each flow that this pass touched, with its
@@ -97,6 +105,16 @@ void maxmin_solve(struct maxmin *maxmin);
  * of the coefficients of the flows it limits: the link's old level, or the last one closed, when they are the
  * same but for rounding. So equal flows keep equal bits, and unchanged ones theirs. */
 double maxmin_closing_level(struct maxmin *maxmin, uint32_t link, double level, double open);
+
+/* Relative distance within which two levels of this link are the same. The rounding error of a candidate is
+ * that of `smaller`, magnified by how little of the capacity is left for the others. */
+double maxmin_tolerance(const struct maxmin_link *link, double level, double open);
+
+/* False when either is infinite. */
+static inline bool maxmin_same(double a, double b, double relative)
+{
+    return fabs(a - b) <= relative * (a < b ? a : b);
+}
 
 static inline bool maxmin_entry_before(struct maxmin_entry a, struct maxmin_entry b)
 {

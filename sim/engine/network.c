@@ -33,6 +33,7 @@ struct network {
     VECTOR(struct flow) flows;
     VECTOR(double) carried; /* per link: bytes of completed flows */
     struct index_list completed;
+    struct index_list reweighted; /* flows whose weight changed since the last solve */
     uint32_t free, active;
     double now; /* the last instant heard of */
 };
@@ -60,8 +61,14 @@ void network_free(struct network *network)
     VECTOR_FREE(&network->flows);
     VECTOR_FREE(&network->carried);
     VECTOR_FREE(&network->completed);
+    VECTOR_FREE(&network->reweighted);
     struct arena arena = network->arena;
     arena_fini(&arena);
+}
+
+void network_set_solver(struct network *network, enum network_solver solver)
+{
+    network->maxmin.solver = (uint8_t)solver;
 }
 
 static uint32_t take_flow(struct network *network)
@@ -123,6 +130,27 @@ void network_set_capacity(struct network *network, double now, uint32_t link, do
     maxmin_set_capacity(&network->maxmin, link, capacity);
 }
 
+void network_set_weight(struct network *network, double now, uint32_t f, double weight)
+{
+    struct flow *flow = &network->flows.at[f];
+    assert(weight > 0 && weight < INFINITY);
+    network->now = now;
+    if (flow->state == FLOW_FREE || flow->weight == weight)
+        return;
+    maxmin_scale(&network->maxmin, f, flow->weight, weight);
+    flow->weight = weight;
+    VECTOR_PUSH(&network->reweighted, f);
+}
+
+void network_set_cap(struct network *network, double now, uint32_t f, double cap)
+{
+    const struct flow *flow = &network->flows.at[f];
+    assert(cap >= 0);
+    network->now = now;
+    if (flow->state != FLOW_FREE)
+        maxmin_set_cap(&network->maxmin, f, flow->weight, cap);
+}
+
 /* Moves the event of a flow to its true completion, or takes it away when there is none. */
 static void correct_event(struct network *network, struct flow *flow)
 {
@@ -151,11 +179,11 @@ static void complete(struct network *network, uint32_t f)
 {
     struct flow *flow = &network->flows.at[f];
     const struct maxmin_route *route = &network->maxmin.routes.at[f];
-    const struct incidence *entries = network->maxmin.pool.at + route->first;
+    const struct incidence_pool *pool = &network->maxmin.pool;
     double level_bytes = flow->bytes / flow->weight; /* coefficients there include the weight */
-    for (uint32_t i = 0; i < route->count; i++)
-        if (entries[i].other < network->carried.count)
-            network->carried.at[entries[i].other] += entries[i].coefficient * level_bytes;
+    for (uint32_t i = route->first; i < route->first + route->count; i++)
+        if (pool->other[i] < network->carried.count)
+            network->carried.at[pool->other[i]] += incidence_coefficient(pool, i) * level_bytes;
     maxmin_detach(&network->maxmin, f);
     VECTOR_PUSH(&network->completed, flow->tag);
     flow->state = FLOW_FREE;
@@ -209,17 +237,25 @@ static void set_rate(struct network *network, uint32_t f, double rate, double no
     }
 }
 
+/* Gives a flow the rate that follows from its level. */
+static void follow_level(struct network *network, uint32_t f, double now)
+{
+    const struct flow *flow = &network->flows.at[f];
+    double rate = network->maxmin.flows.at[f].level * flow->weight;
+    if (flow->state == FLOW_ACTIVE && rate != flow->rate)
+        set_rate(network, f, rate, now);
+}
+
 void network_solve(struct network *network, double now)
 {
     network->now = now;
     struct maxmin *maxmin = &network->maxmin;
     maxmin_solve(maxmin);
-    for (uint32_t i = 0; i < maxmin->changes.count; i++) {
-        uint32_t f = maxmin->changes.at[i].flow;
-        double rate = maxmin->flows.at[f].level * network->flows.at[f].weight;
-        if (rate != network->flows.at[f].rate)
-            set_rate(network, f, rate, now);
-    }
+    for (uint32_t i = 0; i < maxmin->changes.count; i++)
+        follow_level(network, maxmin->changes.at[i].flow, now);
+    for (uint32_t i = 0; i < network->reweighted.count; i++)
+        follow_level(network, network->reweighted.at[i], now); /* its level may be the same */
+    network->reweighted.count = 0;
 }
 
 double network_rate(const struct network *network, uint32_t flow)
@@ -242,9 +278,9 @@ double network_carried(const struct network *network, uint32_t link)
     const struct maxmin_link *record = &network->maxmin.links.at[link];
     double carried = network->carried.at[link];
     for (uint32_t i = 0; i < record->count; i++) {
-        struct incidence entry = network->maxmin.pool.at[record->first + i];
-        const struct flow *flow = &network->flows.at[entry.other];
-        carried += entry.coefficient / flow->weight * (flow->bytes - left(flow, network->now));
+        const struct flow *flow = &network->flows.at[network->maxmin.pool.other[record->first + i]];
+        double coefficient = incidence_coefficient(&network->maxmin.pool, record->first + i);
+        carried += coefficient / flow->weight * (flow->bytes - left(flow, network->now));
     }
     return carried;
 }

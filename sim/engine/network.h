@@ -23,9 +23,14 @@ struct network; /* opaque: network.c */
 struct network *network_new(const double *capacities, uint32_t link_count);
 void network_free(struct network *network);
 
+/* How rates are solved: by local repair, from scratch, or by what the last instant makes seem cheaper (the
+ * default). The results differ by rounding only. For tests. */
+enum network_solver { NETWORK_CHEAPER, NETWORK_REPAIR, NETWORK_SCRATCH };
+void network_set_solver(struct network *network, enum network_solver solver);
+
 /* Starts a flow at `now`: it holds no bandwidth before now + latency. `bytes` 0 costs latency only; an empty
- * usage list is limited by its cap only (infinite: done after its latency). weight > 0; cap > 0, INFINITY for
- * none. `tag` is handed back on completion. Returns the flow's identity, which may be reused after it
+ * usage list is limited by its cap only (infinite: done after its latency). weight > 0; cap >= 0, INFINITY
+ * for none. `tag` is handed back on completion. Returns the flow's identity, which may be reused after it
  * completed. */
 uint32_t network_start(struct network *network, double now, const struct network_usage *usage,
                        uint32_t usage_count, double bytes, double latency, double weight, double cap,
@@ -33,6 +38,11 @@ uint32_t network_start(struct network *network, double now, const struct network
 
 /* Changes a link's capacity at `now` (takes part in the next network_solve). */
 void network_set_capacity(struct network *network, double now, uint32_t link, double capacity);
+
+/* Changes a flow's weight (> 0) or cap (>= 0; 0 holds it up, INFINITY: none) at `now`, as from the next
+ * network_solve on. Also while it waits out its latency; no effect on one that has completed. */
+void network_set_weight(struct network *network, double now, uint32_t flow, double weight);
+void network_set_cap(struct network *network, double now, uint32_t flow, double cap);
 
 /* Time of the next thing that happens by itself (a latency that expires, a flow that ends); INFINITY if none.
  */

@@ -29,9 +29,10 @@ struct network_message {
     const uint32_t *path; /* the links in the order in which they are crossed */
     uint32_t usage_count, path_length;
     double bytes;
-    double latency; /* seconds without bandwidth; of a message: the sum over its path */
-    double cap;     /* bytes per second; INFINITY: none */
-    uint32_t tag;   /* handed back on completion */
+    double latency;  /* seconds without bandwidth; of a message: the sum over its path */
+    double cap;      /* bytes per second; INFINITY: none */
+    uint8_t traffic; /* class of traffic, see set_traffic */
+    uint32_t tag;    /* handed back on completion */
 };
 
 struct network_model {
@@ -41,6 +42,9 @@ struct network_model {
     void (*close)(void *state); /* NULL is allowed */
     void (*start)(void *state, double now, const struct network_message *message);
     void (*set_capacity)(void *state, double now, uint32_t link, double capacity);
+    /* From now on this class of traffic has this weight and this cap, also what is under way of it. At first
+     * every class has weight 1 and no cap; class 0 keeps that. NULL: the model knows no classes. */
+    void (*set_traffic)(void *state, double now, uint8_t traffic, double weight, double cap);
     double (*next)(void *state);
     uint32_t (*advance)(void *state, double now, const uint32_t **tags);
     void (*solve)(void *state, double now);

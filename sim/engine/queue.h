@@ -1,6 +1,7 @@
-/* Queue: pending events in time order. A 4-ary array heap of 16-byte keys (time bits, phase, identity)
- * compared as one 128-bit integer; handles stay valid while an event is pending, so it can be moved or
- * cancelled. O(log n) each; no allocation per event (the arrays double). Times must be >= 0 and finite. */
+/* Queue: pending events in time order. 16-byte keys (time bits, phase, identity) compared as one 128-bit
+ * integer, the earliest in a 4-ary array heap, the others in buckets by time; handles stay valid while an
+ * event is pending, so it can be moved or cancelled. O(log n) each, amortised; no allocation per event (the
+ * arrays double). Times must be >= 0 and finite. */
 #ifndef PARTITA_ENGINE_QUEUE_H
 #define PARTITA_ENGINE_QUEUE_H
 

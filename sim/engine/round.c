@@ -198,6 +198,7 @@ static void start_step(struct run *run, uint32_t s, uint32_t step)
                                                 .bytes = state->bytes * of->fraction,
                                                 .latency = found->latency,
                                                 .cap = INFINITY,
+                                                .traffic = state->traffic,
                                                 .tag = ROUND_TAG | take_flow(table, s, step)});
 }
 
@@ -261,16 +262,18 @@ static uint32_t start_piece(struct run *run, uint32_t p, uint32_t group, double 
     return s;
 }
 
-bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32_t pieces, uint32_t transfer)
+bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32_t pieces, uint32_t transfer,
+                 uint8_t traffic)
 {
     struct round_table *table = &run->rounds;
     uint32_t activity = run->transfers.at[transfer].activity;
-    const struct shape *shape = &run->activity_list.at[activity].shape;
+    const struct shape *shape = run->activity_list.at[activity].shape;
     uint32_t p = find_plan(run, kind, shape, run->activities.at[activity].shares), before = PROGRAM_NONE;
     if (!table->plans.at[p].step_count)
         return false;
     for (uint32_t piece = 0; piece < pieces; piece++) {
         uint32_t s = start_piece(run, p, group, bytes / pieces, transfer);
+        table->states.at[s].traffic = traffic;
         table->states.at[s].before = before;
         if (before != PROGRAM_NONE)
             table->states.at[before].after = s;

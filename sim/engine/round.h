@@ -48,6 +48,7 @@ struct round_state {
     uint32_t next;          /* next unused state + 1, while unused */
     uint64_t left;          /* transfers not yet ended */
     double bytes;           /* payload of the piece */
+    uint8_t traffic;        /* as in struct op */
     const uint32_t *ranks;  /* members */
     struct round_member *members;
     uint32_t *ended; /* per step: how many of its rounds have ended */
@@ -83,7 +84,8 @@ void round_fini(struct round_table *table);
 
 /* Starts a collective in that many pieces; transfer: index of its engine_transfer, whose activity has been
  * set. Returns false when it ends at once. */
-bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32_t pieces, uint32_t transfer);
+bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32_t pieces, uint32_t transfer,
+                 uint8_t traffic);
 
 /* A step has ended. Returns true with the transfer when it was the last one of its collective. */
 bool round_advance(struct run *run, uint32_t tag, uint32_t *transfer);

@@ -7,26 +7,50 @@
  * an instant. */
 #include "engine/run.h"
 
+#include "engine/pass.h"
+
 #include <assert.h>
 #include <float.h>
 #include <math.h>
 
-static struct engine_record *record_of(struct run *run, uint32_t rank, uint32_t slot)
+static struct engine_record *record_of(struct run *run, uint32_t p, uint32_t rank, uint32_t slot)
 {
-    return &run->records[run->ranks[rank].first_instance + slot];
+    return &run->passes[p]->records[run->ranks[rank].first_instance + slot];
 }
 
+/* What an activity has in lists of its own goes into the result's arena, without room to spare: there may be
+ * one for each of many pairs. A message's usage is not kept twice. */
 static uint32_t add_activity(struct run *run, struct activity activity)
 {
+    struct activity kept = activity;
     uint32_t count = activity.usage.count;
-    struct network_usage *usage = ARENA_ARRAY(&run->arena, struct network_usage, count + 1);
-    for (uint32_t i = 0; i < count; i++)
-        usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
+    kept.usage.at = arena_copy(run->kept, activity.usage.at, count * sizeof *activity.usage.at);
+    kept.path.at = arena_copy(run->kept, activity.path.at, activity.path.count * sizeof *activity.path.at);
+    struct network_usage *usage = NULL;
+    if (activity.algorithm) {
+        usage = ARENA_ARRAY(&run->arena, struct network_usage, count + 1);
+        for (uint32_t i = 0; i < count; i++)
+            usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
+    }
     VECTOR_PUSH(&run->activities,
                 ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
-                                       activity.path.at, activity.path.count, 0, PROGRAM_NONE}));
-    VECTOR_PUSH(&run->activity_list, activity);
+                                       kept.path.at, activity.path.count, 0, PROGRAM_NONE}));
+    VECTOR_PUSH(&run->activity_list, kept);
+    collective_activity_fini(&activity);
     return run->activities.count - 1;
+}
+
+/* The links of an activity as the network wants them; valid until the next call. */
+static const struct network_usage *usage_of(struct run *run, uint32_t activity)
+{
+    if (run->activities.at[activity].usage)
+        return run->activities.at[activity].usage;
+    const struct activity *form = &run->activity_list.at[activity];
+    run->usage.count = 0;
+    for (uint32_t i = 0; i < form->usage.count; i++)
+        VECTOR_PUSH(&run->usage,
+                    ((struct network_usage){form->usage.at[i].link, form->usage.at[i].coefficient}));
+    return run->usage.at;
 }
 
 /* Computes one activity of a group and puts it before the others of its kind. False when the algorithm does
@@ -35,16 +59,17 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_
                              const struct algorithm *algorithm)
 {
     const struct group *group = &run->job->groups[g];
-    uint32_t *devices = ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
+    uint32_t pair[2];
+    bool message = kind == COLLECTIVE_KIND_COUNT;
+    uint32_t *devices = message ? pair : ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
     for (uint32_t i = 0; i < group->member_count; i++)
         devices[i] = run->job->ranks[run->job->members[group->first_member + i]].device;
     struct activity activity;
     const char *problem = NULL;
-    bool message = kind == COLLECTIVE_KIND_COUNT;
     bool reached =
         message ? collective_message(run->platform, devices[0], devices[1], &activity)
                 : collective_activity(run->platform, algorithm, (int)kind, devices, group->member_count,
-                                      shares ? run->job->shares + shares - 1 : NULL, &activity, &run->arena,
+                                      shares ? run->job->shares + shares - 1 : NULL, &activity, run->kept,
                                       &problem);
     if (!reached) {
         const char *name = names_text(run->job->names, group->name);
@@ -152,10 +177,12 @@ uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t share
 }
 
 /* One of the ends that an operation waits for has come. */
-static void satisfy(struct run *run, uint32_t rank, uint32_t slot, uint32_t by, enum engine_cause how)
+static void satisfy(struct run *run, uint32_t p, uint32_t rank, uint32_t slot, uint32_t by,
+                    enum engine_cause how)
 {
+    struct run_pass *pass = run->passes[p];
     uint32_t instance = run->ranks[rank].first_instance + slot;
-    struct engine_record *record = &run->records[instance];
+    struct engine_record *record = &pass->records[instance];
     bool first = how == CAUSE_DEPENDENCY && (record->cause != CAUSE_DEPENDENCY || by < record->cause_slot);
     if (run->now > record->ready || record->cause == CAUSE_BEGIN || first) {
         record->ready = run->now;
@@ -163,23 +190,62 @@ static void satisfy(struct run *run, uint32_t rank, uint32_t slot, uint32_t by, 
         record->cause_rank = rank;
         record->cause_slot = by;
     }
-    if (--run->pending[instance] == 0)
-        VECTOR_PUSH(&run->ready, ((struct run_release){rank, slot}));
+    if (--pass->pending[instance] == 0)
+        VECTOR_PUSH(&run->ready, ((struct run_release){rank, slot, p}));
 }
 
-static void end_operation(struct run *run, uint32_t r, uint32_t slot)
+static void end_operation(struct run *run, uint32_t p, uint32_t r, uint32_t slot)
 {
     const struct run_rank *rank = &run->ranks[r];
     const struct task *task = &rank->tasks[slot];
+    struct run_pass *pass = run->passes[p];
+    struct run_stream *stream = &run->streams[rank->first_stream + task->stream];
     uint32_t instance = rank->first_instance + slot;
-    run->records[instance].end = run->now;
-    run->pending[instance] = RUN_ENDED;
-    run->streams[rank->first_stream + task->stream].free = run->now;
+    pass->records[instance].end = run->now;
+    pass->pending[instance] = RUN_ENDED;
+    pass->ended++;
+    stream->free = run->now;
     run->ended++;
     for (uint32_t i = task->first_successor; i < task[1].first_successor; i++)
-        satisfy(run, r, rank->successors[i], slot, CAUSE_DEPENDENCY);
-    if (task->next != PROGRAM_NONE)
-        satisfy(run, r, task->next, slot, CAUSE_STREAM);
+        satisfy(run, p, r, rank->successors[i], slot, CAUSE_DEPENDENCY);
+    if (task->next != PROGRAM_NONE) {
+        satisfy(run, p, r, task->next, slot, CAUSE_STREAM);
+    } else if (p + 1 < run->pass_count) {
+        pass_begin(run, p + 1);
+        satisfy(run, p + 1, r, stream->first, slot, CAUSE_STREAM);
+    }
+}
+
+static uint32_t pass_of(const struct run *run, uint32_t transfer)
+{
+    return run->pass_count > 1 ? run->transfer_passes.at[transfer] : 0;
+}
+
+/* A record for a transfer, one that is no longer needed if there is one. */
+static uint32_t take_transfer(struct run *run, uint32_t p, struct engine_transfer transfer)
+{
+    uint32_t index = run->transfers.count;
+    if (run->free_transfers.count) {
+        index = run->free_transfers.at[--run->free_transfers.count];
+        run->transfers.at[index] = transfer;
+        run->transfer_passes.at[index] = p;
+        return index;
+    }
+    VECTOR_PUSH(&run->transfers, transfer);
+    if (run->pass_count > 1)
+        VECTOR_PUSH(&run->transfer_passes, p);
+    return index;
+}
+
+static uint32_t *slots_at(struct run *run, uint32_t p, uint32_t g, uint32_t match)
+{
+    const struct run_group *group = &run->groups[g];
+    return run->passes[p]->arrivals + group->first_arrival + match * group->member_count;
+}
+
+static struct run_meeting *meeting_at(struct run *run, uint32_t p, uint32_t g, uint32_t match)
+{
+    return &run->passes[p]->meetings[run->groups[g].first_meeting + match];
 }
 
 /* Ends every member's operation; a receive that is not ready yet ends when it is. */
@@ -188,18 +254,19 @@ static void end_transfer(struct run *run, uint32_t index)
     struct engine_transfer *transfer = &run->transfers.at[index];
     const struct run_group *group = &run->groups[transfer->group];
     const uint32_t *members = run->job->members + run->job->groups[transfer->group].first_member;
-    const uint32_t *slots = run->arrivals + group->first_arrival + transfer->match * group->member_count;
+    uint32_t p = pass_of(run, index);
+    const uint32_t *slots = slots_at(run, p, transfer->group, transfer->match);
     transfer->end = run->now;
     if (run->options->level == ENGINE_STEPS && transfer->latency > transfer->end - transfer->start)
         transfer->latency = transfer->end - transfer->start; /* rounds over unequal routes overlap */
     for (uint32_t i = 0; i < group->member_count; i++)
         if (slots[i] != PROGRAM_NONE)
-            end_operation(run, members[i], slots[i]);
+            end_operation(run, p, members[i], slots[i]);
 }
 
 /* Puts a communication on the network. What costs nothing ends at once. */
-static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t kind, double bytes,
-                           const struct op *op)
+static void start_transfer(struct run *run, uint32_t p, uint32_t g, uint32_t match, uint32_t kind,
+                           double bytes, const struct op *op)
 {
     uint32_t activity = run_activity(run, g, kind, op->shares, bytes);
     if (activity == PROGRAM_NONE)
@@ -211,39 +278,40 @@ static void start_transfer(struct run *run, uint32_t g, uint32_t match, uint32_t
         pieces = collective_piece_count(bytes, run->options->chunk);
         collective_pieces(&run->activity_list.at[activity], bytes, pieces, &latency, &cap);
     }
-    uint32_t index = run->transfers.count;
-    run->meetings[run->groups[g].first_meeting + match].transfer = index;
-    VECTOR_PUSH(&run->transfers, ((struct engine_transfer){.start = run->now,
-                                                           .end = -1,
-                                                           .bytes = bytes,
-                                                           .latency = latency,
-                                                           .group = g,
-                                                           .match = match,
-                                                           .activity = activity,
-                                                           .label = op->label}));
+    uint32_t index = take_transfer(run, p,
+                                   (struct engine_transfer){.start = run->now,
+                                                            .end = -1,
+                                                            .bytes = bytes,
+                                                            .latency = latency,
+                                                            .group = g,
+                                                            .match = match,
+                                                            .activity = activity,
+                                                            .label = op->label});
+    meeting_at(run, p, g, match)->transfer = index;
     if (form->usage_count == 0 && form->latency == 0) {
         end_transfer(run, index);
     } else if (algorithm && !algorithm->loads && run->options->level == ENGINE_STEPS) {
-        if (!round_start(run, g, (int)kind, bytes, (uint32_t)pieces, index))
+        if (!round_start(run, g, (int)kind, bytes, (uint32_t)pieces, index, op->traffic))
             end_transfer(run, index);
     } else {
         run->model->start(run->network, run->now,
-                          &(struct network_message){.usage = form->usage,
+                          &(struct network_message){.usage = usage_of(run, activity),
                                                     .path = form->path,
                                                     .usage_count = form->usage_count,
                                                     .path_length = form->path_length,
                                                     .bytes = bytes * form->bytes_factor,
                                                     .latency = latency,
                                                     .cap = cap,
+                                                    .traffic = op->traffic,
                                                     .tag = index});
     }
 }
 
 /* An operation of a group starts now, maybe later than it was ready: then a peer held it up. */
-static void start_member(struct run *run, uint32_t rank, uint32_t slot, uint32_t peer_rank,
+static void start_member(struct run *run, uint32_t p, uint32_t rank, uint32_t slot, uint32_t peer_rank,
                          uint32_t peer_slot)
 {
-    struct engine_record *record = record_of(run, rank, slot);
+    struct engine_record *record = record_of(run, p, rank, slot);
     const struct run_rank *owner = &run->ranks[rank];
     record->start = run->now;
     if (record->ready == run->now)
@@ -259,62 +327,64 @@ static const struct op *op_of(const struct run *run, uint32_t rank, uint32_t slo
     return &run->job->programs[run->job->ranks[rank].program].ops[slot];
 }
 
-static void arrive_collective(struct run *run, uint32_t r, uint32_t slot, uint32_t g, const struct task *task)
+static void arrive_collective(struct run *run, uint32_t p, uint32_t r, uint32_t slot, uint32_t g,
+                              const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
     const uint32_t *members = run->job->members + run->job->groups[g].first_member;
-    uint32_t *slots = run->arrivals + group->first_arrival + task->match * group->member_count;
-    struct run_meeting *meeting = &run->meetings[group->first_meeting + task->match];
+    uint32_t *slots = slots_at(run, p, g, task->match);
+    struct run_meeting *meeting = meeting_at(run, p, g, task->match);
     slots[run->places[run->ranks[r].first_place + task->group]] = slot;
     if (++meeting->arrived < group->member_count)
         return;
     uint32_t last = 0;
-    while (record_of(run, members[last], slots[last])->ready != run->now)
+    while (record_of(run, p, members[last], slots[last])->ready != run->now)
         last++;
     for (uint32_t i = 0; i < group->member_count; i++)
-        start_member(run, members[i], slots[i], members[last], slots[last]);
-    start_transfer(run, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
+        start_member(run, p, members[i], slots[i], members[last], slots[last]);
+    start_transfer(run, p, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
 }
 
-static void start_message(struct run *run, uint32_t g, uint32_t match, const uint32_t *slots)
+static void start_message(struct run *run, uint32_t p, uint32_t g, uint32_t match, const uint32_t *slots)
 {
     const uint32_t *members = run->job->members + run->job->groups[g].first_member;
     uint32_t source = members[0], target = members[1];
     bool both = slots[1] != PROGRAM_NONE;
     if (both)
-        start_member(run, target, slots[1], source, slots[0]);
-    start_member(run, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
+        start_member(run, p, target, slots[1], source, slots[0]);
+    start_member(run, p, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
     double bytes = run->ranks[source].tasks[slots[0]].amount;
-    start_transfer(run, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
+    start_transfer(run, p, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
 }
 
-static void arrive_send(struct run *run, uint32_t slot, uint32_t g, const struct task *task)
+static void arrive_send(struct run *run, uint32_t p, uint32_t slot, uint32_t g, const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
-    uint32_t *slots = run->arrivals + group->first_arrival + task->match * 2;
+    uint32_t *slots = slots_at(run, p, g, task->match);
     slots[0] = slot;
-    run->meetings[group->first_meeting + task->match].arrived++;
+    meeting_at(run, p, g, task->match)->arrived++;
     if (!group->rendezvous || slots[1] != PROGRAM_NONE)
-        start_message(run, g, task->match, slots);
+        start_message(run, p, g, task->match, slots);
 }
 
 /* The flow may be on its way (then the sender decides when this ends) or over (then this ends now). */
-static void arrive_receive(struct run *run, uint32_t r, uint32_t slot, uint32_t g, const struct task *task)
+static void arrive_receive(struct run *run, uint32_t p, uint32_t r, uint32_t slot, uint32_t g,
+                           const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
-    uint32_t *slots = run->arrivals + group->first_arrival + task->match * 2;
-    struct run_meeting *meeting = &run->meetings[group->first_meeting + task->match];
+    uint32_t *slots = slots_at(run, p, g, task->match);
+    struct run_meeting *meeting = meeting_at(run, p, g, task->match);
     slots[1] = slot;
     meeting->arrived++;
     if (meeting->transfer == PROGRAM_NONE) {
         if (group->rendezvous && slots[0] != PROGRAM_NONE)
-            start_message(run, g, task->match, slots);
+            start_message(run, p, g, task->match, slots);
         return;
     }
-    struct engine_record *record = record_of(run, r, slot);
+    struct engine_record *record = record_of(run, p, r, slot);
     record->start = run->now;
     if (run->transfers.at[meeting->transfer].end >= 0) {
-        end_operation(run, r, slot);
+        end_operation(run, p, r, slot);
     } else if (run->transfers.at[meeting->transfer].start < run->now) {
         record->cause = CAUSE_PEER;
         record->cause_rank = run->job->members[run->job->groups[g].first_member];
@@ -323,15 +393,16 @@ static void arrive_receive(struct run *run, uint32_t r, uint32_t slot, uint32_t 
 }
 
 /* An operation has nothing left to wait for. */
-static void start_operation(struct run *run, uint32_t r, uint32_t slot)
+static void start_operation(struct run *run, uint32_t p, uint32_t r, uint32_t slot)
 {
     const struct run_rank *rank = &run->ranks[r];
     const struct task *task = &rank->tasks[slot];
-    struct engine_record *record = &run->records[rank->first_instance + slot];
+    struct engine_record *record = record_of(run, p, r, slot);
     uint32_t s = rank->first_stream + task->stream;
     struct run_stream *stream = &run->streams[s];
     run->waits[s][record->cause] += run->now - stream->free;
     stream->slot = slot;
+    stream->pass = p;
     if (task->kind == OP_COMPUTE) {
         const struct engine_random *random = &run->options->random;
         double seconds =
@@ -340,16 +411,16 @@ static void start_operation(struct run *run, uint32_t r, uint32_t slot)
         if (seconds > 0)
             queue_push(run->queue, run->now + seconds, PHASE_COMPLETION, s);
         else
-            end_operation(run, r, slot);
+            end_operation(run, p, r, slot);
         return;
     }
     uint32_t group = rank->groups[task->group];
     if (task->kind == OP_COLLECTIVE)
-        arrive_collective(run, r, slot, group, task);
+        arrive_collective(run, p, r, slot, group, task);
     else if (task->kind == OP_SEND)
-        arrive_send(run, slot, group, task);
+        arrive_send(run, p, slot, group, task);
     else
-        arrive_receive(run, r, slot, group, task);
+        arrive_receive(run, p, r, slot, group, task);
 }
 
 static void end_computations(struct run *run, double limit)
@@ -358,7 +429,7 @@ static void end_computations(struct run *run, double limit)
     while (queue_peek(run->queue, &event) && event.time <= limit) {
         queue_pop(run->queue, &event);
         const struct run_stream *stream = &run->streams[event.identity];
-        end_operation(run, stream->rank, stream->slot);
+        end_operation(run, stream->pass, stream->rank, stream->slot);
         run->events++;
     }
 }
@@ -386,7 +457,7 @@ static void start_released(struct run *run)
                 arena_format(&run->arena, "more than %llu operations were released at %.9g s; the last: %s",
                              (unsigned long long)run->options->instant_limit, run->now,
                              run_describe(run, &run->arena, release.rank, release.slot));
-        start_operation(run, release.rank, release.slot);
+        start_operation(run, release.pass, release.rank, release.slot);
     }
     run->events += run->ready.count;
     run->ready.count = 0;
@@ -401,27 +472,38 @@ static void draw_change(struct run *run)
     run->has_drawn = random->change && random->change(random->state, &run->drawn);
 }
 
-/* The earlier of the next given one and the next drawn one; NULL: none. One that comes after the last
- * operation does not happen. */
-static const struct engine_change *next_change(const struct run *run)
+/* Whether the next drawn change comes before the next given one. */
+static bool draws_next(const struct run *run)
 {
-    const struct engine_change *given =
-        run->next_change < run->options->change_count ? &run->changes[run->next_change] : NULL;
-    if (run->ended == run->instances)
-        return NULL;
-    return run->has_drawn && (!given || run->drawn.time < given->time) ? &run->drawn : given;
+    return run->has_drawn &&
+           (run->next_change == run->change_count || run->drawn.time < run->changes[run->next_change].time);
 }
 
-static void change_capacities(struct run *run, double limit)
+/* Time of the next change; INFINITY: none. One that comes after the last operation does not happen. */
+static double next_change(const struct run *run)
 {
-    for (const struct engine_change *next; (next = next_change(run)) && next->time <= limit;) {
-        struct engine_change change = *next;
-        if (next == &run->drawn)
+    if (run->ended == (uint64_t)run->instances * run->pass_count)
+        return INFINITY;
+    if (draws_next(run))
+        return run->drawn.time;
+    return run->next_change < run->change_count ? run->changes[run->next_change].time : INFINITY;
+}
+
+static void make_changes(struct run *run, double limit)
+{
+    while (next_change(run) <= limit) {
+        struct run_change change = {.capacity = run->drawn.capacity, .link = run->drawn.link};
+        if (draws_next(run))
             draw_change(run);
         else
-            run->next_change++;
-        run->capacities[change.link] = change.capacity;
-        run->model->set_capacity(run->network, run->now, change.link, change.capacity);
+            change = run->changes[run->next_change++];
+        if (change.link == UINT32_MAX) {
+            run->caps[change.traffic] = change.cap;
+            run->model->set_traffic(run->network, run->now, change.traffic, change.weight, change.cap);
+        } else {
+            run->capacities[change.link] = change.capacity;
+            run->model->set_capacity(run->network, run->now, change.link, change.capacity);
+        }
         run->events++;
     }
 }
@@ -432,16 +514,16 @@ static double next_event(struct run *run)
     double next = run->model->next(run->network);
     if (queue_peek(run->queue, &event) && event.time < next)
         next = event.time;
-    const struct engine_change *change = next_change(run);
-    run->draws_in_vain = next < INFINITY ? 0 : run->draws_in_vain + (change == &run->drawn);
+    double change = next_change(run);
+    run->draws_in_vain = next < INFINITY ? 0 : run->draws_in_vain + draws_next(run);
     bool hopeless = run->draws_in_vain > RUN_DRAWS_IN_VAIN;
-    return change && change->time <= next && !hopeless ? change->time : next;
+    return change <= next && !hopeless ? change : next;
 }
 
 void run_loop(struct run *run)
 {
     draw_change(run);
-    change_capacities(run, run->now);
+    make_changes(run, run->now);
     start_released(run);
     run->model->solve(run->network, run->now);
     for (double next; !run->error && (next = next_event(run)) < INFINITY;) {
@@ -453,10 +535,11 @@ void run_loop(struct run *run)
         do {
             end_computations(run, limit);
             end_flows(run);
-            change_capacities(run, limit);
+            make_changes(run, limit);
             start_released(run);
         } while (!run->error && next_event(run) <= limit);
         run->model->solve(run->network, run->now);
+        pass_close(run);
     }
 }
 

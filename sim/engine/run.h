@@ -24,6 +24,8 @@ struct run_rank {
 struct run_stream {
     double free;         /* end of its last operation, seconds */
     uint32_t rank, slot; /* the operation that runs */
+    uint32_t pass;       /* in which it is */
+    uint32_t first;      /* slot of the first operation in it, PROGRAM_NONE: there is none */
 };
 
 struct run_group {
@@ -41,11 +43,32 @@ struct run_meeting {
 
 struct run_release {
     uint32_t rank, slot;
+    uint32_t pass;
+};
+
+/* One pass of all ranks through their programs. There is one; or, where the job has a lead, one per step,
+ * each with the operations of the programs' first step. A pass begins when an operation of the one before
+ * releases one of it, and its arrays are used again when all its operations have ended: passes overlap as far
+ * as ranks run ahead of each other. */
+struct run_pass {
+    struct engine_record *records; /* per instance */
+    uint32_t *pending;             /* per instance: ends it still waits for */
+    struct run_meeting *meetings;
+    uint32_t *arrivals; /* slots, PROGRAM_NONE: not there yet */
+    uint64_t ended;     /* instances */
+};
+
+/* A change of a link's capacity, or of a class of traffic. */
+struct run_change {
+    double time;
+    double capacity, weight, cap;
+    uint32_t link;   /* UINT32_MAX: of a class */
+    uint8_t traffic; /* the class, as in struct op */
 };
 
 /* An activity as the network wants it. */
 struct run_activity {
-    const struct network_usage *usage;
+    const struct network_usage *usage; /* NULL: as the activity has it */
     uint32_t usage_count;
     double bytes_factor, latency, cap;
     const uint32_t *path; /* of a message: its links in order */
@@ -59,12 +82,14 @@ struct run {
     const struct job *job;
     const struct engine_options *options;
     struct arena arena;  /* owns the arrays below */
+    struct arena *kept;  /* the result's */
     struct queue *queue; /* ends of computations; identity: stream */
     const struct network_model *model;
-    void *network;                 /* the model's; tag: transfer, or with ROUND_TAG a step of one */
-    double *capacities;            /* per link, at present */
-    struct engine_change *changes; /* by time; those before next_change have been made */
-    uint32_t next_change;
+    void *network;              /* the model's; tag: transfer, or with ROUND_TAG a step of one */
+    double *capacities;         /* per link, at present */
+    double *caps;               /* per class of traffic, at present; class 0 has none */
+    struct run_change *changes; /* by time; those before next_change have been made */
+    uint32_t change_count, next_change;
     struct engine_change drawn; /* the next random one, if has_drawn */
     bool has_drawn;
     uint32_t draws_in_vain; /* since something else was pending */
@@ -72,19 +97,30 @@ struct run {
     struct run_rank *ranks;
     struct run_stream *streams;
     struct run_group *groups;
-    struct run_meeting *meetings;
-    uint32_t *arrivals; /* slots, PROGRAM_NONE: not there yet */
-    uint32_t *places;   /* first_place + group slot: the rank's place in that group */
-    uint32_t *pending;  /* per instance: ends it still waits for */
+    struct run_pass **passes; /* per pass; NULL: not begun, or over */
+    uint32_t pass_count, passes_over;
+    VECTOR(struct run_pass *) unused;
+    struct engine_record *all_records; /* of the job's own steps */
+    struct engine_book *books;         /* per stream: of the lead */
+    double first_start;                /* seconds */
+    VECTOR(struct engine_transfer) kept_transfers;
+    VECTOR(double) payload; /* per activity: bytes of the lead's transfers */
+    uint32_t *places;       /* first_place + group slot: the rank's place in that group */
+    uint32_t *waits_for; /* per instance: ends it waits for at the start of a pass, but for its stream's last
+                            pass */
     uint32_t
         *activity_of; /* per group and kind, the last kind being a message; PROGRAM_NONE: not yet asked for */
-    struct engine_record *records;
     double (*waits)[4];
+    VECTOR(struct network_usage) usage; /* of the message that starts */
     VECTOR(struct run_activity) activities;
     VECTOR(struct activity) activity_list; /* handed to the result */
     VECTOR(struct engine_transfer) transfers;
-    VECTOR(struct run_release) ready; /* work due now; emptied in every instant */
-    uint32_t instances, streams_count, ended;
+    struct index_list transfer_passes; /* beside `transfers`, where there are several passes */
+    struct index_list free_transfers;
+    VECTOR(struct run_release) ready;  /* work due now; emptied in every instant */
+    uint32_t instances, streams_count; /* of a pass */
+    uint32_t meeting_count;
+    uint64_t arrival_count, ended;
     uint64_t events, releases; /* releases: of this instant */
     double now;
     const char *error; /* the first failure; ends the loop */

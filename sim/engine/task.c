@@ -3,7 +3,8 @@
 
 #include <assert.h>
 
-static const char *check_op(struct arena *arena, const struct program *program, uint32_t slot)
+static const char *check_op(struct arena *arena, const struct job *job, const struct program *program,
+                            uint32_t slot)
 {
     const struct op *op = &program->ops[slot];
     if (op->kind >= OP_KIND_COUNT || op->stream >= program->stream_count)
@@ -13,6 +14,9 @@ static const char *check_op(struct arena *arena, const struct program *program, 
         return arena_format(arena, "operation %u is an unknown collective (%u)", slot, op->collective);
     if ((op->kind == OP_COMPUTE) != (op->group == PROGRAM_NONE))
         return arena_format(arena, "operation %u: a communication has a group, a computation has none", slot);
+    if (op->traffic > job->traffic_count)
+        return arena_format(arena, "operation %u has traffic %u of %u", slot, op->traffic,
+                            job->traffic_count);
     double amount = op->kind == OP_COMPUTE ? op->seconds : op->bytes;
     if (!(amount >= 0 && amount < 1e300))
         return arena_format(arena, "operation %u has an amount of %g", slot, amount);
@@ -55,7 +59,8 @@ static void note_slots(struct arena *arena, const struct program *program, struc
     }
 }
 
-static const char *build_program(struct arena *arena, const struct program *program, struct task_program *out)
+static const char *build_program(struct arena *arena, const struct job *job, const struct program *program,
+                                 struct task_program *out)
 {
     static_assert(sizeof(struct task) == 32, "the record that the event loop reads");
     out->tasks = ARENA_ARRAY(arena, struct task, (size_t)program->op_count + 1);
@@ -63,7 +68,7 @@ static const char *build_program(struct arena *arena, const struct program *prog
     for (uint32_t i = 0; i < program->stream_count; i++)
         last[i] = PROGRAM_NONE;
     for (uint32_t s = 0; s < program->op_count; s++) {
-        const char *problem = check_op(arena, program, s);
+        const char *problem = check_op(arena, job, program, s);
         if (problem)
             return problem;
         const struct op *op = &program->ops[s];
@@ -91,11 +96,56 @@ struct task_program *task_build(struct arena *arena, const struct job *job, cons
 {
     struct task_program *programs = ARENA_ARRAY(arena, struct task_program, job->program_count + 1);
     for (uint32_t p = 0; p < job->program_count; p++) {
-        const char *problem = build_program(arena, &job->programs[p], &programs[p]);
+        struct program program = job->programs[p];
+        if (job->lead)
+            program.op_count /= job->steps;
+        const char *problem = build_program(arena, job, &program, &programs[p]);
         if (problem) {
             *error = arena_format(arena, "program %u: %s", p, problem);
             return NULL;
         }
     }
     return programs;
+}
+
+static bool same_operation(const struct program *program, const struct op *first, const struct op *later,
+                           uint32_t distance, uint32_t matches)
+{
+    bool same = first->kind == later->kind && first->stream == later->stream &&
+                first->group == later->group && first->collective == later->collective &&
+                first->shares == later->shares && first->traffic == later->traffic &&
+                first->seconds == later->seconds && first->bytes == later->bytes &&
+                first->dependency_count == later->dependency_count &&
+                (first->kind == OP_COMPUTE || later->match == first->match + matches);
+    for (uint32_t i = 0; same && i < first->dependency_count; i++)
+        same = program->dependencies[later->first_dependency + i] ==
+               program->dependencies[first->first_dependency + i] + distance;
+    return same;
+}
+
+/* A rank's groups decide how many matches a step has. */
+static bool rank_alike(const struct job *job, const struct rank *rank)
+{
+    const struct program *program = &job->programs[rank->program];
+    uint32_t ops = program->op_count / job->steps;
+    bool alike = program->op_count % job->steps == 0;
+    for (uint32_t i = 0; alike && i < program->op_count; i++) {
+        const struct op *first = &program->ops[i % ops], *later = &program->ops[i];
+        if (later->kind == OP_COMPUTE) {
+            alike = same_operation(program, first, later, i - i % ops, 0);
+            continue;
+        }
+        uint32_t matches = job->groups[job->group_table[rank->first_group + later->group]].match_count;
+        alike = matches % job->steps == 0 && first->match < matches / job->steps &&
+                same_operation(program, first, later, i - i % ops, i / ops * (matches / job->steps));
+    }
+    return alike;
+}
+
+bool task_alike(const struct job *job)
+{
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        if (!rank_alike(job, &job->ranks[r]))
+            return false;
+    return true;
 }

@@ -29,8 +29,13 @@ struct task_program {
     uint32_t slot_count; /* one more than the highest group slot it names */
 };
 
-/* One entry per program of the job. Returns NULL with a message when a program breaks its contract (a
- * dependency on a later slot, a stream or match that does not exist). */
+/* One entry per program of the job; where it has a lead, of a program's first step. Returns NULL with a
+ * message when a program breaks its contract (a dependency on a later slot, a stream or match that does not
+ * exist). */
 struct task_program *task_build(struct arena *arena, const struct job *job, const char **error);
+
+/* Whether every step of every program has the same operations, but for their `step` and for matches, which go
+ * on by the same number in each step, and no operation depends on another step's. */
+bool task_alike(const struct job *job);
 
 #endif

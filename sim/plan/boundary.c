@@ -64,6 +64,46 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
     forms_convert(source, first, &reduced);
 }
 
+/* Whether a tensor that is partial goes to one device only, which then adds the summands itself (a reduction
+ * to one member): whole sums for all members of the source would be made for nobody. */
+static bool boundary_added(const struct derivation *source, const struct form_want *want,
+                           const struct plan_stage *importer)
+{
+    const struct form *first = &source->forms.at[source->first_form[want->tensor]];
+    for (uint32_t f = source->first_form[want->tensor]; f != MODEL_NONE; f = source->forms.at[f].next)
+        if (!boundary_partial(source, &source->forms.at[f]) && forms_whole(source, f, want->tensor))
+            return false;
+    const struct operator* producer = &
+        source->plan->model->operators.at[state_tensor(source, want->tensor)->producer];
+    return importer->devices.count == 1 && (producer->kind == OPERATOR_EINSUM || producer->linear) &&
+           boundary_partial(source, first) && !first->boxes;
+}
+
+/* The messages of that: every summand, from one of the members that have the same. */
+static uint32_t boundary_add(const struct derivation *source, const struct convert_side *to, uint32_t tensor,
+                             struct message_list *messages)
+{
+    uint32_t form = source->first_form[tensor], device = to->stage->devices.at[0];
+    const struct layout *layout = &source->forms.at[form].layout;
+    struct box wanted = convert_box(to, 0);
+    struct coordinates own = {{0}}; /* of copies, those are taken that the device is among */
+    for (uint32_t m = 0; m < source->member_count; m++)
+        if (source->stage->devices.at[m] == device)
+            own = layout_coordinates(source->stage, m);
+    for (uint32_t m = 0; m < source->member_count; m++) {
+        struct coordinates at = layout_coordinates(source->stage, m);
+        bool copy = source->stage->devices.at[m] == device;
+        for (uint32_t a = 0; a < source->stage->axis_count; a++)
+            copy |= layout->place[a] == PLACE_REPLICATED && at.at[a] != own.at[a];
+        struct box held = layout_box(source->stage, to->tensor, layout, at, 0);
+        struct box both = layout_intersection(&held, &wanted, to->tensor->rank);
+        double elements = layout_elements(&both, to->tensor->rank);
+        if (!copy && elements > 0)
+            VECTOR_PUSH(messages, ((struct message_part){m, 0, elements}));
+    }
+    return form;
+}
+
 static double boundary_volume(const struct message_list *messages)
 {
     double elements = 0;
@@ -203,8 +243,12 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
         if (boundary_in_tiles(&boundary_all(d)[source], want->tensor))
             return boundary_join(d, source, want);
         struct derivation *other = &boundary_all(d)[source];
-        boundary_reduce(other, want, d->stage);
-        source_form = boundary_choose(other, &to, want->tensor, &messages);
+        if (boundary_added(other, want, d->stage)) {
+            source_form = boundary_add(other, &to, want->tensor, &messages);
+        } else {
+            boundary_reduce(other, want, d->stage);
+            source_form = boundary_choose(other, &to, want->tensor, &messages);
+        }
         source_action = other->forms.at[source_form].action;
     }
     uint32_t slot = boundary_slots(d, source);

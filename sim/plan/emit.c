@@ -532,6 +532,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         job->shares = arena_copy(&job->arena, emitter.shares.parts.at, job->share_count * sizeof(double));
         shares_fini(&emitter.shares);
         job->steps = plan->steps;
+        job->lead = plan->lead;
     }
     cast_fini(&cast);
     registry_fini(&registry);

@@ -89,7 +89,8 @@ struct plan {
     uint64_t global_batch,
         micro_batch;                 /* samples per step; samples per micro-batch and data-parallel member */
     uint32_t micro_batches;          /* per step */
-    uint32_t steps;                  /* simulated, >= 1; the last one is reported */
+    uint32_t steps;                  /* written out, >= 1; the last one is reported */
+    uint32_t lead;                   /* simulated before those, each like the first of them */
     enum precision precision;        /* of activations, their gradients and messages, and of arithmetic */
     enum precision weight_precision; /* of the weights that kernels read */
     enum precision gradient_precision;      /* of parameters' gradients */

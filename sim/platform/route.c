@@ -23,6 +23,7 @@ struct route_walk {
     struct platform *platform;
     const struct route_tree *tree;
     uint32_t source, target; /* nodes */
+    uint32_t only; /* arc from the source to where the tree starts, UINT32_MAX: it starts at the source */
     VECTOR(struct route_choice) choices;
     struct route_entry best; /* of the choices */
 };
@@ -34,6 +35,10 @@ static void route_offer(struct route_walk *walk, uint32_t arc, uint32_t state)
     double paths = 1;
     if (state != UINT32_MAX) {
         reached = walk->tree->entries[state];
+        if (walk->only != UINT32_MAX && reached.cost != UINT64_MAX) {
+            reached.cost += route_tree_cost(platform, walk->only);
+            reached.hops++;
+        }
         paths = walk->tree->paths ? walk->tree->paths[state] : 1;
     }
     if (reached.cost == UINT64_MAX)
@@ -78,7 +83,8 @@ static void route_choices(struct route_walk *walk, uint32_t node, uint32_t phase
 static uint32_t route_state_node(const struct platform *platform, const struct route_tree *tree,
                                  uint32_t state)
 {
-    return platform->arcs.at[tree->entries[state].arc].to;
+    uint32_t arc = tree->entries[state].arc;
+    return arc == UINT32_MAX ? tree->root : platform->arcs.at[arc].to;
 }
 
 /* SplitMix64's finaliser: every bit of the input reaches every bit of the result. */
@@ -128,7 +134,7 @@ static bool route_one(struct route_walk *walk, bool hashed, struct index_list *a
     for (uint32_t node = walk->target, phase = UINT32_MAX; node != walk->source || phase == 1;) {
         uint32_t arc, state = UINT32_MAX;
         if (simple && cache->core[node] != UINT32_MAX) {
-            arc = walk->tree->entries[cache->core[node]].arc;
+            arc = node == walk->tree->root ? walk->only : walk->tree->entries[cache->core[node]].arc;
         } else {
             route_choices(walk, node, phase);
             if (!walk->choices.count)
@@ -229,6 +235,7 @@ static struct route_walk route_walk(struct platform *platform, uint32_t from, ui
     const struct route_tree *tree = route_tree_get(platform, from);
     return (struct route_walk){.platform = platform,
                                .tree = tree,
+                               .only = route_tree_only(platform, from),
                                .source = platform->devices.at[from].node,
                                .target = platform->devices.at[to].node};
 }

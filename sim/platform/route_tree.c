@@ -124,8 +124,8 @@ static void route_tree_cache(struct platform *platform)
     cache->slot_count = ROUTE_CACHE / tree < devices ? (uint32_t)(ROUTE_CACHE / tree) + 1 : devices;
     cache->owner = ARENA_ARRAY(&cache->arena, uint32_t, cache->slot_count);
     cache->trees = ARENA_ARRAY(&cache->arena, struct route_tree, cache->slot_count);
-    cache->slot = ARENA_ARRAY(&cache->arena, uint32_t, devices);
-    memset(cache->slot, 0xff, devices * sizeof *cache->slot);
+    cache->slot = ARENA_ARRAY(&cache->arena, uint32_t, platform->nodes.count);
+    memset(cache->slot, 0xff, platform->nodes.count * sizeof *cache->slot);
     platform->cache = cache;
 }
 
@@ -224,13 +224,25 @@ static void route_tree_grow(const struct platform *platform, struct route_cache 
     }
 }
 
+uint32_t route_tree_only(const struct platform *platform, uint32_t device)
+{
+    const struct route_cache *cache = platform->cache;
+    uint32_t node = platform->devices.at[device].node, arc = platform->first_arc[node];
+    if (cache->core[node] != UINT32_MAX || platform->first_arc[node + 1] - arc != 1 ||
+        cache->core[platform->arcs.at[arc].to] == UINT32_MAX)
+        return UINT32_MAX;
+    return platform->routing.paths == ROUTING_UP_DOWN && !route_tree_up(platform, arc) ? UINT32_MAX : arc;
+}
+
 const struct route_tree *route_tree_get(struct platform *platform, uint32_t device)
 {
     if (!platform->cache)
         route_tree_cache(platform);
     struct route_cache *cache = platform->cache;
-    if (cache->slot[device] != UINT32_MAX)
-        return &cache->trees[cache->slot[device]];
+    uint32_t only = route_tree_only(platform, device);
+    uint32_t root = only == UINT32_MAX ? platform->devices.at[device].node : platform->arcs.at[only].to;
+    if (cache->slot[root] != UINT32_MAX)
+        return &cache->trees[cache->slot[root]];
     uint32_t slot = cache->slot_next;
     cache->slot_next = (slot + 1) % cache->slot_count;
     struct route_tree *tree = &cache->trees[slot];
@@ -242,8 +254,9 @@ const struct route_tree *route_tree_get(struct platform *platform, uint32_t devi
     } else {
         cache->slot[cache->owner[slot]] = UINT32_MAX;
     }
-    route_tree_grow(platform, cache, platform->devices.at[device].node, tree);
-    cache->owner[slot] = device;
-    cache->slot[device] = slot;
+    route_tree_grow(platform, cache, root, tree);
+    tree->root = root;
+    cache->owner[slot] = root;
+    cache->slot[root] = slot;
     return tree;
 }

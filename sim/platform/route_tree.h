@@ -4,7 +4,8 @@
  * one neighbour. With up-down routing there are two per core node: reached by going up only, and after having
  * gone down. A terminal (a device with `forward: no`, or a node with one neighbour, which no shortest path
  * can pass through) is never expanded nor stored: the best arc into it is found when its route is asked for.
- * So a tree has one 16-byte entry per switch, not per GPU. */
+ * So a tree has one 16-byte entry per switch, not per GPU; and devices whose only way out leads to the same
+ * switch share the tree of that switch. */
 #ifndef PARTITA_PLATFORM_ROUTE_TREE_H
 #define PARTITA_PLATFORM_ROUTE_TREE_H
 
@@ -30,6 +31,8 @@ struct route_edge { /* an arc between two states, as Dijkstra's inner loop reads
 };
 
 struct route_tree {
+    uint32_t root; /* the node where it starts: the source's or, where the source has one way out only, its
+                      neighbour */
     struct route_entry *entries; /* per state */
     double *paths;               /* per state, how many paths are equally good; NULL unless they are spread */
 };
@@ -46,9 +49,9 @@ struct route_cache {
     uint32_t *first_in; /* per node + 1: rows of in_arcs, ascending arcs into a node from core nodes; rows of
                            core nodes are empty unless something needs them */
     uint32_t *in_arcs;
-    uint32_t *slot; /* device -> slot of its tree, UINT32_MAX for none */
+    uint32_t *slot; /* node -> slot of the tree that starts there, UINT32_MAX for none */
     uint32_t slot_count, slots_used, slot_next;
-    uint32_t *owner; /* slot -> device */
+    uint32_t *owner; /* slot -> node */
     struct route_tree *trees;
     VECTOR(struct route_step) heap;
 };
@@ -57,6 +60,10 @@ struct route_cache {
 uint64_t route_tree_cost(const struct platform *platform, uint32_t arc);
 /* Whether an arc goes up; of nodes of one level, the lower one is above. Only with up-down routing. */
 bool route_tree_up(const struct platform *platform, uint32_t arc);
+
+/* The only arc out of a device that has one way out, to a core node (with up-down routing, upwards);
+ * UINT32_MAX: it has others. Its routes are that arc and what follows from there. */
+uint32_t route_tree_only(const struct platform *platform, uint32_t device);
 
 /* Makes the platform's cache when there is none, and the tree of a device when it is not in it. Valid until
  * many others were asked for. O(core arcs · log core nodes). */

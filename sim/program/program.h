@@ -50,6 +50,14 @@ struct op {
     uint32_t first_dependency, dependency_count; /* in the program's `dependencies` */
     uint16_t stream;                             /* index into the program's streams */
     uint8_t kind, pass, collective;              /* enums */
+    uint8_t traffic; /* of a communication: index into the job's `traffic` + 1; 0: weight 1, no cap */
+};
+
+/* How the network treats a class of communications. Of a collective this is about its busiest link; carried
+ * as steps, about each of its messages. */
+struct traffic_class {
+    double weight; /* > 0: its share of a link beside others */
+    double cap;    /* bytes per second of one message or collective, >= 0; INFINITY: none */
 };
 
 struct program_stream {
@@ -88,9 +96,13 @@ struct job {
     struct group *groups;
     uint32_t *group_table;
     uint32_t *members;
+    struct traffic_class *traffic; /* NULL if there is none */
     double *shares; /* of collectives of unequal shares, see struct op; NULL if there are none */
     uint32_t program_count, rank_count, group_count, group_table_count, member_count, share_count;
-    uint32_t steps; /* steps that the programs contain, >= 1 */
+    uint32_t traffic_count; /* <= 255 */
+    uint32_t steps;         /* steps that the programs contain, >= 1 */
+    uint32_t lead; /* steps that run before those: each like the first one of the programs, whose steps must
+                      be alike then (task_alike()); of these no records are kept */
 };
 
 /* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-". */

@@ -21,4 +21,6 @@ void tally_collectives(const struct job *job, const struct engine_result *result
         if (activity->algorithm)
             tally_of(out, group->name, activity->kind, activity->algorithm)->times++;
     }
+    for (uint32_t i = 0; job->lead && i < out->count; i++) /* all steps are alike */
+        out->at[i].times = out->at[i].times / job->steps * (job->steps + job->lead);
 }

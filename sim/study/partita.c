@@ -55,10 +55,11 @@ static void partita_lap(struct stopwatch *watch, const char *phase)
 }
 
 static enum partita_status partita_load(struct scenario *scenario, const struct partita_options *options,
-                                        FILE *err)
+                                        bool brief, FILE *err)
 {
-    struct scenario_options wanted = {options->workload,  options->topology,     options->sets,
-                                      options->set_count, partita_data_folder(), options->seed};
+    struct scenario_options wanted = {
+        options->workload,     options->topology, options->sets, options->set_count,
+        partita_data_folder(), options->seed,     brief};
     bool good = scenario_load(scenario, &wanted);
     report_print(&scenario->input.report, err);
     return good ? PARTITA_OK : PARTITA_BAD_INPUT;
@@ -112,7 +113,7 @@ enum partita_status partita_run(const struct partita_options *options, FILE *out
 {
     struct stopwatch watch = {partita_now(), partita_now(), options->verbose ? err : NULL};
     struct scenario s;
-    enum partita_status status = partita_load(&s, options, err);
+    enum partita_status status = partita_load(&s, options, !options->database, err);
     partita_lap(&watch, "read and plan");
     struct recorder *recorder = NULL;
     if (status == PARTITA_OK && options->database) {

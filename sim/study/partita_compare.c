@@ -23,7 +23,8 @@ static bool compared_load(struct compared_one *one, const struct partita_options
                           FILE *err)
 {
     struct scenario_options wanted = {
-        file, options->topology, options->sets, options->set_count, partita_data_folder(), options->seed};
+        file, options->topology, options->sets, options->set_count, partita_data_folder(), options->seed,
+        false};
     one->file = file;
     bool good = scenario_load(&one->scenario, &wanted);
     if (good) {

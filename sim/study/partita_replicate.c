@@ -27,8 +27,9 @@ static double replicated_now(void)
 static bool replicated_load(struct replicated *replicated, const struct partita_options *options, FILE *err)
 {
     struct scenario *s = &replicated->scenario;
-    struct scenario_options wanted = {options->workload,  options->topology,     options->sets,
-                                      options->set_count, partita_data_folder(), options->seed};
+    struct scenario_options wanted = {
+        options->workload,     options->topology, options->sets, options->set_count,
+        partita_data_folder(), options->seed,     false};
     bool good = scenario_load(s, &wanted);
     if (good && !randomness_is_any(&s->randomness))
         good = report_error(&s->input.report, s->workload.place,

@@ -1,5 +1,6 @@
 #include "study/scenario.h"
 
+#include "engine/task.h"
 #include "model/build.h"
 #include "plan/emit.h"
 #include "plan/verdict.h"
@@ -226,6 +227,31 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
+/* A long run writes out its last steps only, which stand for those before: unless steps differ, or
+ * are random. Three are
+ * enough for the period between the last two and for the critical path of the last. */
+static bool scenario_emit(struct scenario *scenario, bool brief)
+{
+    enum { KEPT = 3 };
+    struct plan *plan = &scenario->plan;
+    struct report *report = &scenario->input.report;
+    uint32_t steps = plan->steps;
+    if (brief && steps > KEPT) {
+        plan->steps = KEPT;
+        plan->lead = steps - KEPT;
+    }
+    if (!emit_job(plan, scenario->derivations, &scenario->job, report))
+        return false;
+    if (!plan->lead || task_alike(&scenario->job))
+        return true;
+    plan->steps = steps;
+    plan->lead = 0;
+    arena_fini(&scenario->job.arena);
+    scenario->job = (struct job){.names = &scenario->names};
+    arena_init(&scenario->job.arena);
+    return emit_job(plan, scenario->derivations, &scenario->job, report);
+}
+
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options)
 {
     scenario_init(scenario, options->data_root);
@@ -254,7 +280,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
-        !emit_job(&scenario->plan, scenario->derivations, &scenario->job, &input->report))
+        !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
     return scenario_connected(scenario);

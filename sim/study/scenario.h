@@ -15,6 +15,7 @@ struct scenario_options {
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
+    bool brief;            /* only the last steps are wanted: the ones before need not be written out */
 };
 
 struct scenario {

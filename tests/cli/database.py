@@ -46,6 +46,16 @@ def the_same_run_twice_gives_the_same_dump(program):
     check(_canonical(program, "a.db") != first, "another run gives the same dump")
 
 
+def a_long_run_reports_the_same_without_a_database(program):
+    """Without one, only the last steps are written out; they stand for those before."""
+    for words in ([EDGE], ["gpt3-175b-64gpu", "--set", "model.layers=8", "--set", "batch.global=16"]):
+        words = ["run", *words, "--set", "steps=7"]
+        brief, whole = program.json(*words), program.json(*words, "--db", "a.db")
+        for run in (brief, whole):
+            check(run.pop("wall_s") > 0, "a run takes time")
+        equal(brief, whole, f"{words}: summary")
+
+
 def a_run_in_the_database_can_be_repeated_from_it(program):
     program.run("run", EDGE, "--quiet", "--db", "a.db", "--set", "links.wifi.bandwidth=54 Mbps",
                 "--set", "topology.device=raspberry-pi-4b")

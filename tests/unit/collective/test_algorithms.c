@@ -255,7 +255,7 @@ static void check_seconds(struct fixture *fixture, const struct algorithm *algor
                                     &fixture->platform.arena, &problem);
     for (uint32_t s = 0; s < SIZES && good; s++) {
         double latency, cap, seconds = collective_pieces(&activity, sizes[s], 1, &latency, &cap);
-        double expected = n < 2 ? 0 : algorithm->seconds(kind, &activity.shape, sizes[s], 1e-5, 1e10);
+        double expected = n < 2 ? 0 : algorithm->seconds(kind, activity.shape, sizes[s], 1e-5, 1e10);
         if (!(fabs(seconds - expected) <= 1e-12 * expected))
             fail_msg("%s of %u by %s, %g bytes: %.17g is not %.17g", communication_names[kind], n,
                      algorithm->name, sizes[s], seconds, expected);

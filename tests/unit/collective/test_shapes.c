@@ -105,13 +105,13 @@ static void a_torus_is_found_and_takes_its_closed_form(void **state)
         struct fixture fixture;
         torus(&fixture, cases[c][0], cases[c][1], cases[c][2]);
         struct activity activity = activity_of(&fixture, &torus_algorithm, ALL_REDUCE);
-        assert_int_equal(activity.shape.depth, cases[c][2] > 1 ? 3 : 2);
-        for (uint32_t d = 0; d < activity.shape.depth; d++)
-            assert_int_equal(activity.shape.sizes[d], cases[c][d]);
+        assert_int_equal(activity.shape->depth, cases[c][2] > 1 ? 3 : 2);
+        for (uint32_t d = 0; d < activity.shape->depth; d++)
+            assert_int_equal(activity.shape->sizes[d], cases[c][d]);
         static const int kinds[] = {ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER};
         for (uint32_t k = 0; k < 3; k++)
             assert_close(seconds_of(&fixture, &torus_algorithm, kinds[k], 1e6),
-                         torus_algorithm.seconds(kinds[k], &activity.shape, 1e6, 1e-6, 1e9));
+                         torus_algorithm.seconds(kinds[k], activity.shape, 1e6, 1e-6, 1e9));
         collective_activity_fini(&activity);
         finish(&fixture);
     }
@@ -154,9 +154,9 @@ static void levels_are_found_where_members_are_near_to_each_other(void **state)
     struct fixture fixture;
     tree(&fixture, 3, 4, false);
     struct activity activity = activity_of(&fixture, &hierarchical_algorithm, ALL_REDUCE);
-    assert_int_equal(activity.shape.depth, 2);
-    assert_int_equal(activity.shape.sizes[0], 4);
-    assert_int_equal(activity.shape.sizes[1], 3);
+    assert_int_equal(activity.shape->depth, 2);
+    assert_int_equal(activity.shape->sizes[0], 4);
+    assert_int_equal(activity.shape->sizes[1], 3);
     collective_activity_fini(&activity);
     /* rings of 4 inside; between leaves rings of 3 on a quarter, four of them on each leaf's cable */
     double inside = 3 * (2e-6 + 1e6 / 4 / 1e10), between = 4 * (8e-6 + 1e6 / 4 / 3 * 4 / 1e9);

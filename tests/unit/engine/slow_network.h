@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-enum { SLOW_LINKS = 24, SLOW_FLOWS = 400, SLOW_USAGES = 6, SLOW_CHANGES = 8 };
+enum { SLOW_LINKS = 24, SLOW_FLOWS = 400, SLOW_USAGES = 6, SLOW_CHANGES = 16 };
 
 /* After every instant: rates and bytes against progressive filling, and the max-min property; and a full
  * solve besides. */
@@ -25,8 +25,9 @@ struct slow_flow {
 };
 
 struct slow_change {
-    double time, capacity;
-    uint32_t link;
+    double time, value;
+    uint32_t of; /* a link, or a flow */
+    enum { SLOW_CAPACITY, SLOW_WEIGHT, SLOW_CAP } what;
     bool done;
 };
 
@@ -36,6 +37,7 @@ struct slow {
     struct slow_change changes[SLOW_CHANGES];
     uint32_t link_count, flow_count, change_count;
     unsigned long long seed;
+    enum network_solver solver;
 };
 
 /* The level at which a link fills when the flows without a rate yet go up together. */
@@ -183,6 +185,7 @@ static inline void slow_check_property(const struct slow *slow, const struct net
 static inline void slow_check_full(const struct slow *slow, const struct network *network, double now)
 {
     struct network *fresh = network_new(slow->capacities, slow->link_count);
+    network_set_solver(fresh, NETWORK_SCRATCH);
     uint32_t identity[SLOW_FLOWS];
     for (uint32_t f = 0; f < slow->flow_count; f++) {
         const struct slow_flow *flow = &slow->flows[f];
@@ -203,6 +206,26 @@ static inline void slow_check_full(const struct slow *slow, const struct network
     network_free(fresh);
 }
 
+/* A change for a flow that is over has none to reach; its identity may be another flow's by now. */
+static inline void slow_apply(struct slow *slow, struct network *network, double now,
+                              const struct slow_change *change)
+{
+    struct slow_flow *flow = &slow->flows[change->of];
+    bool under_way = change->what != SLOW_CAPACITY && (flow->state == WAITING || flow->state == ACTIVE);
+    if (change->what == SLOW_CAPACITY) {
+        network_set_capacity(network, now, change->of, change->value);
+        slow->capacities[change->of] = change->value;
+    } else if (change->what == SLOW_WEIGHT) {
+        flow->weight = change->value;
+        if (under_way)
+            network_set_weight(network, now, flow->identity, change->value);
+    } else {
+        flow->cap = change->value;
+        if (under_way)
+            network_set_cap(network, now, flow->identity, change->value);
+    }
+}
+
 static inline void slow_start_planned(struct slow *slow, struct network *network, double now)
 {
     for (uint32_t f = 0; f < slow->flow_count; f++) {
@@ -220,8 +243,7 @@ static inline void slow_start_planned(struct slow *slow, struct network *network
         struct slow_change *change = &slow->changes[i];
         if (change->done || change->time > now)
             continue;
-        network_set_capacity(network, now, change->link, change->capacity);
-        slow->capacities[change->link] = change->capacity;
+        slow_apply(slow, network, now, change);
         change->done = true;
     }
 }
@@ -254,6 +276,7 @@ static inline void slow_run(struct slow *slow, enum slow_checks checks)
     for (uint32_t l = 0; l < slow->link_count; l++)
         start[l] = slow->capacities[l];
     struct network *network = network_new(start, slow->link_count);
+    network_set_solver(network, slow->solver);
     double last = 0;
     for (;;) {
         double now = fmin(network_next(network), slow_next_planned(slow));
@@ -327,6 +350,24 @@ static inline void slow_random_flow(struct slow *slow, struct slow_flow *flow, u
     }
 }
 
+/* A link's capacity, a flow's weight, or its cap, which may come, go, or be 0. */
+static inline void slow_random_change(struct slow *slow, struct slow_change *change, unsigned long long *seed,
+                                      bool ties)
+{
+    change->time = slow_quantity(seed, ties) * 2;
+    change->what = slow_below(seed, 3);
+    change->of = slow_below(seed, change->what == SLOW_CAPACITY ? slow->link_count : slow->flow_count);
+    change->value = slow_quantity(seed, ties);
+    if (change->what == SLOW_CAPACITY && !slow_below(seed, 4))
+        change->value = 0;
+    if (change->what != SLOW_CAP)
+        return;
+    uint32_t kind = slow_below(seed, 8);
+    change->value = kind == 0 ? 0 : change->value / 2;
+    if (kind < 4 && kind && slow->flows[change->of].usage_count)
+        change->value = INFINITY;
+}
+
 /* Flows come in batches: some are the one before again, so that equal flows start and end together. */
 static inline void slow_random_case(struct slow *slow, unsigned long long number, uint32_t links,
                                     uint32_t flows)
@@ -334,9 +375,10 @@ static inline void slow_random_case(struct slow *slow, unsigned long long number
     unsigned long long seed = (number + 1) * 0x9e3779b97f4a7c15u;
     bool ties = number % 2;
     *slow = (struct slow){.seed = number};
+    slow->solver = number / 2 % 4 < 3 ? NETWORK_REPAIR : NETWORK_CHEAPER;
     slow->link_count = 1 + slow_below(&seed, links);
     slow->flow_count = flows / 2 + slow_below(&seed, flows / 2) + 1;
-    slow->change_count = slow_below(&seed, 3) ? 0 : slow_below(&seed, SLOW_CHANGES);
+    slow->change_count = slow_below(&seed, 3) ? slow_below(&seed, SLOW_CHANGES) : 0;
     for (uint32_t l = 0; l < slow->link_count; l++)
         slow->capacities[l] = slow_quantity(&seed, ties);
     for (uint32_t f = 0; f < slow->flow_count; f++)
@@ -344,12 +386,8 @@ static inline void slow_random_case(struct slow *slow, unsigned long long number
             slow->flows[f] = slow->flows[f - 1];
         else
             slow_random_flow(slow, &slow->flows[f], &seed, ties);
-    for (uint32_t i = 0; i < slow->change_count; i++) {
-        struct slow_change *change = &slow->changes[i];
-        change->time = slow_quantity(&seed, ties) * 2;
-        change->capacity = slow_below(&seed, 4) ? slow_quantity(&seed, ties) : 0;
-        change->link = slow_below(&seed, slow->link_count);
-    }
+    for (uint32_t i = 0; i < slow->change_count; i++)
+        slow_random_change(slow, &slow->changes[i], &seed, ties);
 }
 
 #endif

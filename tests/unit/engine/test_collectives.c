@@ -106,7 +106,7 @@ static void check_case(const struct algorithm *algorithm, int kind, uint32_t mem
         struct run_case test;
         case_init(&test, members, kind, bytes, 1e10, 5e-6);
         must_run(&test, algorithm, (enum engine_level)level, 0);
-        struct shape shape = test.result.activities[0].shape;
+        struct shape shape = *test.result.activities[0].shape;
         double seconds = members < 2 ? 0 : algorithm->seconds(kind, &shape, bytes, 1e-5, 1e10);
         double least = level == ENGINE_STEPS && is_ragged(algorithm, members) ? 0.9 : 1 - 1e-12;
         if (!(test.result.makespan >= least * seconds && test.result.makespan <= seconds * (1 + 1e-12)))

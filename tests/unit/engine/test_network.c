@@ -109,8 +109,8 @@ static void a_link_without_capacity_stalls_and_returns(void **state)
     (void)state;
     struct slow slow = {.link_count = 1, .flow_count = 1, .change_count = 2, .capacities = {10}};
     slow.flows[0] = (struct slow_flow){ON(0), PLAIN, .bytes = 30};
-    slow.changes[0] = (struct slow_change){.time = 1, .capacity = 0};
-    slow.changes[1] = (struct slow_change){.time = 6, .capacity = 5};
+    slow.changes[0] = (struct slow_change){.time = 1, .value = 0};
+    slow.changes[1] = (struct slow_change){.time = 6, .value = 5};
     slow_run(&slow, SLOW_ALL_CHECKS);
     assert_near(slow.flows[0].completion, 10, 1e-12);
 }

@@ -83,10 +83,10 @@ static void pop_both(struct queue *queue, struct list *list)
     assert_int_equal(event.handle, expected.handle);
 }
 
-static void random_operation(struct queue *queue, struct list *list, uint64_t *seed)
+static void random_operation(struct queue *queue, struct list *list, uint64_t *seed, uint64_t times)
 {
     uint32_t what = (uint32_t)(draw(seed) % 10);
-    double time = (double)(draw(seed) % 16) / 4;
+    double time = (double)(draw(seed) % times) / 4;
     uint32_t any = list->events.count ? (uint32_t)(draw(seed) % list->events.count) : 0;
     if (what < 4 || !list->events.count) {
         struct queue_event event = {
@@ -113,10 +113,39 @@ static void random_operations_match_a_naive_list(void **state)
         struct queue *queue = queue_new();
         struct list list = {0};
         for (int i = 0; i < 400; i++)
-            random_operation(queue, &list, &seed);
+            random_operation(queue, &list, &seed, 16);
         while (list.events.count)
             pop_both(queue, &list);
         assert_int_equal(queue_count(queue), 0);
+        VECTOR_FREE(&list.events);
+        queue_free(queue);
+    }
+}
+
+/* So many that most are in the ladder; of one time, of a few, of many. */
+static void far_events_move_and_leave_like_near_ones(void **state)
+{
+    (void)state;
+    static const uint64_t times[] = {1, 2, 16, 1 << 20};
+    for (uint32_t run = 0; run < 8; run++) {
+        uint64_t seed = (run + 1) * 0x9e3779b97f4a7c15u;
+        struct queue *queue = queue_new();
+        struct list list = {0};
+        for (uint32_t i = 0; i < 6000; i++) {
+            struct queue_event event = {.time = (double)(draw(&seed) % times[run % 4]) / 4, .identity = i};
+            event.handle = queue_add(queue, event.time, PHASE_COMPLETION, i);
+            VECTOR_PUSH(&list.events, event);
+        }
+        for (int i = 0; i < 4000; i++)
+            random_operation(queue, &list, &seed, times[run % 4]);
+        while (list.events.count > 2000 * (run / 4))
+            pop_both(queue, &list);
+        while (list.events.count) { /* the last ones are cancelled */
+            queue_cancel(queue, list.events.at[--list.events.count].handle);
+            assert_int_equal(queue_count(queue), list.events.count);
+        }
+        struct queue_event event;
+        assert_false(queue_peek(queue, &event));
         VECTOR_FREE(&list.events);
         queue_free(queue);
     }
@@ -147,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_leave_by_time_then_phase_then_identity),
         cmocka_unit_test(random_operations_match_a_naive_list),
+        cmocka_unit_test(far_events_move_and_leave_like_near_ones),
         cmocka_unit_test(a_million_events_come_out_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

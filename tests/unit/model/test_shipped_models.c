@@ -28,6 +28,7 @@ static const struct truth truths[] = {
     {"mobilenet-v2", NULL, 3504872, 300774272, NULL},
     {"yolov2", NULL, 50962889, 14732084224, NULL},        /* Darknet prints 29.47 BFLOPs */
     {"yolov2", "size: 608", 50962889, 31469126656, NULL}, /* 62.94 BFLOPs */
+    {"yolov2-first16", NULL, 3424160, 13000343552, NULL},
     {"yolov2-voc", NULL, 50655389, 14680167424, NULL},
     {"tiny-yolov2-voc", NULL, 15861773, 3485520896, NULL},  /* 6.97 BFLOPs */
     {"tiny-yolov2-coco", NULL, 11232057, 2703221248, NULL}, /* 5.41 BFLOPs */

@@ -135,19 +135,24 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
     const struct form *from = &source->d->forms.at[import->source_form];
     struct holding in = run_union(
         x, source, &source->d->forward.at[run_send(x, source, false, a, s->d->stage_index)], a->tensor);
+    bool adds = false; /* summands */
+    for (uint32_t axis = 0; axis < source->d->stage->axis_count; axis++)
+        adds |= from->layout.place[axis] == PLACE_PARTIAL;
+    for (uint32_t m = 0; m < s->d->member_count && adds; m++)
+        out.member[m] = run_array(x, a->tensor, 0);
     for (uint32_t m = 0; m < s->d->member_count; m++) /* a device of both stages keeps what it has */
         for (uint32_t o = 0; o < source->d->member_count; o++) {
             struct box own = run_source_box(source, a->tensor, from, o);
             for (size_t i = 0; i < run_elements(x, a->tensor); i++)
                 if (s->d->stage->devices.at[m] == source->d->stage->devices.at[o] &&
                     run_inside(tensor, &own, i))
-                    out.member[m][i] = run_value(&in, o, i);
+                    out.member[m][i] = run_value(&in, o, i) + (adds ? out.member[m][i] : 0);
         }
     for (uint32_t k = 0; k < a->message_count; k++) {
         const struct message_part *message = &s->d->messages.at[a->first_message + k];
         struct box held = run_source_box(source, a->tensor, from, message->from);
         struct box wanted = run_form_box(s, a->tensor, made, message->to);
-        run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
+        run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], adds);
     }
     return out;
 }

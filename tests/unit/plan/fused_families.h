@@ -40,6 +40,8 @@ static inline void random_fused_case(struct plan_case *c, const struct family *f
     c->plan.training = !family->inference && case_between(random, 0, 3) > 0;
     if (!c->plan.training)
         c->plan.schedule = &inference_schedule;
+    if (c->plan.training && case_between(random, 0, 3) == 0)
+        c->plan.recompute = RECOMPUTE_FULL;
     uint32_t left = c->model.units.count, stages = case_between(random, 1, 3);
     for (uint32_t s = 0; left; s++) {
         uint32_t units = s + 1 == stages ? left : case_between(random, 1, left),

@@ -47,8 +47,10 @@ static inline struct value *case_parse(struct plan_case *c, const char *name, co
     return document_parse(&c->input, name, text, strlen(text), false);
 }
 
-/* Builds the model and a training plan without stages: fp32, one micro-batch, one step. */
-static inline void case_init(struct plan_case *c, const char *model, uint64_t batch)
+/* Builds a model document with parameters (or NULL), and a training plan without stages: fp32, one
+ * micro-batch, one step. */
+static inline void case_init_from(struct plan_case *c, const char *file, const char *model,
+                                  const char *parameters, uint64_t batch)
 {
     *c = (struct plan_case){0};
     input_init(&c->input, PARTITA_SOURCE);
@@ -57,11 +59,12 @@ static inline void case_init(struct plan_case *c, const char *model, uint64_t ba
     model_init(&c->model, &c->names);
     platform_init(&c->platform, &c->names);
     plan_init(&c->plan);
-    struct value *document = case_parse(c, "model", model);
-    bool well = document && build_model(&c->input, document, NULL, batch, &c->model);
+    struct value *document = file ? document_load(&c->input, file) : case_parse(c, "model", model);
+    struct value *set = parameters ? case_parse(c, "parameters", parameters) : NULL;
+    bool well = document && build_model(&c->input, document, set, batch, &c->model);
     if (!well) {
         report_print(&c->input.report, stderr);
-        fail_msg("this model cannot be built:\n%s", model);
+        fail_msg("this model cannot be built:\n%s", file ? file : model);
     }
     struct device_type type = {.name = names_add(&c->names, "Unit"), .kind = names_add(&c->names, "gpu")};
     type.memory = 1e12;
@@ -81,6 +84,20 @@ static inline void case_init(struct plan_case *c, const char *model, uint64_t ba
     c->plan.schedule = &gpipe_schedule;
     c->plan.synchronise_statistics = true;
     c->plan.input_device = MODEL_NONE;
+}
+
+static inline void case_init(struct plan_case *c, const char *model, uint64_t batch)
+{
+    case_init_from(c, NULL, model, NULL, batch);
+}
+
+/* A shipped model. */
+static inline void case_init_shipped(struct plan_case *c, const char *name, const char *parameters,
+                                     uint64_t batch)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/workloads/models/%s.yaml", PARTITA_SOURCE, name);
+    case_init_from(c, path, NULL, parameters, batch);
 }
 
 static inline uint32_t case_device(struct plan_case *c)
