@@ -360,6 +360,13 @@ struct value *document_parse(struct input *input, const char *name, const char *
     return document_layers(input, root, &open);
 }
 
+struct value *document_complete(struct input *input, struct value *root)
+{
+    uint32_t files = 1;
+    struct document_open open = {NULL, root->place.file, &files};
+    return document_layers(input, root, &open);
+}
+
 /* The next step of a dotted path from a value. */
 struct document_step {
     const char *key; /* of a map; NULL: an index of a list */

@@ -42,6 +42,10 @@ const char *document_find(struct input *input, const char *folder, const char *n
 /* Names (without extension) of the files that data_root/`folder` ships, sorted; count through *count. */
 const char *const *document_list(struct input *input, const char *folder, uint32_t *count);
 
+/* What a document stands for that was made rather than read: with the file that its `extends` names under it.
+ * NULL after reporting. */
+struct value *document_complete(struct input *input, struct value *root);
+
 /* Applies `key=value` of the command line: `path` is dotted (see value_at), `text` is read as YAML (so `yes`,
  * `3`, `[1, 2]`, `{a: 1}` and `54 Mbps` mean what they mean in a file). Missing maps on the way are made;
  * whether the key is known is found when the typed reader meets it, at the place "--set path". List indices

@@ -89,6 +89,7 @@ struct operand {
     bool saved;    /* the backward pass reads it, so it is kept after the forward pass */
     bool feedback; /* what a later operator of the same layer produced one step of the sequential dimension
                       before (a recurrent layer's hidden state): it depends on nothing in this step */
+    bool added;    /* of an einsum: the product is added to it (G += H W). Indexed like the output */
 };
 
 enum operator_kind {

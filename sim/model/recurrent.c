@@ -1,7 +1,8 @@
 /* Recurrent layers: G[b,t,g,o] = X[b,t,i] Wx[g,o,i] for all steps at once, then step by step
- * G += H[b,t-1,i] Wh[g,o,i] and the gates' point-wise work, which gives H. `g` are the gates (LSTM 4, GRU 3,
- * plain 1): they may be split in the products but not in the point-wise work. Two directions are one more
- * dimension; the output's features are merged, h = (direction, o). */
+ * G += H[b,t-1,k] Wh[g,o,k] and the gates' point-wise work, which gives H. `g` are the gates (LSTM 4, GRU 3,
+ * plain 1): they may be split in the products but not in the point-wise work. A GRU's reset gate scales the
+ * second product of its candidate, so its two sums stay apart (the form of cuDNN and PyTorch). Two directions
+ * are one more dimension; a view merges them, h = (direction, o). */
 #include "model/builder.h"
 
 #include <stddef.h>
@@ -15,16 +16,17 @@ struct recurrent_shape {
     struct tensor x;
     uint64_t hidden, directions, gates;
     double flops, states; /* point-wise FLOPs per gate; further kept states per output */
+    bool apart;           /* the gates read the two products, not their sum */
     uint32_t time;        /* label */
 };
 
 /* Iteration dimensions; -1: none. */
 struct recurrent_dims {
-    int8_t b, t, direction, g, o, i;
+    int8_t b, t, direction, g, o, i; /* i: contracted */
 };
 
 static struct recurrent_dims recurrent_iterate(struct builder *builder, struct operator* op,
-                                               const struct recurrent_shape *shape, uint64_t inputs)
+                                               const struct recurrent_shape *shape)
 {
     uint32_t t = builder_name(builder, "t"), h = builder_name(builder, "h");
     struct recurrent_dims dims = {.direction = -1, .i = -1};
@@ -34,9 +36,8 @@ static struct recurrent_dims recurrent_iterate(struct builder *builder, struct o
         dims.direction =
             builder_dim(builder, op, shape->directions, builder_name(builder, "direction"), 0, 0);
     dims.g = builder_dim(builder, op, shape->gates, builder_name(builder, "g"), 0, 0);
-    dims.o = builder_dim(builder, op, shape->hidden, builder_name(builder, "o"), h, 0);
-    if (inputs)
-        dims.i = builder_dim(builder, op, inputs, builder_name(builder, "i"), 0, 0);
+    dims.o =
+        builder_dim(builder, op, shape->hidden, builder_name(builder, "o"), h, builder_name(builder, "f"));
     return dims;
 }
 
@@ -67,29 +68,14 @@ static void recurrent_product(struct builder *builder, struct operator* op,
 static uint32_t recurrent_input(struct builder *builder, const struct recurrent_shape *shape)
 {
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "input");
-    struct recurrent_dims dims = recurrent_iterate(builder, op, shape, shape->x.dims[2].size);
+    struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
+    dims.i = builder_dim(builder, op, shape->x.dims[2].size, builder_name(builder, "i"), 0, 0);
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     input->saved = true;
     input->dims[0].dim = dims.b;
     input->dims[1].dim = dims.t;
     input->dims[2].dim = dims.i;
     recurrent_product(builder, op, shape, &dims, "input.weight");
-    return builder_newest(builder);
-}
-
-/* Reads the hidden state, which the gates have not produced yet. */
-static uint32_t recurrent_step(struct builder *builder, const struct recurrent_shape *shape, uint32_t state)
-{
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "recurrent");
-    struct recurrent_dims dims = recurrent_iterate(builder, op, shape, shape->hidden);
-    struct operand *hidden = builder_operand(builder, op, state);
-    op->dims[dims.t].sequential = true;
-    hidden->feedback = hidden->saved = true;
-    hidden->dims[0].dim = dims.b;
-    hidden->dims[1].dim = dims.t;
-    hidden->dims[2].dim = dims.direction >= 0 ? dims.direction : dims.i;
-    hidden->dims[2].inner = dims.direction >= 0 ? dims.i : (int8_t)-1;
-    recurrent_product(builder, op, shape, &dims, "recurrent.weight");
     return builder_newest(builder);
 }
 
@@ -104,21 +90,53 @@ static void recurrent_index_gates(struct operand *operand, const struct recurren
     operand->dims[rank++].dim = dims->o;
 }
 
+/* [b, t, (direction,) features] of the hidden state. */
+static void recurrent_index_state(struct operand *operand, const struct recurrent_dims *dims, int8_t features)
+{
+    uint32_t rank = 0;
+    operand->dims[rank++].dim = dims->b;
+    operand->dims[rank++].dim = dims->t;
+    if (dims->direction >= 0)
+        operand->dims[rank++].dim = dims->direction;
+    operand->dims[rank++].dim = features;
+}
+
+/* Reads the hidden state, which the gates have not produced yet. */
+static uint32_t recurrent_step(struct builder *builder, const struct recurrent_shape *shape, uint32_t state,
+                               uint32_t sum)
+{
+    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "recurrent");
+    struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
+    dims.i =
+        builder_dim(builder, op, shape->hidden, builder_name(builder, "k"), builder_name(builder, "i"), 0);
+    struct operand *hidden = builder_operand(builder, op, state);
+    op->dims[dims.t].sequential = true;
+    hidden->feedback = hidden->saved = true;
+    recurrent_index_state(hidden, &dims, dims.i);
+    recurrent_product(builder, op, shape, &dims, "recurrent.weight");
+    if (!shape->apart) {
+        struct operand *added = builder_operand(builder, op, sum);
+        added->added = true;
+        recurrent_index_gates(added, &dims);
+    }
+    return builder_newest(builder);
+}
+
 static void recurrent_gates(struct builder *builder, const struct recurrent_shape *shape,
                             const uint32_t sums[2], int64_t biases)
 {
     static const char *const names[] = {"input.bias", "recurrent.bias"};
     struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "gates");
-    struct recurrent_dims dims = recurrent_iterate(builder, op, shape, 0);
+    struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
     op->dims[dims.t].sequential = true;
     op->dims[dims.g].opaque = true;
     op->flops_per_point = shape->flops + (double)biases;
     op->output_saved = true;
     op->saved_per_output = 4 * shape->states;
-    for (int i = 0; i < 2; i++) {
+    for (int i = shape->apart ? 0 : 1; i < 2; i++) {
         struct operand *sum = builder_operand(builder, op, sums[i]);
         recurrent_index_gates(sum, &dims);
-        sum->saved = i == 0; /* one tensor of the gates' values is kept */
+        sum->saved = i == 1; /* one tensor of the gates' values is kept */
     }
     for (int64_t i = 0; i < biases; i++)
         recurrent_extend_gates(builder, op, builder_parameter(builder, op, names[i]), &dims);
@@ -129,17 +147,46 @@ static void recurrent_close(struct builder *builder, const struct recurrent_shap
 {
     struct model *model = builder->model;
     struct operator* op = & model->operators.at[model->operators.count - 1];
-    int8_t direction = shape->directions > 1 ? 2 : -1, o = shape->directions > 1 ? 4 : 3;
+    bool both = shape->directions > 1;
+    struct recurrent_dims dims = {.b = 0, .t = 1, .direction = both ? 2 : -1, .g = -1, .o = both ? 4 : 3};
     model->tensors.at[state].producer = model->operators.count - 1;
     op->output = op->operands[0];
     op->output.saved = false;
     op->output.tensor = state;
-    op->output.dims[2].dim = direction >= 0 ? direction : o;
-    op->output.dims[2].inner = direction >= 0 ? o : (int8_t)-1;
+    for (uint32_t i = 0; i < TENSOR_DIMS; i++)
+        op->output.dims[i].dim = -1;
+    recurrent_index_state(&op->output, &dims, dims.o);
+}
+
+/* The two directions side by side: h = (direction, o). */
+static void recurrent_join(struct builder *builder, uint32_t state)
+{
+    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "join");
+    const struct tensor x = builder->model->tensors.at[state];
+    struct operand *input = builder_operand(builder, op, state), *output = builder_output(builder, op);
+    for (uint32_t i = 0; i < x.rank; i++)
+        input->dims[i].dim = builder_dim_labelled(builder, op, x.dims[i].size, x.dims[i].label);
+    for (uint32_t i = 0; i < 2; i++)
+        builder_extend(builder, op, output, x.dims[i].label, input->dims[i].dim);
+    builder_extend_merged(builder, op, output, x.dims[3].label, input->dims[2].dim, input->dims[3].dim);
+}
+
+/* The hidden state [b, t, (direction,) h], not produced yet. */
+static uint32_t recurrent_state(struct builder *builder, const struct recurrent_shape *shape)
+{
+    struct tensor state = {.role = TENSOR_ACTIVATION, .producer = MODEL_NONE, .layer = builder->layer};
+    state.name = builder->model->layers.at[builder->layer].name;
+    state.dims[state.rank++] = shape->x.dims[0];
+    state.dims[state.rank++] = shape->x.dims[1];
+    if (shape->directions > 1)
+        state.dims[state.rank++] = (struct tensor_dim){.label = builder_name(builder, "direction"), .size = shape->directions};
+    state.dims[state.rank++] = (struct tensor_dim){.label = builder_name(builder, "h"), .size = shape->hidden};
+    VECTOR_PUSH(&builder->model->tensors, state);
+    return builder->model->tensors.count - 1;
 }
 
 static bool recurrent_build(struct builder *builder, const struct recurrent_keys *keys, uint64_t gates,
-                            double flops, double states)
+                            double flops, double states, bool apart)
 {
     if (!builder_want_inputs(builder, 1, 1))
         return false;
@@ -148,42 +195,37 @@ static bool recurrent_build(struct builder *builder, const struct recurrent_keys
                                     .directions = (uint64_t)keys->directions,
                                     .gates = gates,
                                     .flops = flops,
-                                    .states = states};
+                                    .states = states,
+                                    .apart = apart};
     shape.time = shape.x.rank > 1 ? shape.x.dims[1].label : 0;
     bool timed = shape.time == builder_name(builder, "s") || shape.time == builder_name(builder, "t");
     if (shape.x.rank != 3 || !timed)
         return builder_error(builder, "needs an input with dimensions b, s (or t), h; '%s' gives %s",
                              names_text(builder->model->names, shape.x.name),
                              builder_describe(builder, &shape.x));
-    struct tensor state = {
-        .role = TENSOR_ACTIVATION, .producer = MODEL_NONE, .layer = builder->layer, .rank = 3};
-    state.name = builder->model->layers.at[builder->layer].name;
-    state.dims[0] = shape.x.dims[0];
-    state.dims[1] = shape.x.dims[1];
-    state.dims[2] =
-        (struct tensor_dim){.label = builder_name(builder, "h"), .size = shape.hidden * shape.directions};
-    uint32_t index = builder->model->tensors.count;
-    VECTOR_PUSH(&builder->model->tensors, state);
+    uint32_t state = recurrent_state(builder, &shape);
     uint32_t sums[2] = {recurrent_input(builder, &shape)};
-    sums[1] = recurrent_step(builder, &shape, index);
+    sums[1] = recurrent_step(builder, &shape, state, sums[0]);
     recurrent_gates(builder, &shape, sums, keys->biases);
-    recurrent_close(builder, &shape, index);
+    recurrent_close(builder, &shape, state);
+    if (shape.directions > 1)
+        recurrent_join(builder, state);
     return true;
 }
 
 static bool recurrent_lstm_build(struct builder *builder, const void *keys)
 {
-    return recurrent_build(builder, keys, 4, 8, 1);
+    return recurrent_build(builder, keys, 4, 8, 1, false);
 }
 
 static bool recurrent_gru_build(struct builder *builder, const void *keys)
 {
-    return recurrent_build(builder, keys, 3, 8, 0);
+    return recurrent_build(builder, keys, 3, 8, 0, true);
 }
 
 static bool recurrent_rnn_build(struct builder *builder, const void *keys)
 {
-    return recurrent_build(builder, keys, 1, 5, 0);
+    return recurrent_build(builder, keys, 1, 5, 0, false);
 }
 
 static const struct field recurrent_fields[] = {

@@ -2,6 +2,8 @@
 
 #include "plan/causal.h"
 
+#include <string.h>
+
 static bool assign_named(const struct iteration_dim *dim, uint32_t label)
 {
     for (uint32_t n = 0; n < DIM_NAMES; n++)
@@ -58,32 +60,100 @@ static int assign_axis(const struct plan_axis *axis, const struct model *model,
     return fallback;
 }
 
+/* Two joined axes: the first place in their lists where either has a dimension that is large enough counts
+ * for both; there they may split one dimension together. */
+static void assign_joined(const struct plan_axis *axes, const struct model *model,
+                          const struct operator* operator, uint64_t * ways, int8_t split[2])
+{
+    uint64_t before[OPERATOR_DIMS];
+    bool found = false;
+    memcpy(before, ways, sizeof before);
+    split[0] = split[1] = -1;
+    for (uint32_t l = 0; l < PLAN_LABELS && axes[0].labels[l] && !found; l++)
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t taken = 0;
+            for (uint32_t d = 0; d < operator->dim_count; d++)
+                if (before[d] > 1 || operator->dims[d].size<ways[d] * axes[i].size)
+                    taken |= 1u << d;
+            split[i] =
+                (int8_t)(axes[i].size > 1 ? assign_find(model, operator, axes[i].labels[l], taken) : -1);
+            if (split[i] < 0)
+                continue;
+            ways[split[i]] *= axes[i].size;
+            found = true;
+        }
+}
+
+/* What each axis of a mesh splits. */
+static void assign_axes(const struct plan_axis *axes, uint32_t count, const struct model *model,
+                        const struct operator* operator, int8_t chosen[PLAN_AXES])
+{
+    uint64_t ways[OPERATOR_DIMS];
+    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
+        ways[d] = 1;
+    for (uint32_t a = 0; a < count; a++) {
+        const struct plan_axis *axis = &axes[a];
+        if (axis->nests && a) {
+            chosen[a] = chosen[a - 1];
+            continue;
+        }
+        if (a + 1 < count && axis[1].joined) {
+            assign_joined(axis, model, operator, ways, &chosen[a]);
+            a++;
+            continue;
+        }
+        chosen[a] = (int8_t)(axis->size > 1 ? assign_axis(axis, model, operator, ways) : ASSIGN_ALL);
+        if (chosen[a] >= 0)
+            ways[chosen[a]] *= axis->size;
+        else if (axis->size > 1 && axis->combiner)
+            chosen[a] = ASSIGN_ONE;
+    }
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
     struct assignment result = {.useful = 1};
-    const struct plan_mesh *mesh = NULL;
-    uint64_t ways[OPERATOR_DIMS];
-    uint32_t count = stage->axis_count;
-    if (stage->meshes) {
-        mesh = &stage->meshes[stage->mesh_of[operator- model->operators.at]];
-        count = mesh->axis_count;
-    }
     for (uint32_t a = 0; a < PLAN_AXES; a++)
-        result.split[a] = -1;
-    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
-        ways[d] = 1;
-    for (uint32_t a = 0; a < count; a++) {
-        const struct plan_axis *axis = mesh ? &mesh->axes[a] : &stage->axes[a];
-        int chosen = axis->size > 1 ? assign_axis(axis, model, operator, ways) : -1;
-        uint32_t parts = mesh ? mesh->parts[a] : 1u << a;
-        for (uint32_t part = 0; part < stage->axis_count; part++)
-            if (parts >> part & 1)
-                result.split[part] = (int8_t)chosen;
-        if (chosen >= 0)
-            ways[chosen] *= axis->size;
+        result.split[a] = ASSIGN_ALL;
+    if (!stage->meshes) {
+        assign_axes(stage->axes, stage->axis_count, model, operator, result.split);
+        return result;
     }
+    const struct plan_mesh *mesh = &stage->meshes[stage->mesh_of[operator- model->operators.at]];
+    int8_t chosen[PLAN_AXES];
+    assign_axes(mesh->axes, mesh->axis_count, model, operator, chosen);
+    for (uint32_t a = 0; a < mesh->axis_count; a++)
+        for (uint32_t part = 0; part < stage->axis_count; part++)
+            if (mesh->parts[a] >> part & 1)
+                result.split[part] = chosen[a];
     return result;
+}
+
+uint32_t assign_sequential(const struct plan_stage *stage, const struct model *model,
+                           const struct operator* operator, uint32_t axis)
+{
+    const struct plan_axis *around = &stage->axes[axis];
+    const struct plan_mesh *mesh =
+        stage->meshes ? &stage->meshes[stage->mesh_of[operator- model->operators.at]] : NULL;
+    for (uint32_t a = 0; mesh && a < mesh->axis_count; a++)
+        if (mesh->parts[a] >> axis & 1)
+            around = &mesh->axes[a];
+    for (uint32_t l = 0; l < PLAN_LABELS && around->labels[l]; l++)
+        for (uint32_t d = 0; d < operator->dim_count && around->size> 1; d++)
+            if (operator->dims[d].sequential && assign_named(&operator->dims[d], around->labels[l]))
+                return around->labels[l];
+    return 0;
+}
+
+/* Whether some axis leaves the work to its first member, and this is another. */
+static bool assign_idle(const struct plan_stage *stage, const struct assignment *assignment,
+                        struct coordinates member)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (assignment->split[a] == ASSIGN_ONE && member.at[a])
+            return true;
+    return false;
 }
 
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
@@ -95,6 +165,8 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
             share = layout_share(share, &stage->axes[a], member.at[a]);
+    if (assign_idle(stage, assignment, member))
+        share.high = share.low;
     return share;
 }
 
@@ -139,13 +211,15 @@ struct layout assign_layout(const struct plan_stage *stage, const struct model *
 {
     struct layout layout = {{0}, {0}};
     for (uint32_t a = 0; a < stage->axis_count; a++) {
+        if (assignment->split[a] == ASSIGN_ONE)
+            layout.place[a] = PLACE_ONE;
         if (assignment->split[a] < 0)
             continue;
         int d = assign_tensor_dim(operand, model->tensors.at[operand->tensor].rank, assignment->split[a]);
         if (d >= 0) {
             layout.place[a] = PLACE_SPLIT;
             layout.dim[a] = (uint8_t)d;
-        } else if (output && !(operator->normalised>> assignment->split[a] & 1)) {
+        } else if ((output || operand->added) && !(operator->normalised>> assignment->split[a] & 1)) {
             layout.place[a] = PLACE_PARTIAL;
         }
     }
@@ -158,6 +232,8 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
     struct box box = {{{0, 0}}};
+    if (assign_idle(stage, assignment, member))
+        return box;
     for (uint32_t d = 0; d < tensor->rank; d++) {
         int dim = operand->dims[d].dim;
         if (dim < 0) {

@@ -5,7 +5,10 @@
 
 #include "plan/layout.h"
 
-/* Per axis: the iteration dimension that it splits, or -1: every member of the axis does the same work. */
+/* Per axis: the iteration dimension that it splits, or ASSIGN_ALL: every member of the axis does the same
+ * work, or ASSIGN_ONE: its first member does all of it, the others nothing. */
+enum { ASSIGN_ALL = -1, ASSIGN_ONE = -2 };
+
 struct assignment {
     int8_t split[PLAN_AXES];
     struct interval *shares; /* [member · OPERATOR_DIMS + dimension] in a fused block, where shares overlap;
@@ -21,6 +24,11 @@ struct assignment {
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator);
 
+/* The first label of an axis, or of the axis of the operator's mesh that it is a piece of, that names a
+ * sequential dimension of the operator; 0: none does. */
+uint32_t assign_sequential(const struct plan_stage *stage, const struct model *model,
+                           const struct operator* operator, uint32_t axis);
+
 /* A member's share of one iteration dimension. */
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
                              const struct assignment * assignment, uint32_t dim, struct coordinates member);
@@ -34,7 +42,8 @@ bool assign_causal(const struct plan_stage *stage, const struct operator* operat
 double assign_points(const struct plan_stage *stage, const struct operator* operator,
                      const struct assignment * assignment, struct coordinates member);
 
-/* The layout that the operator needs an operand in (never partial), or leaves its output in (partial on the
+/* The layout that the operator needs an operand in (partial only where it is added to an output that is), or
+ * leaves its output in (partial on the
  * axes that split a contracted dimension). `output`: which of the two. */
 struct layout assign_layout(const struct plan_stage *stage, const struct model *model,
                             const struct operator* operator, const struct assignment * assignment,

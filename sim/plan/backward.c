@@ -25,6 +25,7 @@ static uint32_t backward_exchange(struct derivation *d, uint32_t tensor, const s
     if (messages.count) {
         base.kind = ACTION_EXCHANGE;
         base.reason = REASON_HALO;
+        base.carried = base.transient = given->feedback;
         for (uint32_t a = 0; a < d->stage->axis_count && !base.because; a++)
             if (given->layout.place[a] == PLACE_SPLIT)
                 base.because = state_tensor(d, tensor)->dims[given->layout.dim[a]].label;
@@ -40,6 +41,7 @@ struct backward_group {
     struct layout layout;
     uint32_t because[PLAN_AXES]; /* per partial axis: the dimension that made it so; interned */
     struct index_list made_by;   /* actions. Owned. */
+    uint32_t count, fed_back;    /* contributions, and those of the time step before */
 };
 
 static struct backward_group backward_begin(const struct derivation *d, const struct contribution *given)
@@ -50,8 +52,9 @@ static struct backward_group backward_begin(const struct derivation *d, const st
     return group;
 }
 
-/* Two layouts that differ only in partial against replicated are added as partial (one member of a replicated
- * axis gives its copy). Returns false when they cannot be added without a conversion. */
+/* Two layouts that differ only in partial against replicated or one are added as partial (one member of a
+ * replicated axis gives its copy), in one against replicated on the one. Returns false when they cannot be
+ * added without a conversion. */
 static bool backward_merge(const struct derivation *d, struct backward_group *sum,
                            const struct contribution *given)
 {
@@ -61,6 +64,8 @@ static bool backward_merge(const struct derivation *d, struct backward_group *su
         bool splits = sum->layout.place[a] == PLACE_SPLIT || other->place[a] == PLACE_SPLIT;
         if (splits && (sum->layout.place[a] != other->place[a] || sum->layout.dim[a] != other->dim[a]))
             return false;
+        if (other->place[a] == PLACE_ONE && merged.layout.place[a] == PLACE_REPLICATED)
+            merged.layout.place[a] = PLACE_ONE;
         if (other->place[a] != PLACE_PARTIAL)
             continue;
         merged.layout.place[a] = PLACE_PARTIAL;
@@ -72,14 +77,15 @@ static bool backward_merge(const struct derivation *d, struct backward_group *su
 }
 
 /* Converts one group of contributions to the required layout. */
-static void backward_convert(struct derivation *d, uint32_t tensor, const struct backward_group *group,
-                             struct layout required, struct action base, struct index_list *ready)
+static void backward_convert(struct derivation *d, const struct backward_group *group, struct layout required,
+                             struct action base, struct index_list *ready)
 {
     struct convert_step steps[CONVERT_STEPS];
     const struct index_list *made_by = &group->made_by;
     uint32_t last = MODEL_NONE;
-    uint32_t count = search_steps(d->search, state_tensor(d, tensor), base.element_bytes, group->layout,
-                                  required, steps, NULL);
+    double each = base.element_bytes / (group->fed_back ? state_steps(d, base.tensor, base.operator) : 1);
+    uint32_t count =
+        search_steps(d->search, state_tensor(d, base.tensor), each, group->layout, required, steps, NULL);
     for (uint32_t i = 0; i < count; i++) {
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;
@@ -88,12 +94,9 @@ static void backward_convert(struct derivation *d, uint32_t tensor, const struct
         action.axes = steps[i].axes;
         action.before = steps[i].before;
         action.after = steps[i].after;
-        bool partial = steps[i].before.place[action.axis] == PLACE_PARTIAL;
-        action.reason = partial                             ? REASON_CONTRACTED
-                        : steps[i].collective == ALL_TO_ALL ? REASON_OTHER_DIM
-                                                            : REASON_WANTED_WHOLE;
-        action.because = partial ? group->because[action.axis]
-                                 : state_tensor(d, tensor)->dims[steps[i].before.dim[action.axis]].label;
+        action.carried = i == 0 && group->fed_back;
+        action.transient = group->fed_back == group->count;
+        state_reason(d, &action, group->because[action.axis]);
         last = i ? state_action(d, true, action, &last, 1)
                  : state_action(d, true, action, made_by->at, made_by->count);
     }
@@ -122,9 +125,11 @@ static void backward_gather(struct derivation *d, uint32_t tensor, struct layout
         if (g == groups.count)
             VECTOR_PUSH(&groups, backward_begin(d, &given));
         VECTOR_PUSH(&groups.at[g].made_by, given.action);
+        groups.at[g].count++;
+        groups.at[g].fed_back += given.feedback;
     }
     for (uint32_t g = 0; g < groups.count; g++) {
-        backward_convert(d, tensor, &groups.at[g], required, base, ready);
+        backward_convert(d, &groups.at[g], required, base, ready);
         VECTOR_FREE(&groups.at[g].made_by);
     }
     VECTOR_FREE(&groups);
@@ -196,26 +201,73 @@ static void backward_statistics(struct derivation *d, uint32_t index, struct act
     }
 }
 
+/* What an operator's backward kernel adds to the gradient of one operand: partial where the operator splits a
+ * dimension that the operand lacks. What was added to the output (struct operand) has the output's gradient.
+ */
+static struct contribution backward_give(struct derivation *d, uint32_t index, const struct operand *operand)
+{
+    const struct operator* operator= state_operator(d, index);
+    const struct assignment *assignment = &d->operators.at[index].assignment;
+    struct contribution given = {
+        .layout = assign_layout(d->stage, d->plan->model, operator, assignment, operand, true),
+        .boxes = state_boxes(d, operator, assignment, operand)};
+    if (operand->added)
+        given.layout = layout_reduced(given.layout);
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (given.layout.place[a] == PLACE_PARTIAL)
+            given.because[a] = operator->dims[assignment->split[a]].names[0];
+    return given;
+}
+
+/* The operator's output is fed back: what the next time step gives to its gradient comes before that of any
+ * consumer is complete. Its kernel is noted when it is there: backward_close(). */
+static bool backward_open(struct derivation *d, uint32_t index)
+{
+    const struct operator* last = state_operator(d, index);
+    bool fed = false;
+    for (uint32_t i = index; i-- > 0 && state_operator(d, i)->layer == last->layer;)
+        for (uint32_t k = 0; k < state_operator(d, i)->operand_count; k++) {
+            const struct operand *operand = &state_operator(d, i)->operands[k];
+            if (!operand->feedback || operand->tensor != last->output.tensor)
+                continue;
+            struct contribution given = backward_give(d, i, operand);
+            given.action = MODEL_NONE;
+            given.feedback = fed = true;
+            backward_contribute(d, operand->tensor, given);
+            d->opened = d->backward.count;
+        }
+    return fed;
+}
+
+/* `kernel` is what the contributions of the step before come from: the loop ends with it. */
+static void backward_close(struct derivation *d, uint32_t index, uint32_t kernel)
+{
+    const struct operator* operator= state_operator(d, index);
+    for (uint32_t k = 0; k < operator->operand_count; k++) {
+        if (!operator->operands[k].feedback)
+            continue;
+        for (uint32_t c = d->first_contribution[operator->operands[k].tensor]; c != MODEL_NONE;
+             c = d->contributions.at[c].next)
+            if (d->contributions.at[c].feedback)
+                d->contributions.at[c].action = kernel;
+        derive_loop(d, true, d->opened, kernel);
+    }
+}
+
 /* What an operator's backward kernel adds to the gradients of its operands. */
 static void backward_operands(struct derivation *d, uint32_t index, uint32_t kernel)
 {
     const struct model *model = d->plan->model;
     const struct operator* operator= state_operator(d, index);
-    const struct assignment assignment = d->operators.at[index].assignment;
     for (uint32_t i = 0; i < operator->operand_count; i++) {
         const struct operand *operand = &operator->operands[i];
         if (!operand->gradient || operand->feedback ||
             model->tensors.at[operand->tensor].role == TENSOR_PARAMETER ||
             !d->needs_gradient[operand->tensor])
             continue;
-        struct contribution given = {
-            .layout = assign_layout(d->stage, model, operator, & assignment, operand, true),
-            .boxes = state_boxes(d, operator, & assignment, operand),
-            .action = kernel,
-            .tile = fuse_mark(d, &d->operators.at[index], operand->tensor)};
-        for (uint32_t a = 0; a < d->stage->axis_count; a++)
-            if (given.layout.place[a] == PLACE_PARTIAL)
-                given.because[a] = operator->dims[assignment.split[a]].names[0];
+        struct contribution given = backward_give(d, index, operand);
+        given.action = kernel;
+        given.tile = fuse_mark(d, &d->operators.at[index], operand->tensor);
         backward_contribute(d, operand->tensor, given);
     }
 }
@@ -231,6 +283,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
     struct layout required =
         layout_reduced(assign_layout(d->stage, model, operator, & so.assignment, &operator->output, true));
     struct index_list ready = {0};
+    bool fed_back = backward_open(d, index);
     if (fuse_mark(d, &so, operator->output.tensor)) {
         backward_tile(d, operator->output.tensor, so.tile, &ready);
     } else {
@@ -241,9 +294,11 @@ static void backward_operator(struct derivation *d, uint32_t index)
     saved_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
+    base.carried = fed_back;
     uint32_t kernel = state_action(d, true, base, ready.at, ready.count);
     VECTOR_FREE(&ready);
     backward_operands(d, index, kernel);
+    backward_close(d, index, kernel);
 }
 
 void backward_derive(struct derivation *derivations, uint32_t stage)

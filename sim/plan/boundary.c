@@ -15,7 +15,8 @@ static uint32_t boundary_source(const struct derivation *d, uint32_t tensor)
     uint32_t unit = model->layers.at[model->tensors.at[tensor].layer].unit;
     for (uint32_t s = 0; s < d->plan->stages.count; s++) {
         const struct plan_stage *stage = &d->plan->stages.at[s];
-        if (unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count)
+        if (stage->direction == d->stage->direction && unit >= stage->first_unit &&
+            unit - stage->first_unit < stage->unit_count)
             return s;
     }
     return MODEL_NONE;

@@ -1,6 +1,7 @@
 #include "plan/cast.h"
 
 #include "plan/memory.h"
+#include "plan/parameters.h"
 #include "plan/state.h"
 
 #include <string.h>
@@ -128,7 +129,7 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
         from = plan->stages.at[action->peer].ranks[message->from];
         to = here->ranks[message->to];
     }
-    bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD;
+    bool meet = plan->rendezvous && channel <= CHANNEL_BACKWARD && from != to;
     uint64_t pair = 0; /* of the stages, the importing one first */
     if (action->kind != ACTION_EXCHANGE) {
         bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
@@ -174,9 +175,13 @@ static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t m
             if (!add && d->member_count < fewest)
                 fewest = d->member_count;
             for (uint32_t m = member % fewest; add && m < d->member_count; m += fewest) {
-                double held = memory_parameter(d, i, m);
+                double held = memory_parameter(d, i, m) / shard_ways(d, &d->parameters.at[i]);
                 *elements = held > *elements ? held : *elements;
-                VECTOR_PUSH(out, d->stage->ranks[m]);
+                uint32_t k = 0; /* a rank that holds it for two of its stages has one copy */
+                while (k < out->count && out->at[k] != d->stage->ranks[m])
+                    k++;
+                if (k == out->count)
+                    VECTOR_PUSH(out, d->stage->ranks[m]);
             }
         }
     return member % fewest;
@@ -189,8 +194,9 @@ uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint
         return MODEL_NONE;
     struct index_list ranks = {0};
     uint32_t number = cast_copies(cast, tensor, member, &ranks, elements);
-    uint32_t group =
-        registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | number, ranks.at, ranks.count);
+    uint32_t group = ranks.count < 2 ? MODEL_NONE
+                                     : registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | number,
+                                                      ranks.at, ranks.count);
     VECTOR_FREE(&ranks);
     return group;
 }
@@ -210,10 +216,12 @@ uint32_t cast_barrier(const struct cast *cast)
 static void cast_training_groups(struct cast *cast, struct cast_rank *rank, struct role role)
 {
     const struct derivation *d = &cast->derivations[role.stage];
+    struct index_list groups = {0};
+    parameters_groups(d, cast->registry, role, &groups);
+    for (uint32_t i = 0; i < groups.count; i++)
+        cast_add_group(rank, groups.at[i]);
+    VECTOR_FREE(&groups);
     for (uint32_t i = 0; i < d->parameters.count; i++) {
-        if (d->parameters.at[i].partial_axes)
-            cast_add_group(rank, registry_axes(cast->registry, d->stage, role.stage,
-                                               d->parameters.at[i].partial_axes, role.member));
         double elements;
         uint32_t tied = cast_tied(cast, role.stage, i, role.member, &elements);
         if (tied != MODEL_NONE)
@@ -273,19 +281,20 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
 }
 
 /* Every number by which the programs of two members of one stage could differ. */
-static void cast_sign(const struct cast *cast, const struct cast_rank *rank, struct signature *out)
+static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank, struct role role,
+                           struct signature *out)
 {
-    struct role role = rank->roles.at[0];
     const struct derivation *d = &cast->derivations[role.stage];
-    const struct device *device = &cast->plan->platform->devices.at[rank->device];
-    struct coordinates at = layout_coordinates(d->stage, role.member);
-    out->count = 0;
-    VECTOR_PUSH(out, device->type);
-    VECTOR_PUSH(out, device->speed);
-    VECTOR_PUSH(out, rank->groups.count);
+    VECTOR_PUSH(out, role.stage);
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
         const struct assignment *assignment = &d->operators.at[o].assignment;
+        struct coordinates at = layout_coordinates(d->stage, role.member);
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            if (assignment->split[a] == ASSIGN_ONE) {
+                VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
+                at.at[a] = 0; /* who has no work gets results of the same sizes */
+            }
         for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
             struct interval share = assign_share(d->stage, operator, assignment, i, at);
             VECTOR_PUSH(out, (double)(share.high - share.low));
@@ -319,7 +328,7 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
         if (action->uneven)
-            VECTOR_PUSH(out, derive_payload(d, action, at));
+            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];
@@ -333,7 +342,19 @@ static void cast_sign(const struct cast *cast, const struct cast_rank *rank, str
     }
 }
 
-/* Finds, for each rank with one role, the first rank of its stage that is alike. */
+/* The same for all roles of a rank, and its device. */
+static void cast_sign(const struct cast *cast, const struct cast_rank *rank, struct signature *out)
+{
+    const struct device *device = &cast->plan->platform->devices.at[rank->device];
+    VECTOR_PUSH(out, device->type);
+    VECTOR_PUSH(out, device->speed);
+    VECTOR_PUSH(out, rank->groups.count);
+    VECTOR_PUSH(out, rank->roles.count);
+    for (uint32_t i = 0; i < rank->roles.count; i++)
+        cast_sign_role(cast, rank, rank->roles.at[i], out);
+}
+
+/* Finds, for each rank, the first rank of its first stage that is alike. */
 static void cast_alike(struct cast *cast)
 {
     for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
@@ -342,7 +363,7 @@ static void cast_alike(struct cast *cast)
         struct index_list first = {0};
         for (uint32_t m = 0; m < stage->devices.count; m++) {
             struct cast_rank *rank = &cast->ranks.at[stage->ranks[m]];
-            if (rank->roles.count > 1 || rank->input || rank->like != MODEL_NONE)
+            if (rank->roles.at[0].stage != s || rank->input || rank->like != MODEL_NONE)
                 continue;
             struct signature mine = {0};
             cast_sign(cast, rank, &mine);

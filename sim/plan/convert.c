@@ -51,7 +51,9 @@ static bool convert_settled(const struct layout *now, const struct layout *to, u
 static void convert_slice(const struct plan_stage *stage, struct layout *now, const struct layout *to)
 {
     for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (now->place[a] == PLACE_REPLICATED && convert_takes(stage, now, to, a)) {
+        if (now->place[a] == PLACE_REPLICATED && to->place[a] == PLACE_ONE) {
+            now->place[a] = PLACE_ONE; /* the others forget theirs */
+        } else if (now->place[a] == PLACE_REPLICATED && convert_takes(stage, now, to, a)) {
             now->place[a] = PLACE_SPLIT;
             now->dim[a] = to->dim[a];
         }
@@ -92,6 +94,35 @@ static bool convert_scatter_pieces(const struct plan_stage *stage, struct layout
         step->after = *now;
         return true;
     }
+    return false;
+}
+
+/* The first collective from or to the first member of an axis that is possible: what shrinks comes first. A
+ * share that cannot be taken yet (shares nest) is broadcast whole. */
+static bool convert_root(const struct plan_stage *stage, struct layout *now, const struct layout *to,
+                         struct convert_step *steps, uint32_t *count)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_PARTIAL && to->place[a] == PLACE_ONE) {
+            convert_push(steps, count, REDUCE, a, now, PLACE_ONE, 0);
+            return true;
+        }
+    for (uint32_t a = stage->axis_count; a-- > 0;)
+        if (now->place[a] == PLACE_SPLIT && to->place[a] == PLACE_ONE &&
+            convert_loose(stage, now, a, now->dim[a])) {
+            convert_push(steps, count, GATHER, a, now, PLACE_ONE, 0);
+            return true;
+        }
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_ONE && convert_takes(stage, now, to, a)) {
+            convert_push(steps, count, SCATTER, a, now, PLACE_SPLIT, to->dim[a]);
+            return true;
+        }
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (now->place[a] == PLACE_ONE && to->place[a] != PLACE_ONE) {
+            convert_push(steps, count, BROADCAST, a, now, PLACE_REPLICATED, 0);
+            return true;
+        }
     return false;
 }
 
@@ -160,6 +191,7 @@ uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struc
         convert_slice(stage, &from, &to);
     while (convert_scatter_pieces(stage, &from, &to, steps, &count) ||
            convert_scatter(stage, &from, &to, steps, &count) ||
+           convert_root(stage, &from, &to, steps, &count) ||
            convert_gather(stage, &from, &to, steps, &count));
     assert(layout_equal(&from, &to, stage->axis_count));
     return convert_join(stage, steps, count);
@@ -184,6 +216,10 @@ static uint32_t convert_holder(const struct convert_side *from, uint32_t holder,
     for (uint32_t a = 0; a < from->stage->axis_count; a++) {
         if (from->layout.place[a] == PLACE_SPLIT)
             continue;
+        if (from->layout.place[a] == PLACE_ONE) {
+            at.at[a] = 0;
+            continue;
+        }
         uint32_t size = from->stage->axes[a].size;
         bool alike = a < to->stage->axis_count && to->stage->axes[a].size == size;
         at.at[a] = alike ? wanted.at[a] : turn % size;
@@ -212,12 +248,14 @@ static uint32_t convert_on_device(const struct convert_side *side, uint32_t devi
     return MODEL_NONE;
 }
 
-/* True when two members hold the same box: equal coordinates on every split axis. */
+/* True when two members hold the same box: equal coordinates on every axis where members hold different
+ * ones. */
 static bool convert_alike(const struct convert_side *side, uint32_t a, uint32_t b)
 {
     struct coordinates x = layout_coordinates(side->stage, a), y = layout_coordinates(side->stage, b);
     for (uint32_t i = 0; i < side->stage->axis_count; i++)
-        if (side->layout.place[i] == PLACE_SPLIT && x.at[i] != y.at[i])
+        if ((side->layout.place[i] == PLACE_SPLIT || side->layout.place[i] == PLACE_ONE) &&
+            x.at[i] != y.at[i])
             return false;
     return true;
 }

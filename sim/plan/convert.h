@@ -14,11 +14,12 @@ struct convert_step {
 
 enum { CONVERT_STEPS = 4 * PLAN_AXES };
 
-/* The collectives that turn `from` into `to` (which is never partial), and how many. Free slices (R → S) come
- * as early as they can and shrink what the others move; then P → S, S → S', P → R, S → R. Shares of one
- * dimension nest, so an axis takes or gives up a dimension only while no later axis splits it, and takes it
- * only when no other axis is still to give it up; where axes block each other, one is gathered. At most two
- * steps an axis. A sequence that always exists and is seldom beaten; search.h finds the cheapest. */
+/* The collectives that turn `from` into `to` (which is partial only where `from` is), and how many. Free
+ * slices (R → S) come as early as they can and shrink what the others move; then P → S, S → S', P → R, S → R.
+ * Shares of one dimension nest, so an axis takes or gives up a dimension only while no later axis splits it,
+ * and takes it only when no other axis is still to give it up; where axes block each other, one is gathered.
+ * At most two steps an axis. A sequence that always exists and is seldom beaten; search.h finds the cheapest.
+ */
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS]);
 

@@ -6,6 +6,7 @@
 #include "plan/fuse.h"
 #include "plan/saved.h"
 #include "plan/search.h"
+#include "plan/shard.h"
 #include "plan/state.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -14,6 +15,8 @@ const char *const derive_reasons[REASON_COUNT] = {
     "is split, but the next operator needs it whole",
     "is split, but the next operator splits another dimension",
     "is read through windows, or in shares, that reach into what other members own",
+    "is split, but one device does the next operator alone",
+    "is not split: one device made it alone, the others need it too",
     "is normalised over and split: its statistics are combined",
     "crosses to another stage",
     "is split in the copy that was kept, but the backward pass reads it whole",
@@ -120,17 +123,25 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
     uint32_t differ =
         0; /* dimensions that an axis so far splits for one of them only: inner shares differ too */
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        bool split = parameter->layout.place[a] == PLACE_SPLIT, alike = layout.place[a] == PLACE_SPLIT;
-        if (split != alike || layout.dim[a] != parameter->layout.dim[a])
-            differ |= (split ? 1u << parameter->layout.dim[a] : 0) | (alike ? 1u << layout.dim[a] : 0);
-        if (split && differ >> parameter->layout.dim[a] & 1) {
+        uint8_t place = parameter->layout.place[a], dim = parameter->layout.dim[a];
+        bool alike = place == layout.place[a] && dim == layout.dim[a];
+        if (!alike)
+            differ |= (place == PLACE_SPLIT ? 1u << dim : 0) |
+                      (layout.place[a] == PLACE_SPLIT ? 1u << layout.dim[a] : 0);
+        bool inside = place == PLACE_SPLIT && differ >> dim & 1;
+        if (place != PLACE_REPLICATED && (!alike || inside)) {
             parameter->layout.place[a] = PLACE_REPLICATED;
             parameter->layout.dim[a] = 0;
             parameter->partial_axes |= 1u << a;
         }
-        if (so->assignment.split[a] >= 0 && parameter->layout.place[a] == PLACE_REPLICATED)
+        if (so->assignment.split[a] != ASSIGN_ALL && parameter->layout.place[a] == PLACE_REPLICATED)
             parameter->partial_axes |= 1u << a;
     }
+    parameter->last_unit = so->unit;
+    uint32_t first = d->operators.at[parameter->operator].operator;
+    parameter->shard_axes = 0;
+    if (d->plan->training && d->plan->zero)
+        parameter->shard_axes = shard_axes(d->plan, d->stage, first, &parameter->layout);
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */
@@ -165,6 +176,117 @@ static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index,
     return after;
 }
 
+/* What an operator wants of an operand. What is added to a partial sum may itself be one: the reduction of
+ * both is one. Where it is not, one member adds it. */
+static struct form_want derive_want(struct derivation *d, uint32_t operator_index, uint32_t part,
+                                    const struct operand *operand)
+{
+    const struct stage_operator *so = &d->operators.at[operator_index];
+    const struct operator* operator= & d->plan->model->operators.at[so->operator];
+    struct form_want want = {
+        .tensor = d->same_as[operand->tensor],
+        .operator= operator_index,
+        .unit = so->unit,
+        .part = part,
+        .layout = assign_layout(d->stage, d->plan->model, operator, & so->assignment, operand, false),
+        .boxes = state_boxes(d, operator, & so->assignment, operand),
+        .tile = fuse_mark(d, so, d->same_as[operand->tensor])};
+    uint32_t first = d->first_form[want.tensor];
+    for (uint32_t a = 0; a < d->stage->axis_count && first != MODEL_NONE; a++) {
+        uint8_t place = d->forms.at[first].layout.place[a];
+        if (want.layout.place[a] == PLACE_PARTIAL && place != PLACE_PARTIAL)
+            want.layout.place[a] = place == PLACE_ONE ? PLACE_ONE : PLACE_REPLICATED;
+    }
+    return want;
+}
+
+static bool derive_steps(const struct operator* operator)
+{
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential)
+            return true;
+    return false;
+}
+
+/* Whether an action happens once per step: kernels that go step by step, and what depends on such a kernel
+ * or, in the backward pass, on the step before. */
+static bool derive_in_steps(const struct derivation *d, bool backward, uint32_t first, uint32_t index,
+                            uint32_t loop)
+{
+    const struct action *actions = backward ? d->backward.at : d->forward.at;
+    const struct action *action = &actions[index];
+    if (action->carried ||
+        (action->kind == ACTION_KERNEL && derive_steps(state_operator(d, action->operator))))
+        return true;
+    for (uint32_t k = 0; k < action->dependency_count; k++) {
+        uint32_t dependency = d->dependencies.at[action->first_dependency + k];
+        if (dependency >= first && actions[dependency].loop == loop)
+            return true;
+    }
+    return false;
+}
+
+void derive_loop(struct derivation *d, bool backward, uint32_t first, uint32_t carry)
+{
+    struct action *actions = backward ? d->backward.at : d->forward.at;
+    const struct operator* operator= state_operator(d, actions[carry].operator);
+    struct step_loop loop = {
+        .first = first, .end = backward ? d->backward.count : d->forward.count, .steps = 1, .carry = carry};
+    uint32_t index = backward ? d->backward_loops.count : d->forward_loops.count;
+    bool communicates = false;
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential) {
+            loop.steps = (uint32_t) operator->dims[i].size;
+            loop.because = operator->dims[i].names[0];
+        }
+    for (uint32_t i = first; i < loop.end; i++)
+        if (derive_in_steps(d, backward, first, i, index)) {
+            actions[i].loop = index;
+            communicates |= actions[i].kind != ACTION_KERNEL;
+        }
+    if (communicates && backward)
+        VECTOR_PUSH(&d->backward_loops, loop);
+    else if (communicates)
+        VECTOR_PUSH(&d->forward_loops, loop);
+    for (uint32_t i = first; i < loop.end && !communicates; i++)
+        actions[i].loop = MODEL_NONE;
+}
+
+/* Whether an operator feeds what another makes back to itself, one step later. */
+static const struct operand *derive_feedback(const struct operator* operator, uint32_t tensor)
+{
+    for (uint32_t i = 0; i < operator->operand_count; i++)
+        if (operator->operands[i].feedback && operator->operands[i].tensor == tensor)
+            return &operator->operands[i];
+    return NULL;
+}
+
+static bool derive_feeds_back(const struct operator* operator)
+{
+    for (uint32_t i = 0; i < operator->operand_count; i++)
+        if (operator->operands[i].feedback)
+            return true;
+    return false;
+}
+
+/* After the operator that gives a fed-back tensor: brings it to where the next step reads it. */
+static void derive_close(struct derivation *d, uint32_t closing, uint32_t part)
+{
+    const struct operator* last = state_operator(d, closing);
+    for (uint32_t i = closing; i-- > 0 && state_operator(d, i)->layer == last->layer;) {
+        const struct operand *operand = derive_feedback(state_operator(d, i), last->output.tensor);
+        if (!operand)
+            continue;
+        struct form_want want = derive_want(d, i, part, operand);
+        uint32_t form = forms_obtain(d, &want), first = 0, carry = d->forms.at[form].action;
+        saved_operand(d, i, operand, form);
+        while (d->forward.at[first].kind != ACTION_KERNEL || d->forward.at[first].operator!= i)
+            first++;
+        d->forward.at[first].carried = true;
+        derive_loop(d, false, first, carry);
+    }
+}
+
 static void derive_operator(struct derivation *d, const struct stage_operator so)
 {
     const struct model *model = d->plan->model;
@@ -180,15 +302,8 @@ static void derive_operator(struct derivation *d, const struct stage_operator so
             continue;
         }
         if (operand->feedback)
-            continue; /* its own output, one step before */
-        struct form_want want = {.tensor = d->same_as[operand->tensor],
-                                 .operator= me,
-                                 .unit = unit,
-                                 .part = part,
-                                 .layout =
-                                     assign_layout(d->stage, model, operator, & assignment, operand, false),
-                                 .boxes = state_boxes(d, operator, & assignment, operand),
-                                 .tile = fuse_mark(d, &so, d->same_as[operand->tensor])};
+            continue; /* what comes later gives it, one step before: derive_close() */
+        struct form_want want = derive_want(d, me, part, operand);
         uint32_t form = forms_obtain(d, &want);
         dependencies[count++] = d->forms.at[form].action;
         saved_operand(d, me, operand, form);
@@ -202,7 +317,9 @@ static void derive_operator(struct derivation *d, const struct stage_operator so
                         .boxes = state_boxes(d, operator, & assignment, &operator->output),
                         .tile = fuse_mark(d, &so, operator->output.tensor)};
     made.action = state_action(d, false, kernel, dependencies, count);
-    saved_output(d, me, state_form(d, operator->output.tensor, made));
+    uint32_t form = state_form(d, operator->output.tensor, made);
+    derive_close(d, me, part);
+    saved_output(d, me, form);
 }
 
 /* Brings a member's tile of what a fused block reads, in one piece for all operators that read it. */
@@ -268,36 +385,52 @@ static void derive_forward(struct derivation *d)
     }
 }
 
-static bool derive_steps(const struct operator* operator)
-{
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].sequential)
-            return true;
-    return false;
-}
-
-/* An operator that runs step by step may split only what its steps do not mix: the batch. */
+/* Time steps follow one another: no axis splits them. */
 static void derive_possible(const struct derivation *d, struct report *report)
 {
     const struct model *model = d->plan->model;
-    uint32_t batch = names_find(model->names, "b");
     for (uint32_t o = 0; o < model->operators.count; o++) {
         const struct operator* operator= & model->operators.at[o];
         uint32_t unit = model->layers.at[operator->layer].unit;
-        if (!derive_steps(operator) || unit < d->stage->first_unit ||
-            unit - d->stage->first_unit >= d->stage->unit_count)
+        if (unit < d->stage->first_unit || unit - d->stage->first_unit >= d->stage->unit_count)
             continue;
         struct assignment assignment = assign_operator(d->stage, model, operator);
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            int split = assignment.split[a];
-            if (split >= 0 && operator->dims[split].names[0] != batch)
+            uint32_t label = assign_sequential(d->stage, model, operator, a);
+            if (label && assignment.split[a] < 0 && derive_feeds_back(operator))
                 report_error(report, d->stage->place,
-                             "splitting recurrent layer '%s' along '%s' needs a communication in every time "
-                             "step, which is not modelled; split b instead",
+                             "recurrent layer '%s' cannot be split along '%s': its time steps follow one "
+                             "another; split b, o (hidden units), g (gates) or i (inputs), or give layers to "
+                             "stages and set plan.time-chunks",
                              names_text(model->names, model->layers.at[operator->layer].name),
-                             names_text(model->names, operator->dims[split].names[0]));
+                             names_text(model->names, label));
         }
     }
+}
+
+/* Whether what an action makes is needed by nothing but the next time step. */
+static bool derive_only_carried(const struct derivation *d, uint32_t index)
+{
+    for (uint32_t j = index + 1; j < d->forward.count; j++) {
+        const struct action *later = &d->forward.at[j];
+        for (uint32_t k = 0; k < later->dependency_count; k++)
+            if (d->dependencies.at[later->first_dependency + k] == index && !later->transient)
+                return false;
+    }
+    return true;
+}
+
+/* The conversions after the operator that closes a loop are for the next step; where nobody else wants their
+ * result, the last step needs none. */
+static void derive_transients(struct derivation *d)
+{
+    for (uint32_t l = 0; l < d->forward_loops.count; l++)
+        for (uint32_t i = d->forward_loops.at[l].end; i-- > d->forward_loops.at[l].first;) {
+            struct action *action = &d->forward.at[i];
+            if (action->kind == ACTION_KERNEL && action->loop == l)
+                break;
+            action->transient = action->loop == l && derive_only_carried(d, i);
+        }
 }
 
 /* Says where an axis has more members than the dimension that it splits has elements: some of them idle. Once
@@ -366,6 +499,8 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
     }
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        derive_transients(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)
         backward_derive(derivations, s);
     return report->errors == errors;
@@ -384,4 +519,6 @@ void derive_fini(struct derivation *d)
     VECTOR_FREE(&d->regathers);
     VECTOR_FREE(&d->imports);
     VECTOR_FREE(&d->contributions);
+    VECTOR_FREE(&d->forward_loops);
+    VECTOR_FREE(&d->backward_loops);
 }

@@ -23,6 +23,8 @@ enum reason {
     REASON_WANTED_WHOLE, /* the next operator does not split what this tensor is split along */
     REASON_OTHER_DIM,    /* the next operator splits another dimension */
     REASON_HALO,         /* windows reach into rows or columns of other members, or shares differ */
+    REASON_COMBINED,     /* only the first member of the axis does the next operator */
+    REASON_SPREAD,       /* only the first member of the axis has it */
     REASON_STATISTICS,   /* a normalised dimension is split: its statistics are combined */
     REASON_STAGE,        /* the tensor crosses to another stage */
     REASON_SAVED,        /* the backward pass reads whole what was kept in shares */
@@ -50,8 +52,12 @@ struct action {
     struct layout before, after; /* collectives */
     double elements;             /* > 0: elements per point instead of the tensor's (statistics) */
     double element_bytes;
-    uint32_t peer; /* SEND, RECEIVE: the other stage; MODEL_NONE: plan->input_device */
-    uint32_t slot; /* SEND, RECEIVE: which of the transfers between the two stages this is */
+    uint32_t loop;  /* of the derivation: this happens in every time step; MODEL_NONE: once */
+    bool carried;   /* waits, besides, for what the step before made of the loop's `carry` */
+    bool transient; /* only for the next step: not done in the last one (backward: the first one has nothing
+                       to do it with) */
+    uint32_t peer;  /* SEND, RECEIVE: the other stage; MODEL_NONE: plan->input_device */
+    uint32_t slot;  /* SEND, RECEIVE: which of the transfers between the two stages this is */
     uint32_t first_message, message_count;
     uint32_t first_dependency, dependency_count; /* earlier actions of the same list */
 };
@@ -76,12 +82,14 @@ struct stage_operator {
 };
 
 struct stage_parameter {
-    uint32_t tensor, unit;
-    struct layout layout;  /* where it is stored and used */
-    uint32_t partial_axes; /* bit set: its gradient is a partial sum along these */
-    uint32_t operator;     /* of the derivation: the first that uses it, whose backward pass completes its
-                              gradient */
-    uint32_t rows;         /* bit set: its dimensions that this operator contracts; the others are columns */
+    uint32_t tensor;
+    uint32_t unit, last_unit; /* the first and the last that use it */
+    struct layout layout;     /* in which it is used, and stored but for ... */
+    uint32_t shard_axes;      /* bit set: ... these, along which what is used is kept in shares (shard.h) */
+    uint32_t partial_axes;    /* bit set: its gradient is a partial sum along these */
+    uint32_t operator;        /* of the derivation: the first that uses it, whose backward pass completes its
+                                 gradient */
+    uint32_t rows; /* bit set: its dimensions that this operator contracts; the others are columns */
 };
 
 struct stage_saved {
@@ -119,6 +127,17 @@ struct contribution {
     uint32_t action;             /* of the backward list */
     uint32_t tile;               /* of a fused block: only this tile's producer wants it; 0: everyone */
     uint32_t next;
+    bool feedback; /* of the step before: what a later time step gives to the state that it started from */
+};
+
+/* Operators that go through a sequential dimension step by step and communicate in each step (a recurrent
+ * layer whose hidden units are split): a range of one of the two lists, of which the actions with this `loop`
+ * are done once per step, each time a share 1 / steps of it, backward from the last step to the first. */
+struct step_loop {
+    uint32_t first, end; /* actions */
+    uint32_t steps;
+    uint32_t carry;   /* action whose result the next step waits for */
+    uint32_t because; /* the sequential dimension; interned */
 };
 
 struct search;
@@ -142,6 +161,9 @@ struct derivation {
     VECTOR(struct stage_regather) regathers;
     VECTOR(struct stage_import) imports;
     VECTOR(struct contribution) contributions;
+    VECTOR(struct step_loop) forward_loops;
+    VECTOR(struct step_loop) backward_loops;
+    uint32_t opened; /* while deriving: first action of the backward loop that is not closed yet */
     uint32_t *first_contribution; /* per tensor of the model */
     const bool *needs_gradient;   /* per tensor of the model */
     struct search *search;        /* the cheapest conversions on this mesh */
@@ -153,6 +175,10 @@ struct derivation {
 bool derive_plan(const struct plan *plan, struct derivation *derivations, struct arena *arena,
                  struct report *report);
 void derive_fini(struct derivation *derivation);
+
+/* Marks the actions from `first` to the end of a list that happen in every time step; nothing when they do
+ * not communicate. `carry`: the one whose result the next step waits for. */
+void derive_loop(struct derivation *derivation, bool backward, uint32_t first, uint32_t carry);
 
 /* Bytes of an action's payload for one member of a group (struct op's `bytes`): the whole buffer along the
  * action's axis; of an all-to-all the mean of what its members hold. The same for all members of the group.

@@ -12,8 +12,11 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
     if (form->tile && form->tile != want->tile)
         return false;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        if (form->layout.place[a] == PLACE_PARTIAL)
-            return false;
+        if (form->layout.place[a] == PLACE_PARTIAL || form->layout.place[a] == PLACE_ONE) {
+            if (want->layout.place[a] != form->layout.place[a])
+                return false;
+            continue;
+        }
         if (form->layout.place[a] == PLACE_SPLIT && !form->tile) {
             if (want->layout.place[a] != PLACE_SPLIT || want->layout.dim[a] != form->layout.dim[a])
                 return false;
@@ -41,7 +44,7 @@ static uint32_t forms_steps(const struct derivation *d, const struct form *form,
                             struct convert_step steps[CONVERT_STEPS], double *seconds)
 {
     const struct tensor *tensor = state_tensor(d, want->tensor);
-    double bytes = derive_element_bytes(d->plan, tensor);
+    double bytes = derive_element_bytes(d->plan, tensor) / state_steps(d, want->tensor, want->operator);
     if (state_owns_shares(d, form, want->tensor))
         return search_steps(d->search, tensor, bytes, form->layout, want->layout, steps, seconds);
     uint32_t count = convert_steps(d->stage, form->layout, want->layout, steps);
@@ -85,13 +88,7 @@ static struct action forms_collective(const struct derivation *d, const struct c
                             .unit = want->unit,
                             .part = want->part,
                             .element_bytes = derive_element_bytes(d->plan, tensor)};
-    if (step->before.place[step->axis] == PLACE_PARTIAL) {
-        action.reason = REASON_CONTRACTED;
-        action.because = forms_contracted(d, want->tensor, step->axis);
-    } else {
-        action.reason = step->collective == ALL_TO_ALL ? REASON_OTHER_DIM : REASON_WANTED_WHOLE;
-        action.because = tensor->dims[step->before.dim[step->axis]].label;
-    }
+    state_reason(d, &action, forms_contracted(d, want->tensor, step->axis));
     return action;
 }
 

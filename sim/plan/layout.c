@@ -51,6 +51,8 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1))
             box.dims[layout->dim[a]] = layout_share(box.dims[layout->dim[a]], &stage->axes[a], member.at[a]);
+        else if (layout->place[a] == PLACE_ONE && member.at[a] && !(ignore >> a & 1))
+            return (struct box){{{0, 0}}};
     return box;
 }
 
@@ -122,7 +124,9 @@ char *layout_describe(const struct plan_stage *stage, const struct tensor *tenso
                                names_text(names, tensor->dims[layout->dim[a]].label));
         else
             written = snprintf(buffer + used, size - used, "%s%s:%s", gap, axis,
-                               layout->place[a] == PLACE_PARTIAL ? "P" : "R");
+                               layout->place[a] == PLACE_PARTIAL ? "P"
+                               : layout->place[a] == PLACE_ONE   ? "one"
+                                                                 : "R");
         used += (size_t)written;
     }
     if (!stage->axis_count)

@@ -1,7 +1,7 @@
 /* Layout: how a tensor lies on a mesh of devices. On each axis of the mesh it is replicated, split along one
- * of its dimensions, or partial (every member holds a summand). A split is into contiguous shares as equal as
- * can be, or in the proportions of the axis; two axes may split the same dimension, the later axis inside the
- * share of the earlier one.
+ * of its dimensions, partial (every member holds a summand), or on one member (the first, coordinate 0: the
+ * others hold nothing of it). A split is into contiguous shares as equal as can be, or in the proportions of
+ * the axis; two axes may split the same dimension, the later axis inside the share of the earlier one.
  *
  * A box is the part of a tensor that one member holds: an interval per tensor dimension. */
 #ifndef PARTITA_PLAN_LAYOUT_H
@@ -9,7 +9,7 @@
 
 #include "plan/plan.h"
 
-enum placement { PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL };
+enum placement { PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL, PLACE_ONE };
 
 struct layout {
     uint8_t place[PLAN_AXES]; /* enum placement, per axis of the mesh */

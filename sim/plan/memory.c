@@ -1,6 +1,7 @@
 #include "plan/memory.h"
 
 #include "plan/optimizer.h"
+#include "plan/shard.h"
 #include "plan/state.h"
 
 double memory_gradient_bytes(const struct plan *plan)
@@ -31,7 +32,15 @@ double memory_state(const struct derivation *d, uint32_t index, uint32_t member)
     const struct tensor *tensor = state_tensor(d, parameter->tensor);
     struct box box =
         layout_box(d->stage, tensor, &parameter->layout, layout_coordinates(d->stage, member), 0);
-    return optimizer_states(d->plan, tensor, &box, parameter->rows);
+    return optimizer_states(d->plan, tensor, &box, parameter->rows) / shard_ways(d, parameter);
+}
+
+double memory_updated(const struct derivation *d, uint32_t member)
+{
+    double elements = 0;
+    for (uint32_t i = 0; i < d->parameters.count; i++)
+        elements += memory_parameter(d, i, member) / shard_ways(d, &d->parameters.at[i]);
+    return elements;
 }
 
 double memory_states(const struct derivation *d, uint32_t member)
@@ -44,9 +53,10 @@ double memory_states(const struct derivation *d, uint32_t member)
 
 void memory_hold(const struct derivation *d, uint32_t member, struct memory_held *held)
 {
-    double elements = memory_parameters(d, member);
-    held->parameters += elements * precision_bytes(d->plan->weight_precision);
-    held->gradients += d->plan->training ? elements * memory_gradient_bytes(d->plan) : 0;
+    double all = memory_parameters(d, member), share = memory_updated(d, member);
+    held->parameters += (d->plan->zero >= 3 ? share : all) * precision_bytes(d->plan->weight_precision);
+    held->gradients +=
+        d->plan->training ? (d->plan->zero >= 2 ? share : all) * memory_gradient_bytes(d->plan) : 0;
     held->optimizer += d->plan->training ? memory_states(d, member) : 0;
 }
 

@@ -4,6 +4,9 @@
 
 #include "plan/derive.h"
 
+/* Elements that a member updates: all, or its share. */
+double memory_updated(const struct derivation *d, uint32_t member);
+
 /* Bytes per parameter of the buffer that gradients are kept in. */
 double memory_gradient_bytes(const struct plan *plan);
 
@@ -11,7 +14,7 @@ double memory_gradient_bytes(const struct plan *plan);
 double memory_state(const struct derivation *d, uint32_t index, uint32_t member);
 double memory_states(const struct derivation *d, uint32_t member);
 
-/* Elements that a member stores of one parameter of its stage, and of all. */
+/* Elements of one parameter of its stage that a member computes with, and of all. */
 double memory_parameter(const struct derivation *d, uint32_t index, uint32_t member);
 double memory_parameters(const struct derivation *d, uint32_t member);
 

@@ -373,6 +373,8 @@ static bool mesh_name_in(const struct plan_mesh *mesh, uint32_t axes, const stru
         if (!mesh->parts[a] || mesh->parts[a] & ~axes)
             continue;
         left &= ~mesh->parts[a];
+        if (mesh->axes[a].joined && a && !(mesh->parts[a - 1] & ~axes))
+            continue; /* one axis to the user */
         used += (size_t)snprintf(buffer + used, size - used, "%s%s", used ? "+" : "",
                                  names_text(names, mesh->axes[a].name));
     }

@@ -15,10 +15,15 @@ enum { PLAN_AXES = 6, PLAN_LABELS = 8, PLAN_MESHES = 8 };
 struct plan_axis {
     uint32_t name;                /* interned: "data", "tensor", "y" … */
     uint32_t size;                /* devices along it */
+    bool nests;                   /* it splits what the axis before it splits, inside its shares */
+    bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
+    bool combiner; /* what it cannot split, its first device does alone; by default every device does it */
     uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
                                      split one dimension there. The first is 0: the same labels */
+    bool joined; /* with the axis before: both are one to the user, and an operator that one of them splits
+                    along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
 };
@@ -53,8 +58,9 @@ struct plan_stage {
     struct plan_mesh *meshes; /* NULL: the axes are those of every operator. Not owned */
     uint32_t mesh_count;
     const uint8_t *mesh_of; /* per operator of the model: its mesh. Not owned */
-    uint32_t balanced; /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
-                          order */
+    uint32_t direction;     /* 1: a second copy of the model, whose micro-batches go the other way */
+    uint32_t balanced;      /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0:
+                               in order */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
@@ -68,6 +74,9 @@ struct plan_stage {
 };
 
 enum plan_recompute { RECOMPUTE_NONE, RECOMPUTE_FULL, RECOMPUTE_SELECTIVE, RECOMPUTE_COUNT };
+/* How long parameters that are kept in shares stay whole: for one pass over their unit, from its forward to
+ * its backward pass, or for all micro-batches of a step. */
+enum plan_keep { KEEP_PASS, KEEP_MICRO_BATCH, KEEP_STEP };
 enum plan_optimizer {
     OPTIMIZER_SGD,
     OPTIMIZER_MOMENTUM,
@@ -80,6 +89,7 @@ enum plan_optimizer {
 enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
 
 struct schedule;
+struct orders;
 struct workload_carrier;
 
 struct plan {
@@ -101,11 +111,21 @@ struct plan {
     enum plan_recompute recompute;
     uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
     uint32_t recompute_chunk; /* full: so many units share one kept input and run again together. 0: one */
+    bool save_produced;       /* what was gathered for its use is kept in shares and gathered again */
+    uint32_t zero; /* shared out along the axes marked so: 1 optimizer states, 2 also gradients, 3 also
+                      parameters; 0 nothing */
+    uint32_t zero_prefetch; /* units whose parameters are gathered ahead */
+    enum plan_keep zero_keep;
+    double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
+    bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
-    bool save_produced; /* what was gathered for its use is kept in shares and gathered again */
     const struct schedule *schedule;
+    uint32_t chunks;             /* stages per device and direction */
+    uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
+    struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
+    bool blocking;               /* pipeline transfers occupy the compute stream */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */

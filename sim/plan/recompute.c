@@ -65,6 +65,21 @@ static void recompute_root(const struct derivation *d, struct recompute_chunk ch
         recompute_mark(d, chunk, kept, d->dependencies.at[action->first_dependency + k], again);
 }
 
+/* Time steps run again together, with what brings each step's result to the next. */
+static void recompute_steps(const struct derivation *d, struct recompute_chunk chunk, const bool *kept,
+                            bool *again)
+{
+    for (uint32_t l = 0; l < d->forward_loops.count; l++) {
+        const struct step_loop *loop = &d->forward_loops.at[l];
+        bool any = false;
+        for (uint32_t i = loop->first; i < loop->end; i++)
+            any |= d->forward.at[i].loop == l && again[i] && recompute_inside(chunk, d->forward.at[i].unit);
+        for (uint32_t i = loop->first; i < loop->end && any; i++)
+            if (d->forward.at[i].loop == l)
+                recompute_root(d, chunk, kept, i, again);
+    }
+}
+
 void recompute_actions(const struct derivation *d, struct arena *scratch, bool *again)
 {
     bool *kept = ARENA_ARRAY(scratch, bool, d->forward.count);
@@ -79,6 +94,7 @@ void recompute_actions(const struct derivation *d, struct arena *scratch, bool *
                 (mode == RECOMPUTE_FULL || state_operator(d, action->operator)->recomputed))
                 recompute_root(d, chunk, kept, i, again);
         }
+        recompute_steps(d, chunk, kept, again);
         unit = chunk.end;
     }
 }

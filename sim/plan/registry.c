@@ -127,6 +127,12 @@ uint32_t registry_named(struct registry *registry, const char *name, uint64_t nu
     return group;
 }
 
+bool registry_blocks(const struct registry *registry, uint32_t group)
+{
+    uint64_t key = registry->keys.at[2 * group];
+    return registry->blocking && key >> 56 == 1 && (key & 0xff) <= CHANNEL_BACKWARD;
+}
+
 void registry_use(struct registry *registry, uint32_t group, uint32_t match)
 {
     if (registry->groups.at[group].match_count <= match)

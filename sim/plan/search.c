@@ -1,8 +1,8 @@
-/* Dijkstra's algorithm over the layouts of one tensor. A layout is a number in base 2 + rank, one digit per
- * axis: 0 replicated, 1 partial, 2 + d split along d. Prices are never negative, and convert_steps() gives a
- * bound from the start, so few layouts are ever looked at and few collectives priced. An axis that keeps its
- * split is left alone unless its shares lie inside those of an axis that must change: moving it could only
- * make the others' payloads larger. */
+/* Dijkstra's algorithm over the layouts of one tensor. A layout is a number in base 3 + rank, one digit per
+ * axis: 0 replicated, 1 partial, 2 on one member, 3 + d split along d. Prices are never negative, and
+ * convert_steps() gives a bound from the start, so few layouts are ever looked at and few collectives priced.
+ * An axis that keeps its split is left alone unless its shares lie inside those of an axis that must change:
+ * moving it could only make the others' payloads larger. */
 #include "plan/search.h"
 
 #include <math.h>
@@ -52,7 +52,7 @@ struct search *search_new(const struct plan *plan, const struct plan_stage *stag
     search->prices = price_new(plan, stage, arena);
     size_t nodes = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
-        nodes *= 2 + TENSOR_DIMS;
+        nodes *= 3 + TENSOR_DIMS;
     if (nodes < SEARCH_START)
         search->nodes = ARENA_ARRAY(arena, struct search_node, nodes);
     return search;
@@ -106,7 +106,8 @@ static uint32_t search_code(const struct search_case *c, const struct layout *la
     for (uint32_t a = c->search->stage->axis_count; a-- > 0;)
         code = code * c->base + (layout->place[a] == PLACE_REPLICATED ? 0
                                  : layout->place[a] == PLACE_PARTIAL  ? 1
-                                                                      : 2u + layout->dim[a]);
+                                 : layout->place[a] == PLACE_ONE      ? 2
+                                                                      : 3u + layout->dim[a]);
     return code;
 }
 
@@ -115,8 +116,11 @@ static struct layout search_layout(const struct search_case *c, uint32_t code)
     struct layout layout = {{0}, {0}};
     for (uint32_t a = 0; a < c->search->stage->axis_count; a++, code /= c->base) {
         uint32_t digit = code % c->base;
-        layout.place[a] = digit == 0 ? PLACE_REPLICATED : digit == 1 ? PLACE_PARTIAL : PLACE_SPLIT;
-        layout.dim[a] = (uint8_t)(digit > 1 ? digit - 2 : 0);
+        layout.place[a] = digit == 0   ? PLACE_REPLICATED
+                          : digit == 1 ? PLACE_PARTIAL
+                          : digit == 2 ? PLACE_ONE
+                                       : PLACE_SPLIT;
+        layout.dim[a] = (uint8_t)(digit > 2 ? digit - 3 : 0);
     }
     return layout;
 }
@@ -145,7 +149,7 @@ static bool search_blocks(const struct search_case *c, uint32_t axis)
 
 static void search_prepare(struct search_case *c)
 {
-    c->base = 2 + c->tensor->rank;
+    c->base = 3 + c->tensor->rank;
     c->layouts = 1;
     c->movable = 0;
     for (uint32_t a = 0; a < c->search->stage->axis_count; a++) {
@@ -194,12 +198,20 @@ static void search_expand(struct search_case *c, uint32_t at)
             search_edge(c, at, &now, a, PLACE_REPLICATED, 0, ALL_REDUCE);
         if (now.place[a] == PLACE_SPLIT)
             search_edge(c, at, &now, a, PLACE_REPLICATED, 0, ALL_GATHER);
+        if (now.place[a] == PLACE_ONE)
+            search_edge(c, at, &now, a, PLACE_REPLICATED, 0, BROADCAST);
+        else if (c->to.place[a] == PLACE_ONE)
+            search_edge(c, at, &now, a, PLACE_ONE, 0,
+                        now.place[a] == PLACE_PARTIAL ? REDUCE
+                        : now.place[a] == PLACE_SPLIT ? GATHER
+                                                      : COLLECTIVE_KIND_COUNT);
         for (uint8_t d = 0; d < c->tensor->rank; d++) {
             bool same = now.place[a] == PLACE_SPLIT && now.dim[a] == d;
             bool stays = now.place[a] == PLACE_PARTIAL && c->to.place[a] == PLACE_PARTIAL;
             if (!same && !stays && convert_loose(stage, &now, a, d))
                 search_edge(c, at, &now, a, PLACE_SPLIT, d,
                             now.place[a] == PLACE_PARTIAL ? REDUCE_SCATTER
+                            : now.place[a] == PLACE_ONE   ? SCATTER
                             : now.place[a] == PLACE_SPLIT ? ALL_TO_ALL
                                                           : COLLECTIVE_KIND_COUNT);
         }

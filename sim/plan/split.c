@@ -44,6 +44,50 @@ bool split_used(const struct plan *plan, const struct plan_stage *stage, uint32_
     return false;
 }
 
+/* Into how many groups the stage's attention divides its queries; 1: every head has its own keys. */
+static uint64_t split_groups(const struct plan *plan, const struct plan_stage *stage)
+{
+    uint32_t first, end = split_operators(plan, stage, &first);
+    uint32_t g = names_find(plan->model->names, "g"), r = names_find(plan->model->names, "r");
+    for (uint32_t o = first; o < end; o++) {
+        const struct operator* operator= & plan->model->operators.at[o];
+        uint64_t groups = 1, queries = 1;
+        for (uint32_t d = 0; d < operator->dim_count && operator->attends; d++) {
+            groups = operator->dims[d].names[0] == g  ? operator->dims[d].size : groups;
+            queries = operator->dims[d].names[0] == r ? operator->dims[d].size : queries;
+        }
+        if (groups > 1 && queries > 1)
+            return groups;
+    }
+    return 1;
+}
+
+void split_heads(const struct plan *plan, struct plan_stage *stage)
+{
+    struct plan_axis *axis = &stage->axes[stage->axis_count - 1];
+    uint32_t g = names_find(plan->model->names, "g"), r = names_find(plan->model->names, "r"), at = 0;
+    while (at + 1 < PLAN_LABELS && axis->labels[at] && axis->labels[at] != g)
+        at++;
+    uint64_t ways = axis->size, rest = split_groups(plan, stage);
+    while (rest) { /* the greatest common divisor */
+        uint64_t next = ways % rest;
+        ways = rest;
+        rest = next;
+    }
+    bool fits = at + 1 < PLAN_LABELS && axis->labels[at] == g && axis->labels[at + 1] == r && !axis->weights;
+    if (!fits || ways == 1 || ways == axis->size || stage->axis_count == PLAN_AXES)
+        return;
+    axis[1] = axis[0];
+    axis[0].size = (uint32_t)ways;
+    axis[1].size /= (uint32_t)ways;
+    axis[1].joined = true;
+    for (uint32_t l = at + 1; l < PLAN_LABELS; l++)
+        axis[0].labels[l] = l + 1 < PLAN_LABELS ? axis[0].labels[l + 1] : 0;
+    for (uint32_t l = at; l < PLAN_LABELS; l++)
+        axis[1].labels[l] = l + 1 < PLAN_LABELS ? axis[1].labels[l + 1] : 0;
+    stage->axis_count++;
+}
+
 /* Names of the dimensions that operators of a stage have and may be split along. */
 static uint32_t split_dimensions(const struct plan *plan, const struct plan_stage *stage, const char **known,
                                  uint32_t room)
@@ -173,6 +217,8 @@ static bool split_one(struct input *input, const struct entry *entry, struct pla
     if (read.weights && read.weights->kind == VALUE_LIST &&
         !(stage->axes[axis].weights = split_weights(input, read.weights)))
         return false;
+    if (!read.weights)
+        split_heads(plan, stage);
     return split_used(plan, stage, axis) ||
            fields_no_such(input, entry->place, "dimension to split in these layers:", labels[0], known,
                           split_dimensions(plan, stage, known, KNOWN));
@@ -218,5 +264,7 @@ void split_weigh(struct input *input, const struct value *split, const struct pl
             stage->axes[axis].weights = weights;
         }
         axis++;
+        while (axis < stage->axis_count && stage->axes[axis].joined)
+            axis++;
     }
 }

@@ -24,6 +24,11 @@ void split_weigh(struct input *input, const struct value *split, const struct pl
 void split_axis(struct plan *plan, struct plan_stage *stage, const char *name, uint32_t size,
                 const char *const *labels);
 
+/* Grouped queries on more devices than there are groups: makes two joined axes of the last one, if it splits
+ * g and then r. The first splits the groups as far as they go, the other one the queries of a group; keys,
+ * values and their weights have no r, and are the same along it. */
+void split_heads(const struct plan *plan, struct plan_stage *stage);
+
 /* Whether an axis splits anything in its stage. */
 bool split_used(const struct plan *plan, const struct plan_stage *stage, uint32_t axis);
 

@@ -2,6 +2,7 @@
 
 #include "plan/balance.h"
 #include "plan/layout.h"
+#include "plan/orders.h"
 #include "plan/split.h"
 #include "platform/topology.h"
 
@@ -24,25 +25,80 @@ static void stages_context(const struct stages_degrees *degrees, struct plan *pl
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const data[] = {"b", NULL};
-    static const char *const tensor[] = {"g", "r", "f", "v", NULL};
-    static const char *const sequence[] = {"g", "r", "f", "v", "s", NULL};
-    split_axis(plan, stage, "data", degrees->data, data);
+    /* Inner features before groups: of a recurrent layer that is its units, not its gates. */
+    static const char *const tensor[] = {"f", "g", "r", "v", NULL};
+    static const char *const sequence[] = {"f", "g", "r", "v", "s", NULL};
+    split_axis(plan, stage, "replica", degrees->data / degrees->group, data);
+    split_axis(plan, stage, "data", degrees->group, data);
+    if (degrees->group > 1 && degrees->group < degrees->data)
+        stage->axes[stage->axis_count - 1].nests = true;
     if (plan->attention != ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    if (degrees->tensor > 1)
+        split_heads(plan, stage);
     if (plan->attention == ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
     stage->place = degrees->place;
 }
 
-/* The axis of a name, or the number of axes. */
+/* The device, or group of devices, that the schedule places a stage on. */
+static uint32_t stages_device(const struct plan *plan, const struct schedule_shape *shape, uint32_t stage)
+{
+    return plan->orders ? plan->orders->device_of[stage] : schedule_device(plan->schedule, shape, stage);
+}
+
+bool stages_mirror(struct input *input, struct plan *plan)
+{
+    bool both = plan->orders ? plan->orders->directions == 2 : plan->schedule->placement == SCHEDULE_BOTH;
+    uint32_t cuts = plan->stages.count;
+    if (plan->orders && plan->orders->stages != cuts * (both ? 2 : 1))
+        return report_error(&input->report, plan->stages.at[0].place,
+                            "this schedule is for %u stages; there are %u",
+                            plan->orders->stages / plan->orders->directions, cuts);
+    struct schedule_shape shape = {.devices = cuts, .chunks = 1};
+    for (uint32_t s = 0; both && s < cuts; s++) {
+        uint32_t device = stages_device(plan, &shape, cuts + s), t = 0;
+        while (t + 1 < cuts && stages_device(plan, &shape, t) != device)
+            t++;
+        struct plan_stage copy = plan->stages.at[s];
+        const struct plan_stage *there = &plan->stages.at[t];
+        if (there->devices.count != copy.devices.count)
+            return report_error(&input->report, copy.place,
+                                "schedule %s has a second copy of this stage on the %u devices of stage %u; "
+                                "this one has %u",
+                                plan->schedule->name, there->devices.count, t, copy.devices.count);
+        copy.devices = (struct index_list){0};
+        for (uint32_t i = 0; i < there->devices.count; i++)
+            VECTOR_PUSH(&copy.devices, there->devices.at[i]);
+        copy.direction = 1;
+        VECTOR_PUSH(&plan->stages, copy);
+    }
+    return true;
+}
+
+/* The axes that a name in `plan.order` means (bit set): the two of `tensor` where it is split in two, and
+ * with `data` its replicas. `pipeline` is one more, after the last. */
 static uint32_t stages_named(const struct plan *plan, const struct plan_stage *stage, const char *name)
 {
-    uint32_t axis = 0;
-    while (axis < stage->axis_count &&
-           strcmp(names_text(plan->platform->names, stage->axes[axis].name), name) != 0)
-        axis++;
-    return axis;
+    uint32_t axes = strcmp(name, "pipeline") == 0 ? 1u << stage->axis_count : 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        const char *own = names_text(plan->platform->names, stage->axes[a].name);
+        if (strcmp(own, name) == 0 || (strcmp(own, "replica") == 0 && strcmp(name, "data") == 0))
+            axes |= 1u << a;
+    }
+    return axes;
+}
+
+/* Places axes next on the list of devices, the last of them innermost. */
+static void stages_place(const struct stages_degrees *degrees, const struct plan_stage *stage, uint32_t axes,
+                         uint32_t steps[], uint32_t *step)
+{
+    for (uint32_t a = stage->axis_count + 1; a-- > 0;)
+        if (axes >> a & 1) {
+            steps[a] = *step;
+            *step *= a == stage->axis_count ? degrees->pipeline : stage->axes[a].size;
+        }
 }
 
 /* How far apart neighbours along each axis (and along the pipeline, last) stand in the list of devices. */
@@ -51,37 +107,27 @@ static bool stages_order(struct input *input, const struct stages_degrees *degre
 {
     static const struct field field = {.key = "order", .kind = FIELD_TEXT};
     static const char *const all[] = {"tensor", "context", "data", "pipeline"}; /* the usual order */
-    uint32_t step = 1, done = 0, count = stage->axis_count;
+    uint32_t step = 1, done = 0;
     if (degrees->order && !fields_want_list(input, degrees->order, degrees->order->place, "plan.order"))
         return false;
     for (uint32_t i = 0; degrees->order && i < degrees->order->count; i++) {
         const char *name;
-        uint32_t axis = 0, known = 0;
+        uint32_t known = 0;
         const struct value *value = degrees->order->entries[i].value;
         if (!fields_read_one(input, value, &field, NULL, &name))
             return false;
-        axis = stages_named(plan, stage, name);
         while (known < FIELDS_COUNT(all) && strcmp(all[known], name) != 0)
             known++;
         if (known == FIELDS_COUNT(all))
             return fields_no_such(input, value->place, "axis to place:", name, all, FIELDS_COUNT(all));
-        if (axis == count && strcmp(name, "pipeline") != 0)
-            continue; /* of one member */
-        if (done >> axis & 1)
+        uint32_t axes = stages_named(plan, stage, name); /* none: of one member */
+        if (done & axes)
             return report_error(&input->report, value->place, "plan.order names '%s' twice", name);
-        steps[axis] = step;
-        step *= axis == count ? degrees->pipeline : stage->axes[axis].size;
-        done |= 1u << axis;
+        stages_place(degrees, stage, axes, steps, &step);
+        done |= axes;
     }
-    for (uint32_t k = 0; k < FIELDS_COUNT(all); k++) { /* what is not named follows */
-        uint32_t axis = stages_named(plan, stage, all[k]);
-        if (axis < count && !(done >> axis & 1)) {
-            steps[axis] = step;
-            step *= stage->axes[axis].size;
-        }
-    }
-    if (!(done >> count & 1))
-        steps[count] = step;
+    for (uint32_t k = 0; k < FIELDS_COUNT(all); k++) /* what is not named follows */
+        stages_place(degrees, stage, stages_named(plan, stage, all[k]) & ~done, steps, &step);
     return true;
 }
 
@@ -128,10 +174,17 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
     struct stages_degrees wanted = *given, *degrees = &wanted;
     wanted.balanced = given->balanced && stages_balance(plan->model);
     uint32_t each = degrees->data * degrees->context * degrees->tensor, units = plan->model->units.count;
-    if (degrees->pipeline > units)
+    struct schedule_shape shape = {.devices = degrees->pipeline, .chunks = degrees->chunks};
+    const struct orders *orders = plan->orders;
+    if (orders && orders->devices != degrees->pipeline)
         return report_error(&input->report, degrees->place,
-                            "a pipeline of %u stages needs as many units; the model has %u",
-                            degrees->pipeline, units);
+                            "this schedule is for %u devices; plan.pipeline is %u", orders->devices,
+                            degrees->pipeline);
+    uint32_t stages = orders ? orders->stages : schedule_stages(plan->schedule, &shape);
+    uint32_t cuts = orders ? stages / orders->directions : degrees->pipeline * degrees->chunks;
+    if (cuts > units || stages > UINT16_MAX)
+        return report_error(&input->report, degrees->place,
+                            "a pipeline of %u stages needs as many units; the model has %u", cuts, units);
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
     uint32_t steps[PLAN_AXES + 1];
@@ -148,18 +201,20 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
                 names_text(plan->platform->names, whole.axes[a].name),
                 a == 0 && degrees->data > 1                                         ? "b"
                 : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
-                                                                                    : "g, r, f, v");
-    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
+                                                                                    : "f, g, r, v");
+    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
     struct plan_stage meshed = whole;
     if (used && degrees->experts.expert)
         used = mesh_experts(input, &degrees->experts, plan, &meshed);
     if (used)
-        balance_units(plan, &meshed, degrees->pipeline, first, &input->arena);
+        balance_units(plan, &meshed, cuts, first, &input->arena);
     VECTOR_FREE(&whole.devices);
-    for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
-        struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
+    for (uint32_t s = 0; used && s < stages; s++) {
+        uint32_t cut = s % cuts, device = stages_device(plan, &shape, s);
+        struct plan_stage stage = {
+            .first_unit = first[cut], .unit_count = first[cut + 1] - first[cut], .direction = s / cuts};
         stages_template(degrees, plan, &stage);
-        stages_devices(devices, steps, s, each, &stage);
+        stages_devices(devices, steps, device, each, &stage);
         if (degrees->experts.expert)
             used = mesh_experts(input, &degrees->experts, plan, &stage);
         VECTOR_PUSH(&plan->stages, stage);
@@ -170,6 +225,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
 struct stages_entry {
     const char *layers;
     const struct value *split, *devices, *fuse;
+    bool combiner;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -177,6 +233,7 @@ static const struct field stages_fields[] = {
     {.key = "layers", .kind = FIELD_TEXT, .offset = AT(layers), .required = true},
     {.key = "split", .kind = FIELD_VALUE, .offset = AT(split)},
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
+    {.key = "combiner", .kind = FIELD_FLAG, .offset = AT(combiner)},
     {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
 };
 #undef AT
@@ -318,6 +375,8 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
         good = split_read(input, entry.split, plan, stage);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        stage->axes[a].combiner = entry.combiner;
     uint32_t members = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         members *= stage->axes[a].size;

@@ -8,6 +8,8 @@
 
 struct stages_degrees {
     uint32_t data, context, tensor, pipeline;
+    uint32_t chunks; /* stages per device of the pipeline and direction */
+    uint32_t group;  /* of the data axis: members that share states; data: all */
     bool sequence_parallel;
     struct mesh_experts experts; /* both 0: experts are split as other layers are */
     const struct value *order;   /* names of axes, the innermost first, or NULL */
@@ -15,16 +17,21 @@ struct stages_degrees {
     struct place place;
 };
 
-/* Expands degrees: `pipeline` stages balanced by predicted time, each on the next data·context·tensor devices
- * of the list, with the axes data (splits b), context (splits s) and tensor (splits g, r, f, v, and s under
- * sequence parallelism), tensor innermost unless `order` places them otherwise on the list. Where attention
- * goes by heads instead (Ulysses), the context axis divides what the tensor axis leaves of them: it comes
- * last in the mesh, though not among the devices. */
+/* Expands degrees: pipeline·chunks stages balanced by predicted time, each on data·context·tensor devices of
+ * the list (the s-th such group has the stages that the plan's schedule places there), with the axes data
+ * (splits b), context (splits s) and tensor (splits f, g, r, v, and s under sequence parallelism), tensor
+ * innermost unless `order` places them otherwise on the list. Where attention goes by heads instead
+ * (Ulysses), the context axis divides what the tensor axis leaves of them: it comes last in the mesh, though
+ * not among the devices. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
 /* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}, fuse:
  * yes}. `layered`: plan.layers follows, so that a stage of several devices may be without a split. */
 bool stages_read(struct input *input, const struct value *list, struct plan *plan, bool layered);
+
+/* Where the schedule has a second copy of the model: adds its stages, which are the first one's on the
+ * devices that the schedule places them on. */
+bool stages_mirror(struct input *input, struct plan *plan);
 
 #endif

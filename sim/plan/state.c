@@ -25,6 +25,7 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
                       uint32_t count)
 {
     action.backward = backward;
+    action.loop = MODEL_NONE;
     action.uneven = action.kind == ACTION_COLLECTIVE && state_uneven(d, &action);
     action.first_dependency = d->dependencies.count;
     for (uint32_t i = 0; i < count; i++)
@@ -37,6 +38,41 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
     }
     VECTOR_PUSH(&d->forward, action);
     return d->forward.count - 1;
+}
+
+static uint32_t state_sequence(const struct operator* operator)
+{
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential)
+            return (uint32_t) operator->dims[i].size;
+    return 1;
+}
+
+uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t operator)
+{
+    uint32_t producer = state_tensor(d, tensor)->producer;
+    if (operator== MODEL_NONE || producer == MODEL_NONE)
+        return 1;
+    const struct operator* maker = & d->plan->model->operators.at[producer],
+                           *reader = state_operator(d, operator);
+    return maker->layer == reader->layer && state_sequence(maker) > 1 ? state_sequence(reader) : 1;
+}
+
+void state_reason(const struct derivation *d, struct action *action, uint32_t contracted)
+{
+    uint8_t place = action->before.place[action->axis];
+    if (place == PLACE_PARTIAL) {
+        action->reason = REASON_CONTRACTED;
+        action->because = contracted;
+        return;
+    }
+    const struct layout *named = place == PLACE_SPLIT ? &action->before : &action->after;
+    if (named->place[action->axis] == PLACE_SPLIT)
+        action->because = state_tensor(d, action->tensor)->dims[named->dim[action->axis]].label;
+    action->reason = place == PLACE_ONE                 ? REASON_SPREAD
+                     : action->collective == GATHER     ? REASON_COMBINED
+                     : action->collective == ALL_TO_ALL ? REASON_OTHER_DIM
+                                                        : REASON_WANTED_WHOLE;
 }
 
 void state_messages(struct derivation *d, struct action *action, const struct message_list *messages)

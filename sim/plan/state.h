@@ -9,6 +9,14 @@
 uint32_t state_action(struct derivation *d, bool backward, struct action action, const uint32_t *dependencies,
                       uint32_t count);
 
+/* In how many pieces, one after the other, a stage operator gets a tensor: time steps where both belong to
+ * the same recurrent layer, else 1. `operator` may be MODEL_NONE. */
+uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t operator);
+
+/* Fills in why a collective from one layout to another is needed. `contracted`: the dimension that makes it
+ * partial along its axis. */
+void state_reason(const struct derivation *d, struct action *action, uint32_t contracted);
+
 /* Moves a list of messages into the derivation and notes their range in the action. */
 void state_messages(struct derivation *d, struct action *action, const struct message_list *messages);
 

@@ -33,6 +33,16 @@ static double work_touched(const struct operator* operator, const struct operand
     return part;
 }
 
+void work_scale(struct work *work, double share)
+{
+    work->flops *= share;
+    work->model_flops *= share;
+    work->weight_flops *= share;
+    work->bytes *= share;
+    work->launches *= share;
+    work->seconds *= share;
+}
+
 /* Bytes of an operand (or the output) that a member touches. */
 static double work_bytes(const struct derivation *d, uint32_t index, const struct operand *operand,
                          uint32_t member)
@@ -67,6 +77,22 @@ static double work_rows(const struct derivation *d, uint32_t index, uint32_t mem
             output *= model_extent(operator->dims[dim].filling, share);
     }
     return output;
+}
+
+/* The same over all kernels of the operator: one that goes step by step reads what has no steps (weights) in
+ * every one. */
+static double work_reads(const struct derivation *d, uint32_t index, const struct operand *operand,
+                         uint32_t member)
+{
+    const struct operator* operator= state_operator(d, index);
+    double bytes = work_bytes(d, index, operand, member);
+    for (uint32_t i = 0; i < operator->dim_count; i++) {
+        bool indexed = !operator->dims[i].sequential;
+        for (uint32_t k = 0; k < state_tensor(d, operand->tensor)->rank; k++)
+            indexed |= operand->dims[k].dim == (int)i;
+        bytes *= indexed ? 1 : (double)operator->dims[i].size;
+    }
+    return bytes;
 }
 
 static double work_launches(const struct operator* operator)
@@ -110,7 +136,7 @@ struct work work_forward(const struct derivation *d, uint32_t index, uint32_t me
             bool table = operator->kind == OPERATOR_LOOKUP && state_tensor(d, operator->operands[i].tensor)
                              ->role == TENSOR_PARAMETER;
             work.bytes += table ? work_rows(d, index, member, output)
-                                : work_bytes(d, index, &operator->operands[i], member);
+                                : work_reads(d, index, &operator->operands[i], member);
         }
     }
     work_price(d, operator, d->stage->devices.at[member], &work);
@@ -124,32 +150,42 @@ static bool work_wanted(const struct derivation *d, const struct operand *operan
            (operand->gradient && d->needs_gradient[operand->tensor]);
 }
 
-/* An einsum makes each operand's gradient by an einsum of its own over the same iteration space. */
+enum { WORK_INPUTS = 1, WORK_WEIGHTS = 2 }; /* whose gradients */
+
+/* An einsum makes each operand's gradient by an einsum of its own over the same iteration space. The gradient
+ * of weights has no order in time: it is one kernel over all steps. */
 static struct work work_backward_einsum(const struct derivation *d, uint32_t index, uint32_t member,
-                                        double points)
+                                        double points, int whose)
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
-    double output = work_bytes(d, index, &operator->output, member), operands = 0;
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        operands += work_bytes(d, index, &operator->operands[i], member);
+    double output = work_bytes(d, index, &operator->output, member), operands = 0, reads = 0;
     for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (!work_wanted(d, &operator->operands[i]))
-            continue;
+        bool added = operator->operands[i].added;
+        operands += added ? 0 : work_bytes(d, index, &operator->operands[i], member);
+        reads += added ? 0 : work_reads(d, index, &operator->operands[i], member);
+    }
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        bool weights = state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER;
+        if (!work_wanted(d, &operator->operands[i]) || operator->operands[i].added || !(
+                                                           whose &(weights ? WORK_WEIGHTS : WORK_INPUTS)))
+            continue; /* the gradient of what is added is that of the output */
         double flops = operator->flops_per_point * points;
         work.flops += flops;
         work.model_flops += flops * d->operators.at[index].assignment.useful;
-        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+        if (weights)
             work.weight_flops += flops;
-        work.bytes += output + operands; /* reads dY and the others, writes its own gradient */
-        work.launches += work_launches(operator);
+        /* Reads dY and the others, writes its own gradient. */
+        work.bytes += output + (weights ? operands : reads);
+        work.launches += weights ? 1 : work_launches(operator);
     }
-    if (state_tensor(d, operator->output.tensor)->internal) /* never stored: the kernel makes it again */
+    if ((whose & WORK_INPUTS) &&
+        state_tensor(d, operator->output.tensor)->internal) /* never stored: the kernel makes it again */
         work.flops += operator->flops_per_point * points;
     return work;
 }
 
-struct work work_backward(const struct derivation *d, uint32_t index, uint32_t member)
+static struct work work_gradients(const struct derivation *d, uint32_t index, uint32_t member, int whose)
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
@@ -160,8 +196,8 @@ struct work work_backward(const struct derivation *d, uint32_t index, uint32_t m
     if (points <= 0)
         return work;
     if (operator->kind == OPERATOR_EINSUM) {
-        work = work_backward_einsum(d, index, member, points);
-    } else {
+        work = work_backward_einsum(d, index, member, points, whose);
+    } else if (whose & WORK_INPUTS) {
         double output = work_bytes(d, index, &operator->output, member);
         work.flops = operator->kind == OPERATOR_LOOKUP ? 0 : operator->flops_per_point * points;
         work.bytes = output * (operator->output_saved ? 2 : 1);
@@ -179,6 +215,21 @@ struct work work_backward(const struct derivation *d, uint32_t index, uint32_t m
     }
     work_price(d, operator, d->stage->devices.at[member], &work);
     return work;
+}
+
+struct work work_backward(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    return work_gradients(d, index, member, WORK_INPUTS | WORK_WEIGHTS);
+}
+
+struct work work_input_gradient(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    return work_gradients(d, index, member, WORK_INPUTS);
+}
+
+struct work work_weight_gradient(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    return work_gradients(d, index, member, WORK_WEIGHTS);
 }
 
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states)

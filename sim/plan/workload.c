@@ -5,7 +5,9 @@
 #include "plan/mesh.h"
 #include "plan/optimizer.h"
 #include "plan/recompute.h"
-#include "plan/schedule.h"
+#include "plan/schedule_csv.h"
+#include "plan/scheduled.h"
+#include "plan/shard.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
 
@@ -175,13 +177,18 @@ struct workload_plan {
     int attention;
     bool balanced;
     const char *schedule;
+    int64_t chunks, in_flight;
     struct workload_recompute {
         int mode;             /* enum plan_recompute */
         int64_t every, chunk; /* 0: not given */
     } recompute;
     int saved; /* 0 used, 1 produced, -1: produced if sequence-parallel */
     const struct value *recompute_value;
-    bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
+    int64_t zero, group, prefetch;
+    int keep; /* enum plan_keep */
+    double bucket;
+    bool overlap;
+    bool sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input, *layers, *order;
     int64_t expert, expert_tensor;
 };
@@ -250,7 +257,20 @@ const struct field workload_plan_fields[] = {
     {.key = "schedule",
      .kind = FIELD_TEXT,
      .offset = AT(schedule),
-     .about = "order of the passes; see `partita list schedules`"},
+     .about = "order of the passes: see `partita list schedules`; or a CSV file of actions"},
+    {.key = "chunks",
+     .kind = FIELD_INTEGER,
+     .offset = AT(chunks),
+     .low = 1,
+     .high = 1024,
+     .about = "stages per device, for schedules that have several; as few as the schedule allows by default"},
+    {.key = "in-flight",
+     .kind = FIELD_INTEGER,
+     .offset = AT(in_flight),
+     .low = 1,
+     .high = 1e9,
+     .about =
+         "schedule list: micro-batches whose activations a device may hold; the pipeline degree by default"},
     {.key = "recompute",
      .kind = FIELD_VALUE,
      .offset = AT(recompute_value),
@@ -263,6 +283,47 @@ const struct field workload_plan_fields[] = {
      .about =
          "layout of what is kept for the backward pass: as it was used, or as it was produced and gathered "
          "again; produced if sequence-parallel, else used"},
+    {.key = "zero",
+     .kind = FIELD_INTEGER,
+     .offset = AT(zero),
+     .low = 0,
+     .high = 3,
+     .about = "data-parallel devices keep shares: 1 of optimizer states, 2 also of gradients, 3 also of "
+              "parameters (FSDP)"},
+    {.key = "zero-group",
+     .kind = FIELD_INTEGER,
+     .offset = AT(group),
+     .low = 1,
+     .high = 1e6,
+     .about = "data-parallel devices among which shares are made; all by default, fewer for hybrid sharding"},
+    {.key = "zero-keep",
+     .kind = FIELD_CHOICE,
+     .offset = AT(keep),
+     .choices = shard_keep_names,
+     .about =
+         "zero 3: how long gathered parameters stay: for a pass (default), until the micro-batch's backward "
+         "pass, or for the step"},
+    {.key = "zero-prefetch",
+     .kind = FIELD_INTEGER,
+     .offset = AT(prefetch),
+     .low = 0,
+     .high = 1e6,
+     .about = "zero 3: units whose parameters are gathered ahead of the one at work; 1 by default"},
+    {.key = "bucket",
+     .kind = FIELD_QUANTITY,
+     .unit = UNIT_BYTES,
+     .offset = AT(bucket),
+     .low = 1,
+     .high = 1e15,
+     .about =
+         "gradients that are synchronised together, as soon as there are so many bytes; those of a unit by "
+         "default"},
+    {.key = "overlap",
+     .kind = FIELD_FLAG,
+     .offset = AT(overlap),
+     .about =
+         "synchronise gradients during the backward pass, and gather parameters during the forward pass; "
+         "yes by default"},
     {.key = "barrier",
      .kind = FIELD_FLAG,
      .offset = AT(barrier),
@@ -271,6 +332,11 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_FLAG,
      .offset = AT(rendezvous),
      .about = "transfers between stages wait for the receiver; by default they start eagerly"},
+    {.key = "blocking",
+     .kind = FIELD_FLAG,
+     .offset = AT(blocking),
+     .about =
+         "transfers between stages occupy the compute stream; by default they have streams of their own"},
     {.key = "synchronise-statistics",
      .kind = FIELD_FLAG,
      .offset = AT(synchronise_statistics),
@@ -448,10 +514,17 @@ bool workload_read(struct input *input, const struct value *document, struct wor
     return good;
 }
 
+/* Whether a schedule is a file of actions rather than a name. */
+static bool workload_file(const char *schedule)
+{
+    size_t length = strlen(schedule);
+    return length > 4 && strcmp(schedule + length - 4, ".csv") == 0;
+}
+
 static bool workload_known_schedule(struct input *input, const struct workload *workload,
                                     const struct workload_plan *plan)
 {
-    if (!plan->schedule || schedule_find(plan->schedule))
+    if (!plan->schedule || schedule_find(plan->schedule) || workload_file(plan->schedule))
         return true;
     const char *known[64];
     uint32_t count = 0;
@@ -464,8 +537,14 @@ static bool workload_known_schedule(struct input *input, const struct workload *
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan)
 {
-    *plan = (struct workload_plan){
-        .tensor = 1, .pipeline = 1, .context = 1, .balanced = true, .barrier = true, .saved = -1};
+    *plan = (struct workload_plan){.tensor = 1,
+                                   .pipeline = 1,
+                                   .context = 1,
+                                   .balanced = true,
+                                   .barrier = true,
+                                   .saved = -1,
+                                   .prefetch = 1,
+                                   .overlap = true};
     if (!workload->plan || workload->plan->kind == VALUE_NULL)
         return true;
     bool good = fields_read(input, workload->plan, workload->plan->place, "plan", workload_plan_fields,
@@ -477,10 +556,15 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
                            FIELDS_COUNT(workload_convert_fields), NULL, plan) &&
                good;
     good = workload_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    if (good && workload->step == 1 && plan->zero)
+        good = report_error(
+            &input->report, value_get(workload->plan, "zero")->place,
+            "plan.zero is about training: in inference every device keeps the parameters that it "
+            "uses");
     if (plan->stages && good) {
-        static const char *const degrees[] = {
-            "tensor",  "data",   "pipeline",      "context", "balanced", "convert", "sequence-parallel",
-            "devices", "expert", "expert-tensor", "order"};
+        static const char *const degrees[] = {"tensor",     "data",    "pipeline",          "context",
+                                              "balanced",   "convert", "sequence-parallel", "devices",
+                                              "zero-group", "expert",  "expert-tensor",     "order"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
             if (value_get(workload->plan, degrees[i]))
                 good = report_error(
@@ -610,6 +694,11 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->recompute_every = (uint32_t)read->recompute.every;
     plan->recompute_chunk = (uint32_t)read->recompute.chunk;
     plan->save_produced = read->saved < 0 ? read->sequence_parallel : read->saved == 1;
+    plan->zero = (uint32_t)read->zero;
+    plan->zero_keep = (enum plan_keep)read->keep;
+    plan->zero_prefetch = (uint32_t)read->prefetch;
+    plan->bucket = read->bucket;
+    plan->no_overlap = !read->overlap;
     plan->barrier = read->barrier;
     plan->rendezvous = read->rendezvous;
     plan->synchronise_statistics = read->synchronise_statistics;
@@ -620,18 +709,72 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->chunk = workload->chunk;
 }
 
+static struct place workload_schedule_place(const struct workload *workload)
+{
+    const struct value *value = workload->plan ? value_get(workload->plan, "schedule") : NULL;
+    return value ? value->place : workload->plan ? workload->plan->place : workload->place;
+}
+
+/* Reads the order of a file. */
+static bool workload_orders(struct input *input, const struct workload *workload, const char *name,
+                            struct plan *plan)
+{
+    struct place place = workload_schedule_place(workload);
+    const char *path = document_find(input, "workloads", name, place);
+    if (!path)
+        return false;
+    plan->schedule = &schedule_csv_file;
+    plan->orders = vector_grow(NULL, &(uint32_t){0}, sizeof *plan->orders);
+    return schedule_csv_read(input, path, plan->training, place, plan->orders);
+}
+
 static bool workload_schedule(struct input *input, const struct workload *workload,
                               const struct workload_plan *read, struct plan *plan)
 {
     plan->schedule = plan->training ? &one_f_one_b_schedule : &inference_schedule;
-    if (!read->schedule)
+    plan->in_flight = (uint32_t)read->in_flight;
+    plan->blocking = read->blocking;
+    struct place place = workload_schedule_place(workload);
+    if (read->schedule && workload_file(read->schedule))
+        return workload_orders(input, workload, read->schedule, plan);
+    if (read->schedule)
+        plan->schedule = schedule_find(read->schedule); /* known: checked when read */
+    plan->chunks = (uint32_t)read->chunks;
+    if (!plan->chunks)
+        plan->chunks = plan->schedule->fewest_chunks ? plan->schedule->fewest_chunks : 1;
+    if (plan->schedule->training != plan->training)
+        return report_error(&input->report, place, "schedule %s is for %s; this step is %s",
+                            plan->schedule->name, plan->training ? "inference" : "training",
+                            plan->training ? "training" : "inference");
+    if (plan->schedule->asynchronous && workload->plan && value_get(workload->plan, "barrier") &&
+        read->barrier)
+        return report_error(&input->report, value_get(workload->plan, "barrier")->place,
+                            "schedule %s never meets before the optimizer: it is asynchronous",
+                            plan->schedule->name);
+    return true;
+}
+
+/* Whether the schedule can be made for these devices and micro-batches. */
+static bool workload_schedulable(struct input *input, const struct workload *workload, struct plan *plan)
+{
+    struct place place = workload_schedule_place(workload);
+    struct schedule_shape shape = scheduled_shape(plan);
+    char text[128];
+    if (plan->orders && plan->orders->micro_batches != plan->micro_batches)
+        return report_error(&input->report, place,
+                            "this schedule is for %u micro-batches; the step has %u (batch.global, "
+                            "batch.micro and plan.data decide)",
+                            plan->orders->micro_batches, plan->micro_batches);
+    if (plan->orders || !plan->training)
         return true;
-    struct place place = value_get(workload->plan, "schedule")->place;
-    const struct schedule *named = schedule_find(read->schedule); /* known: checked when read */
-    plan->schedule = named;
-    return named->training == plan->training ||
-           report_error(&input->report, place, "schedule %s is for %s; this step is %s", named->name,
-                        plan->training ? "inference" : "training", plan->training ? "training" : "inference");
+    if (shape.devices * shape.chunks * (plan->schedule->placement == SCHEDULE_BOTH ? 2 : 1) !=
+        plan->stages.count)
+        return report_error(&input->report, place, "%u stages are not a multiple of %u chunks",
+                            plan->stages.count, shape.chunks);
+    const char *problem = schedule_problem(plan->schedule, &shape, text, sizeof text);
+    return !problem ||
+           report_error(&input->report, place, "schedule %s %s; there are %u devices and %u micro-batches",
+                        plan->schedule->name, problem, shape.devices, shape.micro_batches);
 }
 
 static bool workload_input(struct input *input, const struct workload_plan *read, struct plan *plan)
@@ -686,6 +829,17 @@ static struct mesh_experts workload_experts(const struct workload *workload, con
                                  .place = value_get(workload->plan, key)->place};
 }
 
+/* Shares are made among equal parts of the data-parallel devices, and in training. */
+static bool workload_group(struct input *input, const struct workload *workload,
+                           const struct workload_plan *read, int64_t data)
+{
+    if (!read->group || data % read->group == 0)
+        return true;
+    return report_error(&input->report, value_get(workload->plan, "zero-group")->place,
+                        "a group of %lld does not divide the %lld data-parallel devices",
+                        (long long)read->group, (long long)data);
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -700,18 +854,20 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, plan, read.layers != NULL);
+        good = stages_read(input, read.stages, plan, read.layers != NULL) && stages_mirror(input, plan);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
         int64_t data = good ? workload_data(input, workload, &read, &devices) : 0;
-        good = data > 0;
+        good = data > 0 && workload_group(input, workload, &read, data);
         if (good) {
             plan->micro_batch = model->batch / (uint64_t)data;
             struct stages_degrees degrees = {(uint32_t)data,
                                              (uint32_t)read.context,
                                              (uint32_t)read.tensor,
                                              (uint32_t)read.pipeline,
+                                             plan->chunks,
+                                             (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
                                              workload_experts(workload, &read),
                                              read.order,
@@ -722,7 +878,8 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         VECTOR_FREE(&devices);
     }
     good = good && (!read.layers || mesh_layers(input, read.layers, plan));
+    shard_mark(plan);
     good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
-    return good;
+    return good && workload_schedulable(input, workload, plan);
 }

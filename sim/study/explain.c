@@ -3,6 +3,7 @@
 #include "base/nearest.h"
 #include "base/unit.h"
 #include "model/build.h"
+#include "model/model_file.h"
 #include "study/explain_layer.h"
 #include "study/scenario.h"
 
@@ -215,7 +216,7 @@ static struct value *explain_as_model(struct input *input, const struct explain_
         path = explain_find(input, "workloads/models", options->subject);
     if (!path)
         explain_no_subject(input, options->subject);
-    struct value *document = path ? document_load(input, path) : NULL;
+    struct value *document = path ? model_file_load(input, path) : NULL;
     if (!document || value_get(document, "layers"))
         return document;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)

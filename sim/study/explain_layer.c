@@ -3,9 +3,11 @@
 #include "base/unit.h"
 #include "plan/memory.h"
 #include "plan/mesh.h"
+#include "plan/shard.h"
 #include "plan/state.h"
 #include "plan/work.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { TEXT = 64 };
@@ -177,19 +179,36 @@ static void explain_layer_operator(const struct derivation *d, uint32_t index, F
                         text[3], TEXT));
 }
 
-/* One line for each set of axes over which gradients of the layer's parameters are summed. */
-static void explain_layer_synchronised(const struct derivation *d, uint32_t layer, FILE *out)
+/* One line for each set of axes over which the layer's parameters do something. */
+static void explain_layer_axes(const struct derivation *d, uint64_t sets, const char *before,
+                               const char *after, FILE *out)
 {
-    uint64_t done = 0; /* bit set over sets of axes */
     char axes[TEXT];
+    static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
+    for (uint32_t set = 1; set < 1u << PLAN_AXES; set++)
+        if (sets >> set & 1)
+            fprintf(out, "        weights  %s %s%s\n", before,
+                    mesh_name(d->stage, set, d->plan->model->names, axes, sizeof axes), after);
+}
+
+/* How a layer's parameters and their gradients are synchronised. */
+static void explain_layer_weights_text(const struct derivation *d, uint32_t layer, FILE *out)
+{
+    uint64_t scatter = 0, sum = 0, shared = 0; /* bit sets over sets of axes */
     for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++) {
-        uint32_t partial = d->parameters.at[p].partial_axes;
-        if (!partial || state_tensor(d, d->parameters.at[p].tensor)->layer != layer || done >> partial & 1)
+        const struct stage_parameter *parameter = &d->parameters.at[p];
+        if (state_tensor(d, parameter->tensor)->layer != layer)
             continue;
-        done |= (uint64_t)1 << partial;
-        fprintf(out, "        weights  gradients are partial over %s: all-reduce once per step\n",
-                mesh_name(d->stage, partial, d->plan->model->names, axes, sizeof axes));
+        scatter |= (uint64_t)1 << shard_reduction(parameter).scatter;
+        sum |= (uint64_t)1 << shard_reduction(parameter).sum;
+        shared |= (uint64_t)1 << parameter->shard_axes;
     }
+    const char *often =
+        d->plan->zero >= 2 ? ": reduce-scatter in each micro-batch" : ": reduce-scatter once per step";
+    explain_layer_axes(d, sum, "gradients are partial over", ": all-reduce once per step", out);
+    explain_layer_axes(d, scatter, "gradients are partial over", often, out);
+    explain_layer_axes(d, shared, "are kept in shares over",
+                       d->plan->zero >= 3 ? ": all-gather before use" : ": all-gather after the update", out);
 }
 
 void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefix, FILE *out)
@@ -217,7 +236,7 @@ void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefi
     for (uint32_t i = 0; i < d->backward.count; i++)
         if (explain_layer_asks(d, &d->backward.at[i], layer))
             explain_layer_action(d, &d->backward.at[i], out);
-    explain_layer_synchronised(d, layer, out);
+    explain_layer_weights_text(d, layer, out);
 }
 
 static json_t *explain_layer_actions(const struct derivation *d, uint32_t layer, bool backward)

@@ -9,6 +9,7 @@
 #include "study/carriers.h"
 #include "study/draw_topology.h"
 #include "study/explain.h"
+#include "study/remedy.h"
 #include "study/replicate.h"
 #include "study/scenario.h"
 #include "study/summary.h"
@@ -100,6 +101,16 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
         summary_json(s, &metrics, result.events, partita_now() - watch->start, out);
     else if (status == PARTITA_OK && !options->quiet)
         summary_print(s, &metrics, out);
+    if (status == PARTITA_OK && !options->json && !options->quiet && !s->plan.fits) {
+        struct scenario_options loaded = {.workload = options->workload,
+                                          .topology = options->topology,
+                                          .sets = options->sets,
+                                          .set_count = options->set_count,
+                                          .data_root = partita_data_folder(),
+                                          .seed = options->seed};
+        fprintf(out, "\nmemory does not fit\n");
+        remedy_print(s, &loaded, out);
+    }
     if (status == PARTITA_OK && !options->json && !options->quiet && s->workload.algorithm)
         carriers_print(s, &result, out);
     else if (status == PARTITA_OK && options->verbose)

@@ -1,6 +1,8 @@
-/* Convert: a topology of another tool's format as a topology file of Partita's own. */
+/* Convert: a topology or model of another tool's format as a file of Partita's own. */
 #include "partita.h"
 
+#include "model/build.h"
+#include "model/hf.h"
 #include "platform/import.h"
 #include "platform/topology.h"
 
@@ -70,17 +72,65 @@ static struct value *convert_load(struct input *input, const char *path, const s
     return well ? document : NULL;
 }
 
+/* A model of another form; *other if the file is none. */
+static struct value *convert_model(struct input *input, const char *path, bool *other)
+{
+    size_t length = strlen(path);
+    *other = length < 5 || strcmp(path + length - 5, ".json") != 0;
+    struct value *document = *other ? NULL : document_load(input, path);
+    if (*other || !document)
+        return NULL;
+    *other = !hf_is(document);
+    return *other ? NULL : hf_read(input, document);
+}
+
+/* `--set` of a converted model: values of its parameters. */
+static void convert_parameters(struct input *input, struct value *document, const struct value *set)
+{
+    struct value *parameters = value_get(document, "parameters");
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct entry *entry = value_entry(parameters, set->entries[i].key);
+        if (entry)
+            entry->value = set->entries[i].value;
+        else
+            value_put(&input->arena, parameters, set->entries[i].key, set->entries[i].place,
+                      set->entries[i].value);
+    }
+}
+
+/* The model with the values given, known to be good because it was built once. */
+static struct value *convert_checked_model(struct input *input, struct value *document,
+                                           const struct value *set)
+{
+    struct names names;
+    struct model model;
+    convert_parameters(input, document, set);
+    names_init(&names);
+    model_init(&model, &names);
+    struct value *whole = document_complete(input, value_clone(&input->arena, document));
+    bool good = whole && build_model(input, whole, NULL, 1, &model);
+    model_fini(&model);
+    names_fini(&names);
+    return good ? document : NULL;
+}
+
 enum partita_status partita_convert(const struct partita_options *options, FILE *out, FILE *err)
 {
     struct input input;
     input_init(&input, partita_data_folder());
     struct value *set = convert_set(&input, options->sets, options->set_count);
     const char *path = document_find(&input, "topologies", options->topology, (struct place){0});
-    struct value *document = path && !input.report.errors ? convert_load(&input, path, set) : NULL;
+    bool topology = false;
+    struct value *document = path && !input.report.errors ? convert_model(&input, path, &topology) : NULL;
+    if (document)
+        document = convert_checked_model(&input, document, set);
+    else if (topology)
+        document = convert_load(&input, path, set);
     report_print(&input.report, err);
     if (document) {
         const char *slash = strrchr(path, '/');
-        convert_defaults(document, set);
+        if (topology)
+            convert_defaults(document, set);
         fprintf(out, "# %s, as `partita convert` reads it\n%s\n", slash ? slash + 1 : path,
                 value_write(document, &input.arena));
     }

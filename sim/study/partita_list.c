@@ -8,6 +8,7 @@
 #include "figure/figure.h"
 #include "input/document.h"
 #include "model/build.h"
+#include "model/hf.h"
 #include "plan/schedule.h"
 #include "platform/import.h"
 #include "record/export.h"
@@ -47,6 +48,12 @@ static void list_levels(json_t *out)
         list_add(out, network_model_table[i]->name, network_model_table[i]->about);
 }
 
+static void list_architectures(json_t *out)
+{
+    for (int i = 0; hf_architectures[i]; i++)
+        list_add(out, hf_architectures[i]->type, hf_architectures[i]->about);
+}
+
 static void list_layers(json_t *out)
 {
     for (uint32_t i = 0; build_kinds[i]; i++)
@@ -72,12 +79,19 @@ static void list_imports(json_t *out)
 }
 
 static const struct list_kind list_kinds[] = {
-    {.name = "workloads", .folder = "workloads"},        {.name = "topologies", .folder = "topologies"},
-    {.name = "devices", .folder = "topologies/devices"}, {.name = "links", .folder = "topologies/links"},
-    {.name = "models", .folder = "workloads/models"},    {.name = "layers", .entries = list_layers},
-    {.name = "schedules", .entries = list_schedules},    {.name = "collectives", .entries = list_collectives},
-    {.name = "levels", .entries = list_levels},          {.name = "figures", .entries = list_figures},
-    {.name = "exports", .entries = list_exports},        {.name = "imports", .entries = list_imports},
+    {.name = "workloads", .folder = "workloads"},
+    {.name = "topologies", .folder = "topologies"},
+    {.name = "devices", .folder = "topologies/devices"},
+    {.name = "links", .folder = "topologies/links"},
+    {.name = "models", .folder = "workloads/models"},
+    {.name = "layers", .entries = list_layers},
+    {.name = "schedules", .entries = list_schedules},
+    {.name = "collectives", .entries = list_collectives},
+    {.name = "levels", .entries = list_levels},
+    {.name = "figures", .entries = list_figures},
+    {.name = "architectures", .entries = list_architectures},
+    {.name = "exports", .entries = list_exports},
+    {.name = "imports", .entries = list_imports},
 };
 enum { LIST_KINDS = sizeof list_kinds / sizeof list_kinds[0] };
 

@@ -2,6 +2,7 @@
 
 #include "engine/task.h"
 #include "model/build.h"
+#include "model/model_file.h"
 #include "plan/emit.h"
 #include "plan/verdict.h"
 #include "platform/import.h"
@@ -191,7 +192,7 @@ static const struct value *scenario_model_document(struct scenario *scenario)
         return NULL;
     }
     const char *path = document_find(&scenario->input, "workloads/models", name->text, name->place);
-    const struct value *document = path ? document_load(&scenario->input, path) : NULL;
+    const struct value *document = path ? model_file_load(&scenario->input, path) : NULL;
     return document && scenario_is(scenario, document, "model") ? document : NULL;
 }
 

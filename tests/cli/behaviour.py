@@ -236,5 +236,17 @@ def figures_are_drawn_by_their_ending(program):
     check("no-such-folder" in result.err, result)
 
 
+def what_would_fit_is_named_and_fits(program):
+    words = ["run", CLOUD, "--set", "batch.global=16", "--set", "plan.recompute=none", "--set", "plan.tensor=4"]
+    first = program.run(*words)
+    check("DOES NOT FIT" in first.out and "what would fit" in first.out, first)
+    lines = [line.split() for line in first.out.split("what would fit")[1].splitlines()[1:]]
+    check(1 <= len(lines) <= 3, first)
+    work = [float(line[line.index("x") - 1]) for line in lines]
+    check(work == sorted(work), first)
+    sets = [word for line in lines[:1] for word in line[:line.index("needs")]]
+    check(not program.json(*words)["fits"] and program.json(*words, *sets)["fits"], first)
+
+
 if __name__ == "__main__":
     main(globals())

@@ -29,7 +29,7 @@ static void add_operand(struct text *text, const struct built *built, const stru
                         const struct operand *operand)
 {
     const struct tensor *tensor = &built->model.tensors.at[operand->tensor];
-    text_add(text, "[");
+    text_add(text, "%s[", operand->added ? "+" : "");
     for (uint32_t i = 0; i < tensor->rank; i++) {
         const struct operand_dim *at = &operand->dims[i];
         text_add(text, "%s%s", i ? "," : "", first_name(built, op, at->dim));
@@ -363,15 +363,18 @@ static void recurrent_layers_have_their_published_sizes(void **state)
         assert_true(model_layer_macs(&built.model, layer) == wanted[i].macs);
     }
     assert_string_equal(written(&built, "wide", "input"),
-                        "b:1 t/s:3 g:4 o/h:1024 i:2048 | [b,t,g,o] <- [b,t,i]s [g,o,i]");
+                        "b:1 t/s:3 g:4 o/h/f:1024 i:2048 | [b,t,g,o] <- [b,t,i]s [g,o,i]");
     assert_string_equal(written(&built, "wide", "recurrent"),
-                        "b:1 t/s:3> g:4 o/h:1024 i:1024 | [b,t,g,o] <- [b,t,i]s< [g,o,i]");
+                        "b:1 t/s:3> g:4 o/h/f:1024 k/i:1024 | [b,t,g,o] <- [b,t,k]s< [g,o,k] +[b,t,g,o]");
     assert_string_equal(written(&built, "wide", "gates"),
-                        "b:1 t/s:3> g:4! o/h:1024 | [b,t,o] <- [b,t,g,o]s [b,t,g,o] [g,o] [g,o]");
+                        "b:1 t/s:3> g:4! o/h/f:1024 | [b,t,o] <- [b,t,g,o]s [g,o] [g,o]");
+    assert_string_equal(written(&built, "gru", "gates"),
+                        "b:1 t/s:3> g:3! o/h/f:10 | [b,t,o] <- [b,t,g,o] [b,t,g,o]s [g,o] [g,o]");
     assert_string_equal(written(&built, "both", "gates"),
-                        "b:1 t/s:3> direction:2 g:4! o/h:1024 | [b,t,direction.o] <- "
-                        "[b,t,direction,g,o]s [b,t,direction,g,o] [direction,g,o] "
-                        "[direction,g,o]");
+                        "b:1 t/s:3> direction:2 g:4! o/h/f:1024 | [b,t,direction,o] <- "
+                        "[b,t,direction,g,o]s [direction,g,o] [direction,g,o]");
+    assert_string_equal(written(&built, "both", "join"),
+                        "b:1 s:3 direction:2 h/o/i:1024 | [b,s,direction.h] <- [b,s,direction,h]");
     const struct operator* step = built_operator(&built, "wide", "recurrent");
     assert_int_equal(step->operands[0].tensor, built.model.layers.at[built_layer(&built, "wide")].output);
     built_fini(&built);

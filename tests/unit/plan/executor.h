@@ -32,10 +32,15 @@ struct executor {
     struct arena arena;
     double **whole, **whole_gradient; /* per tensor: the oracle */
     bool *seeded;                     /* per tensor: its gradient is given, not computed */
+    double **seed_gradient;           /* what is given */
     double **nothing;                 /* per tensor: NaN everywhere */
     struct stage_run *stages;
     uint32_t removed_stage, removed_action; /* this communication does not happen; MODEL_NONE: all do */
     bool removed_backward;
+    uint32_t skipped_stage, skipped_parameter; /* a step of this parameter's reduction or gather does not
+                                                  happen; MODEL_NONE: all do */
+    unsigned skipped_step;
+    uint32_t step;           /* time step of the recurrent layer that is running; MODEL_NONE: all at once */
     uint32_t wrong, checked; /* elements that differ from the oracle, and all that were compared */
     const char *first_wrong;
 };
@@ -80,6 +85,87 @@ static inline void run_fill(const struct executor *x, uint32_t tensor, double *a
             array[i] = value;
 }
 
+/* ---- time steps ---- */
+
+static inline bool run_steps(const struct operator* op)
+{
+    for (uint32_t d = 0; d < op->dim_count; d++)
+        if (op->dims[d].sequential)
+            return true;
+    return false;
+}
+
+/* Steps of the operator's sequential dimension. */
+static inline uint32_t run_step_count(const struct operator* op)
+{
+    for (uint32_t d = 0; d < op->dim_count; d++)
+        if (op->dims[d].sequential)
+            return (uint32_t)op->dims[d].size;
+    return 0;
+}
+
+/* A share of an iteration dimension, in the step that is running. */
+static inline struct interval run_step(const struct executor *x, const struct operator* op, uint32_t dim,
+                                       struct interval share)
+{
+    if (x->step != MODEL_NONE && op->dims[dim].sequential && share.low < share.high)
+        return (struct interval){x->step, x->step + 1};
+    return share;
+}
+
+/* The dimension of an operand's tensor that the operator steps through; MODEL_NONE: none. */
+static inline uint32_t run_step_dim(const struct executor *x, const struct operator* op,
+                                    const struct operand *operand)
+{
+    for (uint32_t k = 0; k < run_tensor(x, operand->tensor)->rank; k++)
+        if (operand->dims[k].dim >= 0 && op->dims[operand->dims[k].dim].sequential)
+            return k;
+    return MODEL_NONE;
+}
+
+/* Where an element of an array stands along a dimension. */
+static inline uint64_t run_index(const struct tensor *tensor, size_t at, uint32_t dim)
+{
+    for (uint32_t d = tensor->rank; d-- > dim + 1;)
+        at /= tensor->dims[d].size;
+    return at % tensor->dims[dim].size;
+}
+
+/* Elements between neighbours along a dimension. */
+static inline size_t run_stride(const struct tensor *tensor, uint32_t dim)
+{
+    size_t stride = 1;
+    for (uint32_t d = dim + 1; d < tensor->rank; d++)
+        stride *= tensor->dims[d].size;
+    return stride;
+}
+
+/* A fed-back tensor as its operator reads it: that of the step before, nothing (0) before the first. */
+static inline double *run_delayed(struct executor *x, const struct operator* op,
+                                  const struct operand *operand, const double *array)
+{
+    const struct tensor *tensor = run_tensor(x, operand->tensor);
+    uint32_t dim = run_step_dim(x, op, operand);
+    double *delayed = run_array(x, operand->tensor, 0);
+    for (size_t i = 0; i < run_elements(x, operand->tensor); i++)
+        if (run_index(tensor, i, dim))
+            delayed[i] = array[i - run_stride(tensor, dim)];
+    return delayed;
+}
+
+/* The other way: what steps give to the state that they started from. */
+static inline double *run_advanced(struct executor *x, const struct operator* op,
+                                   const struct operand *operand, const double *array, double last)
+{
+    const struct tensor *tensor = run_tensor(x, operand->tensor);
+    uint32_t dim = run_step_dim(x, op, operand);
+    double *advanced = run_array(x, operand->tensor, last);
+    for (size_t i = 0; i < run_elements(x, operand->tensor); i++)
+        if (run_index(tensor, i, dim))
+            advanced[i - run_stride(tensor, dim)] = array[i];
+    return advanced;
+}
+
 /* ---- the oracle ---- */
 
 static inline struct evaluation run_evaluation(const struct executor *x, uint32_t operator)
@@ -89,7 +175,8 @@ static inline struct evaluation run_evaluation(const struct executor *x, uint32_
                            .training = x->c->plan.training,
                            .balanced = x->c->plan.stages.at[0].balanced};
     for (uint32_t d = 0; d < e.op->dim_count; d++)
-        e.share[d] = (struct interval){0, e.op->dims[d].size};
+        e.share[d] = run_step(x, e.op, d, (struct interval){0, e.op->dims[d].size});
+    e.adds = true;
     evaluation_prepare(&e);
     return e;
 }
@@ -117,19 +204,107 @@ static inline bool run_runs(const struct executor *x, uint32_t operator)
     return x->c->plan.training || !x->model->operators.at[operator].training_only;
 }
 
+/* The last operator of a recurrent layer that goes with this one step by step; itself when it does not. */
+static inline uint32_t run_last_step(const struct executor *x, uint32_t operator)
+{
+    const struct operator* op = x->model->operators.at;
+    uint32_t last = operator;
+    while (run_steps(&op[operator]) && last + 1 < x->model->operators.count &&
+           op[last + 1].layer == op[operator].layer && run_steps(&op[last + 1]))
+        last++;
+    return last;
+}
+
+static inline uint32_t run_first_step(const struct executor *x, uint32_t operator)
+{
+    const struct operator* op = x->model->operators.at;
+    uint32_t first = operator;
+    while (run_steps(&op[operator]) && first > 0 && op[first - 1].layer == op[operator].layer &&
+           run_steps(&op[first - 1]))
+        first--;
+    return first;
+}
+
+/* An operator's operands, whole. */
+static inline void run_oracle_operands(struct executor *x, struct evaluation *e, const uint32_t *same_as)
+{
+    for (uint32_t i = 0; i < e->op->operand_count; i++) {
+        const struct operand *operand = &e->op->operands[i];
+        uint32_t t = same_as[operand->tensor];
+        e->in[i] = e->statistics[i] =
+            operand->feedback ? run_delayed(x, e->op, operand, x->whole[t]) : x->whole[t];
+    }
+}
+
+static inline void run_oracle_forward(struct executor *x, uint32_t operator, const uint32_t * same_as)
+{
+    struct evaluation e = run_evaluation(x, operator);
+    run_oracle_operands(x, &e, same_as);
+    e.out = x->whole[e.op->output.tensor];
+    evaluation_forward(&e);
+}
+
+/* A gradient that is given is drawn once, before the first step. */
+static inline void run_oracle_seed(struct executor *x, const struct operator* op, uint64_t *seed)
+{
+    uint32_t output = op->output.tensor, steps = run_step_count(op);
+    bool starts = x->step == MODEL_NONE || x->step + 1 == steps;
+    for (size_t i = 0; x->seeded[output] && starts && i < run_elements(x, output); i++)
+        x->whole_gradient[output][i] = (double)(case_random(seed) % 2001) / 1000 - 1;
+    if (x->seeded[output] && starts) {
+        x->seed_gradient[output] = run_array(x, output, 0);
+        memcpy(x->seed_gradient[output], x->whole_gradient[output], run_elements(x, output) * sizeof(double));
+    }
+}
+
+static inline void run_oracle_backward(struct executor *x, uint32_t operator, uint64_t * seed,
+                                       const bool *needs)
+{
+    struct evaluation e = run_evaluation(x, operator);
+    uint32_t output = e.op->output.tensor;
+    if (!needs[output])
+        return;
+    run_oracle_seed(x, e.op, seed);
+    for (uint32_t i = 0; i < e.op->operand_count; i++) {
+        const struct operand *operand = &e.op->operands[i];
+        e.in[i] = e.statistics[i] = operand->feedback
+                                        ? run_delayed(x, e.op, operand, x->whole[operand->tensor])
+                                        : x->whole[operand->tensor];
+        if (operand->gradient)
+            e.gradient[i] =
+                operand->feedback ? run_array(x, operand->tensor, 0) : x->whole_gradient[operand->tensor];
+    }
+    e.out = x->whole[output];
+    e.dy = e.dy_statistics = x->whole_gradient[output];
+    evaluation_backward(&e);
+    for (uint32_t i = 0; i < e.op->operand_count; i++) {
+        const struct operand *operand = &e.op->operands[i];
+        if (!operand->feedback)
+            continue;
+        double *given = run_advanced(x, e.op, operand, e.gradient[i], 0);
+        for (size_t k = 0; k < run_elements(x, operand->tensor); k++)
+            x->whole_gradient[operand->tensor][k] += given[k];
+    }
+}
+
 static inline void run_oracle(struct executor *x, uint64_t seed, const uint32_t *same_as, const bool *needs)
 {
     run_oracle_inputs(x, seed);
     for (uint32_t o = 0; o < x->model->operators.count; o++) {
-        struct evaluation e = run_evaluation(x, o);
+        uint32_t last = run_last_step(x, o), steps = run_step_count(&x->model->operators.at[o]);
         if (!run_runs(x, o))
             continue;
-        for (uint32_t i = 0; i < e.op->operand_count; i++) {
-            uint32_t t = same_as[e.op->operands[i].tensor];
-            e.in[i] = e.statistics[i] = e.op->operands[i].feedback ? run_array(x, t, 0) : x->whole[t];
+        for (uint32_t i = o; i <= last; i++) {
+            struct evaluation e = run_evaluation(x, i);
+            x->whole[e.op->output.tensor] = run_array(x, e.op->output.tensor, run_zero(&e));
         }
-        e.out = x->whole[e.op->output.tensor] = run_array(x, e.op->output.tensor, run_zero(&e));
-        evaluation_forward(&e);
+        for (x->step = 0; steps && x->step < steps; x->step++)
+            for (uint32_t i = o; i <= last; i++)
+                run_oracle_forward(x, i, same_as);
+        x->step = MODEL_NONE;
+        if (!steps)
+            run_oracle_forward(x, o, same_as);
+        o = last;
     }
     if (!x->c->plan.training)
         return;
@@ -141,22 +316,14 @@ static inline void run_oracle(struct executor *x, uint64_t seed, const uint32_t 
                 !x->model->operators.at[o].operands[i].feedback)
                 x->seeded[x->model->operators.at[o].operands[i].tensor] = false;
     for (uint32_t o = x->model->operators.count; o-- > 0;) {
-        struct evaluation e = run_evaluation(x, o);
-        uint32_t output = e.op->output.tensor;
-        if (!needs[output])
-            continue;
-        for (size_t i = 0; x->seeded[output] && i < run_elements(x, output); i++)
-            x->whole_gradient[output][i] = (double)(case_random(&seed) % 2001) / 1000 - 1;
-        for (uint32_t i = 0; i < e.op->operand_count; i++) {
-            const struct operand *operand = &e.op->operands[i];
-            e.in[i] = e.statistics[i] =
-                operand->feedback ? run_array(x, operand->tensor, 0) : x->whole[operand->tensor];
-            if (operand->gradient && !operand->feedback)
-                e.gradient[i] = x->whole_gradient[operand->tensor];
-        }
-        e.out = x->whole[output];
-        e.dy = e.dy_statistics = x->whole_gradient[output];
-        evaluation_backward(&e);
+        uint32_t first = run_first_step(x, o), steps = run_step_count(&x->model->operators.at[o]);
+        for (x->step = steps; steps && x->step-- > 0;)
+            for (uint32_t i = o + 1; i-- > first;)
+                run_oracle_backward(x, i, &seed, needs);
+        x->step = MODEL_NONE;
+        if (!steps)
+            run_oracle_backward(x, o, &seed, needs);
+        o = first;
     }
 }
 
@@ -252,6 +419,16 @@ static inline bool run_deprived(const struct executor *x, const struct stage_run
     return false;
 }
 
+/* Whether a member is not the first along some axes. */
+static inline bool run_is_other(const struct stage_run *s, uint32_t axes, uint32_t member)
+{
+    struct coordinates at = run_at(s, member);
+    for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+        if (axes >> a & 1 && at.at[a])
+            return true;
+    return false;
+}
+
 static inline struct holding run_collective(struct executor *x, const struct stage_run *s,
                                             const struct action *a, const struct holding *in, bool maximum)
 {
@@ -282,9 +459,10 @@ static inline struct holding run_collective(struct executor *x, const struct sta
                     out.member[m][i] = value;
             }
         }
-        for (size_t i = 0; i < count; i++)
-            if ((shares || (a->collective != ALL_GATHER && a->collective != ALL_REDUCE)) &&
-                !run_inside(tensor, &after, i))
+        for (size_t i = 0; i < count; i++) /* what is whole along the axis is all that was there */
+            if ((shares || a->after.place[a->axis] == PLACE_SPLIT)
+                    ? !run_inside(tensor, &after, i)
+                    : a->after.place[a->axis] == PLACE_ONE && run_is_other(s, a->axes, m))
                 out.member[m][i] = NAN;
     }
     return out;

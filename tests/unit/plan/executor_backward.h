@@ -5,6 +5,7 @@
 #include "executor_run.h"
 
 #include "plan/boundary.h"
+#include "plan/shard.h"
 
 static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
 {
@@ -23,7 +24,8 @@ static inline void run_add(struct executor *x, const struct stage_run *s, uint32
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         bool counts = true;
         for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
-            if (before && before->place[a] == PLACE_PARTIAL && layout->place[a] == PLACE_REPLICATED)
+            if (before && before->place[a] == PLACE_PARTIAL &&
+                (layout->place[a] == PLACE_REPLICATED || layout->place[a] == PLACE_ONE))
                 counts &= run_at(s, m).at[a] == 0;
         if (!sum->member[m])
             sum->member[m] = run_array(x, tensor, 0);
@@ -44,6 +46,35 @@ static inline bool run_is_spread(const struct stage_run *s, const struct action 
     return true;
 }
 
+/* Whether conversions bring a kernel what the step before gave; else it takes it as it is. */
+static inline bool run_converts_feedback(const struct stage_run *s, const struct action *kernel)
+{
+    for (uint32_t i = 0; i < s->d->backward.count; i++) {
+        const struct action *a = &s->d->backward.at[i];
+        if (a->kind != ACTION_KERNEL && a->carried && a->tensor == kernel->tensor)
+            return true;
+    }
+    return false;
+}
+
+/* What the time step before (a later one) gave to the gradient of the state that it started from. */
+static inline void run_add_feedback(struct executor *x, const struct stage_run *s, const struct action *a,
+                                    uint32_t tensor, struct holding *sum, const struct layout *before)
+{
+    for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE; c = s->d->contributions.at[c].next) {
+        struct holding given = s->given[c];
+        if (!s->d->contributions.at[c].feedback)
+            continue;
+        if (!given.member) { /* the last step: there is none after it */
+            given = run_holding(x, s);
+            for (uint32_t m = 0; m < s->d->member_count; m++)
+                given.member[m] = run_array(x, tensor, 0);
+        }
+        run_add(x, s, tensor, sum, &given, &s->d->contributions.at[c].layout, before);
+    }
+    (void)a;
+}
+
 /* The sum of what the dependencies of an action contribute to a tensor's gradient. `before`: the layout in
  * which they are added (a collective), or NULL. */
 static inline struct holding run_contributions(struct executor *x, const struct stage_run *s,
@@ -51,13 +82,16 @@ static inline struct holding run_contributions(struct executor *x, const struct 
                                                const struct layout *before)
 {
     struct holding sum = run_holding(x, s);
+    if (a->carried && (before || !run_converts_feedback(s, a)))
+        run_add_feedback(x, s, a, tensor, &sum, before);
     for (uint32_t k = 0; k < a->dependency_count; k++) {
         uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
         const struct action *made = &s->d->backward.at[dependency];
         bool seen = made->elements > 0;
         for (uint32_t j = 0; j < k; j++)
             seen |= s->d->dependencies.at[a->first_dependency + j] == dependency;
-        if (seen || made->kind == ACTION_SEND)
+        bool idle = made->transient && !s->backward[dependency].member; /* no step before this one */
+        if (seen || idle || made->kind == ACTION_SEND)
             continue;
         if (made->kind == ACTION_COLLECTIVE && made->tensor == tensor) {
             run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
@@ -74,7 +108,7 @@ static inline struct holding run_contributions(struct executor *x, const struct 
         for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE;
              c = s->d->contributions.at[c].next) {
             const struct contribution *given = &s->d->contributions.at[c];
-            if (given->action != source || (exchange && !given->boxes))
+            if (given->action != source || given->feedback || (exchange && !given->boxes))
                 continue;
             run_add(x, s, tensor, &sum, exchange ? &s->backward[dependency] : &s->given[c], &given->layout,
                     before);
@@ -96,6 +130,30 @@ static inline void run_give(struct executor *x, const struct stage_run *s, uint3
         if ((given->tile || run_inside(run_tensor(x, tensor), &share, i)) && touched &&
             !run_inside(run_tensor(x, tensor), touched, i))
             array[i] = 0; /* (a tile's gradient begins as 0 wherever the tile reaches) */
+}
+
+/* A step's contribution to the state that it started from, which the step before it (the next to run) adds.
+ * That of the last step to nothing. */
+static inline void run_give_back(struct executor *x, const struct stage_run *s, const struct operator* op,
+                                 const struct operand *operand, uint32_t member, const double *array)
+{
+    uint32_t c = s->d->first_contribution[operand->tensor];
+    while (!s->d->contributions.at[c].feedback)
+        c = s->d->contributions.at[c].next;
+    const struct layout *layout = &s->d->contributions.at[c].layout;
+    struct box share = run_layout_box(s, run_tensor(x, operand->tensor), layout, member);
+    const struct tensor *tensor = run_tensor(x, operand->tensor);
+    double *given = run_advanced(x, op, operand, array, NAN);
+    uint32_t dim = run_step_dim(x, op, operand);
+    for (size_t i = 0; i < run_elements(x, operand->tensor); i++)
+        if (run_index(tensor, i, dim) + 1 == tensor->dims[dim].size && run_inside(tensor, &share, i))
+            given[i] = 0;
+    if (!s->given[c].member)
+        s->given[c] = run_holding(x, s);
+    for (size_t i = 0; i < run_elements(x, operand->tensor) && s->given[c].member[member]; i++)
+        if (isnan(given[i]))
+            given[i] = s->given[c].member[member][i];
+    s->given[c].member[member] = given;
 }
 
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
@@ -215,14 +273,15 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
 {
     if (!x->seeded[a->tensor])
         return run_contributions(x, s, a, a->tensor, NULL);
-    struct holding out = run_holding(x, s);
+    struct holding out = run_holding(x, s), fed = run_contributions(x, s, a, a->tensor, NULL);
     const struct stage_operator *so = &s->d->operators.at[a->operator];
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box box = run_box(s, so, &x->model->operators.at[so->operator].output, m);
         out.member[m] = run_array(x, a->tensor, NAN);
         for (size_t i = 0; i < run_elements(x, a->tensor); i++)
             if (run_inside(run_tensor(x, a->tensor), &box, i))
-                out.member[m][i] = x->whole_gradient[a->tensor][i];
+                out.member[m][i] =
+                    x->seed_gradient[a->tensor][i] + (fed.member[m] ? run_value(&fed, m, i) : 0);
     }
     return out;
 }
@@ -243,7 +302,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
     }
     uint32_t contribution[OPERATOR_OPERANDS], next = MODEL_NONE;
     for (uint32_t c = 0; c < s->d->contributions.count && next == MODEL_NONE; c++)
-        if (s->d->contributions.at[c].action == index)
+        if (s->d->contributions.at[c].action == index && !s->d->contributions.at[c].feedback)
             next = c; /* those of one kernel stand together, in the order of its operands */
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const struct operand *operand = &op->operands[i];
@@ -252,7 +311,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         contribution[i] = wanted ? next++ : MODEL_NONE;
     }
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_box(s, so, &op->output, m);
+        struct box box = run_step_box(x, op, &op->output, run_box(s, so, &op->output, m));
         if (!so->fused || op->output.tensor == so->fused->output) /* inside, a tile has its part of the sum */
             run_compare(x, "the gradient", op->output.tensor, m, own[m], x->whole_gradient[op->output.tensor],
                         &box);
@@ -263,9 +322,13 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         const struct holding *made = op->output_saved ? &s->kept[kernel] : &s->forward[kernel];
         all[m].out = made->member && made->member[m] ? made->member[m] : x->nothing[op->output.tensor];
         for (uint32_t i = 0; i < op->operand_count; i++)
-            if (op->operands[i].gradient && !op->operands[i].feedback) {
-                struct box touched = run_box(s, so, &op->operands[i], m);
+            if (op->operands[i].gradient) {
+                struct box touched =
+                    run_step_box(x, op, &op->operands[i], run_box(s, so, &op->operands[i], m));
                 all[m].gradient[i] = run_array(x, op->operands[i].tensor, NAN);
+                if (contribution[i] != MODEL_NONE)
+                    run_before(x, s->given[contribution[i]].member, op->operands[i].tensor, m,
+                               all[m].gradient[i]);
                 run_fill(x, op->operands[i].tensor, all[m].gradient[i], &touched, 0);
             }
         evaluation_backward(&all[m]);
@@ -273,6 +336,8 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             if (contribution[i] != MODEL_NONE) {
                 struct box touched = run_box(s, so, &op->operands[i], m);
                 run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i], &touched);
+            } else if (op->operands[i].feedback) {
+                run_give_back(x, s, op, &op->operands[i], m, all[m].gradient[i]);
             } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER) {
                 run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
             }
@@ -302,35 +367,130 @@ static inline struct holding run_regathered(struct executor *x, const struct sta
     return in;
 }
 
-static inline void run_backward(struct executor *x, struct stage_run *s)
+static inline void run_backward_action(struct executor *x, struct stage_run *s, uint32_t i)
 {
-    run_keep(x, s);
-    for (uint32_t i = 0; i < s->d->backward.count; i++) {
-        const struct action *a = &s->d->backward.at[i];
-        bool removed = run_removed(x, s, true, i);
-        if (a->kind == ACTION_KERNEL) {
-            run_backward_kernel(x, s, i);
-        } else if (a->kind == ACTION_RECEIVE) {
-            run_backward_receive(x, s, i, removed);
-        } else if (a->kind == ACTION_EXCHANGE) {
-            s->backward[i] = run_backward_exchange(x, s, a, removed);
-        } else if (a->elements > 0) {
-            if (!removed)
-                s->backward_statistics[a->operator] |= a->axes;
-        } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
-            struct holding in = run_regathered(x, s, a);
-            s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
-        } else if (a->kind == ACTION_COLLECTIVE) {
-            struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
-            if (removed)
-                run_own(x, s, a, &in);
-            s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
-        }
+    const struct action *a = &s->d->backward.at[i];
+    bool removed = run_removed(x, s, true, i);
+    if (a->kind == ACTION_KERNEL) {
+        run_backward_kernel(x, s, i);
+    } else if (a->kind == ACTION_RECEIVE) {
+        run_backward_receive(x, s, i, removed);
+    } else if (a->kind == ACTION_EXCHANGE) {
+        s->backward[i] = run_backward_exchange(x, s, a, removed);
+    } else if (a->elements > 0) {
+        if (!removed)
+            s->backward_statistics[a->operator] |= a->axes;
+    } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
+        struct holding in = run_regathered(x, s, a);
+        s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
+    } else if (a->kind == ACTION_COLLECTIVE) {
+        struct holding in = run_contributions(x, s, a, a->tensor, &a->before);
+        if (removed)
+            run_own(x, s, a, &in);
+        s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
     }
 }
 
-/* After the all-reduces over the axes on which it is a partial sum, every member has the gradient of what it
- * stores. Copies in several stages are added. */
+static inline void run_backward(struct executor *x, struct stage_run *s)
+{
+    run_keep(x, s);
+    for (uint32_t first = 0; first < s->d->backward.count;) {
+        uint32_t steps, end = run_range(x, s, true, first, &steps);
+        for (uint32_t i = first; i < end; i++)
+            if (!steps || !run_in_steps(x, s, &s->d->backward.at[i]))
+                run_backward_action(x, s, i);
+        for (x->step = steps; x->step-- > 0;)
+            for (uint32_t i = first; i < end; i++) {
+                bool idle = s->d->backward.at[i].transient && x->step + 1 == steps;
+                if (run_in_steps(x, s, &s->d->backward.at[i]) && !idle)
+                    run_backward_action(x, s, i);
+            }
+        x->step = MODEL_NONE;
+        first = end;
+    }
+}
+
+static inline bool run_in_group(const struct stage_run *s, uint32_t axes, uint32_t one, uint32_t other)
+{
+    struct coordinates a = run_at(s, one), b = run_at(s, other);
+    for (uint32_t i = 0; i < s->d->stage->axis_count; i++)
+        if (!(axes >> i & 1) && a.at[i] != b.at[i])
+            return false;
+    return true;
+}
+
+/* Whether element `at` of a parameter is in a member's share of what it computes with. */
+static inline bool run_owns(const struct executor *x, const struct stage_run *s,
+                            const struct stage_parameter *parameter, uint32_t member, size_t at)
+{
+    const struct tensor *tensor = run_tensor(x, parameter->tensor);
+    struct box box = run_layout_box(s, tensor, &parameter->layout, member);
+    struct interval own = shard_own(s->d, parameter, member);
+    uint64_t place = 0; /* in the flattened box */
+    if (!run_inside(tensor, &box, at))
+        return false;
+    uint64_t stride = 1;
+    for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
+        place += (at % tensor->dims[d].size - box.dims[d].low) * stride;
+        stride *= box.dims[d].high - box.dims[d].low;
+    }
+    return place >= own.low && place < own.high;
+}
+
+/* The steps by which a parameter's gradient is reduced and its new values get back. */
+enum run_step { STEP_SCATTER, STEP_SUM, STEP_GATHER, STEP_COUNT };
+
+static inline bool run_skips(const struct executor *x, const struct stage_run *s, uint32_t p,
+                             enum run_step step)
+{
+    return x->skipped_stage == s->d->stage_index && x->skipped_parameter == p && x->skipped_step == step;
+}
+
+/* Adds up a parameter's gradient as shard.h says: first all of it along some axes, of which a share is kept,
+ * then that share along the others. What a member does not own is NaN. */
+static inline double **run_reduce(struct executor *x, const struct stage_run *s, uint32_t p)
+{
+    const struct stage_parameter *parameter = &s->d->parameters.at[p];
+    struct shard_reduction how = shard_reduction(parameter);
+    size_t count = run_elements(x, parameter->tensor);
+    double **from = s->parameter_gradient[p];
+    const uint32_t axes[] = {how.scatter, how.sum};
+    for (int step = STEP_SCATTER; step <= STEP_SUM; step++) {
+        double **sums = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            bool skips = run_skips(x, s, p, (enum run_step)step);
+            sums[m] = skips ? from[m] : run_sum(x, s, parameter->tensor, axes[step], m, from, false);
+            for (size_t i = 0; i < count; i++)
+                if (!run_owns(x, s, parameter, m, i))
+                    sums[m][i] = NAN;
+        }
+        from = sums;
+    }
+    return from;
+}
+
+/* New values, w - g/2 for the owner, are gathered: then every member has those that it computes with. */
+static inline void run_update(struct executor *x, const struct stage_run *s, uint32_t p,
+                              double *const *gradient)
+{
+    const struct stage_parameter *parameter = &s->d->parameters.at[p];
+    size_t count = run_elements(x, parameter->tensor);
+    double *want = run_array(x, parameter->tensor, 0);
+    for (size_t i = 0; i < count; i++)
+        want[i] = x->whole[parameter->tensor][i] - x->whole_gradient[parameter->tensor][i] / 2;
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_layout_box(s, run_tensor(x, parameter->tensor), &parameter->layout, m);
+        double *got = run_array(x, parameter->tensor, NAN);
+        for (uint32_t o = 0; o < s->d->member_count; o++)
+            for (size_t i = 0; i < count; i++)
+                if ((o == m || !run_skips(x, s, p, STEP_GATHER)) &&
+                    run_in_group(s, parameter->shard_axes, m, o) && run_owns(x, s, parameter, o, i))
+                    got[i] = x->whole[parameter->tensor][i] - gradient[o][i] / 2;
+        run_compare(x, "the new value", parameter->tensor, m, got, want, &box);
+    }
+}
+
+/* Copies of a parameter in several stages are added, each assembled from its owners. */
 static inline void run_check_parameters(struct executor *x)
 {
     for (uint32_t t = 0; t < x->model->tensors.count; t++) {
@@ -344,20 +504,15 @@ static inline void run_check_parameters(struct executor *x)
         for (uint32_t n = 0; n < x->c->plan.stages.count; n++) {
             const struct stage_run *s = &x->stages[n];
             for (uint32_t p = 0; p < s->d->parameters.count; p++) {
-                const struct stage_parameter *parameter = &s->d->parameters.at[p];
-                if (parameter->tensor != t)
+                if (s->d->parameters.at[p].tensor != t)
                     continue;
-                double *assembled = run_array(x, t, NAN);
-                for (uint32_t m = 0; m < s->d->member_count; m++) {
-                    struct box box = run_layout_box(s, run_tensor(x, t), &parameter->layout, m);
-                    double *sum =
-                        run_sum(x, s, t, parameter->partial_axes, m, s->parameter_gradient[p], false);
-                    if (holders == 1)
-                        run_compare(x, "the gradient", t, m, sum, x->whole_gradient[t], &box);
+                double *assembled = run_array(x, t, NAN), **reduced = run_reduce(x, s, p);
+                if (holders == 1)
+                    run_update(x, s, p, reduced);
+                for (uint32_t m = 0; m < s->d->member_count; m++)
                     for (size_t i = 0; i < run_elements(x, t); i++)
-                        if (run_inside(run_tensor(x, t), &box, i))
-                            assembled[i] = sum[i];
-                }
+                        if (run_owns(x, s, &s->d->parameters.at[p], m, i))
+                            assembled[i] = reduced[m][i];
                 for (size_t i = 0; i < run_elements(x, t); i++)
                     copies[i] += assembled[i];
             }
@@ -388,21 +543,20 @@ static inline void run_stage_init(struct executor *x, uint32_t n)
     }
 }
 
-/* Runs a derived case; x->wrong counts what differs from the oracle. `removed`: see struct executor. */
-static inline void executor_run(struct executor *x, struct plan_case *c, uint64_t seed,
-                                uint32_t removed_stage, bool removed_backward, uint32_t removed_action)
+/* Runs a derived case; x->wrong counts what differs from the oracle. What is left out, see struct executor,
+ * is set before. */
+static inline void executor_start(struct executor *x, struct plan_case *c, uint64_t seed)
 {
-    *x = (struct executor){.c = c,
-                           .model = &c->model,
-                           .removed_stage = removed_stage,
-                           .removed_backward = removed_backward,
-                           .removed_action = removed_action};
+    x->c = c;
+    x->model = &c->model;
+    x->step = MODEL_NONE;
     arena_init(&x->arena);
     uint32_t tensors = c->model.tensors.count;
     x->whole = ARENA_ARRAY(&x->arena, double *, tensors);
     x->whole_gradient = ARENA_ARRAY(&x->arena, double *, tensors);
     x->nothing = ARENA_ARRAY(&x->arena, double *, tensors);
     x->seeded = ARENA_ARRAY(&x->arena, bool, tensors);
+    x->seed_gradient = ARENA_ARRAY(&x->arena, double *, tensors);
     x->stages = ARENA_ARRAY(&x->arena, struct stage_run, c->plan.stages.count);
     run_oracle(x, seed, c->derivations[0].same_as, c->derivations[0].needs_gradient);
     for (uint32_t n = 0; n < c->plan.stages.count; n++) {
@@ -413,6 +567,17 @@ static inline void executor_run(struct executor *x, struct plan_case *c, uint64_
         run_backward(x, &x->stages[n]);
     if (c->plan.training)
         run_check_parameters(x);
+}
+
+/* `removed`: see struct executor. */
+static inline void executor_run(struct executor *x, struct plan_case *c, uint64_t seed,
+                                uint32_t removed_stage, bool removed_backward, uint32_t removed_action)
+{
+    *x = (struct executor){.removed_stage = removed_stage,
+                           .removed_backward = removed_backward,
+                           .removed_action = removed_action,
+                           .skipped_stage = MODEL_NONE};
+    executor_start(x, c, seed);
 }
 
 static inline void executor_fini(struct executor *x)

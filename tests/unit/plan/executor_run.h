@@ -157,14 +157,30 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
     return out;
 }
 
+/* The forward action that gives what an operator reads of the step before: the loop's carry, or the kernel
+ * that makes it. */
+static inline uint32_t run_carry(const struct stage_run *s, const struct action *kernel, uint32_t tensor)
+{
+    uint32_t i = 0;
+    if (kernel->loop != MODEL_NONE)
+        return s->d->forward_loops.at[kernel->loop].carry;
+    while (s->d->forward.at[i].kind != ACTION_KERNEL || s->d->forward.at[i].tensor != tensor)
+        i++;
+    return i;
+}
+
 /* The arrays that an operand's data is read from; x->nothing where it is not there. */
 static inline const double *run_operand(struct executor *x, const struct stage_run *s, const struct action *a,
                                         const struct operand *operand, uint32_t member, struct holding *held)
 {
     uint32_t t = s->d->same_as[operand->tensor];
     const struct tensor *tensor = run_tensor(x, t);
-    if (operand->feedback)
-        return run_array(x, t, 0);
+    if (operand->feedback) {
+        const struct holding *carried = &s->forward[run_carry(s, a, t)];
+        const struct operator* op = & x->model->operators.at[s->d->operators.at[a->operator].operator];
+        bool there = carried->member && carried->member[member];
+        return run_delayed(x, op, operand, there ? carried->member[member] : x->nothing[t]);
+    }
     if (tensor->role == TENSOR_PARAMETER) {
         double *array = run_array(x, t, NAN);
         for (uint32_t p = 0; p < s->d->parameters.count; p++)
@@ -221,6 +237,25 @@ static inline const double *run_share(struct executor *x, const struct stage_run
     return share;
 }
 
+/* Whether a member adds what an operator's product is added to: all do when it is a partial sum as the output
+ * is; of copies, only the first. */
+static inline bool run_adds(const struct stage_run *s, const struct stage_operator *so,
+                            const struct operator* op, uint32_t member)
+{
+    bool adds = true;
+    for (uint32_t i = 0; i < op->operand_count; i++) {
+        if (!op->operands[i].added)
+            continue;
+        struct layout layout =
+            assign_layout(s->d->stage, s->d->plan->model, op, &so->assignment, &op->output, true);
+        const struct layout *held = &s->d->forms.at[s->d->first_form[op->operands[i].tensor]].layout;
+        for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+            adds &= layout.place[a] != PLACE_PARTIAL || held->place[a] == PLACE_PARTIAL ||
+                    run_at(s, member).at[a] == 0;
+    }
+    return adds;
+}
+
 /* What the backward pass reads of an operand: what was kept or recomputed, or what was gathered again. */
 static inline const double *run_saved(struct executor *x, const struct stage_run *s, const struct action *a,
                                       const struct operand *operand, uint32_t member, struct holding *held)
@@ -232,7 +267,10 @@ static inline const double *run_saved(struct executor *x, const struct stage_run
         if (regather->operator!= a->operator|| regather->tensor != s->d->same_as[operand->tensor])
             continue;
         const struct holding *again = &s->backward[regather->action];
-        return again->member && again->member[member] ? again->member[member] : x->nothing[operand->tensor];
+        const double *held_again =
+            again->member && again->member[member] ? again->member[member] : x->nothing[operand->tensor];
+        const struct operator* op = & x->model->operators.at[s->d->operators.at[a->operator].operator];
+        return operand->feedback ? run_delayed(x, op, operand, held_again) : held_again;
     }
     return run_operand(x, &kept, a, operand, member, held);
 }
@@ -247,7 +285,9 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         all[m] = run_evaluation(x, so->operator);
         for (uint32_t d = 0; d < all[m].op->dim_count; d++)
-            all[m].share[d] = assign_share(s->d->stage, all[m].op, &so->assignment, d, run_at(s, m));
+            all[m].share[d] = run_step(
+                x, all[m].op, d, assign_share(s->d->stage, all[m].op, &so->assignment, d, run_at(s, m)));
+        all[m].adds = run_adds(s, so, all[m].op, m);
     }
     const struct operator* op = all[0].op;
     for (uint32_t i = 0; i < op->operand_count; i++) {
@@ -298,6 +338,24 @@ static inline double *run_sum(struct executor *x, const struct stage_run *s, uin
     return sum;
 }
 
+/* The part of an operand's box that the step which is running touches. */
+static inline struct box run_step_box(const struct executor *x, const struct operator* op,
+                                      const struct operand *operand, struct box box)
+{
+    uint32_t dim = run_step_dim(x, op, operand);
+    if (x->step != MODEL_NONE && dim != MODEL_NONE && box.dims[dim].low < box.dims[dim].high)
+        box.dims[dim] = (struct interval){x->step, x->step + 1};
+    return box;
+}
+
+/* What earlier steps made stays. */
+static inline void run_before(const struct executor *x, double *const *of_member, uint32_t tensor,
+                              uint32_t member, double *out)
+{
+    if (x->step != MODEL_NONE && of_member && of_member[member])
+        memcpy(out, of_member[member], run_elements(x, tensor) * sizeof(double));
+}
+
 static inline struct holding run_kernel(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->forward.at[index];
@@ -306,8 +364,9 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
     const struct operand *output = &all[0].op->output;
     struct holding out = run_holding(x, s);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_box(s, so, output, m);
+        struct box box = run_step_box(x, all[0].op, output, run_box(s, so, output, m));
         out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
+        run_before(x, s->forward[index].member, output->tensor, m, out.member[m]);
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
         evaluation_forward(&all[m]);
         double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
@@ -318,7 +377,7 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
     uint32_t axes;
     bool partial = run_is_partial(s, &layout, &axes);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_box(s, so, output, m);
+        struct box box = run_step_box(x, all[0].op, output, run_box(s, so, output, m));
         const double *got = out.member[m];
         if (partial)
             got = run_sum(x, s, output->tensor, axes, m, out.member, all[0].flavour == FLAVOUR_MAX);
@@ -352,10 +411,69 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     }
 }
 
+static inline const struct operator*
+    run_kernel_operator(const struct executor *x, const struct stage_run *s, const struct action *a)
+{
+    return a->kind == ACTION_KERNEL
+        ? &x->model->operators.at[s->d->operators.at[a->operator].operator] : NULL;
+}
+
+/* The time steps of one layer: the actions that stand in its loop, or, where it does not communicate, its
+ * kernels. Returns the action after the last of them; no steps: the action itself is not of this kind. */
+static inline uint32_t run_range(const struct executor *x, const struct stage_run *s, bool backward,
+                                 uint32_t first, uint32_t *steps)
+{
+    const struct action *actions = backward ? s->d->backward.at : s->d->forward.at;
+    uint32_t count = backward ? s->d->backward.count : s->d->forward.count, end = first + 1;
+    uint32_t loop_count = backward ? s->d->backward_loops.count : s->d->forward_loops.count;
+    const struct step_loop *loops = backward ? s->d->backward_loops.at : s->d->forward_loops.at;
+    for (uint32_t l = 0; l < loop_count; l++)
+        if (loops[l].first == first) {
+            *steps = loops[l].steps;
+            return loops[l].end;
+        }
+    const struct operator* op = run_kernel_operator(x, s, &actions[first]);
+    *steps = op ? run_step_count(op) : 0;
+    for (uint32_t i = first; i < count && *steps; i++) {
+        const struct operator* other = run_kernel_operator(x, s, &actions[i]);
+        if (other && other->layer == op->layer && run_steps(other))
+            end = i + 1;
+    }
+    return end;
+}
+
+static inline bool run_in_steps(const struct executor *x, const struct stage_run *s, const struct action *a)
+{
+    const struct operator* op = run_kernel_operator(x, s, a);
+    return a->loop != MODEL_NONE || (op && run_steps(op));
+}
+
+/* All actions, or those that run again. */
+static inline void run_forward_actions(struct executor *x, struct stage_run *s, const bool *again)
+{
+    for (uint32_t first = 0; first < s->d->forward.count;) {
+        uint32_t steps, end = run_range(x, s, false, first, &steps);
+        bool any = !again;
+        for (uint32_t i = first; i < end; i++) {
+            bool once = !steps || !run_in_steps(x, s, &s->d->forward.at[i]);
+            any |= !once && again && again[i];
+            if (once && (!again || again[i]))
+                run_forward_action(x, s, i);
+        }
+        for (x->step = 0; any && x->step < steps; x->step++)
+            for (uint32_t i = first; i < end; i++) {
+                bool idle = s->d->forward.at[i].transient && x->step + 1 == steps;
+                if (run_in_steps(x, s, &s->d->forward.at[i]) && !idle)
+                    run_forward_action(x, s, i);
+            }
+        x->step = MODEL_NONE;
+        first = end;
+    }
+}
+
 static inline void run_forward(struct executor *x, struct stage_run *s)
 {
-    for (uint32_t i = 0; i < s->d->forward.count; i++)
-        run_forward_action(x, s, i);
+    run_forward_actions(x, s, NULL);
 }
 
 /* Of all that the forward pass made only what is kept is left; the rest is recomputed from that. */
@@ -383,9 +501,7 @@ static inline void run_keep(struct executor *x, struct stage_run *s)
     }
     recompute_actions(d, &x->arena, again);
     s->forward = s->kept;
-    for (uint32_t i = 0; i < d->forward.count; i++)
-        if (again[i])
-            run_forward_action(x, s, i);
+    run_forward_actions(x, s, again);
     s->forward = all;
 }
 

@@ -4,6 +4,8 @@
 
 #include "plan_case.h"
 
+#include "plan/split.h"
+
 struct family {
     const char *name, *model;
     uint32_t batch;
@@ -140,7 +142,16 @@ static const struct family families[] = {
     {"recurrent layer",
      "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
      "4}}\n",
-     5, (const char *const[]){"b", NULL}, false},
+     5, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
+    {"recurrent layers over each other",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 3}}\n  - {lstm: l, hidden: 4}\n  - {gru: u, hidden: "
+     "5}\n"
+     "  - {rnn: r, hidden: 5}\n  - {add: a, from: [r, u]}\n",
+     2, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
+    {"recurrent layers in both directions",
+     "name: m\nlayers:\n  - {input: x, dims: {t: 3, h: 4}}\n  - {lstm: l, hidden: 3, directions: 2}\n"
+     "  - {gru: u, hidden: 2, directions: 2}\n  - {fc: d, out: 3}\n",
+     3, (const char *const[]){"b", "g", "o", "direction", "i", "k,o", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
@@ -161,6 +172,8 @@ static inline void random_axes(const struct family *family, uint64_t *random, ch
         uint32_t pick = case_between(random, 0, choices - 1), ways = case_between(random, 2, 3);
         if (case_between(random, 0, 9) == 0)
             ways = 5;
+        if (strncmp(family->axes[pick], "g,r", 3) == 0 && case_between(random, 0, 1))
+            ways = case_between(random, 0, 1) ? 4 : 6; /* more than there are groups */
         if (used >> pick & 1 || members * ways > 12)
             continue;
         used |= 1u << pick;
@@ -192,6 +205,11 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
         random_axes(family, random, axes, sizeof axes);
         case_stage(c, units, axes);
+        struct plan_stage *stage = &c->plan.stages.at[s];
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            stage->axes[a].combiner = case_between(random, 0, 3) == 0;
+        if (c->plan.stages.at[s].axis_count)
+            split_heads(&c->plan, &c->plan.stages.at[s]);
         left -= units;
         if (last)
             break;
@@ -201,6 +219,13 @@ static inline void random_case(struct plan_case *c, const struct family *family,
             for (uint32_t m = 0; m < c->plan.stages.at[s].devices.count; m++)
                 c->plan.stages.at[s].devices.at[m] = m;
     c->plan.save_produced = case_between(random, 0, 1);
+    c->plan.zero = c->plan.training ? case_between(random, 0, 3) : 0;
+    for (uint32_t s = 0; s < c->plan.stages.count; s++) /* any axis can share out what is kept */
+        for (uint32_t a = 0; a < c->plan.stages.at[s].axis_count; a++) {
+            c->plan.stages.at[s].axes[a].shards = case_between(random, 0, 1);
+            bool batch = a && c->plan.stages.at[s].axes[a - 1].labels[0] == names_add(&c->names, "b");
+            c->plan.stages.at[s].axes[a].nests = batch && case_between(random, 0, 3) == 0;
+        }
     c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
     if (c->plan.recompute == RECOMPUTE_FULL) {
         c->plan.recompute_every = case_between(random, 0, 2);

@@ -1,8 +1,11 @@
 /* Interpreter: computes one operator, forward or backward, on full-size arrays, point by point from its index
  * maps. A number that is not there is NaN; whatever reads it becomes NaN. Activations stand for any
- * nonlinear function (sin z + z/2), norms for any function with statistics (x / sqrt(1 + mean square)). */
+ * nonlinear function (sin z + z/2; the gates of recurrent layers are real), norms for any function with
+ * statistics (x / sqrt(1 + mean square)). */
 #ifndef PARTITA_TESTS_INTERPRETER_H
 #define PARTITA_TESTS_INTERPRETER_H
+
+#include "cell.h"
 
 #include "model/model.h"
 #include "plan/causal.h"
@@ -20,6 +23,7 @@ enum flavour {
     FLAVOUR_LOOKUP,
     FLAVOUR_SUM, /* of the operands that have the point, then perhaps an activation */
     FLAVOUR_PRODUCT,
+    FLAVOUR_CELL,
     FLAVOUR_ROTARY,
     FLAVOUR_NORM,
     FLAVOUR_SOFTMAX,
@@ -39,6 +43,7 @@ struct evaluation {
     const double *dy, *dy_statistics;
     double *gradient[OPERATOR_OPERANDS]; /* NULL: not wanted; added to */
     bool training;
+    bool adds;            /* it is this member that adds what an einsum is added to */
     uint32_t balanced;    /* in how many shares the sequence is dealt out */
     double visited;       /* points that were not masked */
     enum flavour flavour; /* set by evaluation_prepare() */
@@ -66,6 +71,8 @@ static inline enum flavour evaluation_flavour(const struct evaluation *e)
     default:
         break;
     }
+    if (strcmp(name, "gates") == 0)
+        return FLAVOUR_CELL;
     if (strcmp(kind, "norm") == 0)
         return FLAVOUR_NORM;
     if (strcmp(kind, "loss") == 0)
@@ -83,8 +90,7 @@ static inline enum flavour evaluation_flavour(const struct evaluation *e)
 
 static inline bool evaluation_active(const struct evaluation *e)
 {
-    return e->op->fused || strcmp(evaluation_kind(e), "act") == 0 ||
-           strcmp(names_text(e->model->names, e->op->name), "gates") == 0;
+    return e->op->fused || strcmp(evaluation_kind(e), "act") == 0;
 }
 
 static inline void evaluation_prepare(struct evaluation *e)
@@ -385,6 +391,49 @@ static inline double evaluation_turned(const struct evaluation *e, const double 
     return array[at] * cos(angle) + sign * (at % 2 ? array[at - 1] : -array[at + 1]) * sin(angle);
 }
 
+/* The dimension that is stepped through, or that of the gates. */
+static inline uint32_t evaluation_dim(const struct evaluation *e, bool gates)
+{
+    uint32_t d = 0;
+    while (gates ? !e->op->dims[d].opaque : !e->op->dims[d].sequential)
+        d++;
+    return d;
+}
+
+/* The unit of a point from the first step to `last`. A GRU's second and fourth operand come from the hidden
+ * state. */
+static inline struct cell evaluation_cell(const struct evaluation *e, const uint64_t *point, uint64_t last)
+{
+    uint64_t at[OPERATOR_DIMS];
+    uint32_t t = evaluation_dim(e, false), g = evaluation_dim(e, true);
+    struct cell cell = {.kind = (enum cell_kind)e->op->dims[g].size};
+    memcpy(at, point, sizeof at);
+    for (at[t] = 0; at[t] <= last; at[t]++) {
+        for (at[g] = 0; at[g] < e->op->dims[g].size; at[g]++)
+            for (uint32_t i = 0; i < e->op->operand_count; i++)
+                (cell.kind == CELL_GRU && i % 2 ? cell.h : cell.x)[at[t]][at[g]] +=
+                    evaluation_read(e, e->in, i, at);
+        cell_step(&cell, (uint32_t)at[t]);
+    }
+    return cell;
+}
+
+static inline void evaluation_cell_back(struct evaluation *e, const uint64_t *point)
+{
+    uint64_t at[OPERATOR_DIMS];
+    uint32_t t = evaluation_dim(e, false), g = evaluation_dim(e, true);
+    uint64_t steps = e->op->dims[t].size;
+    struct cell cell = evaluation_cell(e, point, steps - 1);
+    double dx[CELL_GATES] = {0}, dh[CELL_GATES] = {0}, ds = 0;
+    memcpy(at, point, sizeof at);
+    for (at[t] = steps; at[t]-- > point[t];)
+        ds = cell_back(&cell, (uint32_t)at[t], e->dy[evaluation_output(e, at)], ds, dx, dh);
+    at[t] = point[t];
+    for (at[g] = 0; at[g] < e->op->dims[g].size; at[g]++)
+        for (uint32_t i = 0; i < e->op->operand_count; i++)
+            evaluation_give(e, i, at, (cell.kind == CELL_GRU && i % 2 ? dh : dx)[at[g]]);
+}
+
 static inline void evaluation_forward_point(struct evaluation *e, const uint64_t *point, void *state)
 {
     const struct sums *sums = state;
@@ -395,8 +444,14 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
     case FLAVOUR_PRODUCT_SUM:
     case FLAVOUR_PRODUCT:
         for (uint32_t i = 0; i < e->op->operand_count; i++)
-            x *= evaluation_read(e, e->in, i, point);
+            x *= e->op->operands[i].added ? 1 : evaluation_read(e, e->in, i, point);
         *out += x;
+        break;
+    case FLAVOUR_CELL:
+        if (point[evaluation_dim(e, true)] == 0) {
+            uint64_t t = point[evaluation_dim(e, false)];
+            *out = evaluation_cell(e, point, t).out[t];
+        }
         break;
     case FLAVOUR_MAX:
         if (!evaluation_spot(e, &e->op->operands[0], point, &spot))
@@ -446,6 +501,40 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
     }
 }
 
+/* Calls once per point of an output that the product is added to. */
+static inline void evaluation_visit_output(struct evaluation *e, evaluation_visitor *visitor)
+{
+    struct interval share[OPERATOR_DIMS];
+    bool added = false;
+    for (uint32_t i = 0; i < e->op->operand_count; i++)
+        added |= e->op->operands[i].added;
+    if (!added)
+        return;
+    for (uint32_t d = 0; d < e->op->dim_count; d++) {
+        bool contracted = true;
+        for (uint32_t k = 0; k < e->model->tensors.at[e->op->output.tensor].rank; k++)
+            contracted &= e->op->output.dims[k].dim != (int)d;
+        share[d] = contracted ? (struct interval){0, 1} : e->share[d];
+    }
+    evaluation_visit(e, share, visitor, NULL);
+}
+
+static inline void evaluation_add_point(struct evaluation *e, const uint64_t *point, void *state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < e->op->operand_count; i++)
+        if (e->op->operands[i].added)
+            e->out[evaluation_output(e, point)] += evaluation_read(e, e->in, i, point);
+}
+
+static inline void evaluation_added_gradient(struct evaluation *e, const uint64_t *point, void *state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < e->op->operand_count; i++)
+        if (e->op->operands[i].added)
+            evaluation_give(e, i, point, e->dy[evaluation_output(e, point)]);
+}
+
 /* A member whose share of the classes is empty knows the loss from the combined statistics alone. */
 static inline void evaluation_idle(struct evaluation *e)
 {
@@ -465,6 +554,8 @@ static inline void evaluation_forward(struct evaluation *e)
     if (e->op->normalised)
         evaluation_statistics(e, false, &sums);
     evaluation_visit(e, e->share, evaluation_forward_point, &sums);
+    if (e->flavour == FLAVOUR_PRODUCT_SUM && e->adds)
+        evaluation_visit_output(e, evaluation_add_point);
     evaluation_release(&sums);
 }
 
@@ -475,8 +566,9 @@ static inline void evaluation_backward_product(struct evaluation *e, const uint6
     for (uint32_t i = 0; i < e->op->operand_count; i++) {
         double others = dy;
         for (uint32_t j = 0; j < e->op->operand_count; j++)
-            others *= j == i ? 1 : evaluation_read(e, e->in, j, point);
-        evaluation_give(e, i, point, others);
+            others *= j == i || e->op->operands[j].added ? 1 : evaluation_read(e, e->in, j, point);
+        if (!e->op->operands[i].added)
+            evaluation_give(e, i, point, others);
     }
 }
 
@@ -505,6 +597,10 @@ static inline void evaluation_backward_point(struct evaluation *e, const uint64_
     case FLAVOUR_PRODUCT_SUM:
     case FLAVOUR_PRODUCT:
         evaluation_backward_product(e, point, dy);
+        break;
+    case FLAVOUR_CELL:
+        if (point[evaluation_dim(e, true)] == 0)
+            evaluation_cell_back(e, point);
         break;
     case FLAVOUR_MAX:
         if (evaluation_spot(e, &e->op->operands[0], point, &spot) && !(e->in[0][spot.at] < e->out[at]))
@@ -562,6 +658,8 @@ static inline void evaluation_backward(struct evaluation *e)
     if (e->op->normalised)
         evaluation_statistics(e, true, &sums);
     evaluation_visit(e, e->share, evaluation_backward_point, &sums);
+    if (e->flavour == FLAVOUR_PRODUCT_SUM)
+        evaluation_visit_output(e, evaluation_added_gradient);
     evaluation_release(&sums);
 }
 

@@ -226,8 +226,8 @@ static inline const char *case_describe(struct plan_case *c)
         const struct plan_stage *stage = &c->plan.stages.at[s];
         text = arena_format(&c->arena, "%s [units %u+%u", text, stage->first_unit, stage->unit_count);
         for (uint32_t a = 0; a < stage->axis_count; a++) {
-            text = arena_format(&c->arena, "%s %s:%u", text, names_text(&c->names, stage->axes[a].name),
-                                stage->axes[a].size);
+            text = arena_format(&c->arena, "%s %s:%u%s", text, names_text(&c->names, stage->axes[a].name),
+                                stage->axes[a].size, stage->axes[a].combiner ? " to one" : "");
             for (uint32_t i = 0; stage->axes[a].weights && i < stage->axes[a].size; i++)
                 text = arena_format(&c->arena, "%s/%g", text, stage->axes[a].weights[i]);
         }

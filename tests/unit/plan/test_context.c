@@ -2,6 +2,7 @@
 #include "plan_case.h"
 
 #include "plan/causal.h"
+#include "plan/split.h"
 #include "plan/state.h"
 
 enum { BATCH = 2, SEQUENCE = 16, GROUPS = 4, SIZE = 3, WAYS = 4 };
@@ -147,6 +148,53 @@ static void balanced_shares_have_equal_work_and_contiguous_ones_two_to_one(void 
     case_fini(&c);
 }
 
+/* Two groups of four queries each on eight devices: the axis splits the groups into two, and the queries of
+ * each into four. Keys, values and their weights are halved, and the same on four devices. */
+static void two_groups_on_eight_devices_share_keys_and_values(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    case_init(&c,
+              "name: m\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n  - {fc: e, out: {h: 12}}\n"
+              "  - {fc: q, from: e, out: {g: 2, r: 4, d: 3}, bias: no}\n"
+              "  - {fc: k, from: e, out: {g: 2, d: 3}, bias: no}\n"
+              "  - {fc: v, from: e, out: {g: 2, d: 3}, bias: no}\n"
+              "  - {attention: a, from: [q, k, v]}\n  - {fc: p, over: [g, r, d], out: {h: 12}, bias: no}\n"
+              "  - {fc: u, out: {f: 16}, bias: no}\n  - {fc: w, over: f, out: {h: 12}, bias: no}\n",
+              BATCH);
+    case_stage(&c, 0, "g,r,f:8");
+    split_heads(&c.plan, &c.plan.stages.at[0]);
+    const struct plan_stage *stage = &c.plan.stages.at[0];
+    assert_int_equal(stage->axis_count, 2);
+    assert_int_equal(stage->axes[0].size, 2);
+    assert_int_equal(stage->axes[1].size, 4);
+    assert_true(case_derive(&c));
+    const struct derivation *d = c.derivations;
+    static const double eighths[] = {8, 1, 4, 4, 1, 1, 1}; /* of e (whole), q, k, v, p, u, w */
+    assert_int_equal(d->parameters.count, 8);              /* e has a bias */
+    for (uint32_t i = 0, w = 0; i < d->parameters.count; i++) {
+        const struct tensor *tensor = state_tensor(d, d->parameters.at[i].tensor);
+        if (strstr(names_text(&c.names, tensor->name), "bias"))
+            continue;
+        struct box box =
+            layout_box(stage, tensor, &d->parameters.at[i].layout, layout_coordinates(stage, 5), 0);
+        ASSERT_NEAR(layout_elements(&box, tensor->rank), model_elements(tensor) * eighths[w++] / 8, 0);
+    }
+    double summed = 0, part = BATCH * SEQUENCE * 3; /* one group's keys */
+    for (uint32_t i = 0; i < d->backward.count; i++) {
+        const struct action *action = &d->backward.at[i];
+        const char *name = names_text(&c.names, state_tensor(d, action->tensor)->name);
+        if (action->kind != ACTION_COLLECTIVE || (name[0] != 'k' && name[0] != 'v'))
+            continue;
+        assert_int_equal(action->axis, 1); /* each device has the gradient of its own query */
+        assert_int_equal(action->before.place[1], PLACE_PARTIAL);
+        assert_int_equal(action->before.place[0], PLACE_SPLIT);
+        summed += derive_payload(d, action, (struct coordinates){{0}});
+    }
+    ASSERT_NEAR(summed, 2 * part * 4, 0);
+    case_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +202,7 @@ int main(void)
         cmocka_unit_test(every_position_is_dealt_out_once),
         cmocka_unit_test(keys_and_values_are_gathered_forward_and_their_gradients_scattered),
         cmocka_unit_test(ulysses_goes_to_the_heads_and_back_by_four_all_to_alls),
+        cmocka_unit_test(two_groups_on_eight_devices_share_keys_and_values),
         cmocka_unit_test(balanced_shares_have_equal_work_and_contiguous_ones_two_to_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,64 @@ static void no_derived_communication_can_be_left_out(void **state)
     assert_int_equal(needless, 0);
 }
 
+/* Whether a step of a parameter's reduction has anything to do: the values that other members give or lack
+ * are not all zero or none. */
+static bool step_matters(const struct executor *x, const struct stage_run *s, uint32_t p, enum run_step step)
+{
+    const struct stage_parameter *parameter = &s->d->parameters.at[p];
+    struct shard_reduction how = shard_reduction(parameter);
+    uint32_t axes = step == STEP_SCATTER ? how.scatter : step == STEP_SUM ? how.sum : parameter->shard_axes;
+    size_t count = run_elements(x, parameter->tensor);
+    for (uint32_t m = 0; m < s->d->member_count; m++)
+        for (uint32_t o = 0; o < s->d->member_count; o++)
+            for (size_t i = 0; i < count && axes && o != m && run_in_group(s, axes, m, o); i++)
+                if (step == STEP_GATHER
+                        ? run_owns(x, s, parameter, o, i)
+                        : run_owns(x, s, parameter, m, i) && s->parameter_gradient[p][o][i] != 0)
+                    return true;
+    return false;
+}
+
+static void no_reduction_or_gather_of_a_parameter_can_be_left_out(void **state)
+{
+    (void)state;
+    uint32_t needless = 0, removed = 0;
+    for (uint32_t f = 0; f < FAMILIES; f++)
+        for (uint32_t n = 0; n < (cases_per_family() + 9) / 10 && family_wanted(f); n++) {
+            uint64_t seed = (first_seed() + n) * 1000 + 700 + f, random = seed;
+            struct plan_case c;
+            struct executor all;
+            random_case(&c, &families[f], &random);
+            random_derive(&c, &families[f]);
+            executor_run(&all, &c, seed, MODEL_NONE, false, MODEL_NONE);
+            for (uint32_t k = 0; c.plan.training && k < c.plan.stages.count; k++)
+                for (uint32_t i = 0; i < STEP_COUNT * c.derivations[k].parameters.count; i++) {
+                    uint32_t p = i / STEP_COUNT, t = c.derivations[k].parameters.at[p].tensor, holders = 0;
+                    for (uint32_t o = 0; o < c.plan.stages.count; o++)
+                        for (uint32_t q = 0; q < c.derivations[o].parameters.count; q++)
+                            holders += c.derivations[o].parameters.at[q].tensor == t;
+                    enum run_step step = (enum run_step)(i % STEP_COUNT);
+                    if (holders > 1 || !step_matters(&all, &all.stages[k], p, step))
+                        continue;
+                    struct executor x = {.removed_stage = MODEL_NONE,
+                                         .skipped_stage = k,
+                                         .skipped_parameter = p,
+                                         .skipped_step = step};
+                    executor_start(&x, &c, seed);
+                    removed++;
+                    if (!x.wrong && needless++ < 20)
+                        fprintf(stderr, "%s, seed %llu%s: step %d of %s is not needed\n", families[f].name,
+                                (unsigned long long)seed, case_describe(&c), (int)step,
+                                names_text(&c.names, c.model.tensors.at[t].name));
+                    executor_fini(&x);
+                }
+            executor_fini(&all);
+            case_fini(&c);
+        }
+    assert_true(removed > 0);
+    assert_int_equal(needless, 0);
+}
+
 /* Blocks that are no chains are refused; the others compute what the whole model does. */
 static void fused_blocks_compute_what_whole_models_do(void **state)
 {
@@ -168,18 +226,19 @@ static void nothing_that_fused_blocks_communicate_can_be_left_out(void **state)
     assert_int_equal(needless, 0);
 }
 
-static void splitting_a_recurrent_layer_along_its_units_is_refused(void **state)
+static void splitting_a_recurrent_layer_along_time_is_refused(void **state)
 {
     (void)state;
     struct plan_case c;
-    case_init(&c, families[FAMILIES - 1].model, 2);
-    case_stage(&c, 0, "o:3");
+    case_init(&c, families[FAMILIES - 3].model, 2);
+    case_stage(&c, 0, "s:3");
     c.plan.stages.at[0].place = (struct place){"w.yaml", 3, 5};
     assert_false(case_derive(&c));
     assert_int_equal(c.input.report.errors, 1);
     assert_string_equal(c.input.report.list.at[0].text,
-                        "splitting recurrent layer 'l' along 'o' needs a communication in every time step, "
-                        "which is not modelled; split b instead");
+                        "recurrent layer 'l' cannot be split along 's': its time steps follow one another; "
+                        "split b, o (hidden units), g (gates) or i (inputs), or give layers to stages and "
+                        "set plan.time-chunks");
     assert_int_equal(c.input.report.list.at[0].place.line, 3);
     case_fini(&c);
 }
@@ -189,9 +248,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitioned_models_compute_what_whole_ones_do),
         cmocka_unit_test(no_derived_communication_can_be_left_out),
+        cmocka_unit_test(no_reduction_or_gather_of_a_parameter_can_be_left_out),
         cmocka_unit_test(fused_blocks_compute_what_whole_models_do),
         cmocka_unit_test(nothing_that_fused_blocks_communicate_can_be_left_out),
-        cmocka_unit_test(splitting_a_recurrent_layer_along_its_units_is_refused),
+        cmocka_unit_test(splitting_a_recurrent_layer_along_time_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

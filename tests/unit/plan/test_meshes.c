@@ -80,6 +80,8 @@ static bool random_meshes(struct plan_case *c, uint32_t which, uint64_t *random,
     if (case_between(random, 0, 3)) {
         *text = random_split(c, family, factors[shape], counts[shape], random);
         well = split_read(&c->input, case_parse(c, "split", *text), &c->plan, &stage);
+        for (uint32_t a = 0; a < stage.axis_count; a++)
+            stage.axes[a].combiner = case_between(random, 0, 3) == 0;
     }
     VECTOR_PUSH(&c->plan.stages, stage);
     const char *list = "layers:\n";
@@ -88,8 +90,14 @@ static bool random_meshes(struct plan_case *c, uint32_t which, uint64_t *random,
             list = arena_format(&c->arena, "%s  - {match: \"%s\", split: %s}\n", list, mixed[which].match[m],
                                 random_split(c, family, factors[shape], counts[shape], random));
     *text = arena_format(&c->arena, "%s\n%s", *text, list);
-    return well && mesh_layers(&c->input, value_get(case_parse(c, "layers", list), "layers"), &c->plan) &&
-           case_derive(c);
+    well = well && mesh_layers(&c->input, value_get(case_parse(c, "layers", list), "layers"), &c->plan);
+    c->plan.zero = case_between(random, 0, 3);
+    const struct plan_stage *meshed = &c->plan.stages.at[0];
+    for (uint32_t m = 0; meshed->meshes && m < meshed->mesh_count;
+         m++) /* any axis can share out what is kept */
+        for (uint32_t a = 0; a < meshed->meshes[m].axis_count; a++)
+            meshed->meshes[m].axes[a].shards = case_between(random, 0, 1);
+    return well && case_derive(c);
 }
 
 static void layers_with_splits_of_their_own_compute_the_same(void **state)

@@ -1,0 +1,15 @@
+#include "model/model_file.h"
+
+#include "model/hf.h"
+
+struct value *model_file_translate(struct input *input, const char *path)
+{
+    struct value *document = document_load(input, path);
+    return hf_is(document) ? hf_read(input, document) : document;
+}
+
+struct value *model_file_load(struct input *input, const char *path)
+{
+    struct value *document = model_file_translate(input, path);
+    return document && value_get(document, "extends") ? document_complete(input, document) : document;
+}

@@ -1,0 +1,16 @@
+/* Model_file: reads a model from a file of any form that is known: Partita's own notation, or a config.json
+ * of Hugging Face's library. */
+#ifndef PARTITA_MODEL_MODEL_FILE_H
+#define PARTITA_MODEL_MODEL_FILE_H
+
+#include "input/document.h"
+
+/* The document of a file as it stands; of another form, translated (with `extends`, for people to read and
+ * edit). NULL after reporting. */
+struct value *model_file_translate(struct input *input, const char *path);
+
+/* The same with everything in it that it extends, for build_model(). A file that is no model is returned as
+ * it was read. */
+struct value *model_file_load(struct input *input, const char *path);
+
+#endif

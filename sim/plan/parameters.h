@@ -1,0 +1,57 @@
+/* Parameters: the communication of a member's parameters and their gradients while its program is built:
+ * gathers of what is kept in shares, ahead of their use; reductions of gradients as they become ready, in
+ * buckets; gathers after the update.
+ *
+ * A unit's gather is issued when the unit `prefetch` before it begins, so it overlaps that much computation.
+ */
+#ifndef PARTITA_PLAN_PARAMETERS_H
+#define PARTITA_PLAN_PARAMETERS_H
+
+#include "plan/builder.h"
+#include "plan/shard.h"
+
+/* Gradients that go together: their reduction is the same. */
+struct parameter_bucket {
+    struct shard_reduction how;
+    uint32_t shard_axes, label;
+    double elements;
+};
+
+struct parameters {
+    const struct derivation *d; /* not owned */
+    struct builder *builder;    /* not owned */
+    struct role role;
+    uint32_t *gathered; /* per parameter: the operation that brought it here; PROGRAM_NONE: none did */
+    bool *whole;        /* per parameter: it is here whole */
+    VECTOR(struct parameter_bucket) buckets;
+    struct index_list *waits; /* what the optimizer waits for. Not owned. */
+};
+
+void parameters_init(struct parameters *parameters, const struct derivation *d, struct role role,
+                     struct builder *builder, struct index_list *waits, struct arena *arena);
+void parameters_fini(struct parameters *parameters);
+
+/* A pass begins to work on a unit: what it needs is gathered, and the next kernel waits for it. */
+void parameters_enter(struct parameters *parameters, uint32_t unit, bool backward);
+
+/* The backward pass of a unit begins: it makes whole gradients, of which shares may stay. */
+void parameters_expect(struct parameters *parameters, uint32_t unit);
+
+/* A pass has done with a unit: what need not be kept is dropped. `last`: of the step's micro-batches. */
+void parameters_leave(struct parameters *parameters, uint32_t unit, bool backward, bool last);
+
+/* The backward kernel of stage operator `index` has run: with buckets, gradients that it completes go. */
+void parameters_ready(struct parameters *parameters, uint32_t index, bool last);
+
+/* The backward pass has left all units from `unit` on: without buckets, their gradients go; at the stage's
+ * first unit, whatever is left. */
+void parameters_reduce(struct parameters *parameters, uint32_t unit, bool last);
+
+/* After the update: members that updated a share get the others. `update`: the optimizer's operation. */
+void parameters_publish(struct parameters *parameters, uint32_t update);
+
+/* Adds the groups that the member's parameters communicate in. */
+void parameters_groups(const struct derivation *d, struct registry *registry, struct role role,
+                       struct index_list *groups);
+
+#endif

@@ -1,0 +1,105 @@
+#include "plan/shard.h"
+
+#include "plan/state.h"
+
+#include <string.h>
+
+const char *const shard_keep_names[] = {"pass", "micro-batch", "step", NULL};
+
+static bool shard_is_replica(const struct plan *plan, const struct plan_axis *axis)
+{
+    return strcmp(names_text(plan->platform->names, axis->name), "replica") == 0;
+}
+
+static void shard_mark_axes(const struct plan *plan, struct plan_axis *axes, uint32_t count)
+{
+    uint32_t batch = names_find(plan->model->names, "b");
+    for (uint32_t a = 0; a < count; a++)
+        axes[a].shards = plan->zero > 0 && axes[a].labels[0] == batch && !shard_is_replica(plan, &axes[a]);
+}
+
+void shard_mark(struct plan *plan)
+{
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        struct plan_stage *stage = &plan->stages.at[s];
+        if (!stage->meshes)
+            shard_mark_axes(plan, stage->axes, stage->axis_count);
+        for (uint32_t m = 0; stage->meshes && m < stage->mesh_count; m++)
+            shard_mark_axes(plan, stage->meshes[m].axes, stage->meshes[m].axis_count);
+    }
+}
+
+/* The stage's axes (bit set) along which the parameters of an operator may be shared out: its mesh has the
+ * marks, but replicas of the other layers are replicas of its own too. */
+static uint32_t shard_marked(const struct plan *plan, const struct plan_stage *stage, uint32_t operator)
+{
+    uint32_t axes = 0, replicas = 0;
+    for (uint32_t a = 0; a < stage->axis_count && !stage->meshes; a++)
+        axes |= stage->axes[a].shards ? 1u << a : 0;
+    for (uint32_t m = 0; stage->meshes && m < stage->mesh_count; m++)
+        for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++) {
+            const struct plan_axis *axis = &stage->meshes[m].axes[a];
+            axes |= axis->shards && stage->mesh_of[operator] == m ? stage->meshes[m].parts[a] : 0;
+            replicas |= shard_is_replica(plan, axis) ? stage->meshes[m].parts[a] : 0;
+        }
+    return axes & ~replicas;
+}
+
+uint32_t shard_axes(const struct plan *plan, const struct plan_stage *stage, uint32_t operator,
+                    const struct layout * layout)
+{
+    uint32_t axes = shard_marked(plan, stage, operator);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (layout->place[a] != PLACE_REPLICATED)
+            axes &= ~(1u << a);
+    return axes;
+}
+
+struct shard_reduction shard_reduction(const struct stage_parameter *parameter)
+{
+    return (struct shard_reduction){parameter->partial_axes & parameter->shard_axes,
+                                    parameter->partial_axes & ~parameter->shard_axes};
+}
+
+uint32_t shard_members(const struct plan_stage *stage, uint32_t axes)
+{
+    uint32_t members = 1;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (axes >> a & 1)
+            members *= stage->axes[a].size;
+    return members;
+}
+
+uint32_t shard_ways(const struct derivation *d, const struct stage_parameter *parameter)
+{
+    return shard_members(d->stage, parameter->shard_axes);
+}
+
+/* A member's place in its group along some axes. */
+static uint32_t shard_place(const struct plan_stage *stage, uint32_t axes, uint32_t member)
+{
+    struct coordinates at = layout_coordinates(stage, member);
+    uint32_t place = 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (axes >> a & 1)
+            place = place * stage->axes[a].size + at.at[a];
+    return place;
+}
+
+static struct interval shard_cut(struct interval whole, uint64_t ways, uint64_t index)
+{
+    uint64_t size = whole.high - whole.low;
+    return (struct interval){whole.low + size * index / ways, whole.low + size * (index + 1) / ways};
+}
+
+struct interval shard_own(const struct derivation *d, const struct stage_parameter *parameter,
+                          uint32_t member)
+{
+    const struct tensor *tensor = state_tensor(d, parameter->tensor);
+    struct box box =
+        layout_box(d->stage, tensor, &parameter->layout, layout_coordinates(d->stage, member), 0);
+    struct interval share = {0, (uint64_t)layout_elements(&box, tensor->rank)};
+    uint32_t scatter = shard_reduction(parameter).scatter, rest = parameter->shard_axes & ~scatter;
+    share = shard_cut(share, shard_members(d->stage, scatter), shard_place(d->stage, scatter, member));
+    return shard_cut(share, shard_members(d->stage, rest), shard_place(d->stage, rest, member));
+}

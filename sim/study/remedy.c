@@ -1,0 +1,157 @@
+#include "study/remedy.h"
+
+#include "base/unit.h"
+#include "platform/route.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REMEDY_SETS = 2, REMEDY_SHOWN = 3 };
+
+/* Settings that trade memory for work or communication. "%u": twice the degree that the plan has. */
+static const char *const remedies[][REMEDY_SETS] = {
+    {"plan.zero=1", NULL},
+    {"plan.zero=2", NULL},
+    {"plan.zero=3", NULL},
+    {"plan.recompute=selective", NULL},
+    {"plan.recompute=full", NULL},
+    {"plan.zero=1", "plan.recompute=selective"},
+    {"plan.zero=1", "plan.recompute=full"},
+    {"plan.zero=3", "plan.recompute=selective"},
+    {"plan.zero=3", "plan.recompute=full"},
+    {"batch.micro=1", NULL},
+    {"plan.tensor=%u", NULL},
+    {"plan.tensor=%u", "plan.recompute=full"},
+};
+enum { REMEDIES = sizeof remedies / sizeof remedies[0] };
+
+struct remedy {
+    const char *sets[REMEDY_SETS];
+    double total, capacity; /* bytes of the device that is fullest against what it has */
+    double seconds;         /* predicted work and communication of its slowest device */
+    bool fits;
+};
+
+/* Seconds that a rank computes and, at the narrowest link between two neighbours of each group, sends in one
+ * step: without waiting and overlap, a measure to order plans by. */
+static double remedy_seconds(struct scenario *s, uint32_t rank)
+{
+    const struct job *job = &s->job;
+    const struct program *program = &job->programs[job->ranks[rank].program];
+    double seconds = 0;
+    for (uint32_t i = 0; i < program->op_count; i++) {
+        const struct op *op = &program->ops[i];
+        seconds += op->kind == OP_COMPUTE ? op->seconds : 0;
+        if (op->kind == OP_COMPUTE || op->kind == OP_RECEIVE)
+            continue;
+        const struct group *group = &job->groups[job->group_table[job->ranks[rank].first_group + op->group]];
+        uint32_t count, from = job->ranks[job->members[group->first_member]].device;
+        uint32_t to = job->ranks[job->members[group->first_member + 1 % group->member_count]].device;
+        const uint32_t *links = route_links(&s->platform, from, to, &count);
+        double narrowest = INFINITY;
+        for (uint32_t l = 0; count != UINT32_MAX && l < count; l++)
+            narrowest = fmin(narrowest, s->platform.links.at[links[l]].bandwidth);
+        seconds += op->bytes / narrowest;
+    }
+    return seconds / job->steps;
+}
+
+static void remedy_judge(struct scenario *s, struct remedy *remedy)
+{
+    remedy->fits = s->plan.fits;
+    remedy->total = 0;
+    remedy->capacity = 0;
+    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+        const struct plan_memory *m = &s->plan.stages.at[i].memory;
+        if (i == 0 || m->total - m->capacity > remedy->total - remedy->capacity) {
+            remedy->total = m->total;
+            remedy->capacity = m->capacity;
+        }
+        remedy->seconds = fmax(remedy->seconds, remedy_seconds(s, s->plan.stages.at[i].ranks[0]));
+    }
+}
+
+static uint32_t remedy_tensor(const struct scenario *s)
+{
+    const struct plan_stage *stage = &s->plan.stages.at[0];
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (stage->axes[a].name == names_find(&s->names, "tensor"))
+            return stage->axes[a].size;
+    return 1;
+}
+
+/* Plans once more with further settings; false when they do not go with the workload. */
+static bool remedy_try(const struct scenario *s, const struct scenario_options *options,
+                       struct remedy *remedy, struct arena *arena)
+{
+    const char **sets = ARENA_ARRAY(arena, const char *, options->set_count + REMEDY_SETS);
+    struct scenario_options tried = *options;
+    for (uint32_t i = 0; i < options->set_count; i++)
+        sets[i] = options->sets[i];
+    for (uint32_t i = 0; i < REMEDY_SETS && remedy->sets[i]; i++) {
+        const char *percent = strchr(remedy->sets[i], '%');
+        if (percent)
+            remedy->sets[i] = arena_format(arena, "%.*s%u", (int)(percent - remedy->sets[i]), remedy->sets[i],
+                                           2 * remedy_tensor(s));
+        sets[tried.set_count++] = remedy->sets[i];
+    }
+    tried.sets = sets;
+    struct scenario other;
+    bool good = scenario_load(&other, &tried);
+    if (good)
+        remedy_judge(&other, remedy);
+    scenario_fini(&other);
+    return good;
+}
+
+/* What fits first, then the least work; of what does not, the one that is least over. */
+static int remedy_order(const void *left, const void *right)
+{
+    const struct remedy *a = left, *b = right;
+    double x = a->fits ? a->seconds : a->total - a->capacity,
+           y = b->fits ? b->seconds : b->total - b->capacity;
+    if (a->fits != b->fits)
+        return a->fits ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static void remedy_line(const struct remedy *remedy, double before, FILE *out)
+{
+    char text[2][32];
+    fprintf(out, "            ");
+    for (uint32_t i = 0; i < REMEDY_SETS && remedy->sets[i]; i++)
+        fprintf(out, "--set %s ", remedy->sets[i]);
+    fprintf(out, "needs %s of %s, %.2f x the work and communication\n",
+            unit_format(remedy->total, UNIT_BYTES, text[0], 32),
+            unit_format(remedy->capacity, UNIT_BYTES, text[1], 32), remedy->seconds / before);
+}
+
+void remedy_print(struct scenario *s, const struct scenario_options *options, FILE *out)
+{
+    struct arena arena;
+    struct remedy tried[REMEDIES], now = {.seconds = 0};
+    uint32_t count = 0;
+    arena_init(&arena);
+    remedy_judge(s, &now);
+    for (uint32_t r = 0; r < REMEDIES; r++) {
+        struct remedy remedy = {.seconds = 0};
+        for (uint32_t i = 0; i < REMEDY_SETS; i++)
+            remedy.sets[i] = remedies[r][i];
+        bool good = remedy_try(s, options, &remedy, &arena) &&
+                    remedy.total - remedy.capacity < now.total - now.capacity;
+        for (uint32_t k = 0; k < count && good; k++) /* a further setting that changes nothing */
+            good = tried[k].total != remedy.total || tried[k].seconds != remedy.seconds;
+        if (good)
+            tried[count++] = remedy;
+    }
+    qsort(tried, count, sizeof tried[0], remedy_order);
+    if (count && tried[0].fits)
+        fprintf(out, "          what would fit, the cheapest first:\n");
+    else if (count)
+        fprintf(out, "          nothing that was tried fits; the nearest:\n");
+    for (uint32_t i = 0;
+         i < count && i < (tried[0].fits ? REMEDY_SHOWN : 1) && tried[i].fits == tried[0].fits; i++)
+        remedy_line(&tried[i], now.seconds, out);
+    arena_fini(&arena);
+}

@@ -1,0 +1,246 @@
+/* config.json files: parameters exactly those of the released weights (the number of elements that
+ * transformers counts, tied tables once), defaults, and what is refused. The configurations are those
+ * published with each model, without the fields that are not read. */
+#include "model/hf.h"
+#include "model/model_file.h"
+#include "model_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct published {
+    const char *model;
+    uint64_t parameters;
+    const char *config;
+};
+
+static const struct published published[] = {
+    {"Llama-2 7B", 6738415616,
+     "{'architectures': ['LlamaForCausalLM'], 'model_type': 'llama', 'hidden_size': 4096, "
+     "'intermediate_size': 11008, "
+     "'num_attention_heads': 32, 'num_hidden_layers': 32, 'num_key_value_heads': 32, 'vocab_size': 32000, "
+     "'max_position_embeddings': 4096, 'tie_word_embeddings': false, 'hidden_act': 'silu', 'rope_scaling': "
+     "null}"},
+    {"Llama-3 8B", 8030261248,
+     "{'architectures': ['LlamaForCausalLM'], 'model_type': 'llama', 'hidden_size': 4096, "
+     "'intermediate_size': 14336, "
+     "'num_attention_heads': 32, 'num_hidden_layers': 32, 'num_key_value_heads': 8, 'vocab_size': 128256}"},
+    {"Llama-3.2 1B", 1235814400,
+     "{'model_type': 'llama', 'hidden_size': 2048, 'intermediate_size': 8192, 'num_attention_heads': 32, "
+     "'num_hidden_layers': 16, 'num_key_value_heads': 8, 'vocab_size': 128256, 'head_dim': 64, "
+     "'tie_word_embeddings': true}"},
+    {"Mistral 7B", 7241732096,
+     "{'architectures': ['MistralForCausalLM'], 'model_type': 'mistral', 'hidden_size': 4096, "
+     "'intermediate_size': 14336, 'num_attention_heads': 32, 'num_hidden_layers': 32, 'vocab_size': 32000}"},
+    {"Qwen2 0.5B", 494032768,
+     "{'architectures': ['Qwen2ForCausalLM'], 'model_type': 'qwen2', 'hidden_size': 896, "
+     "'intermediate_size': 4864, "
+     "'num_attention_heads': 14, 'num_hidden_layers': 24, 'num_key_value_heads': 2, 'vocab_size': 151936, "
+     "'tie_word_embeddings': true, 'use_sliding_window': false}"},
+    {"Qwen2 7B", 7615616512,
+     "{'architectures': ['Qwen2ForCausalLM'], 'model_type': 'qwen2', 'hidden_size': 3584, "
+     "'intermediate_size': 18944, "
+     "'num_attention_heads': 28, 'num_hidden_layers': 28, 'num_key_value_heads': 4, 'vocab_size': 152064, "
+     "'tie_word_embeddings': false}"},
+    {"Qwen3 0.6B", 596049920,
+     "{'architectures': ['Qwen3ForCausalLM'], 'model_type': 'qwen3', 'hidden_size': 1024, "
+     "'intermediate_size': 3072, "
+     "'num_attention_heads': 16, 'num_hidden_layers': 28, 'num_key_value_heads': 8, 'vocab_size': 151936, "
+     "'head_dim': 128, 'tie_word_embeddings': true}"},
+    {"Qwen3 8B", 8190735360,
+     "{'architectures': ['Qwen3ForCausalLM'], 'model_type': 'qwen3', 'hidden_size': 4096, "
+     "'intermediate_size': 12288, "
+     "'num_attention_heads': 32, 'num_hidden_layers': 36, 'num_key_value_heads': 8, 'vocab_size': 151936}"},
+    {"Gemma 2B", 2506172416,
+     "{'architectures': ['GemmaForCausalLM'], 'model_type': 'gemma', 'hidden_size': 2048, "
+     "'intermediate_size': 16384, "
+     "'num_attention_heads': 8, 'num_hidden_layers': 18, 'num_key_value_heads': 1, 'vocab_size': 256000, "
+     "'head_dim': 256, 'hidden_act': 'gelu', 'hidden_activation': null}"},
+    {"Gemma 7B", 8537680896,
+     "{'architectures': ['GemmaForCausalLM'], 'model_type': 'gemma', 'hidden_size': 3072, "
+     "'intermediate_size': 24576, "
+     "'num_attention_heads': 16, 'num_hidden_layers': 28, 'vocab_size': 256000}"},
+    {"Gemma 2 2B", 2614341888,
+     "{'architectures': ['Gemma2ForCausalLM'], 'model_type': 'gemma2', 'hidden_size': 2304, "
+     "'intermediate_size': 9216, 'num_attention_heads': 8, 'num_hidden_layers': 26, 'num_key_value_heads': "
+     "4, "
+     "'vocab_size': 256000, 'head_dim': 256}"},
+    {"Gemma 2 9B", 9241705984,
+     "{'architectures': ['Gemma2ForCausalLM'], 'model_type': 'gemma2', 'hidden_size': 3584, "
+     "'intermediate_size': 14336, 'num_attention_heads': 16, 'num_hidden_layers': 42, 'num_key_value_heads': "
+     "8, "
+     "'vocab_size': 256000, 'head_dim': 256}"},
+    {"Phi-3 mini", 3821079552,
+     "{'architectures': ['Phi3ForCausalLM'], 'model_type': 'phi3', 'hidden_size': 3072, 'intermediate_size': "
+     "8192, "
+     "'num_attention_heads': 32, 'num_hidden_layers': 32, 'num_key_value_heads': 32, 'vocab_size': 32064}"},
+    {"GPT-2", 124439808,
+     "{'architectures': ['GPT2LMHeadModel'], 'model_type': 'gpt2', 'n_embd': 768, 'n_head': 12, 'n_layer': "
+     "12, "
+     "'n_positions': 1024, 'vocab_size': 50257, 'activation_function': 'gelu_new', 'n_inner': null}"},
+    {"GPT-NeoX 20B", 20554567680,
+     "{'architectures': ['GPTNeoXForCausalLM'], 'model_type': 'gpt_neox', 'hidden_size': 6144, "
+     "'intermediate_size': 24576, 'num_attention_heads': 64, 'num_hidden_layers': 44, 'vocab_size': 50432, "
+     "'hidden_act': 'gelu_fast'}"},
+    {"Pythia 70M", 70426624,
+     "{'architectures': ['GPTNeoXForCausalLM'], 'model_type': 'gpt_neox', 'hidden_size': 512, "
+     "'intermediate_size': 2048, 'num_attention_heads': 8, 'num_hidden_layers': 6, 'vocab_size': 50304}"},
+    {"OPT 125M", 125239296,
+     "{'architectures': ['OPTForCausalLM'], 'model_type': 'opt', 'hidden_size': 768, 'ffn_dim': 3072, "
+     "'num_attention_heads': 12, 'num_hidden_layers': 12, 'vocab_size': 50272, 'word_embed_proj_dim': 768}"},
+    {"OPT 350M", 331196416,
+     "{'architectures': ['OPTForCausalLM'], 'model_type': 'opt', 'hidden_size': 1024, 'ffn_dim': 4096, "
+     "'num_attention_heads': 16, 'num_hidden_layers': 24, 'vocab_size': 50272, 'word_embed_proj_dim': 512, "
+     "'do_layer_norm_before': false}"},
+    {"BLOOM 560M", 559214592,
+     "{'architectures': ['BloomForCausalLM'], 'model_type': 'bloom', 'hidden_size': 1024, 'n_layer': 24, "
+     "'n_head': 16, 'vocab_size': 250880}"},
+    {"Falcon 7B", 6921720704,
+     "{'architectures': ['FalconForCausalLM'], 'model_type': 'falcon', 'hidden_size': 4544, "
+     "'num_attention_heads': 71, 'num_hidden_layers': 32, 'vocab_size': 65024, 'multi_query': true, "
+     "'parallel_attn': true, 'bias': false, 'new_decoder_architecture': false}"},
+    {"Falcon 40B", 41303293952,
+     "{'architectures': ['FalconForCausalLM'], 'model_type': 'falcon', 'hidden_size': 8192, "
+     "'num_attention_heads': 128, 'num_hidden_layers': 60, 'num_kv_heads': 8, 'vocab_size': 65024, "
+     "'new_decoder_architecture': true, 'bias': false}"},
+    {"BERT-base", 109482240,
+     "{'architectures': ['BertModel'], 'model_type': 'bert', 'hidden_size': 768, 'intermediate_size': 3072, "
+     "'num_attention_heads': 12, 'num_hidden_layers': 12, 'vocab_size': 30522}"},
+    {"BERT-base, masked language model", 109514298,
+     "{'architectures': ['BertForMaskedLM'], 'model_type': 'bert', 'hidden_size': 768, 'intermediate_size': "
+     "3072, "
+     "'num_attention_heads': 12, 'num_hidden_layers': 12, 'vocab_size': 30522, 'type_vocab_size': 2}"},
+    {"RoBERTa-base, masked language model", 124697433,
+     "{'architectures': ['RobertaForMaskedLM'], 'model_type': 'roberta', 'hidden_size': 768, "
+     "'intermediate_size': 3072, 'num_attention_heads': 12, 'num_hidden_layers': 12, 'vocab_size': 50265, "
+     "'max_position_embeddings': 514, 'type_vocab_size': 1}"},
+    {"T5-small", 60506624,
+     "{'architectures': ['T5ForConditionalGeneration'], 'model_type': 't5', 'd_model': 512, 'd_ff': 2048, "
+     "'d_kv': 64, 'num_heads': 8, 'num_layers': 6, 'vocab_size': 32128}"},
+    {"T5 1.1 small", 76961152,
+     "{'architectures': ['T5ForConditionalGeneration'], 'model_type': 't5', 'd_model': 512, 'd_ff': 1024, "
+     "'d_kv': 64, 'num_heads': 6, 'num_layers': 8, 'num_decoder_layers': 8, 'vocab_size': 32128, "
+     "'feed_forward_proj': 'gated-gelu', 'tie_word_embeddings': false}"},
+    {"ViT-B/16", 86567656,
+     "{'architectures': ['ViTForImageClassification'], 'model_type': 'vit', 'hidden_size': 768, "
+     "'intermediate_size': 3072, 'num_attention_heads': 12, 'num_hidden_layers': 12, 'num_labels': 1000}"},
+    {"ViT-B/16 without a head", 86389248,
+     "{'architectures': ['ViTModel'], 'model_type': 'vit', 'hidden_size': 768, 'intermediate_size': 3072, "
+     "'num_attention_heads': 12, 'num_hidden_layers': 12}"},
+};
+
+/* Single quotes stand for double ones. */
+static struct value *parse(struct input *input, const char *config)
+{
+    char *text = arena_text(&input->arena, config);
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    struct value *document = document_parse(input, "config.json", text, strlen(text), true);
+    assert_non_null(document);
+    assert_true(hf_is(document));
+    return hf_read(input, document);
+}
+
+static uint64_t count(const struct published *one)
+{
+    struct input input;
+    struct names names;
+    struct model model;
+    input_init(&input, PARTITA_SOURCE);
+    names_init(&names);
+    model_init(&model, &names);
+    struct value *document = parse(&input, one->config);
+    if (document)
+        document = document_complete(&input, document);
+    bool good = document && build_model(&input, document, NULL, 1, &model);
+    if (!good)
+        fail_msg("%s: %s", one->model, input.report.list.count ? input.report.list.at[0].text : "?");
+    uint64_t parameters = model_parameters(&model);
+    model_fini(&model);
+    names_fini(&names);
+    input_fini(&input);
+    return parameters;
+}
+
+static void each_has_exactly_the_released_parameters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        uint64_t parameters = count(&published[i]);
+        if (parameters != published[i].parameters)
+            print_error("%s: %llu parameters, published %llu (%+lld)\n", published[i].model,
+                        (unsigned long long)parameters, (unsigned long long)published[i].parameters,
+                        (long long)(parameters - published[i].parameters));
+    }
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++)
+        assert_true(count(&published[i]) == published[i].parameters);
+}
+
+static void every_architecture_has_a_published_size(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; hf_architectures[i]; i++) {
+        char type[64];
+        snprintf(type, sizeof type, "'model_type': '%s'", hf_architectures[i]->type);
+        bool found = false;
+        for (size_t k = 0; k < sizeof published / sizeof published[0]; k++)
+            found |= strstr(published[k].config, type) != NULL;
+        if (!found)
+            fail_msg("%s", hf_architectures[i]->type);
+    }
+}
+
+/* The first message about a configuration that is not read. */
+static void refuse(const char *config, const char *expected)
+{
+    struct input input;
+    input_init(&input, PARTITA_SOURCE);
+    assert_null(parse(&input, config));
+    assert_true(input.report.list.count > 0);
+    assert_string_equal(input.report.list.at[0].text, expected);
+    input_fini(&input);
+}
+
+#define SIZES "'num_hidden_layers': 2, 'num_attention_heads': 4, 'intermediate_size': 64, 'vocab_size': 100"
+
+static void what_cannot_be_read_is_refused(void **state)
+{
+    (void)state;
+    refuse("{'model_type': 'llama', " SIZES "}",
+           "missing field 'hidden_size', which model_type 'llama' needs");
+    refuse("{'model_type': 'lama', " SIZES "}",
+           "there is no supported model_type 'lama'; did you mean 'llama'?");
+    refuse("{'model_type': 'llama', 'hidden_size': 30, " SIZES "}",
+           "4 heads do not share a width of 30 evenly");
+    refuse("{'model_type': 'llama', 'hidden_size': 32, 'hidden_act': 'silo', " SIZES "}",
+           "there is no activation function 'silo'; did you mean 'silu'?");
+    refuse("{'model_type': 'bert', 'architectures': ['BertForFun'], 'hidden_size': 32, " SIZES "}",
+           "the class 'BertForFun' is not supported for model_type 'bert'; those named ...BertModel, "
+           "...ForPreTraining, ...ForMaskedLM, ...LMHeadModel, ...ForSequenceClassification, "
+           "...ForMultipleChoice, ...ForTokenClassification, ...ForQuestionAnswering are");
+}
+
+static void what_is_lost_is_said(void **state)
+{
+    (void)state;
+    struct input input;
+    input_init(&input, PARTITA_SOURCE);
+    assert_non_null(parse(
+        &input, "{'model_type': 'mistral', 'hidden_size': 32, 'sliding_window': 4096, 'quantization_config': "
+                "{'bits': 4}, 'num_key_value_heads': 2, " SIZES "}"));
+    assert_int_equal(input.report.warnings, 2);
+    input_fini(&input);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_has_exactly_the_released_parameters),
+        cmocka_unit_test(every_architecture_has_a_published_size),
+        cmocka_unit_test(what_cannot_be_read_is_refused),
+        cmocka_unit_test(what_is_lost_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
