@@ -110,6 +110,12 @@ static void assign_axes(const struct plan_axis *axes, uint32_t count, const stru
     }
 }
 
+const struct plan_mesh *assign_mesh(const struct plan_stage *stage, const struct model *model,
+                                    const struct operator* operator)
+{
+    return stage->meshes ? &stage->meshes[stage->mesh_of[operator- model->operators.at]] : NULL;
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
@@ -120,7 +126,7 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
         assign_axes(stage->axes, stage->axis_count, model, operator, result.split);
         return result;
     }
-    const struct plan_mesh *mesh = &stage->meshes[stage->mesh_of[operator- model->operators.at]];
+    const struct plan_mesh *mesh = assign_mesh(stage, model, operator);
     int8_t chosen[PLAN_AXES];
     assign_axes(mesh->axes, mesh->axis_count, model, operator, chosen);
     for (uint32_t a = 0; a < mesh->axis_count; a++)
@@ -134,8 +140,7 @@ uint32_t assign_sequential(const struct plan_stage *stage, const struct model *m
                            const struct operator* operator, uint32_t axis)
 {
     const struct plan_axis *around = &stage->axes[axis];
-    const struct plan_mesh *mesh =
-        stage->meshes ? &stage->meshes[stage->mesh_of[operator- model->operators.at]] : NULL;
+    const struct plan_mesh *mesh = assign_mesh(stage, model, operator);
     for (uint32_t a = 0; mesh && a < mesh->axis_count; a++)
         if (mesh->parts[a] >> axis & 1)
             around = &mesh->axes[a];

@@ -24,6 +24,10 @@ struct assignment {
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator);
 
+/* The mesh of an operator; NULL where the stage's own axes are those of all. */
+const struct plan_mesh *assign_mesh(const struct plan_stage *stage, const struct model *model,
+                                    const struct operator* operator);
+
 /* The first label of an axis, or of the axis of the operator's mesh that it is a piece of, that names a
  * sequential dimension of the operator; 0: none does. */
 uint32_t assign_sequential(const struct plan_stage *stage, const struct model *model,

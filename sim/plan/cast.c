@@ -2,6 +2,7 @@
 
 #include "plan/memory.h"
 #include "plan/parameters.h"
+#include "plan/shares.h"
 #include "plan/state.h"
 
 #include <string.h>
@@ -285,6 +286,7 @@ static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank
                            struct signature *out)
 {
     const struct derivation *d = &cast->derivations[role.stage];
+    struct share_list shares = {0};
     VECTOR_PUSH(out, role.stage);
     for (uint32_t o = 0; o < d->operators.count; o++) {
         const struct operator* operator= state_operator(d, o);
@@ -329,6 +331,9 @@ static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank
         uint32_t count;
         if (action->uneven)
             VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
+        shares_of(d, action, role.member, &shares);
+        for (uint32_t k = 0; k < shares.count; k++)
+            VECTOR_PUSH(out, shares.at[k]);
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];
@@ -340,6 +345,7 @@ static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank
             VECTOR_PUSH(out, cast_ordinal(rank, cast_channel(cast, role.stage, action, message)));
         }
     }
+    VECTOR_FREE(&shares);
 }
 
 /* The same for all roles of a rank, and its device. */

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
@@ -38,11 +39,11 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
-    struct shares shares; /* of the whole job */
-    double share;         /* of each action: 1, or that of one time step */
+    double share; /* of each action: 1, or that of one time step */
     bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
+    struct share_list shares, drawn; /* of all collectives of unequal shares; of the present one */
 };
 
 static const struct action *emit_action(const struct part *part, bool backward, uint32_t index)
@@ -118,6 +119,23 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
                 first_receive = op;
         }
     emit_note(part, backward, index, first_receive, receives);
+}
+
+/* Where the shares of a collective begin in the job's, plus 1; 0: they are equal. Equal lists stand there
+ * once. */
+static uint32_t emit_shares(struct emitter *e, const struct part *part, const struct action *action)
+{
+    const struct share_list *own = &e->drawn;
+    shares_of(part->d, action, part->role.member, &e->drawn);
+    if (!own->count)
+        return 0;
+    for (uint32_t i = 0; i + own->count <= e->shares.count; i++)
+        if (memcmp(&e->shares.at[i], own->at, own->count * sizeof *own->at) == 0)
+            return i + 1;
+    uint32_t first = e->shares.count;
+    for (uint32_t i = 0; i < own->count; i++)
+        VECTOR_PUSH(&e->shares, own->at[i]);
+    return first + 1;
 }
 
 /* How far a pass is, of 2^32: the same for all members of a stage. */
@@ -560,9 +578,9 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->forward_shares = ARENA_ARRAY(e->arena, uint32_t, f);
     part->backward_shares = ARENA_ARRAY(e->arena, uint32_t, b);
     for (uint32_t i = 0; i < f; i++)
-        part->forward_shares[i] = shares_of(&e->shares, d, &d->forward.at[i], role.member);
+        part->forward_shares[i] = emit_shares(e, part, &d->forward.at[i]);
     for (uint32_t i = 0; i < b; i++)
-        part->backward_shares[i] = shares_of(&e->shares, d, &d->backward.at[i], role.member);
+        part->backward_shares[i] = emit_shares(e, part, &d->backward.at[i]);
     for (uint32_t i = 0; i < f; i++)
         if (d->forward.at[i].kind == ACTION_KERNEL)
             part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);
@@ -747,6 +765,10 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
             arena_fini(&scratch);
         }
         VECTOR_FREE(&emitter.syncs);
+        job->share_count = emitter.shares.count;
+        job->shares = arena_copy(&job->arena, emitter.shares.at, job->share_count * sizeof *job->shares);
+        VECTOR_FREE(&emitter.shares);
+        VECTOR_FREE(&emitter.drawn);
         for (uint32_t r = 0; r < cast.ranks.count;
              r++) { /* alike ranks use their own groups in the same way */
             const struct cast_rank *rank = &cast.ranks.at[r], *like = &cast.ranks.at[rank->like];
@@ -756,9 +778,6 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
                                  registry.groups.at[like->groups.at[g]].match_count - 1);
         }
         emit_tables(&cast, &registry, job, program_of);
-        job->share_count = emitter.shares.parts.count;
-        job->shares = arena_copy(&job->arena, emitter.shares.parts.at, job->share_count * sizeof(double));
-        shares_fini(&emitter.shares);
         job->steps = plan->steps;
         job->lead = plan->lead;
     }

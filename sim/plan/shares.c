@@ -1,16 +1,11 @@
 #include "plan/shares.h"
 
+#include "plan/layout.h"
 #include "plan/state.h"
 
-#include <string.h>
+#include <math.h>
 
-void shares_fini(struct shares *shares)
-{
-    VECTOR_FREE(&shares->parts);
-    VECTOR_FREE(&shares->first);
-}
-
-/* The members with which one communicates, itself included, in mesh order. */
+/* The members with which one communicates, itself included, in the order of the mesh. */
 static void shares_group(const struct derivation *d, uint32_t axes, uint32_t member, struct index_list *group)
 {
     struct coordinates mine = layout_coordinates(d->stage, member);
@@ -24,67 +19,64 @@ static void shares_group(const struct derivation *d, uint32_t axes, uint32_t mem
     }
 }
 
-/* Whether parts could be unequal at all: some dimension that is split is partly filled, weighted or does not
- * divide. */
-static bool shares_uneven(const struct derivation *d, const struct action *action)
+static struct box shares_box(const struct derivation *d, const struct action *action, uint32_t member,
+                             bool after)
 {
-    const struct tensor *tensor = state_tensor(d, action->tensor);
-    uint64_t ways[TENSOR_DIMS];
-    for (uint32_t i = 0; i < TENSOR_DIMS; i++)
-        ways[i] = 1;
-    const struct layout *sides[] = {&action->before, &action->after};
-    for (int side = 0; side < 2; side++)
-        for (uint32_t a = 0; a < d->stage->axis_count; a++)
-            if (sides[side]->place[a] == PLACE_SPLIT) {
-                const struct tensor_dim *dim = &tensor->dims[sides[side]->dim[a]];
-                ways[sides[side]->dim[a]] *= d->stage->axes[a].size;
-                if (dim->filling || d->stage->axes[a].weights)
-                    return true;
-            }
-    for (uint32_t i = 0; i < tensor->rank; i++)
-        if (tensor->dims[i].size % ways[i])
-            return true;
-    return false;
+    return layout_box(d->stage, state_tensor(d, action->tensor), after ? &action->after : &action->before,
+                      layout_coordinates(d->stage, member), 0);
 }
 
-/* The block's place, added unless it is there. */
-static uint32_t shares_keep(struct shares *shares, const double *parts, uint32_t count)
+/* Whether every split of a layout divides a full dimension without a rest, as most do: then no share needs to
+ * be looked at. */
+static bool shares_divide(const struct derivation *d, const struct tensor *tensor,
+                          const struct layout *layout)
 {
-    for (uint32_t b = 0; b < shares->first.count; b++) {
-        uint32_t first = shares->first.at[b];
-        uint32_t end = b + 1 < shares->first.count ? shares->first.at[b + 1] : shares->parts.count;
-        if (end - first == count && memcmp(shares->parts.at + first, parts, count * sizeof *parts) == 0)
-            return first;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        uint64_t ways = 1;
+        for (uint32_t b = 0; b < d->stage->axis_count; b++) {
+            bool same = layout->place[b] == PLACE_SPLIT && layout->dim[b] == layout->dim[a];
+            if (same && (d->stage->axes[b].weights || tensor->dims[layout->dim[b]].filling))
+                return false;
+            ways *= same ? d->stage->axes[b].size : 1;
+        }
+        if (layout->place[a] == PLACE_SPLIT && tensor->dims[layout->dim[a]].size % ways)
+            return false;
     }
-    VECTOR_PUSH(&shares->first, shares->parts.count);
-    for (uint32_t i = 0; i < count; i++)
-        VECTOR_PUSH(&shares->parts, parts[i]);
-    return shares->first.at[shares->first.count - 1];
+    return true;
 }
 
-uint32_t shares_of(struct shares *shares, const struct derivation *d, const struct action *action,
-                   uint32_t member)
+static void shares_drop_equal(struct share_list *out)
 {
-    if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_TO_ALL || !shares_uneven(d, action))
-        return 0;
+    bool equal = true;
+    for (uint32_t i = 1; i < out->count; i++)
+        equal = equal && fabs(out->at[i] - out->at[0]) <= 1e-12 * fabs(out->at[0]);
+    if (equal)
+        out->count = 0;
+}
+
+void shares_of(const struct derivation *d, const struct action *action, uint32_t member,
+               struct share_list *out)
+{
+    out->count = 0;
+    int kind = action->collective;
+    if (action->kind != ACTION_COLLECTIVE || action->elements > 0 ||
+        (kind != REDUCE_SCATTER && kind != ALL_GATHER && kind != ALL_TO_ALL))
+        return;
     const struct tensor *tensor = state_tensor(d, action->tensor);
     struct index_list group = {0};
-    VECTOR(double) parts = {0};
+    if (shares_divide(d, tensor, &action->before) && shares_divide(d, tensor, &action->after))
+        return;
+    double whole = derive_payload(d, action, layout_coordinates(d->stage, member)) / action->element_bytes;
     shares_group(d, action->axes, member, &group);
-    double held = derive_payload(d, action, layout_coordinates(d->stage, member)) / action->element_bytes;
-    bool equal = true;
-    for (uint32_t i = 0; i < group.count; i++)
-        for (uint32_t k = 0; k < group.count; k++) {
-            struct box from =
-                layout_box(d->stage, tensor, &action->before, layout_coordinates(d->stage, group.at[i]), 0);
-            struct box to =
-                layout_box(d->stage, tensor, &action->after, layout_coordinates(d->stage, group.at[k]), 0);
-            struct box both = layout_intersection(&from, &to, tensor->rank);
-            VECTOR_PUSH(&parts, held > 0 ? layout_volume(tensor, &both) / held : 0);
-            equal &= parts.at[parts.count - 1] == parts.at[0];
+    for (uint32_t from = 0; from < (kind == ALL_TO_ALL ? group.count : 1) && whole > 0; from++)
+        for (uint32_t to = 0; to < group.count; to++) {
+            struct box box = shares_box(d, action, group.at[to], kind != ALL_GATHER);
+            if (kind == ALL_TO_ALL) {
+                struct box had = shares_box(d, action, group.at[from], false);
+                box = layout_intersection(&had, &box, tensor->rank);
+            }
+            VECTOR_PUSH(out, layout_volume(tensor, &box) / whole);
         }
-    uint32_t place = equal ? 0 : 1 + shares_keep(shares, parts.at, parts.count);
-    VECTOR_FREE(&parts);
     VECTOR_FREE(&group);
-    return place;
+    shares_drop_equal(out);
 }

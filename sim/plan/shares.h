@@ -1,20 +1,18 @@
-/* Shares: of an all-to-all whose members send each other different amounts (experts with unequal loads, sizes
- * that do not divide), the part that each sends to each. Equal blocks are kept once. */
+/* Shares: how unequally the members of a group divide the payload of a collective. */
 #ifndef PARTITA_PLAN_SHARES_H
 #define PARTITA_PLAN_SHARES_H
 
 #include "plan/derive.h"
 
-struct shares {
-    VECTOR(double) parts;   /* becomes the job's `shares` */
-    VECTOR(uint32_t) first; /* of each block */
+struct share_list {
+    double *at;
+    uint32_t count, room;
 };
 
-void shares_fini(struct shares *shares);
-
-/* What struct op's `shares` is for an action of a member: 0 where all parts are equal, or the action is no
- * all-to-all. Costs the square of the group's size. */
-uint32_t shares_of(struct shares *shares, const struct derivation *d, const struct action *action,
-                   uint32_t member);
+/* The shares of a reduce-scatter or an all-gather, one per member along the action's axes in the order
+ * of the mesh, or of an all-to-all ([from · members + to]), as parts of derive_payload(); as struct op has
+ * them. None when they are all equal, or the action is something else. `member`: one of the group. */
+void shares_of(const struct derivation *derivation, const struct action *action, uint32_t member,
+               struct share_list *out);
 
 #endif
