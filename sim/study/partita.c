@@ -92,6 +92,8 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     if (!replicate_once(s, &engine, (uint64_t)s->workload.seed, &result, &metrics, &error))
         return partita_fail(recorder, error, err);
     partita_lap(watch, "simulate");
+    if (recorder && s->script.discipline)
+        recorder_account(recorder, &s->account);
     if (recorder && !recorder_finish(recorder, &s->plan, &s->job, &result, &metrics,
                                      partita_now() - watch->start, &error))
         status = partita_fail(NULL, error, err);

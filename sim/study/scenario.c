@@ -11,6 +11,7 @@
 #include "platform/topology_fields.h"
 #include "platform/topology_set.h"
 #include "study/changes.h"
+#include "study/pricing.h"
 
 #include <string.h>
 
@@ -32,6 +33,8 @@ void scenario_fini(struct scenario *scenario)
     for (uint32_t s = 0; scenario->derivations && s < scenario->plan.stages.count; s++)
         derive_fini(&scenario->derivations[s]);
     randomness_fini(&scenario->randomness);
+    account_fini(&scenario->account);
+    discipline_fini(&scenario->script);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
     platform_fini(&scenario->platform);
@@ -253,6 +256,25 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
     return emit_job(plan, scenario->derivations, &scenario->job, report);
 }
 
+/* Reads the discipline, if there is one. What is planned then is a step of the first that trains, alone. */
+static bool scenario_discipline(struct scenario *scenario)
+{
+    struct workload *workload = &scenario->workload;
+    if (!workload->discipline)
+        return true;
+    if (workload->step != 0)
+        return report_error(&scenario->input.report, workload->discipline->place,
+                            "a discipline is for training; this workload's step is inference");
+    if (!discipline_read(&scenario->input, workload->discipline, &scenario->platform, &scenario->names,
+                         &scenario->script))
+        return false;
+    scenario->given_plan = workload->plan;
+    workload->steps = 1;
+    workload->plan =
+        pricing_plan(scenario, workload->plan, scenario->script.devices.at[scenario->script.learners.at[0]]);
+    return workload->plan;
+}
+
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options)
 {
     scenario_init(scenario, options->data_root);
@@ -274,6 +296,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
+    good = good && scenario_discipline(scenario);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;
@@ -284,7 +307,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
-    return scenario_connected(scenario);
+    return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));
 }
 
 struct engine_options scenario_engine(const struct scenario *scenario)

@@ -2,6 +2,8 @@
 #ifndef PARTITA_STUDY_SCENARIO_H
 #define PARTITA_STUDY_SCENARIO_H
 
+#include "base/steady.h"
+#include "discipline/discipline.h"
 #include "engine/engine.h"
 #include "input/document.h"
 #include "plan/derive.h"
@@ -33,6 +35,10 @@ struct scenario {
     struct engine_change *changes; /* of links' capacities, in the scenario's arena */
     uint32_t change_count;
     struct randomness randomness;
+    struct script script;           /* its discipline NULL: the plan's own steps are simulated */
+    struct account account;         /* of the last run of a discipline */
+    struct steady steady;           /* as well */
+    const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
 };
 
