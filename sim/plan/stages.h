@@ -14,6 +14,7 @@ struct stages_degrees {
     struct mesh_experts experts; /* both 0: experts are split as other layers are */
     const struct value *order;   /* names of axes, the innermost first, or NULL */
     bool balanced;               /* context: shares of equal work under a causal mask */
+    bool lazy;                   /* partial sums are reduced as late as they can be */
     struct place place;
 };
 
@@ -26,9 +27,10 @@ struct stages_degrees {
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
-/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …}, fuse:
- * yes}. `layered`: plan.layers follows, so that a stage of several devices may be without a split. */
-bool stages_read(struct input *input, const struct value *list, struct plan *plan, bool layered);
+/* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …},
+ * fuse: yes, lazy: yes}. `lazy`: what holds for stages that do not say. `layered`: plan.layers follows, so
+ * that a stage of several devices may be without a split. */
+bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan, bool layered);
 
 /* Where the schedule has a second copy of the model: adds its stages, which are the first one's on the
  * devices that the schedule places them on. */

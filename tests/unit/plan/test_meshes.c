@@ -83,6 +83,7 @@ static bool random_meshes(struct plan_case *c, uint32_t which, uint64_t *random,
         for (uint32_t a = 0; a < stage.axis_count; a++)
             stage.axes[a].combiner = case_between(random, 0, 3) == 0;
     }
+    stage.lazy = case_between(random, 0, 1);
     VECTOR_PUSH(&c->plan.stages, stage);
     const char *list = "layers:\n";
     for (uint32_t m = 0; m < 6 && mixed[which].match[m]; m++)
