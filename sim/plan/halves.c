@@ -25,5 +25,5 @@ double halves_read(const struct derivation *d, const struct stage_saved *saved, 
     if (!read || tensor->internal || saved->extra > 0)
         return 0;
     struct box box = derive_box(d, saved->tensor, saved->form, member);
-    return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+    return layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
 }

@@ -67,7 +67,7 @@ static double lifetime_box(const struct derivation *d, uint32_t tensor, const st
         return 0;
     struct box box =
         boxes ? boxes[member] : layout_box(d->stage, t, layout, layout_coordinates(d->stage, member), 0);
-    return layout_elements(&box, t->rank) * derive_element_bytes(d->plan, t);
+    return layout_volume(t, &box) * derive_element_bytes(d->plan, t);
 }
 
 /* Whether a collective leaves its result where it found its operand. */
