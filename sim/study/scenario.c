@@ -11,6 +11,7 @@
 #include "platform/topology_fields.h"
 #include "platform/topology_set.h"
 #include "study/changes.h"
+#include "study/scenario_trace.h"
 
 #include <string.h>
 
@@ -109,8 +110,10 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
         else
             good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
-        if (!topology)
+        if (!topology) {
             scenario_spell_model(scenario);
+            scenario_trace_spell(&scenario->input, scenario->document);
+        }
     }
     return good;
 }
@@ -120,9 +123,9 @@ static bool scenario_is(struct scenario *scenario, const struct value *document,
 {
     static const struct {
         const char *key, *kind;
-    } marks[] = {{"model", "workload"},   {"plan", "workload"},      {"layers", "model"},
-                 {"devices", "topology"}, {"links", "topology"},     {"switches", "topology"},
-                 {"peak", "device type"}, {"bandwidth", "link type"}};
+    } marks[] = {{"model", "workload"},    {"trace", "workload"},   {"plan", "workload"},
+                 {"layers", "model"},      {"devices", "topology"}, {"links", "topology"},
+                 {"switches", "topology"}, {"peak", "device type"}, {"bandwidth", "link type"}};
     const char *kind = NULL;
     for (size_t i = 0; i < FIELDS_COUNT(marks); i++) {
         if (!value_get(document, marks[i].key))
@@ -257,12 +260,18 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
 {
     scenario_init(scenario, options->data_root);
     struct input *input = &scenario->input;
-    scenario->workload_path =
-        document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
-    scenario->document = scenario->workload_path ? document_load(input, scenario->workload_path) : NULL;
+    scenario->document = scenario_trace_document(input, options->workload);
+    if (scenario->document)
+        scenario->workload_path = options->workload;
+    else
+        scenario->workload_path =
+            document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
+    if (!scenario->document && scenario->workload_path)
+        scenario->document = document_load(input, scenario->workload_path);
     if (!scenario->document || !scenario_is(scenario, scenario->document, "workload"))
         return false;
     scenario_spell_model(scenario);
+    scenario_trace_spell(input, scenario->document);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
     if (options->seed)
@@ -274,6 +283,8 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
+    if (good && scenario->workload.trace)
+        return scenario_trace_load(scenario) && scenario_connected(scenario);
     const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !model || !scenario_model(scenario, model))
         return false;

@@ -7,6 +7,7 @@
 #include "plan/derive.h"
 #include "plan/workload.h"
 #include "study/randomness.h"
+#include "trace/replay.h"
 
 struct scenario_options {
     const char *workload;    /* path or shipped name */
@@ -16,6 +17,12 @@ struct scenario_options {
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
     bool brief;            /* only the last steps are wanted: the ones before need not be written out */
+};
+
+/* Of a workload that is a trace. */
+struct scenario_replay {
+    uint32_t ranks, copies, nodes; /* copies: ranks without a file of their own */
+    enum replay_compute compute;
 };
 
 struct scenario {
@@ -34,6 +41,7 @@ struct scenario {
     uint32_t change_count;
     struct randomness randomness;
     bool derived;
+    struct scenario_replay replay; /* where plan.replayed */
 };
 
 /* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either
