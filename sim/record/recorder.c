@@ -104,7 +104,7 @@ static bool recorder_describe(const struct recorder *recorder, const struct rows
     bool ok =
         statement &&
         rows_add(statement, "rttttttiiuuuurui", wall_seconds, rows_name(rows, plan->model->name),
-                 plan->replayed   ? "replay"
+                 plan->replayed   ? NULL
                  : plan->training ? "training"
                                   : "inference",
                  plan->schedule ? plan->schedule->name : NULL, precision_names[plan->precision],
