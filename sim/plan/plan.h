@@ -49,6 +49,7 @@ struct plan_stage {
     uint32_t direction; /* 1: a second copy of the model, whose micro-batches go the other way */
     uint32_t balanced;  /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
                            order */
+    bool lazy;          /* partial sums are reduced as late as they can be (lazy.h) */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
@@ -109,6 +110,7 @@ struct plan {
     enum plan_attention attention;
     const struct schedule *schedule;
     uint32_t chunks;             /* stages per device and direction */
+    uint32_t time_chunks;        /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
     uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
     struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */

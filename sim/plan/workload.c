@@ -73,6 +73,10 @@ const struct field workload_fields[] = {
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
     {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
+    {.key = "discipline",
+     .kind = FIELD_VALUE,
+     .offset = AT(discipline),
+     .about = "how those who train keep in step, decided during the run; see `partita list disciplines`"},
     {.key = "random", .kind = FIELD_VALUE, .offset = AT(random), .about = "what differs from run to run"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
@@ -181,7 +185,7 @@ struct workload_plan {
     int attention;
     bool balanced;
     const char *schedule;
-    int64_t chunks, in_flight;
+    int64_t chunks, in_flight, time_chunks;
     struct workload_recompute {
         int mode;             /* enum plan_recompute */
         int64_t every, chunk; /* 0: not given */
@@ -192,7 +196,7 @@ struct workload_plan {
     int keep; /* enum plan_keep */
     double bucket;
     bool overlap;
-    bool sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
+    bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input;
 };
 
@@ -233,6 +237,11 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_VALUE,
      .offset = AT(convert),
      .about = "how tensors meet; a map: attention (gather, ulysses)"},
+    {.key = "lazy",
+     .kind = FIELD_FLAG,
+     .offset = AT(lazy),
+     .about = "partial sums pass through sums, biases and scalings, and are added up as late as possible; by "
+              "default at once"},
     {.key = "sequence-parallel",
      .kind = FIELD_FLAG,
      .offset = AT(sequence_parallel),
@@ -241,6 +250,14 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_TEXT,
      .offset = AT(schedule),
      .about = "order of the passes: see `partita list schedules`; or a CSV file of actions"},
+    {.key = "time-chunks",
+     .kind = FIELD_INTEGER,
+     .offset = AT(time_chunks),
+     .low = 1,
+     .high = 1e6,
+     .about =
+         "pieces of the sequence that stages of recurrent layers pass on one by one, so that they work at "
+         "the same time; 1 by default"},
     {.key = "chunks",
      .kind = FIELD_INTEGER,
      .offset = AT(chunks),
@@ -555,6 +572,11 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
+    if (good && plan->time_chunks > 1 && (plan->recompute.mode != RECOMPUTE_NONE || plan->zero == 3))
+        good = report_error(&input->report, value_get(workload->plan, "time-chunks")->place,
+                            "plan.time-chunks cannot stand beside %s: it begins and ends once per pass of a "
+                            "stage, not once per chunk",
+                            plan->zero == 3 ? "zero: 3" : "recompute");
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor",   "data",    "pipeline",          "context",
                                               "balanced", "convert", "sequence-parallel", "zero-group",
@@ -602,6 +624,11 @@ static int64_t workload_data(struct input *input, const struct workload *workloa
         return others <= count ? 1
                                : report_error(&input->report, place, "%s needs %lld devices; there are %lld",
                                               degrees, (long long)others, (long long)count);
+    if (plan->data == 0 && others > count) {
+        report_error(&input->report, place, "%s needs %lld devices; there are %lld", degrees,
+                     (long long)others, (long long)count);
+        return 0;
+    }
     if (plan->data == 0) {
         if (count % others == 0)
             return count / others;
@@ -733,6 +760,7 @@ static bool workload_schedule(struct input *input, const struct workload *worklo
         return workload_orders(input, workload, read->schedule, plan);
     if (read->schedule)
         plan->schedule = schedule_find(read->schedule); /* known: checked when read */
+    plan->time_chunks = (uint32_t)read->time_chunks;
     plan->chunks = (uint32_t)read->chunks;
     if (!plan->chunks)
         plan->chunks = plan->schedule->fewest_chunks ? plan->schedule->fewest_chunks : 1;
@@ -836,7 +864,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, plan) && stages_mirror(input, plan);
+        good = stages_read(input, read.stages, read.lazy, plan) && stages_mirror(input, plan);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
@@ -852,6 +880,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
                                              read.balanced,
+                                             read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
         }

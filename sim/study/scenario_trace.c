@@ -80,7 +80,8 @@ static const char *path_beside(struct input *input, const struct value *workload
 /* Keys of a workload that say how a model is split have nothing to act on. */
 static bool only_trace(struct scenario *scenario)
 {
-    static const char *const others[] = {"model", "plan", "batch", "optimizer", "gradients", "steps", "step"};
+    static const char *const others[] = {"model",     "plan",  "batch", "optimizer",
+                                         "gradients", "steps", "step",  "discipline"};
     bool good = true;
     for (size_t i = 0; i < FIELDS_COUNT(others); i++) {
         const struct entry *entry = value_entry(scenario->document, others[i]);

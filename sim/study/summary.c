@@ -3,6 +3,7 @@
 #include "base/unit.h"
 #include "cost/cost.h"
 #include "plan/schedule.h"
+#include "study/performance.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -112,8 +113,12 @@ static const char *summary_number(double value, char *buffer)
 static void summary_rates(const struct scenario *s, const struct metrics *m, FILE *out)
 {
     char text[2][TEXT];
-    fprintf(out, "\n%-30s %s\n", s->plan.training ? "step time" : "latency",
-            unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
+    fprintf(out, "\n");
+    if (s->script.discipline)
+        performance_print(s, m, out);
+    else
+        fprintf(out, "%-30s %s\n", s->plan.training ? "step time" : "latency",
+                unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
     fprintf(out, "%-30s %s %ss/s", "throughput", summary_number(m->samples_per_s, text[0]), s->model.sample);
     if (m->tokens_per_s > 0)
         fprintf(out, ", %s tokens/s", summary_number(m->tokens_per_s, text[1]));
@@ -142,6 +147,8 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
         summary_trace(s, out);
         summary_trace_rates(s, m, out);
     } else {
+        if (s->chosen)
+            fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
         summary_plan(s, out);
         summary_verdict(s, out);
         summary_rates(s, m, out);
@@ -205,6 +212,10 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
+    if (s->chosen)
+        json_object_set_new(object, "chosen", json_string(s->chosen));
+    if (s->script.discipline)
+        json_object_set_new(object, "discipline", performance_json(s));
     json_dumpf(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     fputc('\n', out);
     json_decref(object);
