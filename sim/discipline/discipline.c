@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-const struct discipline *const discipline_table[] = {&parameter_server_discipline, NULL};
+const struct discipline *const discipline_table[] = {&parameter_server_discipline, &federated_discipline,
+                                                     NULL};
 
 static const struct field discipline_kind_field = {.key = "kind", .kind = FIELD_TEXT, .required = true};
 

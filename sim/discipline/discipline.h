@@ -66,7 +66,8 @@ struct stage {
 
 struct discipline {
     const char *name, *about;
-    const char *recurs; /* what a mark is the end of: "step" (of as many updates as there are workers), "round" */
+    const char
+        *recurs; /* what a mark is the end of: "step" (of as many updates as there are workers), "round" */
     const struct field *fields;
     uint32_t field_count;
     size_t size; /* of the settings */
@@ -79,7 +80,7 @@ struct discipline {
     const char *(*unfinished)(struct stage *stage);
 };
 
-extern const struct discipline parameter_server_discipline;
+extern const struct discipline parameter_server_discipline, federated_discipline;
 extern const struct discipline *const discipline_table[]; /* NULL-terminated */
 
 /* Reads `discipline:`; fini in either case. */
