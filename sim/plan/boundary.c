@@ -76,7 +76,8 @@ static bool boundary_added(const struct derivation *source, const struct form_wa
             return false;
     const struct operator* producer = &
         source->plan->model->operators.at[state_tensor(source, want->tensor)->producer];
-    return importer->devices.count == 1 && (producer->kind == OPERATOR_EINSUM || producer->linear) &&
+    return importer->devices.count == 1 &&
+           (producer->kind == OPERATOR_EINSUM || producer->linear || producer->additive) &&
            boundary_partial(source, first) && !first->boxes;
 }
 

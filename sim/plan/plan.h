@@ -49,6 +49,7 @@ struct plan_stage {
     uint32_t direction; /* 1: a second copy of the model, whose micro-batches go the other way */
     uint32_t balanced;  /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
                            order */
+    bool lazy;          /* partial sums are reduced as late as they can be (lazy.h) */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are

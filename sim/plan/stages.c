@@ -38,6 +38,7 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
         split_heads(plan, stage);
     if (plan->attention == ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
+    stage->lazy = degrees->lazy;
     stage->place = degrees->place;
 }
 
@@ -155,7 +156,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
 struct stages_entry {
     const char *layers;
     const struct value *split, *devices, *fuse;
-    bool combiner;
+    bool combiner, lazy;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -165,6 +166,7 @@ static const struct field stages_fields[] = {
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
     {.key = "combiner", .kind = FIELD_FLAG, .offset = AT(combiner)},
     {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
+    {.key = "lazy", .kind = FIELD_FLAG, .offset = AT(lazy)},
 };
 #undef AT
 
@@ -295,12 +297,13 @@ static bool stages_deal(struct input *input, const struct stages_entry *entry, u
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
                          struct plan_stage *stage)
 {
-    struct stages_entry entry = {0};
+    struct stages_entry entry = {.lazy = stage->lazy};
     if (!fields_want_map(input, item, item->place, "stage") ||
         !fields_read(input, item, item->place, "stage", stages_fields, FIELDS_COUNT(stages_fields), NULL,
                      &entry))
         return false;
     stage->place = item->place;
+    stage->lazy = entry.lazy;
     bool good = stages_range(input, plan, entry.layers, value_get(item, "layers")->place, stage);
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
@@ -339,12 +342,12 @@ static bool stages_idle(const struct plan *plan, uint32_t unit)
     return true;
 }
 
-bool stages_read(struct input *input, const struct value *list, struct plan *plan)
+bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan)
 {
     bool good = fields_want_list(input, list, list->place, "plan.stages");
     uint32_t next = 0;
     for (uint32_t i = 0; good && i < list->count; i++) {
-        struct plan_stage stage = {0};
+        struct plan_stage stage = {.lazy = lazy};
         good = stages_entry(input, list->entries[i].value, plan, &stage);
         while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
             stage.first_unit--;

@@ -12,6 +12,7 @@ struct stages_degrees {
     uint32_t group;  /* of the data axis: members that share states; data: all */
     bool sequence_parallel;
     bool balanced; /* context: shares of equal work under a causal mask */
+    bool lazy;     /* partial sums are reduced as late as they can be */
     struct place place;
 };
 
@@ -24,8 +25,8 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
 /* Reads `plan.stages`: a list of {layers: FIRST..LAST, devices: PATTERN, split: {dimension: ways, …},
- * fuse: yes}. */
-bool stages_read(struct input *input, const struct value *list, struct plan *plan);
+ * fuse: yes, lazy: yes}. `lazy`: what holds for stages that do not say. */
+bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan);
 
 /* Where the schedule has a second copy of the model: adds its stages, which are the first one's on the
  * devices that the schedule places them on. */

@@ -191,7 +191,7 @@ struct workload_plan {
     int keep; /* enum plan_keep */
     double bucket;
     bool overlap;
-    bool sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
+    bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input;
 };
 
@@ -232,6 +232,11 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_VALUE,
      .offset = AT(convert),
      .about = "how tensors meet; a map: attention (gather, ulysses)"},
+    {.key = "lazy",
+     .kind = FIELD_FLAG,
+     .offset = AT(lazy),
+     .about = "partial sums pass through sums, biases and scalings, and are added up as late as possible; by "
+              "default at once"},
     {.key = "sequence-parallel",
      .kind = FIELD_FLAG,
      .offset = AT(sequence_parallel),
@@ -824,7 +829,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, plan) && stages_mirror(input, plan);
+        good = stages_read(input, read.stages, read.lazy, plan) && stages_mirror(input, plan);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
@@ -840,6 +845,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
                                              read.balanced,
+                                             read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
         }

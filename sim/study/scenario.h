@@ -17,6 +17,8 @@ struct scenario_options {
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
+    const char *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+    bool unplanned;        /* only the topology and the model (for one sample) are wanted */
     bool brief;            /* only the last steps are wanted: the ones before need not be written out */
 };
 
@@ -40,6 +42,7 @@ struct scenario {
     struct steady steady;           /* as well */
     const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
+    const char *chosen; /* of a bare model: the settings that were chosen for it, on one line; else NULL */
 };
 
 /* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either

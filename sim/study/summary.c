@@ -99,6 +99,8 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
 {
     char text[3][TEXT];
     fprintf(out, "%s\n", s->workload.name);
+    if (s->chosen)
+        fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
     summary_plan(s, out);
     summary_verdict(s, out);
     fprintf(out, "\n");
@@ -169,6 +171,8 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
+    if (s->chosen)
+        json_object_set_new(object, "chosen", json_string(s->chosen));
     if (s->script.discipline)
         json_object_set_new(object, "discipline", performance_json(s));
     json_dumpf(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
