@@ -3,7 +3,7 @@
 #include <string.h>
 
 const struct discipline *const discipline_table[] = {&parameter_server_discipline, &federated_discipline,
-                                                     NULL};
+                                                     &split_learning_discipline, NULL};
 
 static const struct field discipline_kind_field = {.key = "kind", .kind = FIELD_TEXT, .required = true};
 
