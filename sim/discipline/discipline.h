@@ -81,7 +81,8 @@ struct discipline {
     const char *(*unfinished)(struct stage *stage);
 };
 
-extern const struct discipline parameter_server_discipline, federated_discipline, split_learning_discipline;
+extern const struct discipline parameter_server_discipline, backup_workers_discipline, averaging_discipline,
+    gossip_discipline, federated_discipline, split_learning_discipline;
 extern const struct discipline *const discipline_table[]; /* NULL-terminated */
 
 /* Reads `discipline:`; fini in either case. */

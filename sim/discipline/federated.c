@@ -520,11 +520,11 @@ const struct discipline federated_discipline = {
     .about = "rounds with clients drawn at random that train on their own data; or whatever comes, buffered "
              "or not",
     .recurs = "round",
-    .fields = federated_fields,
+    .fields = federated_read_fields,
     .field_count = FEDERATED_FIELDS,
     .size = sizeof(struct federated),
-    .prepare = federated_prepare,
-    .cast = federated_cast,
+    .prepare = federated_read_prepare,
+    .cast = federated_read_cast,
     .start = federated_start,
     .unfinished = federated_unfinished,
 };

@@ -22,8 +22,8 @@ struct federated {
     struct distribution samples, speed, down, up; /* kind NULL: not given */
 };
 
-extern const struct field federated_fields[FEDERATED_FIELDS];
-void federated_prepare(void *settings);
-bool federated_cast(struct input *input, const struct value *map, struct script *script);
+extern const struct field federated_read_fields[FEDERATED_FIELDS];
+void federated_read_prepare(void *settings);
+bool federated_read_cast(struct input *input, const struct value *map, struct script *script);
 
 #endif

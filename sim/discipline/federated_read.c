@@ -6,7 +6,7 @@
 static const char *const federated_modes[] = {"synchronous", "asynchronous", "buffered", NULL};
 
 #define AT(member) offsetof(struct federated, member)
-const struct field federated_fields[FEDERATED_FIELDS] = {
+const struct field federated_read_fields[FEDERATED_FIELDS] = {
     {.key = "server",
      .kind = FIELD_VALUE,
      .offset = AT(server),
@@ -110,7 +110,7 @@ const struct field federated_fields[FEDERATED_FIELDS] = {
 };
 #undef AT
 
-void federated_prepare(void *settings)
+void federated_read_prepare(void *settings)
 {
     struct federated *own = settings;
     own->rounds = 10;
@@ -162,7 +162,7 @@ static bool check_modes(struct input *input, const struct value *map, struct fed
     return true;
 }
 
-bool federated_cast(struct input *input, const struct value *map, struct script *script)
+bool federated_read_cast(struct input *input, const struct value *map, struct script *script)
 {
     struct federated *own = script->settings;
     bool good = read_distributions(input, own) && check_modes(input, map, own);
