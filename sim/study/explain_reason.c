@@ -4,6 +4,7 @@
 #include "plan/memory.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/wavefront.h"
 
 #include <string.h>
 
@@ -126,6 +127,10 @@ void explain_reason_text(const struct derivation *d, const struct action *action
         fprintf(out, ", %u message%s, %s in all", messages, messages == 1 ? "" : "s",
                 unit_format(bytes / steps, UNIT_BYTES, text, TEXT));
     explain_reason_loop(d, action, out);
+    bool crosses = action->kind == ACTION_SEND || action->kind == ACTION_RECEIVE;
+    uint32_t chunks = crosses ? wavefront_transfer(d, action->peer) : 1;
+    if (chunks > 1)
+        fprintf(out, ", in %u chunks of the sequence", chunks);
     if (times > 1)
         fprintf(out, ", for %u tiles one after the other", times);
 }
