@@ -311,7 +311,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
                             assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
                         .boxes = state_boxes(d, operator, & assignment, &operator->output),
                         .tile = fuse_mark(d, &so, operator->output.tensor)};
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (lazy_axes(&so) >> a & 1)
             made.layout.place[a] = PLACE_PARTIAL;
     made.action = state_action(d, false, kernel, dependencies, count);
