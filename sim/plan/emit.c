@@ -13,6 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a collective says each time that it is emitted. */
+struct part_collective {
+    bool known;
+    uint32_t group, shares; /* as in struct op, the former of the registry */
+    double bytes;
+};
+
+/* What the backward pass of a unit asks each time. */
+struct part_unit {
+    bool backward; /* it has any kernel */
+    double remade; /* bytes */
+};
+
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
 struct part {
@@ -27,6 +40,8 @@ struct part {
     double saved;        /* bytes that F leaves for B */
     double kept;         /* bytes of those, of recomputed ones and of gradients that I leaves for W */
     struct parameters parameters;
+    struct part_collective *forward_collectives, *backward_collectives; /* per action */
+    struct part_unit *units;                                            /* of the stage */
     bool *again; /* per forward action: the recomputation at hand repeats it */
 };
 
@@ -39,6 +54,7 @@ struct emitter {
     uint32_t part_count;
     struct arena *arena;
     double share; /* of each action: 1, or that of one time step */
+    bool halves;  /* the orders have passes I and W */
     bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
@@ -155,6 +171,22 @@ static bool emit_absent(const struct part *part, const struct action *action)
     return false;
 }
 
+static struct part_collective emit_collective(struct emitter *e, struct part *part, bool backward,
+                                              uint32_t index)
+{
+    const struct action *action = emit_action(part, backward, index);
+    struct part_collective *says =
+        &(backward ? part->backward_collectives : part->forward_collectives)[index];
+    if (!says->known) {
+        says->group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, 1u << action->axis,
+                                    part->role.member);
+        says->bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
+        says->shares = emit_shares(e, part, action);
+        says->known = true;
+    }
+    return *says;
+}
+
 static void emit_one(struct emitter *e, struct part *part, bool backward, uint32_t index)
 {
     const struct action *action = emit_action(part, backward, index);
@@ -177,13 +209,10 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     } else if (emit_absent(part, action)) {
         emit_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
-        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage,
-                                       1u << action->axis, part->role.member);
-        double bytes =
-            e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
-        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
-                                          bytes, action->part, &after);
-        e->builder.ops.at[op].shares = emit_shares(e, part, action);
+        struct part_collective says = emit_collective(e, part, backward, index);
+        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, says.group,
+                                          MODEL_NONE, e->share * says.bytes, action->part, &after);
+        e->builder.ops.at[op].shares = says.shares;
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
@@ -263,7 +292,7 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
     for (uint32_t u = chunk.first; u < chunk.end; u++)
-        e->builder.allocates += memory_remade(part->d, u, part->role.member);
+        e->builder.allocates += part->units[u - part->d->stage->first_unit].remade;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         uint32_t unit = part->d->forward.at[i].unit;
         i = part->again[i] && unit >= chunk.first && unit < chunk.end ? emit_next(e, part, false, i) : i + 1;
@@ -272,14 +301,12 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     e->builder.pass = pass;
 }
 
-static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
+static bool emit_has_backward(const struct part *part, struct recompute_chunk chunk)
 {
-    for (uint32_t i = 0; i < d->backward.count; i++) {
-        const struct action *action = &d->backward.at[i];
-        if (action->kind == ACTION_KERNEL && action->unit >= chunk.first && action->unit < chunk.end)
-            return true;
-    }
-    return false;
+    bool has = false;
+    for (uint32_t u = chunk.first; u < chunk.end; u++)
+        has |= part->units[u - part->d->stage->first_unit].backward;
+    return has;
 }
 
 static void emit_free(struct emitter *e, double bytes)
@@ -303,7 +330,7 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
     }
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
         struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
-        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
+        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(part, chunk);
         if (i < d->backward.count)
             emit_mark(e, part, true, i);
         parameters_enter(&part->parameters, u, true);
@@ -314,7 +341,7 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
         }
         if (!split)
             parameters_expect(&part->parameters, u);
-        else if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+        else if (emit_has_backward(part, (struct recompute_chunk){u, u + 1}))
             e->builder.allocates += halves_gradients(d, u, member);
         while (i < d->backward.count && d->backward.at[i].unit == u) {
             uint32_t from = i;
@@ -324,7 +351,7 @@ static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, ui
                     parameters_ready(&part->parameters, d->backward.at[from].operator, last);
         }
         if (again)
-            emit_free(e, memory_remade(d, u, member) - (split ? halves_remade(d, u, member) : 0));
+            emit_free(e, part->units[u - first].remade - (split ? halves_remade(d, u, member) : 0));
         parameters_leave(&part->parameters, u, true, last);
         if (!split)
             parameters_reduce(&part->parameters, u, last);
@@ -547,14 +574,46 @@ static void emit_kept(struct emitter *e, struct part *part)
     const struct derivation *d = part->d;
     uint32_t member = part->role.member;
     part->saved = memory_saved(d, MODEL_NONE, true, member);
+    if (!e->halves)
+        return;
     part->kept = halves_saved(d, member);
     for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
         bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
-        if (again && emit_has_backward(d, recompute_chunk(e->plan, d->stage, u)))
+        if (again && emit_has_backward(part, recompute_chunk(e->plan, d->stage, u)))
             part->kept += halves_remade(d, u, member);
-        if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+        if (emit_has_backward(part, (struct recompute_chunk){u, u + 1}))
             part->kept += halves_gradients(d, u, member);
     }
+}
+
+static void emit_work(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t member = part->role.member;
+    for (uint32_t i = 0; i < d->forward.count; i++)
+        if (d->forward.at[i].kind == ACTION_KERNEL)
+            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, member);
+    for (uint32_t i = 0; i < d->backward.count; i++) {
+        if (d->backward.at[i].kind != ACTION_KERNEL)
+            continue;
+        part->backward_work[i] = work_backward(d, d->backward.at[i].operator, member);
+        if (e->halves) {
+            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, member);
+            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, member);
+        }
+    }
+}
+
+static void emit_units(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t first = d->stage->first_unit;
+    part->units = ARENA_ARRAY(e->arena, struct part_unit, d->stage->unit_count);
+    for (uint32_t u = 0; u < d->stage->unit_count; u++)
+        part->units[u].remade = memory_remade(d, first + u, part->role.member);
+    for (uint32_t i = 0; i < d->backward.count; i++)
+        if (d->backward.at[i].kind == ACTION_KERNEL)
+            part->units[d->backward.at[i].unit - first].backward = true;
 }
 
 static void emit_part(struct emitter *e, struct part *part, struct role role)
@@ -565,8 +624,12 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->input_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
+    if (e->halves) {
+        part->input_work = ARENA_ARRAY(e->arena, struct work, b);
+        part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
+    }
+    part->forward_collectives = ARENA_ARRAY(e->arena, struct part_collective, f);
+    part->backward_collectives = ARENA_ARRAY(e->arena, struct part_collective, b);
     part->allocates = ARENA_ARRAY(e->arena, double, f);
     part->frees = ARENA_ARRAY(e->arena, double, f);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
@@ -574,22 +637,14 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->again = ARENA_ARRAY(e->arena, bool, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
-    for (uint32_t i = 0; i < f; i++)
-        if (d->forward.at[i].kind == ACTION_KERNEL)
-            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);
-    for (uint32_t i = 0; i < b; i++)
-        if (d->backward.at[i].kind == ACTION_KERNEL) {
-            part->backward_work[i] = work_backward(d, d->backward.at[i].operator, role.member);
-            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, role.member);
-            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, role.member);
-        }
-    if (e->plan->training)
-        if (e->plan->training)
-            recompute_actions(d, e->arena, part->again);
-    if (e->plan->training)
+    emit_work(e, part);
+    if (e->plan->training) {
+        recompute_actions(d, e->arena, part->again);
+        emit_units(e, part);
         emit_kept(e, part);
-    else
+    } else {
         emit_lifetimes(e, part);
+    }
 }
 
 static struct part *emit_part_of(struct emitter *e, uint32_t stage)
@@ -698,6 +753,16 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     builder_fini(&e->builder);
 }
 
+/* Whether some order has a backward pass in halves. */
+static bool emit_halves(const struct orders *orders)
+{
+    for (uint32_t d = 0; d < orders->devices; d++)
+        for (uint32_t i = 0; i < orders->lists[d].count; i++)
+            if (orders->lists[d].at[i].pass == PASS_I || orders->lists[d].at[i].pass == PASS_W)
+                return true;
+    return false;
+}
+
 /* In inference a device may work on any stages, one after the other; otherwise there are orders. */
 static bool emit_ordered(const struct plan *plan, const struct cast *cast)
 {
@@ -747,7 +812,10 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
             if (cast.ranks.at[r].like == r)
                 program_of[r] = job->program_count++;
         job->programs = ARENA_ARRAY(&job->arena, struct program, job->program_count);
-        struct emitter emitter = {.plan = plan, .cast = &cast, .orders = ordered ? &orders : NULL};
+        struct emitter emitter = {.plan = plan,
+                                  .cast = &cast,
+                                  .orders = ordered ? &orders : NULL,
+                                  .halves = ordered && emit_halves(&orders)};
         for (uint32_t r = 0; r < cast.ranks.count; r++) {
             if (cast.ranks.at[r].like != r)
                 continue;
