@@ -9,6 +9,7 @@
 #include "plan/search.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/wavefront.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
     "",
@@ -497,6 +498,8 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
     }
+    if (!wavefront_check(plan, derivations, report))
+        return false;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_transients(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)

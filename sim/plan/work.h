@@ -28,4 +28,9 @@ void work_add(struct work *sum, const struct work *other);
 
 void work_scale(struct work *work, double share);
 
+/* A part of one operator's kernels (`whole`: all of them, forward or backward): so much of its sequence. What
+ * has no positions, as weights, is read in every part, and every part is launched. */
+struct work work_part(const struct derivation *d, uint32_t operator, uint32_t member,
+                      const struct work *whole, bool backward, double share);
+
 #endif
