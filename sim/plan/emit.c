@@ -195,7 +195,7 @@ static bool emit_absent(const struct part *part, const struct action *action)
 {
     struct coordinates at = layout_coordinates(part->d->stage, part->role.member);
     for (uint32_t a = 0; action->kind == ACTION_COLLECTIVE && a < part->d->stage->axis_count; a++)
-        if (a != action->axis && action->before.place[a] == PLACE_ONE && at.at[a])
+        if (!(action->axes >> a & 1) && action->before.place[a] == PLACE_ONE && at.at[a])
             return true;
     return false;
 }
@@ -207,7 +207,7 @@ static struct part_collective emit_collective(struct emitter *e, struct part *pa
     struct part_collective *says =
         &(backward ? part->backward_collectives : part->forward_collectives)[index];
     if (!says->known) {
-        says->group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, 1u << action->axis,
+        says->group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
                                     part->role.member);
         says->bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         says->shares = emit_shares(e, part, action);
@@ -647,7 +647,7 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
             continue; /* a further piece of the same */
         struct box box = derive_box(d, import->tensor, import->form, part->role.member);
         const struct tensor *tensor = state_tensor(d, import->tensor);
-        double bytes = layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+        double bytes = layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
         uint32_t first = emit_edge(d, import->tile, false);
         if (first == MODEL_NONE)
             continue;
