@@ -15,6 +15,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a collective says each time that it is emitted. */
+struct part_collective {
+    bool known;
+    uint32_t group, shares; /* as in struct op, the former of the registry */
+    double bytes;
+};
+
+/* What the backward pass of a unit asks each time. */
+struct part_unit {
+    bool backward;        /* it has any kernel */
+    uint32_t first_saved; /* the first of what is saved for it, which stand together; MODEL_NONE */
+};
+
+/* Of something that is saved. */
+struct part_copy {
+    double bytes;
+    bool read; /* by W */
+};
+
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
 struct part {
@@ -25,10 +44,12 @@ struct part {
     struct lifetimes forward_lives, again_lives, backward_lives;
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
-        *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    uint32_t *forward_shares, *backward_shares; /* per action: struct op's `shares` */
+        *backward_count;   /* how many operations: 1, receives of an exchange, 0 not (yet) there */
     struct wavefront wave; /* how it goes about its sequence */
     struct parameters parameters;
+    struct part_collective *forward_collectives, *backward_collectives; /* per action */
+    struct part_unit *units;                                            /* of the stage */
+    struct part_copy *copies;                                           /* per entry of what is saved */
     bool *again; /* per forward action: the recomputation at hand repeats it */
 };
 
@@ -40,6 +61,7 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
+    bool halves;                   /* the orders have passes I and W */
     const struct wavefront *waves; /* per stage */
     uint32_t chunk;                /* of the sequence, counted in the order of the pass: backward, the last in
                                       time is 0 */
@@ -232,6 +254,22 @@ static void emit_behind(struct emitter *e, struct part *part, bool backward, uin
         lifetime_end(emit_lives(e, part, backward), index, b, op);
 }
 
+static struct part_collective emit_collective(struct emitter *e, struct part *part, bool backward,
+                                              uint32_t index)
+{
+    const struct action *action = emit_action(part, backward, index);
+    struct part_collective *says =
+        &(backward ? part->backward_collectives : part->forward_collectives)[index];
+    if (!says->known) {
+        says->group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
+                                    part->role.member);
+        says->bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
+        says->shares = emit_shares(e, part, action);
+        says->known = true;
+    }
+    return *says;
+}
+
 static void emit_one(struct emitter *e, struct part *part, bool backward, uint32_t index)
 {
     uint32_t first = e->builder.ops.count;
@@ -255,13 +293,10 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     } else if (emit_absent(part, action)) {
         emit_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
-        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
-                                       part->role.member);
-        double bytes =
-            e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
-        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
-                                          bytes, action->part, &after);
-        e->builder.ops.at[op].shares = (backward ? part->backward_shares : part->forward_shares)[index];
+        struct part_collective says = emit_collective(e, part, backward, index);
+        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, says.group,
+                                          MODEL_NONE, e->share * says.bytes, action->part, &after);
+        e->builder.ops.at[op].shares = says.shares;
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
@@ -367,11 +402,12 @@ static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_ba
 static void emit_remade(struct emitter *e, struct part *part, uint32_t unit)
 {
     const struct derivation *d = part->d;
-    for (uint32_t i = 0; i < d->saved.count; i++) {
+    uint32_t i = part->units[unit - d->stage->first_unit].first_saved;
+    for (; i < d->saved.count && d->saved.at[i].unit == unit; i++) {
         const struct stage_saved *saved = &d->saved.at[i];
-        if (saved->unit == unit && !saved->kept && saved->first_of_chunk)
+        if (!saved->kept && saved->first_of_chunk)
             builder_take(&e->builder, MEMORY_ACTIVATIONS, state_tensor(d, saved->tensor)->name,
-                         memory_copy(d, saved, part->role.member));
+                         part->copies[i].bytes);
     }
 }
 
@@ -379,16 +415,14 @@ static void emit_remade(struct emitter *e, struct part *part, uint32_t unit)
 static void emit_forget(struct emitter *e, struct part *part, uint32_t unit, bool again)
 {
     const struct derivation *d = part->d;
-    uint32_t member = part->role.member;
-    for (uint32_t i = 0; i < d->saved.count; i++) {
+    uint8_t pass = e->builder.pass;
+    uint32_t i = part->units[unit - d->stage->first_unit].first_saved;
+    for (; i < d->saved.count && d->saved.at[i].unit == unit; i++) {
         const struct stage_saved *saved = &d->saved.at[i];
         bool here = saved->kept ? saved->first_kept : again && saved->first_of_chunk;
-        if (saved->unit != unit || !here)
-            continue;
-        bool read = e->builder.pass != PASS_B && halves_read(d, saved, member) > 0;
-        if (e->builder.pass == PASS_B || read == (e->builder.pass == PASS_W))
+        if (here && (pass == PASS_B || part->copies[i].read == (pass == PASS_W)))
             builder_change(&e->builder, PROGRAM_NONE, MEMORY_ACTIVATIONS,
-                           state_tensor(d, saved->tensor)->name, -memory_copy(d, saved, member));
+                           state_tensor(d, saved->tensor)->name, -part->copies[i].bytes);
     }
 }
 
@@ -408,14 +442,12 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     e->builder.pass = pass;
 }
 
-static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
+static bool emit_has_backward(const struct part *part, struct recompute_chunk chunk)
 {
-    for (uint32_t i = 0; i < d->backward.count; i++) {
-        const struct action *action = &d->backward.at[i];
-        if (action->kind == ACTION_KERNEL && action->unit >= chunk.first && action->unit < chunk.end)
-            return true;
-    }
-    return false;
+    bool has = false;
+    for (uint32_t u = chunk.first; u < chunk.end; u++)
+        has |= part->units[u - part->d->stage->first_unit].backward;
+    return has;
 }
 
 /* What comes before the backward actions of a unit, once per pass. */
@@ -423,7 +455,7 @@ static void emit_enter(struct emitter *e, struct part *part, uint32_t unit, bool
 {
     const struct derivation *d = part->d;
     struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
-    bool again = recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
+    bool again = recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(part, chunk);
     parameters_enter(&part->parameters, unit, true);
     if (again && unit + 1 == chunk.end) {
         for (uint32_t k = unit; k-- > chunk.first;)
@@ -440,7 +472,7 @@ static void emit_leave(struct emitter *e, struct part *part, uint32_t unit, bool
     const struct derivation *d = part->d;
     struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
     emit_forget(e, part, unit,
-                recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk));
+                recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(part, chunk));
     parameters_leave(&part->parameters, unit, true, last);
     if (!split)
         parameters_reduce(&part->parameters, unit, last);
@@ -524,7 +556,7 @@ static void emit_weights(struct emitter *e, struct part *part, uint32_t micro_ba
         }
         struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
         emit_forget(e, part, u,
-                    recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(d, chunk));
+                    recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(part, chunk));
         parameters_leave(&part->parameters, u, true, last);
         parameters_reduce(&part->parameters, u, last);
     }
@@ -640,6 +672,42 @@ static void emit_input(struct emitter *e)
         }
 }
 
+static void emit_work(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t member = part->role.member;
+    for (uint32_t i = 0; i < d->forward.count; i++)
+        if (d->forward.at[i].kind == ACTION_KERNEL)
+            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, member);
+    for (uint32_t i = 0; i < d->backward.count; i++) {
+        if (d->backward.at[i].kind != ACTION_KERNEL)
+            continue;
+        part->backward_work[i] = work_backward(d, d->backward.at[i].operator, member);
+        if (e->halves) {
+            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, member);
+            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, member);
+        }
+    }
+}
+
+static void emit_units(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t first = d->stage->first_unit;
+    part->units = ARENA_ARRAY(e->arena, struct part_unit, d->stage->unit_count);
+    part->copies = ARENA_ARRAY(e->arena, struct part_copy, d->saved.count);
+    for (uint32_t u = 0; u < d->stage->unit_count; u++)
+        part->units[u].first_saved = MODEL_NONE;
+    for (uint32_t i = 0; i < d->backward.count; i++)
+        if (d->backward.at[i].kind == ACTION_KERNEL)
+            part->units[d->backward.at[i].unit - first].backward = true;
+    for (uint32_t i = d->saved.count; i-- > 0;) {
+        part->units[d->saved.at[i].unit - first].first_saved = i;
+        part->copies[i].bytes = memory_copy(d, &d->saved.at[i], part->role.member);
+        part->copies[i].read = e->halves && halves_read(d, &d->saved.at[i], part->role.member) > 0;
+    }
+}
+
 static void emit_part(struct emitter *e, struct part *part, struct role role)
 {
     const struct derivation *d = &e->cast->derivations[role.stage];
@@ -648,32 +716,23 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->input_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
+    if (e->halves) {
+        part->input_work = ARENA_ARRAY(e->arena, struct work, b);
+        part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
+    }
+    part->forward_collectives = ARENA_ARRAY(e->arena, struct part_collective, f);
+    part->backward_collectives = ARENA_ARRAY(e->arena, struct part_collective, b);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
     part->forward_count = ARENA_ARRAY(e->arena, uint32_t, f);
     part->again = ARENA_ARRAY(e->arena, bool, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
-    part->forward_shares = ARENA_ARRAY(e->arena, uint32_t, f);
-    part->backward_shares = ARENA_ARRAY(e->arena, uint32_t, b);
-    for (uint32_t i = 0; i < f; i++)
-        part->forward_shares[i] = emit_shares(e, part, &d->forward.at[i]);
-    for (uint32_t i = 0; i < b; i++)
-        part->backward_shares[i] = emit_shares(e, part, &d->backward.at[i]);
-    for (uint32_t i = 0; i < f; i++)
-        if (d->forward.at[i].kind == ACTION_KERNEL)
-            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);
-    for (uint32_t i = 0; i < b; i++)
-        if (d->backward.at[i].kind == ACTION_KERNEL) {
-            part->backward_work[i] = work_backward(d, d->backward.at[i].operator, role.member);
-            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, role.member);
-            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, role.member);
-        }
+    emit_work(e, part);
     lifetime_forward(d, role.member, NULL, e->arena, &part->forward_lives);
     if (!e->plan->training)
         return;
     recompute_actions(d, e->arena, part->again);
+    emit_units(e, part);
     lifetime_forward(d, role.member, part->again, e->arena, &part->again_lives);
     lifetime_backward(d, role.member, e->arena, &part->backward_lives);
 }
@@ -817,6 +876,16 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     builder_fini(&e->builder);
 }
 
+/* Whether some order has a backward pass in halves. */
+static bool emit_halves(const struct orders *orders)
+{
+    for (uint32_t d = 0; d < orders->devices; d++)
+        for (uint32_t i = 0; i < orders->lists[d].count; i++)
+            if (orders->lists[d].at[i].pass == PASS_I || orders->lists[d].at[i].pass == PASS_W)
+                return true;
+    return false;
+}
+
 /* In inference a device may work on any stages, one after the other; otherwise there are orders. */
 static bool emit_ordered(const struct plan *plan, const struct cast *cast)
 {
@@ -870,8 +939,11 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         uint32_t whole;
         for (uint32_t s = 0; s < plan->stages.count; s++)
             waves[s] = wavefront_stage(&derivations[s], &whole);
-        struct emitter emitter = {
-            .plan = plan, .cast = &cast, .orders = ordered ? &orders : NULL, .waves = waves};
+        struct emitter emitter = {.plan = plan,
+                                  .cast = &cast,
+                                  .orders = ordered ? &orders : NULL,
+                                  .halves = ordered && emit_halves(&orders),
+                                  .waves = waves};
         for (uint32_t r = 0; r < cast.ranks.count; r++) {
             if (cast.ranks.at[r].like != r)
                 continue;

@@ -30,6 +30,7 @@ struct replay {
 /* The program of a rank while it is made. */
 struct part {
     VECTOR(struct op) ops;
+    VECTOR(struct memory_change) memory;
     struct index_list dependencies, groups; /* groups: of the job, by slot */
     VECTOR(struct program_stream) streams;
     struct index_list *passed; /* per node that does nothing: the operations that it waits for */
@@ -235,8 +236,6 @@ static struct op replay_operation(struct replay *replay, uint32_t index, const s
 {
     bool communicates = replay->match.group[index] != TRACE_NONE;
     struct op op = {.label = node->name,
-                    .allocates = node->allocates,
-                    .frees = node->frees,
                     .group = PROGRAM_NONE,
                     .micro_batch = (uint32_t)node->micro_batch,
                     .step = (uint32_t)node->step,
@@ -329,7 +328,8 @@ static bool replay_append(struct replay *replay, struct part *part, uint32_t ind
     if (replay_node_is_idle(replay, index, node)) {
         struct index_list passed = {0};
         replay_waits(replay, part, index, node, &passed);
-        if (replay->match.after[index] != TRACE_NONE) { /* a message to itself: its send does nothing either */
+        if (replay->match.after[index] !=
+            TRACE_NONE) { /* a message to itself: its send does nothing either */
             const struct index_list *sent = &part->passed[replay->match.after[index] - replay->first[r]];
             for (uint32_t i = 0; i < sent->count; i++)
                 replay_wait(part, &passed, index, sent->at[i]);
@@ -357,6 +357,12 @@ static bool replay_append(struct replay *replay, struct part *part, uint32_t ind
     replay->slot[index] = part->ops.count;
     if (replay->job->steps <= op.step)
         replay->job->steps = op.step + 1;
+    struct memory_change taken = {node->allocates, part->ops.count, op.label, MEMORY_ACTIVATIONS, false},
+                         given = {-node->frees, part->ops.count, op.label, MEMORY_ACTIVATIONS, true};
+    if (taken.bytes != 0)
+        VECTOR_PUSH(&part->memory, taken);
+    if (given.bytes != 0)
+        VECTOR_PUSH(&part->memory, given);
     VECTOR_PUSH(&part->ops, op);
     return true;
 }
@@ -367,6 +373,8 @@ static void replay_finish(struct replay *replay, const struct part *part, uint32
     replay->job->programs[rank] = (struct program){
         .ops = arena_copy(arena, part->ops.at, part->ops.count * sizeof *part->ops.at),
         .op_count = part->ops.count,
+        .memory = arena_copy(arena, part->memory.at, part->memory.count * sizeof *part->memory.at),
+        .memory_count = part->memory.count,
         .dependencies = arena_copy(arena, part->dependencies.at,
                                    part->dependencies.count * sizeof *part->dependencies.at),
         .dependency_count = part->dependencies.count,
@@ -392,6 +400,7 @@ static bool replay_rank(struct replay *replay, uint32_t rank, const uint32_t *no
     for (uint32_t i = 0; i < count; i++)
         VECTOR_FREE(&part.passed[i]);
     VECTOR_FREE(&part.ops);
+    VECTOR_FREE(&part.memory);
     VECTOR_FREE(&part.dependencies);
     VECTOR_FREE(&part.groups);
     VECTOR_FREE(&part.streams);
