@@ -17,9 +17,10 @@ struct scenario_options {
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
-    const char *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
-    bool unplanned;        /* only the topology and the model (for one sample) are wanted */
-    bool brief;            /* only the last steps are wanted: the ones before need not be written out */
+    const char
+        *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+    bool unplanned; /* only the topology and the model (for one sample) are wanted */
+    bool brief;     /* only the last steps are wanted: the ones before need not be written out */
 };
 
 struct scenario {
@@ -52,6 +53,9 @@ void scenario_fini(struct scenario *scenario);
 
 /* How the workload wants its network simulated. Borrows from the scenario. */
 struct engine_options scenario_engine(const struct scenario *scenario);
+
+/* Whether two seeds may give two results. */
+bool scenario_is_random(const struct scenario *scenario);
 
 /* The resolved input as YAML: the workload and the topology with everything included and every change
  * applied. */
