@@ -137,6 +137,7 @@ struct plan {
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */
     bool fits;          /* every device has the memory */
+    bool replayed;      /* the job was read from a trace: there are no model and no stages */
 };
 
 void plan_init(struct plan *plan);

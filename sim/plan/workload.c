@@ -30,6 +30,11 @@ const struct field workload_fields[] = {
      .offset = AT(model),
      .required = true,
      .about = "a model's name or file, or a map: `name` and values for its parameters"},
+    {.key = "trace",
+     .kind = FIELD_VALUE,
+     .offset = AT(trace),
+     .about =
+         "instead of model and plan: execution traces to replay, or a map: path, compute, groups, missing"},
     {.key = "step",
      .kind = FIELD_CHOICE,
      .offset = AT(step),
@@ -498,6 +503,18 @@ static bool workload_read_network(struct input *input, struct workload *workload
     return !workload->algorithm || workload_read_carriers(input, workload);
 }
 
+/* The workload's own keys: a trace stands for the model. */
+static bool workload_read_own(struct input *input, const struct value *document, struct workload *workload)
+{
+    struct field fields[FIELDS_COUNT(workload_fields)];
+    for (size_t i = 0; i < FIELDS_COUNT(workload_fields); i++) {
+        fields[i] = workload_fields[i];
+        fields[i].required = fields[i].required && !value_get(document, "trace");
+    }
+    return fields_read(input, document, document->place, "workload", fields, FIELDS_COUNT(fields), NULL,
+                       workload);
+}
+
 bool workload_read(struct input *input, const struct value *document, struct workload *workload)
 {
     *workload = (struct workload){.name = "unnamed",
@@ -508,8 +525,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                                   .optimizer = OPTIMIZER_SGD,
                                   .level = WORKLOAD_LEVEL_FLUID,
                                   .place = document->place};
-    bool good = fields_read(input, document, document->place, "workload", workload_fields,
-                            workload_field_count, NULL, workload);
+    bool good = workload_read_own(input, document, workload);
     if (workload->precision && workload->precision->kind == VALUE_MAP)
         good &= fields_read(input, workload->precision, workload->precision->place, "precision",
                             workload_precision_fields, workload_precision_field_count, NULL, workload);
