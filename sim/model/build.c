@@ -10,6 +10,7 @@
 const struct layer_kind *const build_kinds[] = {
     &source_input_layer,
     &conv_layer,
+    &conv_transposed_layer,
     &conv_pool_layer,
     &fc_layer,
     &norm_layer,
@@ -35,6 +36,14 @@ const struct layer_kind *const build_kinds[] = {
     &recurrent_rnn_layer,
     &softmax_layer,
     &softmax_loss_layer,
+    &einsum_layer,
+    &einsum_reduce_layer,
+    &general_elementwise_layer,
+    &general_reshape_layer,
+    &general_transpose_layer,
+    &general_rearrange_layer,
+    &general_lookup_layer,
+    &general_parameter_layer,
     NULL,
 };
 

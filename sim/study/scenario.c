@@ -166,7 +166,7 @@ static bool scenario_topology(struct scenario *scenario, const struct scenario_o
 }
 
 /* The model's parameters: everything in `model:` but its name, and the sequence length of `batch:`. */
-static const struct value *scenario_model_set(struct scenario *scenario)
+static struct value *scenario_model_set(struct scenario *scenario)
 {
     struct arena *arena = &scenario->input.arena;
     const struct value *model = scenario->workload.model;
@@ -181,7 +181,7 @@ static const struct value *scenario_model_set(struct scenario *scenario)
 }
 
 /* The model's document; NULL after reporting. */
-static const struct value *scenario_model_document(struct scenario *scenario)
+static const struct value *scenario_model_document(struct scenario *scenario, struct value *set)
 {
     const struct value *model = scenario->workload.model;
     const struct value *name = model->kind == VALUE_MAP ? value_get(model, "name") : NULL;
@@ -192,15 +192,16 @@ static const struct value *scenario_model_document(struct scenario *scenario)
         return NULL;
     }
     const char *path = document_find(&scenario->input, "workloads/models", name->text, name->place);
-    const struct value *document = path ? model_file_load(&scenario->input, path) : NULL;
+    const struct value *document = path ? model_file_load(&scenario->input, path, set) : NULL;
     return document && scenario_is(scenario, document, "model") ? document : NULL;
 }
 
-static bool scenario_model(struct scenario *scenario, const struct value *document)
+static bool scenario_model(struct scenario *scenario, const struct value *document,
+                           const struct value *set)
 {
     uint64_t batch = workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
     return batch &&
-           build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
+           build_model(&scenario->input, document, set, batch, &scenario->model);
 }
 
 /* Every pair that communicates must have a route; found here, where the message can name the stage. */
@@ -274,8 +275,9 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
-    const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
-    if (!good || !model || !scenario_model(scenario, model))
+    struct value *set = scenario->workload.model ? scenario_model_set(scenario) : NULL;
+    const struct value *model = set ? scenario_model_document(scenario, set) : NULL;
+    if (!good || !model || !scenario_model(scenario, model, set))
         return false;
     if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
         return false;
