@@ -1,6 +1,6 @@
-/* Convolution and pooling: windows over y and x (or x; or z, y and x). The iteration space of a convolution is
- * b, [groups], o, i, y, x, ky, kx; grouped channels are merged, c = (groups, i) on the input and (groups, o) on the output; a
- * depthwise convolution has the one dimension c for all three. */
+/* Convolution and pooling: windows over y and x (or x; or z, y and x). The iteration space of a convolution
+ * is b, [groups], o, i, y, x, ky, kx; grouped channels are merged, c = (groups, i) on the input and (groups,
+ * o) on the output; a depthwise convolution has the one dimension c for all three. */
 #include "model/builder.h"
 
 #include <stddef.h>
@@ -44,7 +44,8 @@ static uint32_t conv_name(struct builder *builder, uint32_t axes, uint32_t axis,
 
 static bool conv_axis(struct builder *builder, struct window *window, uint32_t axis, uint64_t size, bool ceil)
 {
-    uint64_t padded = size + (uint64_t)window->pad[axis] + (uint64_t)window->high[axis], reach = conv_reach(window, axis);
+    uint64_t padded = size + (uint64_t)window->pad[axis] + (uint64_t)window->high[axis],
+             reach = conv_reach(window, axis);
     uint64_t stride = (uint64_t)window->stride[axis];
     if (padded < reach)
         return builder_error(
@@ -99,8 +100,8 @@ static bool conv_window(struct builder *builder, const struct window_values *val
                         bool ceil, struct window *window)
 {
     bool same = values->pad && values->pad->text && strcmp(values->pad->text, "same") == 0;
-    *window = (struct window){
-        .axes = x->rank - 2, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
+    *window =
+        (struct window){.axes = x->rank - 2, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
     if (values->kernel && !conv_list(builder, values->kernel, "kernel", 1, window->axes, window->kernel))
         return false;
     if (values->stride && !conv_list(builder, values->stride, "stride", 1, window->axes, window->stride))
@@ -180,7 +181,8 @@ static void conv_shared_weight(struct builder *builder, struct operator* op, str
     weight->saved = tensor.role != TENSOR_PARAMETER;
     conv_index_channels(weight, channels.group, channels.out);
     weight->dims[0] = weight->dims[1];
-    weight->dims[1] = (struct operand_dim){.dim = channels.in, .inner = -1, .kernel = -1, .stride = 1, .dilation = 1};
+    weight->dims[1] =
+        (struct operand_dim){.dim = channels.in, .inner = -1, .kernel = -1, .stride = 1, .dilation = 1};
     for (uint32_t i = 0; fits && i < axes; i++) {
         weight->dims[2 + i].dim = places->kernel[i];
         fits = tensor.dims[2 + i].size == op->dims[places->kernel[i]].size;
@@ -280,7 +282,8 @@ static const struct field conv_fields[] = {
     {"stride", FIELD_VALUE, offsetof(struct conv_keys, window.stride),
      .about = "one number, or [y, x]; default 1"},
     {"pad", FIELD_VALUE, offsetof(struct conv_keys, window.pad),
-     .about = "zeros added at each end: one number, [y, x], [y, x, y, x] for low and high ends, or `same`; default 0"},
+     .about = "zeros added at each end: one number, [y, x], [y, x, y, x] for low and high ends, or `same`; "
+              "default 0"},
     {"dilation", FIELD_VALUE, offsetof(struct conv_keys, window.dilation),
      .about = "distance of the window's elements: one number, or [y, x]; default 1"},
     {"groups", FIELD_INTEGER, offsetof(struct conv_keys, groups), .low = 1, .high = 1e9,
@@ -294,7 +297,8 @@ static const struct conv_keys conv_defaults = {.groups = 1, .bias = true};
 
 const struct layer_kind conv_layer = {
     .name = "conv",
-    .about = "convolution over y and x (or x; or z, y, x), with bias and activation; a second input is its weight",
+    .about =
+        "convolution over y and x (or x; or z, y, x), with bias and activation; a second input is its weight",
     .fields = conv_fields,
     .field_count = FIELDS_COUNT(conv_fields),
     .build = conv_build,

@@ -47,10 +47,10 @@ static bool einsum_operand(struct builder *builder, struct operator* op, uint32_
             return builder_error(builder, "has '%s' with two sizes; '%s' gives %s", word,
                                  names_text(builder->model->names, x.name), builder_describe(builder, &x));
     }
-    return count == x.rank || builder_error(builder, "names %s%u dimensions of '%s', which gives %s",
-                                            count > x.rank ? "more than " : "", count,
-                                            names_text(builder->model->names, x.name),
-                                            builder_describe(builder, &x));
+    return count == x.rank ||
+           builder_error(builder, "names %s%u dimensions of '%s', which gives %s",
+                         count > x.rank ? "more than " : "", count, names_text(builder->model->names, x.name),
+                         builder_describe(builder, &x));
 }
 
 static bool einsum_output(struct builder *builder, struct operator* op, const char *at)
@@ -115,7 +115,8 @@ struct einsum_reduce_keys {
     int64_t flops;
 };
 
-static bool einsum_reduce_over(struct builder *builder, const struct tensor *x, const char *at, uint32_t *bits)
+static bool einsum_reduce_over(struct builder *builder, const struct tensor *x, const char *at,
+                               uint32_t *bits)
 {
     const char *word;
     *bits = 0;

@@ -7,7 +7,8 @@
 #include <string.h>
 
 /* Labelled sizes from a map; false after reporting. */
-static bool general_dims(struct builder *builder, const struct value *map, const char *key, struct tensor *into)
+static bool general_dims(struct builder *builder, const struct value *map, const char *key,
+                         struct tensor *into)
 {
     double elements = 1;
     *into = (struct tensor){0};
@@ -228,9 +229,9 @@ static bool general_reshape_build(struct builder *builder, const void *values)
     struct general_view view = {.builder = builder, .op = op, .from = &x, .to = &out};
     view.input = builder_operand(builder, op, builder->inputs[0]);
     view.output = builder_output(builder, op);
-    return general_match_all(&view) || builder_error(builder, "makes %s of %s, which does not work out",
-                                                     builder_describe(builder, &out),
-                                                     builder_describe(builder, &x));
+    return general_match_all(&view) ||
+           builder_error(builder, "makes %s of %s, which does not work out", builder_describe(builder, &out),
+                         builder_describe(builder, &x));
 }
 
 static const struct field general_reshape_fields[] = {
@@ -313,8 +314,8 @@ static bool general_rearrange_build(struct builder *builder, const void *values)
     if (!builder_want_inputs(builder, keys->made ? 0 : 1, OPERATOR_OPERANDS) ||
         !general_dims(builder, keys->dims, "`dims`", &out))
         return false;
-    struct operator* op = builder_operator(builder, keys->free ? OPERATOR_VIEW : OPERATOR_POINTWISE,
-                                           KERNEL_MEMORY, "");
+    struct operator* op =
+        builder_operator(builder, keys->free ? OPERATOR_VIEW : OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     op->flops_per_point = (double)keys->flops;
     for (uint32_t i = 0; i < out.rank; i++)
         builder_dim_labelled(builder, op, out.dims[i].size, out.dims[i].label);
@@ -383,8 +384,8 @@ static bool general_lookup_build(struct builder *builder, const void *values)
 }
 
 static const struct field general_lookup_fields[] = {
-    {"rows", FIELD_INTEGER, offsetof(struct general_lookup_keys, rows), .required = true, .low = 1, .high = 1e9,
-     .about = "rows of the table"},
+    {"rows", FIELD_INTEGER, offsetof(struct general_lookup_keys, rows), .required = true, .low = 1,
+     .high = 1e9, .about = "rows of the table"},
     {"out", FIELD_INTEGER, offsetof(struct general_lookup_keys, out), .required = true, .low = 1, .high = 1e9,
      .about = "elements of a row"},
     {"label", FIELD_TEXT, offsetof(struct general_lookup_keys, label),

@@ -1,6 +1,6 @@
 /* Model_file: reads a model from a file of any form that is known: Partita's own notation, a config.json of
- * Hugging Face's library, or an .onnx file. `set`: the model's keys of a workload or the command line, or NULL;
- * those that a form has for itself are taken out of it (onnx.h). */
+ * Hugging Face's library, or an .onnx file. `set`: the model's keys of a workload or the command line, or
+ * NULL; those that a form has for itself are taken out of it (onnx.h). */
 #ifndef PARTITA_MODEL_MODEL_FILE_H
 #define PARTITA_MODEL_MODEL_FILE_H
 

@@ -18,7 +18,10 @@ struct norm_keys {
 
 static const struct {
     double flops, statistics;
-} norm_costs[] = {[NORM_LAYER] = {8, 2}, [NORM_RMS] = {6, 1}, [NORM_BATCH] = {7, 2}, [NORM_GROUP] = {8, 2},
+} norm_costs[] = {[NORM_LAYER] = {8, 2},
+                  [NORM_RMS] = {6, 1},
+                  [NORM_BATCH] = {7, 2},
+                  [NORM_GROUP] = {8, 2},
                   [NORM_INSTANCE] = {8, 2}};
 
 /* Bits of the dimensions that are normalised: the label or list of labels `over`, or the type's own. */
@@ -158,7 +161,8 @@ static const struct field norm_fields[] = {
     {"type", FIELD_CHOICE, offsetof(struct norm_keys, type), .choices = norm_types,
      .about = "layer, rms, batch, instance, group or lrn (local response); default layer"},
     {"over", FIELD_VALUE, offsetof(struct norm_keys, over),
-     .about = "labels that are normalised; default: the last (layer, rms), all but the channels (batch), all but the first two (instance)"},
+     .about = "labels that are normalised; default: the last (layer, rms), all but the channels (batch), all "
+              "but the first two (instance)"},
     {"affine", FIELD_FLAG, offsetof(struct norm_keys, affine),
      .about = "learned scale and shift; default yes"},
     {"bias", FIELD_FLAG, offsetof(struct norm_keys, bias), .about = "the shift; default yes; rms has none"},

@@ -29,7 +29,8 @@ static bool onnx_options(struct input *input, struct value *set, struct onnx_opt
     options->ignore = unknown && unknown->kind == VALUE_SCALAR && strcmp(unknown->text, "ignore") == 0;
     bool error = unknown && unknown->kind == VALUE_SCALAR && strcmp(unknown->text, "error") == 0;
     if (unknown && !options->ignore && !error)
-        return report_error(&input->report, unknown->place, "unknown-ops: expected `ignore` or `error`; got %s",
+        return report_error(&input->report, unknown->place,
+                            "unknown-ops: expected `ignore` or `error`; got %s",
                             value_describe(unknown, &input->arena));
     if (options->dims && options->dims->kind != VALUE_MAP)
         return report_error(&input->report, options->dims->place,

@@ -7,8 +7,8 @@
 
 #include "input/document.h"
 
-/* `set`: the model's keys of a workload or the command line, or NULL: `dims` (sizes of symbolic dimensions) and
- * `unknown-ops: ignore` are read and taken out of it. NULL after reporting. */
+/* `set`: the model's keys of a workload or the command line, or NULL: `dims` (sizes of symbolic dimensions)
+ * and `unknown-ops: ignore` are read and taken out of it. NULL after reporting. */
 struct value *onnx_read(struct input *input, const char *path, struct value *set);
 
 /* The same of a file in memory (for tests). */

@@ -76,8 +76,9 @@ bool onnx_call_numbers(struct onnx_call *call, uint32_t input, int64_t *count, c
     if (!value)
         return true;
     if (!value->known)
-        return onnx_call_fail(call, "gives a shape that depends on the numbers of '%s', which are not known "
-                                    "before it runs",
+        return onnx_call_fail(call,
+                              "gives a shape that depends on the numbers of '%s', which are not known "
+                              "before it runs",
                               value->name);
     int64_t *list = ARENA_ARRAY(call->infer->arena, int64_t, (size_t)*count + 1);
     for (int64_t i = 0; i < *count; i++)
@@ -118,7 +119,8 @@ bool onnx_call_give(struct onnx_call *call, uint32_t output, int64_t type, const
 {
     struct onnx_value *value = onnx_call_out(call, output);
     if (onnx_file_elements(shape) < 0)
-        return onnx_call_fail(call, "would give a tensor of %s", onnx_call_describe(call->infer->arena, shape));
+        return onnx_call_fail(call, "would give a tensor of %s",
+                              onnx_call_describe(call->infer->arena, shape));
     if (!value)
         return true;
     if (value->given)

@@ -29,7 +29,7 @@ struct onnx_value {
 struct onnx_infer {
     struct report *report;
     struct arena *arena;
-    struct names names;              /* of values: an identity is an index into `values` */
+    struct names names; /* of values: an identity is an index into `values` */
     VECTOR(struct onnx_value) values;
     const struct onnx_file *file;
     const struct value *dims; /* sizes of symbolic dimensions, by name; or NULL */

@@ -70,10 +70,10 @@ static void onnx_file_read_dims(struct onnx_reader *reader, const struct onnx_fi
 static size_t onnx_file_element_size(int64_t type)
 {
     static const uint8_t sizes[ONNX_TYPE_COUNT] = {
-        [ONNX_FLOAT] = 4,  [ONNX_UINT8] = 1,   [ONNX_INT8] = 1,   [ONNX_UINT16] = 2,    [ONNX_INT16] = 2,
-        [ONNX_INT32] = 4,  [ONNX_INT64] = 8,   [ONNX_BOOL] = 1,   [ONNX_FLOAT16] = 2,   [ONNX_DOUBLE] = 8,
-        [ONNX_UINT32] = 4, [ONNX_UINT64] = 8,  [ONNX_COMPLEX64] = 8, [ONNX_COMPLEX128] = 16,
-        [ONNX_BFLOAT16] = 2};
+        [ONNX_FLOAT] = 4,     [ONNX_UINT8] = 1,       [ONNX_INT8] = 1,    [ONNX_UINT16] = 2,
+        [ONNX_INT16] = 2,     [ONNX_INT32] = 4,       [ONNX_INT64] = 8,   [ONNX_BOOL] = 1,
+        [ONNX_FLOAT16] = 2,   [ONNX_DOUBLE] = 8,      [ONNX_UINT32] = 4,  [ONNX_UINT64] = 8,
+        [ONNX_COMPLEX64] = 8, [ONNX_COMPLEX128] = 16, [ONNX_BFLOAT16] = 2};
     return type >= 0 && type < ONNX_TYPE_COUNT ? sizes[type] : 0;
 }
 
@@ -129,8 +129,8 @@ static void onnx_file_read_sparse(struct onnx_reader *reader, struct onnx_wire w
     tensor->sparse = true;
     tensor->raw = (struct onnx_wire){NULL, NULL};
     if (onnx_file_elements(&shape) < 0)
-        onnx_wire_error(reader, reader->start, "sparse tensor '%s' has a negative dimension or too many elements",
-                        tensor->name);
+        onnx_wire_error(reader, reader->start,
+                        "sparse tensor '%s' has a negative dimension or too many elements", tensor->name);
 }
 
 /* IEEE 754 binary16 and bfloat16, as a double. */
@@ -164,15 +164,24 @@ static double onnx_file_double(uint64_t bits)
 static double onnx_file_number(int64_t type, uint64_t bits)
 {
     switch (type) {
-    case ONNX_FLOAT: return onnx_file_float(bits);
-    case ONNX_DOUBLE: return onnx_file_double(bits);
-    case ONNX_FLOAT16: return onnx_file_half(bits & 0xffff);
-    case ONNX_BFLOAT16: return onnx_file_float((bits & 0xffff) << 16);
-    case ONNX_INT8: return (double)(int8_t)bits;
-    case ONNX_INT16: return (double)(int16_t)bits;
-    case ONNX_INT32: return (double)(int32_t)bits;
-    case ONNX_INT64: return (double)(int64_t)bits;
-    default: return (double)bits;
+    case ONNX_FLOAT:
+        return onnx_file_float(bits);
+    case ONNX_DOUBLE:
+        return onnx_file_double(bits);
+    case ONNX_FLOAT16:
+        return onnx_file_half(bits & 0xffff);
+    case ONNX_BFLOAT16:
+        return onnx_file_float((bits & 0xffff) << 16);
+    case ONNX_INT8:
+        return (double)(int8_t)bits;
+    case ONNX_INT16:
+        return (double)(int16_t)bits;
+    case ONNX_INT32:
+        return (double)(int32_t)bits;
+    case ONNX_INT64:
+        return (double)(int64_t)bits;
+    default:
+        return (double)bits;
     }
 }
 
@@ -209,7 +218,8 @@ const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *t
     bool plain = size && tensor->type != ONNX_COMPLEX64 && tensor->type != ONNX_COMPLEX128;
     if (elements < 0 || elements > ONNX_KNOWN || !plain || tensor->external || tensor->sparse)
         return NULL;
-    struct onnx_file_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements, tensor->type};
+    struct onnx_file_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements,
+                                  tensor->type};
     struct report ignored;
     report_init(&ignored); /* the message was walked before: nothing is found */
     struct onnx_reader reader = {&ignored, arena, NULL, tensor->field.at};
@@ -337,9 +347,15 @@ static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wi
     while (onnx_wire_next(reader, &wire, &field)) {
         struct onnx_tensor *tensor;
         switch (field.number) {
-        case NAME: attribute->name = onnx_wire_text(reader, &field); break;
-        case F: attribute->f = onnx_file_float(field.value); break;
-        case I: attribute->i = onnx_wire_integer(reader, &field); break;
+        case NAME:
+            attribute->name = onnx_wire_text(reader, &field);
+            break;
+        case F:
+            attribute->f = onnx_file_float(field.value);
+            break;
+        case I:
+            attribute->i = onnx_wire_integer(reader, &field);
+            break;
         case S: /* may be any bytes (a custom operator's program): what is no text is not read */
             if (field.kind == ONNX_BYTES && (size_t)(field.data.end - field.data.at) < 256 &&
                 !memchr(field.data.at, '\n', (size_t)(field.data.end - field.data.at)))
@@ -351,10 +367,18 @@ static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wi
             attribute->t = tensor;
             break;
         case G:
-        case GRAPHS: onnx_file_read_inner(walk, onnx_wire_message(reader, &field), attribute); break;
-        case FLOATS: onnx_wire_numbers(reader, &field, ONNX_FIXED32, onnx_file_push_float, attribute); break;
-        case INTS: onnx_wire_numbers(reader, &field, ONNX_VARINT, onnx_file_push_int, attribute); break;
-        case STRINGS: attribute->string_count++; break;
+        case GRAPHS:
+            onnx_file_read_inner(walk, onnx_wire_message(reader, &field), attribute);
+            break;
+        case FLOATS:
+            onnx_wire_numbers(reader, &field, ONNX_FIXED32, onnx_file_push_float, attribute);
+            break;
+        case INTS:
+            onnx_wire_numbers(reader, &field, ONNX_VARINT, onnx_file_push_int, attribute);
+            break;
+        case STRINGS:
+            attribute->string_count++;
+            break;
         }
     }
 }
@@ -367,16 +391,26 @@ static void onnx_file_read_node(struct onnx_walk *walk, struct onnx_wire wire, s
     const uint8_t *start = wire.at;
     while (onnx_wire_next(reader, &wire, &field)) {
         switch (field.number) {
-        case INPUT: VECTOR_PUSH(&node->inputs, onnx_wire_text(reader, &field)); break;
-        case OUTPUT: VECTOR_PUSH(&node->outputs, onnx_wire_text(reader, &field)); break;
-        case NAME: node->name = onnx_wire_text(reader, &field); break;
-        case KIND: node->kind = onnx_wire_text(reader, &field); break;
+        case INPUT:
+            VECTOR_PUSH(&node->inputs, onnx_wire_text(reader, &field));
+            break;
+        case OUTPUT:
+            VECTOR_PUSH(&node->outputs, onnx_wire_text(reader, &field));
+            break;
+        case NAME:
+            node->name = onnx_wire_text(reader, &field);
+            break;
+        case KIND:
+            node->kind = onnx_wire_text(reader, &field);
+            break;
         case ATTRIBUTE:
             VECTOR_PUSH(&node->attributes, (struct onnx_attribute){.name = ""});
             onnx_file_read_attribute(walk, onnx_wire_message(reader, &field),
                                      &node->attributes.at[node->attributes.count - 1]);
             break;
-        case DOMAIN: node->domain = onnx_wire_text(reader, &field); break;
+        case DOMAIN:
+            node->domain = onnx_wire_text(reader, &field);
+            break;
         }
     }
     if (!*node->kind)
@@ -398,7 +432,9 @@ static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, 
             VECTOR_PUSH(&graph->nodes, node);
             break;
         }
-        case NAME: graph->name = onnx_wire_text(reader, &field); break;
+        case NAME:
+            graph->name = onnx_wire_text(reader, &field);
+            break;
         case WEIGHT:
             onnx_file_read_tensor(reader, onnx_wire_message(reader, &field), &tensor);
             VECTOR_PUSH(&graph->weights, tensor);
@@ -408,16 +444,13 @@ static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, 
             VECTOR_PUSH(&graph->weights, tensor);
             break;
         case INPUT:
-            VECTOR_PUSH(&graph->inputs,
-                        onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->inputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
             break;
         case OUTPUT:
-            VECTOR_PUSH(&graph->outputs,
-                        onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->outputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
             break;
         case VALUE:
-            VECTOR_PUSH(&graph->values,
-                        onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->values, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
             break;
         }
     }
@@ -464,8 +497,7 @@ bool onnx_file_read(struct onnx_file *file, struct report *report, struct arena 
         graph = graph || field.number == GRAPH;
     }
     if (report->errors == errors && !graph)
-        return report_error(report, (struct place){name, 0, 0},
-                            "the file is no ONNX model: it has no graph");
+        return report_error(report, (struct place){name, 0, 0}, "the file is no ONNX model: it has no graph");
     return report->errors == errors;
 }
 

@@ -40,8 +40,8 @@ struct onnx_tensor {
     const char *name;
     int64_t type; /* enum onnx_type, or a later one */
     struct onnx_shape shape;
-    struct onnx_wire raw;                       /* little-endian elements; or */
-    struct onnx_wire field;                     /* the tensor's message, which has typed lists of numbers */
+    struct onnx_wire raw;   /* little-endian elements; or */
+    struct onnx_wire field; /* the tensor's message, which has typed lists of numbers */
     bool external, sparse;
 };
 
@@ -54,8 +54,8 @@ struct onnx_dim {
 struct onnx_declared {
     const char *name;
     int64_t type;
-    bool shaped;      /* a tensor whose rank is said */
-    bool tensor;      /* false: a sequence, map or optional */
+    bool shaped; /* a tensor whose rank is said */
+    bool tensor; /* false: a sequence, map or optional */
     uint32_t rank;
     struct onnx_dim dims[ONNX_RANK];
 };

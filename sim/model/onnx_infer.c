@@ -7,8 +7,12 @@
 #include <string.h>
 
 const struct onnx_operator *const onnx_infer_operators[] = {
-    onnx_pointwise_operators, onnx_view_operators,  onnx_window_operators,
-    onnx_matrix_operators,    onnx_reduce_operators, onnx_other_operators,
+    onnx_pointwise_operators,
+    onnx_view_operators,
+    onnx_window_operators,
+    onnx_matrix_operators,
+    onnx_reduce_operators,
+    onnx_other_operators,
     NULL,
 };
 
@@ -63,8 +67,11 @@ void onnx_infer_init(struct onnx_infer *infer, struct report *report, struct are
         struct onnx_value *value = onnx_infer_add(infer, tensor->name);
         if (!*tensor->name)
             continue;
-        *value = (struct onnx_value){.name = value->name, .type = tensor->type, .given = true,
-                                     .shape = tensor->shape, .weight = tensor,
+        *value = (struct onnx_value){.name = value->name,
+                                     .type = tensor->type,
+                                     .given = true,
+                                     .shape = tensor->shape,
+                                     .weight = tensor,
                                      .known = onnx_infer_small(infer, tensor)};
     }
     for (uint32_t i = 0; i < graph->inputs.count; i++)
@@ -112,12 +119,33 @@ static int64_t onnx_infer_symbol(struct onnx_infer *infer, const char *name)
     return *end || size < 1 || size > 1000000000 ? -2 : size;
 }
 
-/* The batch: the first dimension of the first input. One that is symbolic is 1 unless it is given. */
+/* Whether a symbolic dimension is called as the batch usually is. */
+static bool onnx_infer_called_batch(const char *name)
+{
+    return name && (strstr(name, "batch") || strstr(name, "Batch") || strcmp(name, "N") == 0 ||
+                    strcmp(name, "n") == 0);
+}
+
+static int64_t onnx_infer_given(struct onnx_infer *infer, const char *symbol)
+{
+    int64_t size = onnx_infer_symbol(infer, symbol);
+    return size < 1 ? 1 : size;
+}
+
+/* The batch: the symbolic dimension that is called so, or the first dimension of the first input. One that is
+ * symbolic is 1 unless it is given. */
 static void onnx_infer_batch(struct onnx_infer *infer, const char **symbol)
 {
     const struct onnx_graph *graph = &infer->file->graph;
     *symbol = NULL;
-    infer->batch = 0;
+    infer->batch = 1;
+    for (uint32_t i = 0; i < graph->inputs.count; i++)
+        for (uint32_t d = 0; d < graph->inputs.at[i].rank; d++)
+            if (onnx_infer_called_batch(graph->inputs.at[i].dims[d].name)) {
+                *symbol = graph->inputs.at[i].dims[d].name;
+                infer->batch = onnx_infer_given(infer, *symbol);
+                return;
+            }
     for (uint32_t i = 0; i < graph->inputs.count; i++) {
         const struct onnx_declared *at = &graph->inputs.at[i];
         const struct onnx_value *value = onnx_infer_value(infer, at->name);
@@ -138,8 +166,9 @@ static bool onnx_infer_input(struct onnx_infer *infer, const struct onnx_declare
     if (value->given)
         return true;
     if (!at->tensor || (!at->shaped && at->rank == 0 && !at->type))
-        return report_error(infer->report, place, "input '%s' is no tensor (a sequence, map or optional), which "
-                                                  "is not supported",
+        return report_error(infer->report, place,
+                            "input '%s' is no tensor (a sequence, map or optional), which "
+                            "is not supported",
                             at->name);
     if (!at->shaped)
         return report_error(infer->report, place, "input '%s' has no shape in the file", at->name);
@@ -148,19 +177,23 @@ static bool onnx_infer_input(struct onnx_infer *infer, const struct onnx_declare
     for (uint32_t i = 0; i < at->rank; i++) {
         const struct onnx_dim *dim = &at->dims[i];
         int64_t size = dim->name ? onnx_infer_symbol(infer, dim->name) : dim->size;
-        bool is_batch = dim->name ? batch && strcmp(dim->name, batch) == 0 : i == 0 && !batch && size == infer->batch;
+        bool is_batch =
+            dim->name ? batch && strcmp(dim->name, batch) == 0 : i == 0 && !batch && size == infer->batch;
         if (i == 0 && !dim->name && size < 1)
             is_batch = true;
         if (size == -2)
-            return report_error(infer->report, place, "model.dims.%s: expected a whole number from 1", dim->name);
+            return report_error(infer->report, place, "model.dims.%s: expected a whole number from 1",
+                                dim->name);
         if (is_batch && size < 1)
             size = infer->batch;
         if (size < 1 && dim->name)
-            return report_error(infer->report, place,
-                                "input '%s' has a dimension '%s' without a size; say it with --set model.dims.%s=SIZE",
-                                at->name, dim->name, dim->name);
+            return report_error(
+                infer->report, place,
+                "input '%s' has a dimension '%s' without a size; say it with --set model.dims.%s=SIZE",
+                at->name, dim->name, dim->name);
         if (size < 1)
-            return report_error(infer->report, place, "input '%s' has a dimension without a size or name", at->name);
+            return report_error(infer->report, place, "input '%s' has a dimension without a size or name",
+                                at->name);
         value->shape.dims[i] = is_batch ? size * infer->scale : size;
     }
     if (onnx_file_elements(&value->shape) < 0)
@@ -182,15 +215,15 @@ static bool onnx_infer_ignore(struct onnx_call *call)
         struct onnx_shape shape = in ? in->shape : (struct onnx_shape){0};
         int64_t type = in ? in->type : ONNX_FLOAT;
         for (uint32_t i = 0; i < graph->values.count + graph->outputs.count; i++) {
-            const struct onnx_declared *at = i < graph->values.count
-                                                 ? &graph->values.at[i]
-                                                 : &graph->outputs.at[i - graph->values.count];
+            const struct onnx_declared *at =
+                i < graph->values.count ? &graph->values.at[i] : &graph->outputs.at[i - graph->values.count];
             if (strcmp(at->name, out->name) != 0 || !at->shaped)
                 continue;
             shape.rank = at->rank;
             type = at->type;
             for (uint32_t d = 0; d < at->rank; d++) {
-                int64_t size = at->dims[d].name ? onnx_infer_symbol(call->infer, at->dims[d].name) : at->dims[d].size;
+                int64_t size =
+                    at->dims[d].name ? onnx_infer_symbol(call->infer, at->dims[d].name) : at->dims[d].size;
                 bool batch = d == 0 && (size < 1 || size == call->infer->batch);
                 shape.dims[d] = batch ? call->infer->batch * call->infer->scale : size < 1 ? 1 : size;
             }
@@ -213,16 +246,19 @@ static bool onnx_infer_unknown(struct onnx_call *call)
         if (call->infer->scale == 1)
             report_warning(call->infer->report, (struct place){call->infer->values.at[0].name, 0, 0},
                            "node %u '%s': the operator %s%s%s is not known; it counts as free", call->index,
-                           *call->node->name ? call->node->name
+                           *call->node->name           ? call->node->name
                            : call->node->outputs.count ? call->node->outputs.at[0]
                                                        : "",
                            call->node->domain, *call->node->domain ? "." : "", call->node->kind);
         return onnx_infer_ignore(call);
     }
-    return onnx_call_fail(call, "is an operator that is not known%s%s%s%s%s; --set model.unknown-ops=ignore counts "
-                                "such operators as free",
+    return onnx_call_fail(call,
+                          "is an operator that is not known%s%s%s%s%s; --set model.unknown-ops=ignore counts "
+                          "such operators as free",
                           *call->node->domain ? " (domain " : "", call->node->domain,
-                          *call->node->domain ? ")" : near ? " (did you mean " : "",
+                          *call->node->domain ? ")"
+                          : near              ? " (did you mean "
+                                              : "",
                           *call->node->domain || !near ? "" : near, *call->node->domain || !near ? "" : "?)");
 }
 
@@ -230,11 +266,12 @@ static bool onnx_infer_can_fold(const struct onnx_call *call)
 {
     const struct onnx_value *out = onnx_call_out(call, 0);
     if (!call->operator->fold || !out || !out->given || out->known ||
-        onnx_file_elements(&out->shape) > ONNX_KNOWN || call->node->inputs.count == 0)
+            onnx_file_elements(&out->shape) > ONNX_KNOWN ||
+        call->node->inputs.count == 0)
         return false;
     for (uint32_t i = 0; i < call->node->inputs.count; i++) {
         const struct onnx_value *in = onnx_call_in(call, i);
-        bool setting = i < 64 && call->operator->settings >> i & 1;
+        bool setting = i < 64 && call->operator->settings>> i & 1;
         if (!setting && (!in || !in->known))
             return false;
         if (in && in->weight && in->shape.rank && in->weight->type == ONNX_FLOAT && !setting)

@@ -18,7 +18,8 @@ static bool onnx_matrix_matmul(struct onnx_call *call)
     struct onnx_shape left = a->shape, right = b->shape, shape;
     if (!left.rank || !right.rank)
         return onnx_call_fail(call, "multiplies a number");
-    int64_t m = left.rank > 1 ? left.dims[left.rank - 2] : -1, n = right.rank > 1 ? right.dims[right.rank - 1] : -1;
+    int64_t m = left.rank > 1 ? left.dims[left.rank - 2] : -1,
+            n = right.rank > 1 ? right.dims[right.rank - 1] : -1;
     int64_t k = left.dims[left.rank - 1], other = right.dims[right.rank > 1 ? right.rank - 2 : 0];
     if (k != other)
         return onnx_call_fail(call, "multiplies %s by %s, which do not fit each other",
@@ -48,7 +49,9 @@ static struct onnx_value *onnx_matrix_bias(const struct onnx_call *call, const s
         const struct onnx_node *node = &graph->nodes.at[n];
         if (strcmp(node->kind, "Add") != 0 || node->inputs.count != 2)
             continue;
-        int at = strcmp(node->inputs.at[0], out->name) == 0 ? 1 : strcmp(node->inputs.at[1], out->name) == 0 ? 0 : -1;
+        int at = strcmp(node->inputs.at[0], out->name) == 0   ? 1
+                 : strcmp(node->inputs.at[1], out->name) == 0 ? 0
+                                                              : -1;
         if (at < 0)
             continue;
         struct onnx_value *bias =
@@ -84,9 +87,14 @@ static bool onnx_matrix_write_fc(struct onnx_call *call, struct onnx_value *x, s
     onnx_write_owns(call, weight);
     onnx_write_gives(call, layer, 0, labels);
     if (adder) { /* the sum is done */
-        struct onnx_value *sum = &call->infer->values.at[names_find(&call->infer->names, adder->outputs.at[0])];
-        *sum = (struct onnx_value){.name = sum->name, .type = sum->type, .given = true, .shape = sum->shape,
-                                   .readers = sum->readers, .layer = onnx_call_out(call, 0)->layer};
+        struct onnx_value *sum =
+            &call->infer->values.at[names_find(&call->infer->names, adder->outputs.at[0])];
+        *sum = (struct onnx_value){.name = sum->name,
+                                   .type = sum->type,
+                                   .given = true,
+                                   .shape = sum->shape,
+                                   .readers = sum->readers,
+                                   .layer = onnx_call_out(call, 0)->layer};
         for (uint32_t i = 0; i < sum->shape.rank; i++)
             sum->labels[i] = labels[i];
     }
@@ -311,7 +319,8 @@ static bool onnx_matrix_write_equation(struct onnx_call *call)
         text = arena_format(call->infer->arena, "%s%s", text, i == 0 ? "" : i == e.inputs ? " -> " : ", ");
         uint32_t k = 0;
         for (const char *c = e.words[i]; *c; c++, k++) {
-            bool one = i < e.inputs && onnx_call_in(call, i)->shape.dims[k] == 1 && e.sizes[(unsigned char)*c] > 1;
+            bool one =
+                i < e.inputs && onnx_call_in(call, i)->shape.dims[k] == 1 && e.sizes[(unsigned char)*c] > 1;
             const char *word = one ? "1" : names[(unsigned char)*c];
             text = arena_format(call->infer->arena, "%s%s%s", text, k ? " " : "", word);
             if (i == e.inputs)
@@ -332,7 +341,8 @@ static int64_t onnx_matrix_gates(const struct onnx_call *call)
 
 static bool onnx_matrix_recurrent(struct onnx_call *call)
 {
-    const struct onnx_value *x = onnx_call_in(call, 0), *w = onnx_call_in(call, 1), *r = onnx_call_in(call, 2);
+    const struct onnx_value *x = onnx_call_in(call, 0), *w = onnx_call_in(call, 1),
+                            *r = onnx_call_in(call, 2);
     int64_t gates = onnx_matrix_gates(call), layout = onnx_call_int(call, "layout", 0);
     int64_t directions = strcmp(onnx_call_text(call, "direction", "forward"), "bidirectional") == 0 ? 2 : 1;
     if (x->shape.rank != 3 || w->shape.rank != 3 || r->shape.rank != 3 || w->shape.dims[0] != directions ||
@@ -342,7 +352,8 @@ static bool onnx_matrix_recurrent(struct onnx_call *call)
                               onnx_call_describe(call->infer->arena, &x->shape),
                               onnx_call_describe(call->infer->arena, &w->shape),
                               onnx_call_describe(call->infer->arena, &r->shape));
-    int64_t hidden = r->shape.dims[2], time = x->shape.dims[layout ? 1 : 0], batch = x->shape.dims[layout ? 0 : 1];
+    int64_t hidden = r->shape.dims[2], time = x->shape.dims[layout ? 1 : 0],
+            batch = x->shape.dims[layout ? 0 : 1];
     struct onnx_shape all = {4, {time, directions, batch, hidden}}, last = {3, {directions, batch, hidden}};
     if (layout) {
         all = (struct onnx_shape){4, {batch, time, directions, hidden}};
@@ -359,7 +370,8 @@ static bool onnx_matrix_write_recurrent(struct onnx_call *call)
                       *bias = onnx_call_in(call, 3);
     bool layout = onnx_call_int(call, "layout", 0) != 0;
     int64_t directions = w->shape.dims[0], hidden = r->shape.dims[2];
-    if (!onnx_write_is_own(call, w) || !onnx_write_is_own(call, r) || (bias && !onnx_write_is_own(call, bias)))
+    if (!onnx_write_is_own(call, w) || !onnx_write_is_own(call, r) ||
+        (bias && !onnx_write_is_own(call, bias)))
         return onnx_call_fail(call, "has weights that are computed or shared, which is not supported");
     struct onnx_value in = onnx_write_labelled(call, x, layout ? wanted : first, "input");
     if (!layout) {
@@ -368,8 +380,11 @@ static bool onnx_matrix_write_recurrent(struct onnx_call *call)
         onnx_write_text(call, turned, "order", "b t h");
         in.layer = turned->entries[0].value->text;
     }
-    struct value *layer = onnx_write_layer(
-        call, onnx_matrix_gates(call) == 4 ? "lstm" : onnx_matrix_gates(call) == 3 ? "gru" : "rnn", "steps");
+    struct value *layer = onnx_write_layer(call,
+                                           onnx_matrix_gates(call) == 4   ? "lstm"
+                                           : onnx_matrix_gates(call) == 3 ? "gru"
+                                                                          : "rnn",
+                                           "steps");
     onnx_write_from(call, layer, &in);
     onnx_write_number(call, layer, "hidden", hidden);
     if (directions == 2)
@@ -416,9 +431,15 @@ static bool onnx_matrix_det(struct onnx_call *call)
 
 const struct onnx_operator onnx_matrix_operators[] = {
     {.kind = "MatMul", .needed = 2, .infer = onnx_matrix_matmul, .write = onnx_matrix_write_matmul},
-    {.kind = "MatMulInteger", .needed = 2, .infer = onnx_matrix_matmul, .write = onnx_matrix_write_matmul,
+    {.kind = "MatMulInteger",
+     .needed = 2,
+     .infer = onnx_matrix_matmul,
+     .write = onnx_matrix_write_matmul,
      .settings = 12},
-    {.kind = "QLinearMatMul", .needed = 8, .infer = onnx_matrix_matmul, .write = onnx_matrix_write_matmul,
+    {.kind = "QLinearMatMul",
+     .needed = 8,
+     .infer = onnx_matrix_matmul,
+     .write = onnx_matrix_write_matmul,
      .settings = 0xf6},
     {.kind = "Gemm", .needed = 2, .infer = onnx_matrix_gemm, .write = onnx_matrix_write_gemm},
     {.kind = "Einsum", .needed = 1, .infer = onnx_matrix_einsum, .write = onnx_matrix_write_equation},

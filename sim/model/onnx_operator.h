@@ -7,14 +7,14 @@
 #include "model/onnx_call.h"
 
 struct onnx_operator {
-    const char *kind;   /* op_type */
-    uint32_t needed;    /* inputs that must be there */
+    const char *kind; /* op_type */
+    uint32_t needed;  /* inputs that must be there */
     bool (*infer)(struct onnx_call *call);
     bool (*write)(struct onnx_call *call); /* NULL: each output element is made of the inputs at `flops` */
     void (*fold)(struct onnx_call *call);  /* sets known numbers of the outputs; NULL: never */
     double (*apply)(double a, double b);   /* of point-wise operators: folds numbers */
-    double flops;                          /* per element: of the output (point-wise), of the input (reduce) */
-    const char *act;                       /* the name of the function as a Partita activation; or NULL */
+    double flops;      /* per element: of the output (point-wise), of the input (reduce) */
+    const char *act;   /* the name of the function as a Partita activation; or NULL */
     uint64_t settings; /* bits of inputs that are no data: shapes, axes, scales of a quantisation */
     bool rearranges;   /* a weight remains a weight in another arrangement */
 };
@@ -56,6 +56,10 @@ void onnx_write_statistics(struct onnx_call *call, const struct onnx_value *valu
 /* A value under other labels (in order), through a view where they differ. */
 struct onnx_value onnx_write_labelled(struct onnx_call *call, struct onnx_value *value,
                                       const char *const *labels, const char *suffix);
+/* The same for an input of a node that joins along `axis`: one that does not grow with the batch, as the
+ * output does, is repeated for each sample. */
+struct onnx_value onnx_write_repeated(struct onnx_call *call, struct onnx_value *value,
+                                      const char *const *labels, uint32_t axis, const char *suffix);
 /* The first label of the list (and then of all) that is not among those of `labels`. */
 const char *onnx_write_fresh(struct onnx_call *call, const char *const *labels, uint32_t count,
                              const char *wanted);

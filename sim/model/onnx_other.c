@@ -133,10 +133,15 @@ static bool onnx_other_stft(struct onnx_call *call)
 }
 
 #define ALIKE(name, needs, number)                                                                           \
-    {.kind = name, .needed = needs, .infer = onnx_other_alike, .write = onnx_write_rearranged, .flops = number}
+    {                                                                                                        \
+        .kind = name, .needed = needs, .infer = onnx_other_alike, .write = onnx_write_rearranged,            \
+        .flops = number                                                                                      \
+    }
 #define OTHER(name, needs, function, number, bits)                                                           \
-    {.kind = name, .needed = needs, .infer = function, .write = onnx_write_rearranged, .flops = number,      \
-     .settings = bits}
+    {                                                                                                        \
+        .kind = name, .needed = needs, .infer = function, .write = onnx_write_rearranged, .flops = number,   \
+        .settings = bits                                                                                     \
+    }
 
 const struct onnx_operator onnx_other_operators[] = {
     ALIKE("CumSum", 2, 1),

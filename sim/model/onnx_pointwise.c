@@ -46,8 +46,17 @@ static bool onnx_pointwise_infer_alike(struct onnx_call *call)
 /* Dropout, batch of a random mask: the second output is the mask. */
 static bool onnx_pointwise_infer_dropout(struct onnx_call *call)
 {
-    return onnx_call_give_alike(call, 0) &&
-           onnx_call_give(call, 1, ONNX_BOOL, &onnx_call_in(call, 0)->shape);
+    return onnx_call_give_alike(call, 0) && onnx_call_give(call, 1, ONNX_BOOL, &onnx_call_in(call, 0)->shape);
+}
+
+/* The slope may also be one number per channel, the second dimension. */
+static bool onnx_pointwise_infer_prelu(struct onnx_call *call)
+{
+    const struct onnx_value *x = onnx_call_in(call, 0), *slope = onnx_call_in(call, 1);
+    struct onnx_shape shape = x->shape;
+    bool channels = slope->shape.rank == 1 && shape.rank > 2 && slope->shape.dims[0] == shape.dims[1];
+    return (channels || onnx_call_broadcast(call, &shape, &slope->shape)) &&
+           onnx_call_give(call, 0, x->type, &x->shape);
 }
 
 static bool onnx_pointwise_infer_unary(struct onnx_call *call)
@@ -75,30 +84,110 @@ static bool onnx_pointwise_infer_dynamic(struct onnx_call *call)
 
 /* ---- numbers that are known ---- */
 
-static double onnx_pointwise_same(double a, double b) { (void)b; return a; }
-static double onnx_pointwise_add(double a, double b) { return a + b; }
-static double onnx_pointwise_sub(double a, double b) { return a - b; }
-static double onnx_pointwise_mul(double a, double b) { return a * b; }
-static double onnx_pointwise_div(double a, double b) { return a / b; }
-static double onnx_pointwise_neg(double a, double b) { (void)b; return -a; }
-static double onnx_pointwise_abs(double a, double b) { (void)b; return fabs(a); }
-static double onnx_pointwise_floor(double a, double b) { (void)b; return floor(a); }
-static double onnx_pointwise_ceil(double a, double b) { (void)b; return ceil(a); }
-static double onnx_pointwise_sqrt(double a, double b) { (void)b; return sqrt(a); }
-static double onnx_pointwise_round(double a, double b) { (void)b; return rint(a); }
-static double onnx_pointwise_not(double a, double b) { (void)b; return a == 0; }
-static double onnx_pointwise_min(double a, double b) { return a < b ? a : b; }
-static double onnx_pointwise_max(double a, double b) { return a > b ? a : b; }
-static double onnx_pointwise_equal(double a, double b) { return a == b; }
-static double onnx_pointwise_less(double a, double b) { return a < b; }
-static double onnx_pointwise_greater(double a, double b) { return a > b; }
-static double onnx_pointwise_at_most(double a, double b) { return a <= b; }
-static double onnx_pointwise_at_least(double a, double b) { return a >= b; }
-static double onnx_pointwise_and(double a, double b) { return a != 0 && b != 0; }
-static double onnx_pointwise_or(double a, double b) { return a != 0 || b != 0; }
-static double onnx_pointwise_xor(double a, double b) { return (a != 0) != (b != 0); }
-static double onnx_pointwise_pow(double a, double b) { return pow(a, b); }
-static double onnx_pointwise_mod(double a, double b) { return b == 0 ? 0 : a - b * floor(a / b); }
+static double onnx_pointwise_same(double a, double b)
+{
+    (void)b;
+    return a;
+}
+static double onnx_pointwise_add(double a, double b)
+{
+    return a + b;
+}
+static double onnx_pointwise_sub(double a, double b)
+{
+    return a - b;
+}
+static double onnx_pointwise_mul(double a, double b)
+{
+    return a * b;
+}
+static double onnx_pointwise_div(double a, double b)
+{
+    return a / b;
+}
+static double onnx_pointwise_neg(double a, double b)
+{
+    (void)b;
+    return -a;
+}
+static double onnx_pointwise_abs(double a, double b)
+{
+    (void)b;
+    return fabs(a);
+}
+static double onnx_pointwise_floor(double a, double b)
+{
+    (void)b;
+    return floor(a);
+}
+static double onnx_pointwise_ceil(double a, double b)
+{
+    (void)b;
+    return ceil(a);
+}
+static double onnx_pointwise_sqrt(double a, double b)
+{
+    (void)b;
+    return sqrt(a);
+}
+static double onnx_pointwise_round(double a, double b)
+{
+    (void)b;
+    return rint(a);
+}
+static double onnx_pointwise_not(double a, double b)
+{
+    (void)b;
+    return a == 0;
+}
+static double onnx_pointwise_min(double a, double b)
+{
+    return a < b ? a : b;
+}
+static double onnx_pointwise_max(double a, double b)
+{
+    return a > b ? a : b;
+}
+static double onnx_pointwise_equal(double a, double b)
+{
+    return a == b;
+}
+static double onnx_pointwise_less(double a, double b)
+{
+    return a < b;
+}
+static double onnx_pointwise_greater(double a, double b)
+{
+    return a > b;
+}
+static double onnx_pointwise_at_most(double a, double b)
+{
+    return a <= b;
+}
+static double onnx_pointwise_at_least(double a, double b)
+{
+    return a >= b;
+}
+static double onnx_pointwise_and(double a, double b)
+{
+    return a != 0 && b != 0;
+}
+static double onnx_pointwise_or(double a, double b)
+{
+    return a != 0 || b != 0;
+}
+static double onnx_pointwise_xor(double a, double b)
+{
+    return (a != 0) != (b != 0);
+}
+static double onnx_pointwise_pow(double a, double b)
+{
+    return pow(a, b);
+}
+static double onnx_pointwise_mod(double a, double b)
+{
+    return b == 0 ? 0 : a - b * floor(a / b);
+}
 
 /* The element of an input at the place of an element of the output. */
 static double onnx_pointwise_at(const struct onnx_value *value, const struct onnx_shape *shape, int64_t at)
@@ -157,7 +246,7 @@ static void onnx_pointwise_fold_where(struct onnx_call *call)
 static bool onnx_pointwise_is_data(const struct onnx_call *call, uint32_t index)
 {
     const struct onnx_value *value = onnx_call_in(call, index);
-    if (!value || (index < 64 && call->operator->settings >> index & 1))
+    if (!value || (index < 64 && call->operator->settings>> index & 1))
         return false;
     return value->layer || onnx_file_elements(&value->shape) > 1;
 }
@@ -211,24 +300,47 @@ static bool onnx_pointwise_write(struct onnx_call *call)
             onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
     }
     onnx_write_gives(call, layer, 0, labels);
-    for (uint32_t i = 1; i < 3; i++) /* a mask; the scale and zero point of a quantisation */
-        if (onnx_call_out(call, i) && onnx_call_out(call, i)->readers)
-            onnx_write_gives(call, layer, i, labels);
+    for (uint32_t i = 1; i < 3; i++) { /* the scale and zero point of a dynamic quantisation */
+        struct onnx_value *more = onnx_call_out(call, i), *whole = onnx_call_out(call, 0);
+        if (!more || !more->readers)
+            continue;
+        struct value *number = onnx_write_layer(call, "rearrange", i == 1 ? "scale" : "zero");
+        onnx_write_from(call, number, whole);
+        onnx_write_dims(call, number, "dims", more, labels);
+        onnx_write_gives(call, number, i, labels);
+    }
     return true;
 }
 
 #define UNARY(name, number, function)                                                                        \
-    {.kind = name, .needed = 1, .infer = onnx_pointwise_infer_unary, .write = onnx_pointwise_write,          \
-     .fold = onnx_pointwise_fold, .apply = function, .flops = number}
+    {                                                                                                        \
+        .kind = name, .needed = 1, .infer = onnx_pointwise_infer_unary, .write = onnx_pointwise_write,       \
+        .fold = onnx_pointwise_fold, .apply = function, .flops = number                                      \
+    }
 #define ACT(name, number, text)                                                                              \
-    {.kind = name, .needed = 1, .infer = onnx_pointwise_infer_unary, .write = onnx_pointwise_write,          \
-     .flops = number, .act = text}
+    {                                                                                                        \
+        .kind = name, .needed = 1, .infer = onnx_pointwise_infer_unary, .write = onnx_pointwise_write,       \
+        .flops = number, .act = text                                                                         \
+    }
 #define BINARY(name, needs, function)                                                                        \
-    {.kind = name, .needed = needs, .infer = onnx_pointwise_infer, .write = onnx_pointwise_write,            \
-     .fold = onnx_pointwise_fold, .apply = function, .flops = 1}
+    {                                                                                                        \
+        .kind = name, .needed = needs, .infer = onnx_pointwise_infer, .write = onnx_pointwise_write,         \
+        .fold = onnx_pointwise_fold, .apply = function, .flops = 1                                           \
+    }
 #define TRUTH(name, function)                                                                                \
-    {.kind = name, .needed = 2, .infer = onnx_pointwise_infer_truth, .write = onnx_pointwise_write,          \
-     .fold = onnx_pointwise_fold, .apply = function, .flops = 1}
+    {                                                                                                        \
+        .kind = name, .needed = 2, .infer = onnx_pointwise_infer_truth, .write = onnx_pointwise_write,       \
+        .fold = onnx_pointwise_fold, .apply = function, .flops = 1                                           \
+    }
+
+/* Old files say a slope per channel, which would not stretch. */
+static bool onnx_pointwise_write_prelu(struct onnx_call *call)
+{
+    const struct onnx_value *x = onnx_call_in(call, 0), *slope = onnx_call_in(call, 1);
+    bool channels = slope->shape.rank == 1 && x->shape.rank > 2 && slope->shape.dims[0] > 1 &&
+                    slope->shape.dims[0] != x->shape.dims[x->shape.rank - 1];
+    return channels ? onnx_write_rearranged(call) : onnx_pointwise_write(call);
+}
 
 const struct onnx_operator onnx_pointwise_operators[] = {
     UNARY("Abs", 1, onnx_pointwise_abs),
@@ -275,10 +387,24 @@ const struct onnx_operator onnx_pointwise_operators[] = {
     BINARY("Min", 1, onnx_pointwise_min),
     BINARY("Sum", 1, onnx_pointwise_add),
     BINARY("Pow", 2, onnx_pointwise_pow),
-    {.kind = "Mod", .needed = 2, .infer = onnx_pointwise_infer, .write = onnx_pointwise_write, .fold = onnx_pointwise_fold, .apply = onnx_pointwise_mod, .flops = 2},
+    {.kind = "Mod",
+     .needed = 2,
+     .infer = onnx_pointwise_infer,
+     .write = onnx_pointwise_write,
+     .fold = onnx_pointwise_fold,
+     .apply = onnx_pointwise_mod,
+     .flops = 2},
     {.kind = "Mean", .needed = 1, .infer = onnx_pointwise_infer, .write = onnx_pointwise_write, .flops = 2},
-    {.kind = "PRelu", .needed = 2, .infer = onnx_pointwise_infer, .write = onnx_pointwise_write, .flops = 2},
-    {.kind = "BitShift", .needed = 2, .infer = onnx_pointwise_infer, .write = onnx_pointwise_write, .flops = 1},
+    {.kind = "PRelu",
+     .needed = 2,
+     .infer = onnx_pointwise_infer_prelu,
+     .write = onnx_pointwise_write_prelu,
+     .flops = 2},
+    {.kind = "BitShift",
+     .needed = 2,
+     .infer = onnx_pointwise_infer,
+     .write = onnx_pointwise_write,
+     .flops = 1},
     TRUTH("And", onnx_pointwise_and),
     TRUTH("Or", onnx_pointwise_or),
     TRUTH("Xor", onnx_pointwise_xor),
@@ -287,17 +413,78 @@ const struct onnx_operator onnx_pointwise_operators[] = {
     TRUTH("GreaterOrEqual", onnx_pointwise_at_least),
     TRUTH("Less", onnx_pointwise_less),
     TRUTH("LessOrEqual", onnx_pointwise_at_most),
-    {.kind = "Not", .needed = 1, .infer = onnx_pointwise_infer_truth, .write = onnx_pointwise_write, .fold = onnx_pointwise_fold, .apply = onnx_pointwise_not, .flops = 1},
-    {.kind = "IsNaN", .needed = 1, .infer = onnx_pointwise_infer_truth, .write = onnx_pointwise_write, .flops = 1},
-    {.kind = "IsInf", .needed = 1, .infer = onnx_pointwise_infer_truth, .write = onnx_pointwise_write, .flops = 1},
-    {.kind = "Where", .needed = 3, .infer = onnx_pointwise_infer_where, .write = onnx_pointwise_write, .fold = onnx_pointwise_fold_where, .flops = 1},
-    {.kind = "Cast", .needed = 1, .infer = onnx_pointwise_infer_cast, .write = onnx_pointwise_write, .fold = onnx_pointwise_fold, .apply = onnx_pointwise_same, .flops = 1, .rearranges = true},
-    {.kind = "CastLike", .needed = 2, .infer = onnx_pointwise_infer_alike, .write = onnx_pointwise_write, .flops = 1, .settings = 2, .rearranges = true},
-    {.kind = "Clip", .needed = 1, .infer = onnx_pointwise_infer_unary, .write = onnx_pointwise_write, .flops = 2, .settings = 6},
-    {.kind = "Dropout", .needed = 1, .infer = onnx_pointwise_infer_dropout, .settings = 6, .rearranges = true},
-    {.kind = "Bernoulli", .needed = 1, .infer = onnx_pointwise_infer_alike, .write = onnx_pointwise_write, .flops = 4},
-    {.kind = "QuantizeLinear", .needed = 2, .infer = onnx_pointwise_infer_quantize, .write = onnx_pointwise_write, .flops = 3, .settings = 6, .rearranges = true},
-    {.kind = "DequantizeLinear", .needed = 2, .infer = onnx_pointwise_infer_dequantize, .write = onnx_pointwise_write, .flops = 2, .settings = 6, .rearranges = true},
-    {.kind = "DynamicQuantizeLinear", .needed = 1, .infer = onnx_pointwise_infer_dynamic, .write = onnx_pointwise_write, .flops = 5},
+    {.kind = "Not",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_truth,
+     .write = onnx_pointwise_write,
+     .fold = onnx_pointwise_fold,
+     .apply = onnx_pointwise_not,
+     .flops = 1},
+    {.kind = "IsNaN",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_truth,
+     .write = onnx_pointwise_write,
+     .flops = 1},
+    {.kind = "IsInf",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_truth,
+     .write = onnx_pointwise_write,
+     .flops = 1},
+    {.kind = "Where",
+     .needed = 3,
+     .infer = onnx_pointwise_infer_where,
+     .write = onnx_pointwise_write,
+     .fold = onnx_pointwise_fold_where,
+     .flops = 1},
+    {.kind = "Cast",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_cast,
+     .write = onnx_pointwise_write,
+     .fold = onnx_pointwise_fold,
+     .apply = onnx_pointwise_same,
+     .flops = 1,
+     .rearranges = true},
+    {.kind = "CastLike",
+     .needed = 2,
+     .infer = onnx_pointwise_infer_alike,
+     .write = onnx_pointwise_write,
+     .flops = 1,
+     .settings = 2,
+     .rearranges = true},
+    {.kind = "Clip",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_unary,
+     .write = onnx_pointwise_write,
+     .flops = 2,
+     .settings = 6},
+    {.kind = "Dropout",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_dropout,
+     .settings = 6,
+     .rearranges = true},
+    {.kind = "Bernoulli",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_alike,
+     .write = onnx_pointwise_write,
+     .flops = 4},
+    {.kind = "QuantizeLinear",
+     .needed = 2,
+     .infer = onnx_pointwise_infer_quantize,
+     .write = onnx_pointwise_write,
+     .flops = 3,
+     .settings = 6,
+     .rearranges = true},
+    {.kind = "DequantizeLinear",
+     .needed = 2,
+     .infer = onnx_pointwise_infer_dequantize,
+     .write = onnx_pointwise_write,
+     .flops = 2,
+     .settings = 6,
+     .rearranges = true},
+    {.kind = "DynamicQuantizeLinear",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_dynamic,
+     .write = onnx_pointwise_write,
+     .flops = 5},
     {.kind = NULL},
 };

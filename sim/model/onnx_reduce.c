@@ -55,10 +55,22 @@ static void onnx_reduce_fold(struct onnx_call *call)
     onnx_call_know(call, 0, number);
 }
 
-static double onnx_reduce_times(double a, double b) { return a * b; }
-static double onnx_reduce_plus(double a, double b) { return a + b; }
-static double onnx_reduce_most(double a, double b) { return a > b ? a : b; }
-static double onnx_reduce_least(double a, double b) { return a < b ? a : b; }
+static double onnx_reduce_times(double a, double b)
+{
+    return a * b;
+}
+static double onnx_reduce_plus(double a, double b)
+{
+    return a + b;
+}
+static double onnx_reduce_most(double a, double b)
+{
+    return a > b ? a : b;
+}
+static double onnx_reduce_least(double a, double b)
+{
+    return a < b ? a : b;
+}
 
 static bool onnx_reduce_write(struct onnx_call *call)
 {
@@ -113,7 +125,8 @@ static bool onnx_reduce_write_softmax(struct onnx_call *call)
     int64_t otherwise = call->infer->file->opset >= 13 ? -1 : 1;
     if (!x->shape.rank)
         return onnx_write_rearranged(call);
-    onnx_call_axis(call, onnx_call_int(call, "axis", x->shape.rank == 1 ? 0 : otherwise), x->shape.rank, &axis);
+    onnx_call_axis(call, onnx_call_int(call, "axis", x->shape.rank == 1 ? 0 : otherwise), x->shape.rank,
+                   &axis);
     struct value *layer = onnx_write_layer(call, "softmax", "");
     onnx_write_from(call, layer, x);
     onnx_write_text(call, layer, "over", x->labels[axis]);
@@ -225,8 +238,10 @@ static bool onnx_reduce_write_lrn(struct onnx_call *call)
 }
 
 #define REDUCE(name, number, function)                                                                       \
-    {.kind = name, .needed = 1, .infer = onnx_reduce_infer, .write = onnx_reduce_write,                      \
-     .fold = onnx_reduce_fold, .apply = function, .flops = number, .settings = 2}
+    {                                                                                                        \
+        .kind = name, .needed = 1, .infer = onnx_reduce_infer, .write = onnx_reduce_write,                   \
+        .fold = onnx_reduce_fold, .apply = function, .flops = number, .settings = 2                          \
+    }
 
 const struct onnx_operator onnx_reduce_operators[] = {
     REDUCE("ReduceSum", 1, onnx_reduce_plus),
@@ -245,14 +260,26 @@ const struct onnx_operator onnx_reduce_operators[] = {
     {.kind = "LogSoftmax", .needed = 1, .infer = onnx_reduce_softmax, .write = onnx_reduce_write_softmax},
     {.kind = "Hardmax", .needed = 1, .infer = onnx_reduce_softmax, .write = onnx_reduce_write_softmax},
     {.kind = "BatchNormalization", .needed = 5, .infer = onnx_reduce_batch, .write = onnx_reduce_write_batch},
-    {.kind = "InstanceNormalization", .needed = 3, .infer = onnx_reduce_alike, .write = onnx_reduce_write_batch},
+    {.kind = "InstanceNormalization",
+     .needed = 3,
+     .infer = onnx_reduce_alike,
+     .write = onnx_reduce_write_batch},
     {.kind = "LayerNormalization", .needed = 2, .infer = onnx_reduce_layer, .write = onnx_reduce_write_layer},
-    {.kind = "GroupNormalization", .needed = 3, .infer = onnx_reduce_alike, .write = onnx_write_rearranged,
+    {.kind = "GroupNormalization",
+     .needed = 3,
+     .infer = onnx_reduce_alike,
+     .write = onnx_write_rearranged,
      .flops = 8},
     {.kind = "LRN", .needed = 1, .infer = onnx_reduce_alike, .write = onnx_reduce_write_lrn},
-    {.kind = "LpNormalization", .needed = 1, .infer = onnx_reduce_alike, .write = onnx_write_rearranged,
+    {.kind = "LpNormalization",
+     .needed = 1,
+     .infer = onnx_reduce_alike,
+     .write = onnx_write_rearranged,
      .flops = 4},
-    {.kind = "MeanVarianceNormalization", .needed = 1, .infer = onnx_reduce_alike,
-     .write = onnx_write_rearranged, .flops = 8},
+    {.kind = "MeanVarianceNormalization",
+     .needed = 1,
+     .infer = onnx_reduce_alike,
+     .write = onnx_write_rearranged,
+     .flops = 8},
     {.kind = NULL},
 };

@@ -286,10 +286,10 @@ static bool onnx_view_concat(struct onnx_call *call)
             shape.dims[i] = scaled && b > a ? b : a;
         }
         if (!fits)
-            return onnx_call_fail(call, "joins tensors of %s and %s along axis %u, which do not fit each other",
-                                  onnx_call_describe(call->infer->arena, &shape),
-                                  other ? onnx_call_describe(call->infer->arena, &other->shape) : "nothing",
-                                  axis);
+            return onnx_call_fail(
+                call, "joins tensors of %s and %s along axis %u, which do not fit each other",
+                onnx_call_describe(call->infer->arena, &shape),
+                other ? onnx_call_describe(call->infer->arena, &other->shape) : "nothing", axis);
         shape.dims[axis] += other->shape.dims[axis];
     }
     return onnx_call_give(call, 0, x->type, &shape);
@@ -323,12 +323,13 @@ static bool onnx_view_write_concat(struct onnx_call *call)
     struct onnx_value *out = onnx_call_out(call, 0), *model = onnx_call_in(call, 0);
     onnx_call_axis(call, onnx_call_int(call, "axis", 1), out->shape.rank, &axis);
     for (uint32_t k = 0; k < count; k++)
-        if (onnx_call_in(call, k)->layer) {
+        if (onnx_call_in(call, k)->layer && !onnx_call_in(call, k)->weight) {
             model = onnx_call_in(call, k);
             break;
         }
     for (uint32_t i = 0; i < out->shape.rank; i++)
-        labels[i] = model->layer ? model->labels[i] : onnx_write_fresh(call, labels, i, i == axis ? "s" : "h");
+        labels[i] =
+            model->layer ? model->labels[i] : onnx_write_fresh(call, labels, i, i == axis ? "s" : "h");
     if (count > MOST || !model->layer) {
         struct value *layer = onnx_write_layer(call, "rearrange", "");
         for (uint32_t k = 0; k < count && k < MOST; k++)
@@ -339,7 +340,7 @@ static bool onnx_view_write_concat(struct onnx_call *call)
     }
     struct onnx_value parts[MOST];
     for (uint32_t k = 0; k < count; k++)
-        parts[k] = onnx_write_labelled(call, onnx_call_in(call, k), labels,
+        parts[k] = onnx_write_repeated(call, onnx_call_in(call, k), labels, axis,
                                        arena_format(call->infer->arena, "input%u", k));
     struct value *layer = onnx_write_layer(call, "concat", "");
     for (uint32_t k = 0; k < count; k++)
@@ -431,7 +432,8 @@ static bool onnx_view_slices(struct onnx_call *call, struct onnx_view_slice *sli
         if (!onnx_call_axis(call, axis_count ? axes[k] : k, shape->rank, &axis))
             return false;
         int64_t size = onnx_call_in(call, 0)->shape.dims[axis], step = step_count ? steps[k] : 1;
-        int64_t start = starts[k] < 0 ? starts[k] + size : starts[k], end = ends[k] < 0 ? ends[k] + size : ends[k];
+        int64_t start = starts[k] < 0 ? starts[k] + size : starts[k],
+                end = ends[k] < 0 ? ends[k] + size : ends[k];
         if (step == 0)
             return onnx_call_fail(call, "has a step of 0");
         start = step > 0 ? onnx_view_clamp(start, 0, size) : onnx_view_clamp(start, 0, size - 1);
@@ -511,7 +513,8 @@ static bool onnx_view_write_gather(struct onnx_call *call)
     const char *labels[ONNX_RANK], *first[ONNX_RANK];
     uint32_t axis = 0, rank = 0;
     onnx_call_axis(call, onnx_call_int(call, "axis", 0), x->shape.rank, &axis);
-    if (x->shape.rank == 2 && axis == 0 && at->layer && x->weight && !x->layer && onnx_write_is_own(call, x)) {
+    if (x->shape.rank == 2 && axis == 0 && at->layer && x->weight && !x->layer &&
+        onnx_write_is_own(call, x)) {
         for (uint32_t i = 0; i < at->shape.rank; i++)
             labels[i] = at->labels[i];
         labels[at->shape.rank] = onnx_write_fresh(call, labels, at->shape.rank, "h");
@@ -675,7 +678,8 @@ static bool onnx_view_range(struct onnx_call *call)
                             *delta = onnx_call_in(call, 2);
     if (!start->known || !limit->known || !delta->known || *delta->known == 0 ||
         onnx_file_elements(&start->shape) != 1 || onnx_file_elements(&limit->shape) != 1)
-        return onnx_call_fail(call, "gives a shape that depends on numbers which are not known before it runs");
+        return onnx_call_fail(call,
+                              "gives a shape that depends on numbers which are not known before it runs");
     double steps = ceil((*limit->known - *start->known) / *delta->known);
     int64_t count = steps > 0 ? onnx_call_whole(steps) : 0;
     if (!onnx_call_give(call, 0, start->type, &(struct onnx_shape){1, {count}}))
@@ -709,8 +713,8 @@ static bool onnx_view_space(struct onnx_call *call) /* DepthToSpace and back */
 
 /* Labels of a view: dimensions that both shapes have keep theirs; one that is cut into two gives g and d,
  * two that are joined give h. */
-static void onnx_view_labels(struct onnx_call *call, const struct onnx_value *x,
-                             const struct onnx_value *out, const char **labels)
+static void onnx_view_labels(struct onnx_call *call, const struct onnx_value *x, const struct onnx_value *out,
+                             const char **labels)
 {
     uint32_t i = 0, o = 0;
     while (o < out->shape.rank) {
@@ -757,22 +761,81 @@ const struct onnx_operator onnx_view_operators[] = {
     {.kind = "Constant", .needed = 0, .infer = onnx_view_constant, .write = onnx_write_rearranged},
     {.kind = "Shape", .needed = 1, .infer = onnx_view_shape, .write = onnx_write_rearranged},
     {.kind = "Size", .needed = 1, .infer = onnx_view_size, .write = onnx_write_rearranged},
-    {.kind = "Identity", .needed = 1, .infer = onnx_view_identity, .fold = onnx_view_fold_same, .rearranges = true},
-    {.kind = "Reshape", .needed = 1, .infer = onnx_view_reshape, .write = onnx_view_write, .fold = onnx_view_fold_same, .settings = 2, .rearranges = true},
-    {.kind = "Flatten", .needed = 1, .infer = onnx_view_flatten, .write = onnx_view_write, .fold = onnx_view_fold_same, .rearranges = true},
-    {.kind = "Squeeze", .needed = 1, .infer = onnx_view_squeeze, .write = onnx_view_write, .fold = onnx_view_fold_same, .settings = 2, .rearranges = true},
-    {.kind = "Unsqueeze", .needed = 1, .infer = onnx_view_unsqueeze, .write = onnx_view_write, .fold = onnx_view_fold_same, .settings = 2, .rearranges = true},
-    {.kind = "Transpose", .needed = 1, .infer = onnx_view_transpose, .write = onnx_view_write_transpose, .fold = onnx_view_fold_transpose, .rearranges = true},
-    {.kind = "Concat", .needed = 1, .infer = onnx_view_concat, .write = onnx_view_write_concat, .fold = onnx_view_fold_concat},
-    {.kind = "Split", .needed = 1, .infer = onnx_view_split, .write = onnx_write_rearranged, .fold = onnx_view_fold_split, .settings = 2},
-    {.kind = "Slice", .needed = 1, .infer = onnx_view_slice, .write = onnx_write_rearranged, .fold = onnx_view_fold_slice, .settings = 30},
-    {.kind = "Gather", .needed = 2, .infer = onnx_view_gather, .write = onnx_view_write_gather, .fold = onnx_view_fold_gather},
+    {.kind = "Identity",
+     .needed = 1,
+     .infer = onnx_view_identity,
+     .fold = onnx_view_fold_same,
+     .rearranges = true},
+    {.kind = "Reshape",
+     .needed = 1,
+     .infer = onnx_view_reshape,
+     .write = onnx_view_write,
+     .fold = onnx_view_fold_same,
+     .settings = 2,
+     .rearranges = true},
+    {.kind = "Flatten",
+     .needed = 1,
+     .infer = onnx_view_flatten,
+     .write = onnx_view_write,
+     .fold = onnx_view_fold_same,
+     .rearranges = true},
+    {.kind = "Squeeze",
+     .needed = 1,
+     .infer = onnx_view_squeeze,
+     .write = onnx_view_write,
+     .fold = onnx_view_fold_same,
+     .settings = 2,
+     .rearranges = true},
+    {.kind = "Unsqueeze",
+     .needed = 1,
+     .infer = onnx_view_unsqueeze,
+     .write = onnx_view_write,
+     .fold = onnx_view_fold_same,
+     .settings = 2,
+     .rearranges = true},
+    {.kind = "Transpose",
+     .needed = 1,
+     .infer = onnx_view_transpose,
+     .write = onnx_view_write_transpose,
+     .fold = onnx_view_fold_transpose,
+     .rearranges = true},
+    {.kind = "Concat",
+     .needed = 1,
+     .infer = onnx_view_concat,
+     .write = onnx_view_write_concat,
+     .fold = onnx_view_fold_concat},
+    {.kind = "Split",
+     .needed = 1,
+     .infer = onnx_view_split,
+     .write = onnx_write_rearranged,
+     .fold = onnx_view_fold_split,
+     .settings = 2},
+    {.kind = "Slice",
+     .needed = 1,
+     .infer = onnx_view_slice,
+     .write = onnx_write_rearranged,
+     .fold = onnx_view_fold_slice,
+     .settings = 30},
+    {.kind = "Gather",
+     .needed = 2,
+     .infer = onnx_view_gather,
+     .write = onnx_view_write_gather,
+     .fold = onnx_view_fold_gather},
     {.kind = "GatherElements", .needed = 2, .infer = onnx_view_like_second, .write = onnx_write_rearranged},
     {.kind = "GatherND", .needed = 2, .infer = onnx_view_gather_nd, .write = onnx_write_rearranged},
-    {.kind = "Expand", .needed = 2, .infer = onnx_view_expand, .write = onnx_write_rearranged, .fold = onnx_view_fold_expand, .settings = 2},
+    {.kind = "Expand",
+     .needed = 2,
+     .infer = onnx_view_expand,
+     .write = onnx_write_rearranged,
+     .fold = onnx_view_fold_expand,
+     .settings = 2},
     {.kind = "Tile", .needed = 2, .infer = onnx_view_tile, .write = onnx_write_rearranged, .settings = 6},
     {.kind = "Pad", .needed = 1, .infer = onnx_view_pad, .write = onnx_write_rearranged, .settings = 14},
-    {.kind = "ConstantOfShape", .needed = 1, .infer = onnx_view_constant_of, .write = onnx_write_rearranged, .settings = 1},
+    {.kind = "ConstantOfShape",
+     .needed = 1,
+     .infer = onnx_view_constant_of,
+     .write = onnx_write_rearranged,
+     .settings = 1},
     {.kind = "Range", .needed = 3, .infer = onnx_view_range, .write = onnx_write_rearranged, .settings = 7},
     {.kind = "DepthToSpace", .needed = 1, .infer = onnx_view_space, .write = onnx_write_rearranged},
     {.kind = "SpaceToDepth", .needed = 1, .infer = onnx_view_space, .write = onnx_write_rearranged},

@@ -11,7 +11,8 @@ struct onnx_window {
     int64_t kernel[AXES], stride[AXES], dilation[AXES], low[AXES], high[AXES], out[AXES];
 };
 
-static bool onnx_window_list(struct onnx_call *call, const char *name, uint32_t axes, int64_t low, int64_t *into)
+static bool onnx_window_list(struct onnx_call *call, const char *name, uint32_t axes, int64_t low,
+                             int64_t *into)
 {
     const int64_t *list;
     uint32_t count = onnx_call_ints(call, name, &list);
@@ -38,7 +39,8 @@ static bool onnx_window_pads(struct onnx_call *call, struct onnx_window *w)
 }
 
 /* `pads` or `auto_pad`, and the output's sizes. */
-static bool onnx_window_place(struct onnx_call *call, struct onnx_window *w, const struct onnx_shape *x, bool ceil_up)
+static bool onnx_window_place(struct onnx_call *call, struct onnx_window *w, const struct onnx_shape *x,
+                              bool ceil_up)
 {
     const char *automatic = onnx_call_text(call, "auto_pad", "NOTSET");
     bool same = strncmp(automatic, "SAME", 4) == 0, lower = strcmp(automatic, "SAME_LOWER") == 0;
@@ -54,8 +56,8 @@ static bool onnx_window_place(struct onnx_call *call, struct onnx_window *w, con
         }
         int64_t room = size + w->low[i] + w->high[i] - reach;
         if (room < 0)
-            return onnx_call_fail(call, "has a window of %lld over a padded dimension of %lld", (long long)reach,
-                                  (long long)(room + reach));
+            return onnx_call_fail(call, "has a window of %lld over a padded dimension of %lld",
+                                  (long long)reach, (long long)(room + reach));
         w->out[i] = (room + (ceil_up ? w->stride[i] - 1 : 0)) / w->stride[i] + 1;
         if (ceil_up && call->infer->file->opset >= 1 && (w->out[i] - 1) * w->stride[i] >= size + w->low[i])
             w->out[i]--; /* a window that starts beyond the input and its low padding is dropped */
@@ -68,7 +70,8 @@ static bool onnx_window_read(struct onnx_call *call, struct onnx_window *w, cons
 {
     *w = (struct onnx_window){.axes = x->rank - 2};
     if (x->rank < 3)
-        return onnx_call_fail(call, "needs an input with batch, channels and at least one more dimension; got %s",
+        return onnx_call_fail(call,
+                              "needs an input with batch, channels and at least one more dimension; got %s",
                               onnx_call_describe(call->infer->arena, x));
     for (uint32_t i = 0; i < w->axes; i++) {
         w->stride[i] = w->dilation[i] = 1;
@@ -101,7 +104,8 @@ static uint32_t onnx_window_weight_input(const struct onnx_call *call)
 
 static bool onnx_window_conv_read(struct onnx_call *call, struct onnx_window *w)
 {
-    const struct onnx_value *x = onnx_call_in(call, 0), *weight = onnx_call_in(call, onnx_window_weight_input(call));
+    const struct onnx_value *x = onnx_call_in(call, 0),
+                            *weight = onnx_call_in(call, onnx_window_weight_input(call));
     int64_t groups = onnx_call_int(call, "group", 1);
     if (weight->shape.rank != x->shape.rank || x->shape.rank < 3)
         return onnx_call_fail(call, "has an input of %s and a weight of %s",
@@ -125,9 +129,11 @@ static bool onnx_window_conv(struct onnx_call *call)
     struct onnx_window w;
     if (!onnx_window_conv_read(call, &w))
         return false;
-    const struct onnx_value *x = onnx_call_in(call, 0), *weight = onnx_call_in(call, onnx_window_weight_input(call));
+    const struct onnx_value *x = onnx_call_in(call, 0),
+                            *weight = onnx_call_in(call, onnx_window_weight_input(call));
     struct onnx_shape shape = onnx_window_shape(&w, x->shape.dims[0], weight->shape.dims[0]);
-    bool integer = strcmp(call->node->kind, "ConvInteger") == 0, quantised = onnx_window_weight_input(call) == 3;
+    bool integer = strcmp(call->node->kind, "ConvInteger") == 0,
+         quantised = onnx_window_weight_input(call) == 3;
     return onnx_call_give(call, 0, integer ? ONNX_INT32 : quantised ? ONNX_UINT8 : x->type, &shape);
 }
 
@@ -190,26 +196,29 @@ static bool onnx_window_write_conv(struct onnx_call *call)
     struct onnx_window w = {0};
     uint32_t at = onnx_window_weight_input(call);
     struct onnx_value *x = onnx_call_in(call, 0), *weight = onnx_call_in(call, at),
-                      *bias = at == 3 ? onnx_call_in(call, 8) : strcmp(call->node->kind, "ConvInteger") == 0
-                                                                    ? NULL
-                                                                    : onnx_call_in(call, 2);
+                      *bias = at == 3                                        ? onnx_call_in(call, 8)
+                              : strcmp(call->node->kind, "ConvInteger") == 0 ? NULL
+                                                                             : onnx_call_in(call, 2);
     const char *const *labels = onnx_window_labels(x->shape.rank);
     bool transposed = strcmp(call->node->kind, "ConvTranspose") == 0;
     int64_t groups = onnx_call_int(call, "group", 1);
     if (!transposed)
         onnx_window_conv_read(call, &w);
     if (!labels || (!transposed && !onnx_window_pads_are_plain(&w)))
-        return onnx_call_fail(call, "has an input of %s; 1 to 3 dimensions after the channels and pads from 0 are "
-                                    "supported",
+        return onnx_call_fail(call,
+                              "has an input of %s; 1 to 3 dimensions after the channels and pads from 0 are "
+                              "supported",
                               onnx_call_describe(call->infer->arena, &x->shape));
     bool own_bias = bias && onnx_write_is_own(call, bias);
     struct onnx_value in = onnx_write_labelled(call, x, labels, "input");
     struct value *layer = onnx_write_layer(call, transposed ? "deconv" : "conv", "");
     onnx_write_from(call, layer, &in);
-    onnx_write_number(call, layer, "out", transposed ? weight->shape.dims[1] * groups : weight->shape.dims[0]);
+    onnx_write_number(call, layer, "out",
+                      transposed ? weight->shape.dims[1] * groups : weight->shape.dims[0]);
     if (transposed) {
         onnx_write_numbers(call, layer, "kernel", &weight->shape.dims[2], weight->shape.rank - 2);
-        onnx_write_numbers(call, layer, "size", &onnx_call_out(call, 0)->shape.dims[2], weight->shape.rank - 2);
+        onnx_write_numbers(call, layer, "size", &onnx_call_out(call, 0)->shape.dims[2],
+                           weight->shape.rank - 2);
     } else {
         onnx_window_write_window(call, layer, &w);
     }
@@ -254,7 +263,8 @@ static bool onnx_window_transposed(struct onnx_call *call)
         return onnx_call_fail(call, "has %u sizes (output_shape) for %u dimensions", count, w.axes);
     for (uint32_t i = 0; i < w.axes; i++) {
         wanted[i] = count ? list[i + count - w.axes] : 0;
-        int64_t whole = w.stride[i] * (x->shape.dims[2 + i] - 1) + more[i] + (w.kernel[i] - 1) * w.dilation[i] + 1;
+        int64_t whole =
+            w.stride[i] * (x->shape.dims[2 + i] - 1) + more[i] + (w.kernel[i] - 1) * w.dilation[i] + 1;
         w.out[i] = strncmp(automatic, "SAME", 4) == 0 ? x->shape.dims[2 + i] * w.stride[i]
                                                       : whole - w.low[i] - w.high[i];
         if (count)
@@ -371,8 +381,8 @@ static bool onnx_window_resize(struct onnx_call *call)
             continue;
         /* Scales are single precision, and the size is rounded down. */
         double scale = sizes ? 0 : scales ? scales->known[i] : listed->floats.at[i];
-        double size = sizes ? (double)numbers[i]
-                            : floor((double)((float)shape.dims[axis] * (float)scale) + 1e-6);
+        double size =
+            sizes ? (double)numbers[i] : floor((double)((float)shape.dims[axis] * (float)scale) + 1e-6);
         if (!(size >= 0) || size > 1e15)
             return onnx_call_fail(call, "gives a dimension of %g", size);
         shape.dims[axis] = (int64_t)size;
@@ -407,7 +417,8 @@ static bool onnx_window_roi(struct onnx_call *call)
     if (x->shape.rank != 4 || rois->shape.rank != 2)
         return onnx_call_fail(call, "needs a map and a list of regions");
     struct onnx_shape shape = {4,
-                               {rois->shape.dims[0], x->shape.dims[1], onnx_call_int(call, "output_height", 1),
+                               {rois->shape.dims[0], x->shape.dims[1],
+                                onnx_call_int(call, "output_height", 1),
                                 onnx_call_int(call, "output_width", 1)}};
     return onnx_call_give(call, 0, x->type, &shape);
 }
@@ -425,22 +436,47 @@ static bool onnx_window_grid(struct onnx_call *call)
 
 const struct onnx_operator onnx_window_operators[] = {
     {.kind = "Conv", .needed = 2, .infer = onnx_window_conv, .write = onnx_window_write_conv},
-    {.kind = "ConvInteger", .needed = 2, .infer = onnx_window_conv, .write = onnx_window_write_conv,
+    {.kind = "ConvInteger",
+     .needed = 2,
+     .infer = onnx_window_conv,
+     .write = onnx_window_write_conv,
      .settings = 12},
-    {.kind = "QLinearConv", .needed = 8, .infer = onnx_window_conv, .write = onnx_window_write_conv,
+    {.kind = "QLinearConv",
+     .needed = 8,
+     .infer = onnx_window_conv,
+     .write = onnx_window_write_conv,
      .settings = 0xf6},
     {.kind = "ConvTranspose", .needed = 2, .infer = onnx_window_transposed, .write = onnx_window_write_conv},
     {.kind = "MaxPool", .needed = 1, .infer = onnx_window_pool, .write = onnx_window_write_pool},
     {.kind = "AveragePool", .needed = 1, .infer = onnx_window_pool, .write = onnx_window_write_pool},
     {.kind = "LpPool", .needed = 1, .infer = onnx_window_pool, .write = onnx_window_write_pool},
-    {.kind = "GlobalAveragePool", .needed = 1, .infer = onnx_window_global, .write = onnx_window_write_global},
+    {.kind = "GlobalAveragePool",
+     .needed = 1,
+     .infer = onnx_window_global,
+     .write = onnx_window_write_global},
     {.kind = "GlobalMaxPool", .needed = 1, .infer = onnx_window_global, .write = onnx_window_write_global},
     {.kind = "GlobalLpPool", .needed = 1, .infer = onnx_window_global, .write = onnx_window_write_global},
-    {.kind = "MaxUnpool", .needed = 2, .infer = onnx_window_unpool, .write = onnx_write_rearranged, .settings = 4},
-    {.kind = "Resize", .needed = 1, .infer = onnx_window_resize, .write = onnx_write_rearranged, .flops = 7,
+    {.kind = "MaxUnpool",
+     .needed = 2,
+     .infer = onnx_window_unpool,
+     .write = onnx_write_rearranged,
+     .settings = 4},
+    {.kind = "Resize",
+     .needed = 1,
+     .infer = onnx_window_resize,
+     .write = onnx_write_rearranged,
+     .flops = 7,
      .settings = 14},
-    {.kind = "Upsample", .needed = 1, .infer = onnx_window_resize, .write = onnx_write_rearranged, .settings = 14},
+    {.kind = "Upsample",
+     .needed = 1,
+     .infer = onnx_window_resize,
+     .write = onnx_write_rearranged,
+     .settings = 14},
     {.kind = "RoiAlign", .needed = 3, .infer = onnx_window_roi, .write = onnx_write_rearranged, .flops = 28},
-    {.kind = "GridSample", .needed = 2, .infer = onnx_window_grid, .write = onnx_write_rearranged, .flops = 7},
+    {.kind = "GridSample",
+     .needed = 2,
+     .infer = onnx_window_grid,
+     .write = onnx_write_rearranged,
+     .flops = 7},
     {.kind = NULL},
 };

@@ -77,8 +77,9 @@ bool onnx_wire_next(struct onnx_reader *reader, struct onnx_wire *wire, struct o
     if (good)
         return true;
     wire->at = wire->end;
-    return onnx_wire_error(reader, start, "the file is damaged or no ONNX model: expected a field that ends "
-                                          "before its message does");
+    return onnx_wire_error(reader, start,
+                           "the file is damaged or no ONNX model: expected a field that ends "
+                           "before its message does");
 }
 
 struct onnx_wire onnx_wire_message(struct onnx_reader *reader, const struct onnx_field *field)

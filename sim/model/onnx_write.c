@@ -71,9 +71,9 @@ void onnx_write_numbers(struct onnx_call *call, struct value *layer, const char 
 {
     struct value *list = value_new(onnx_write_arena(call), call->writer->place, VALUE_LIST);
     for (uint32_t i = 0; i < count; i++)
-        value_append(onnx_write_arena(call), list,
-                     onnx_write_scalar(call,
-                                       arena_format(onnx_write_arena(call), "%lld", (long long)numbers[i])));
+        value_append(
+            onnx_write_arena(call), list,
+            onnx_write_scalar(call, arena_format(onnx_write_arena(call), "%lld", (long long)numbers[i])));
     value_put(onnx_write_arena(call), layer, key, call->writer->place, list);
 }
 
@@ -152,7 +152,8 @@ void onnx_write_statistics(struct onnx_call *call, const struct onnx_value *valu
 const char *onnx_write_fresh(struct onnx_call *call, const char *const *labels, uint32_t count,
                              const char *wanted)
 {
-    static const char *const all[] = {"", "h", "s", "f", "d", "g", "r", "v", "k", "m", "n", "p", "u", "w", NULL};
+    static const char *const all[] = {"",  "h", "s", "f", "d", "g", "r", "v",
+                                      "k", "m", "n", "p", "u", "w", NULL};
     for (int k = 0; all[k]; k++) {
         const char *label = k ? all[k] : wanted;
         bool taken = false;
@@ -167,8 +168,10 @@ const char *onnx_write_fresh(struct onnx_call *call, const char *const *labels, 
 static void onnx_write_new_labels(struct onnx_call *call, struct onnx_value *value)
 {
     for (uint32_t i = 0; i < value->shape.rank; i++)
-        value->labels[i] =
-            onnx_write_fresh(call, value->labels, i, value->shape.dims[i] == 1 ? "u" : i == 0 ? "f" : "h");
+        value->labels[i] = onnx_write_fresh(call, value->labels, i,
+                                            value->shape.dims[i] == 1 ? "u"
+                                            : i == 0                  ? "f"
+                                                                      : "h");
 }
 
 /* A layer of its own for a weight or a constant. */
@@ -266,6 +269,30 @@ struct onnx_value onnx_write_labelled(struct onnx_call *call, struct onnx_value 
     return copy;
 }
 
+struct onnx_value onnx_write_repeated(struct onnx_call *call, struct onnx_value *value,
+                                      const char *const *labels, uint32_t axis, const char *suffix)
+{
+    const struct onnx_infer *twice = call->writer->twice;
+    const struct onnx_value *out = onnx_call_out(call, 0);
+    if (!twice || axis == 0)
+        return onnx_write_labelled(call, value, labels, suffix);
+    const struct onnx_value *mine = &twice->values.at[names_find(&call->infer->names, value->name)];
+    const struct onnx_value *all = &twice->values.at[names_find(&call->infer->names, out->name)];
+    if (mine->shape.dims[0] == all->shape.dims[0])
+        return onnx_write_labelled(call, value, labels, suffix);
+    struct onnx_value copy = *out;
+    onnx_write_ready(call, value);
+    struct value *layer = onnx_write_layer(call, "rearrange", suffix);
+    onnx_write_from(call, layer, value);
+    onnx_write_dims(call, layer, "dims", out, labels);
+    value_get(layer, "dims")->entries[axis].value = onnx_write_scalar(
+        call, arena_format(onnx_write_arena(call), "%lld", (long long)value->shape.dims[axis]));
+    copy.layer = layer->entries[0].value->text;
+    for (uint32_t i = 0; i < copy.shape.rank; i++)
+        copy.labels[i] = labels[i];
+    return copy;
+}
+
 void onnx_write_stretched(struct onnx_call *call, uint32_t output, const char **labels)
 {
     const struct onnx_value *out = onnx_call_out(call, output);
@@ -317,10 +344,11 @@ bool onnx_write_rearranged(struct onnx_call *call)
         if (!out || !out->readers || out->known)
             continue;
         struct value *layer = onnx_write_layer(
-            call, "rearrange", call->node->outputs.count > 1 ? arena_format(onnx_write_arena(call), "%u", k) : "");
+            call, "rearrange",
+            call->node->outputs.count > 1 ? arena_format(onnx_write_arena(call), "%u", k) : "");
         for (uint32_t i = 0; i < call->node->inputs.count && given < MOST; i++) {
             struct onnx_value *in = onnx_call_in(call, i);
-            bool setting = call->operator && i < 64 && call->operator->settings >> i & 1;
+            bool setting = call->operator&& i<64 && call->operator->settings>> i & 1;
             if (!in || setting || (!in->layer && onnx_file_elements(&in->shape) <= 1))
                 continue;
             onnx_write_from(call, layer, in);
@@ -332,7 +360,7 @@ bool onnx_write_rearranged(struct onnx_call *call)
             onnx_write_text(call, layer, "made", "yes");
         if (!call->operator)
             onnx_write_text(call, layer, "free", "yes");
-        else if (call->operator->flops > 0)
+        else if (call->operator->flops> 0)
             onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
         onnx_write_gives(call, layer, k, labels);
     }
@@ -343,16 +371,17 @@ bool onnx_write_rearranged(struct onnx_call *call)
 
 static bool onnx_write_input(struct onnx_writer *writer, const struct onnx_declared *declared)
 {
-    static const char *const maps[][4] = {
-        {"b"}, {"b", "c"}, {"b", "s", "h"}, {"b", "c", "y", "x"}};
+    static const char *const maps[][4] = {{"b"}, {"b", "c"}, {"b", "s", "h"}, {"b", "c", "y", "x"}};
     struct onnx_node node = {.name = declared->name, .kind = "input", .domain = ""};
     struct onnx_call call = {.infer = writer->infer, .writer = writer, .node = &node};
     struct onnx_value *value = onnx_infer_value(writer->infer, declared->name);
-    const struct onnx_value *twice = writer->twice ? &writer->twice->values.at[value - writer->infer->values.at] : NULL;
+    const struct onnx_value *twice =
+        writer->twice ? &writer->twice->values.at[value - writer->infer->values.at] : NULL;
     uint32_t rank = value->shape.rank;
     bool discrete = value->type == ONNX_INT64 || value->type == ONNX_INT32;
     bool batched = rank > 1 && rank <= 6 &&
-                   (twice ? twice->shape.dims[0] == 2 * value->shape.dims[0] : value->shape.dims[0] == writer->infer->batch);
+                   (twice ? twice->shape.dims[0] == 2 * value->shape.dims[0]
+                          : value->shape.dims[0] == writer->infer->batch);
     if (value->weight || value->layer || !value->readers)
         return true;
     for (uint32_t i = 0; i < rank; i++) {
@@ -414,12 +443,12 @@ static bool onnx_write_node(struct onnx_call *call)
     /* Operators look at the labels of what they read. */
     for (uint32_t i = 0; i < call->node->inputs.count; i++) {
         struct onnx_value *in = onnx_call_in(call, i);
-        bool first = i == 0 && call->operator && strcmp(call->node->kind, "Gather") != 0 &&
+        bool first = i == 0 && call->operator&& strcmp(call->node->kind, "Gather") != 0 &&
                      call->operator->write != onnx_write_rearranged;
         if (in && first && !in->layer && onnx_file_elements(&in->shape) > 1)
             onnx_write_ready(call, in);
     }
-    if (call->operator && call->operator->write)
+    if (call->operator&& call->operator->write)
         return call->operator->write(call);
     if (!call->operator)
         return onnx_write_rearranged(call);

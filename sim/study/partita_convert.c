@@ -129,7 +129,8 @@ enum partita_status partita_convert(const struct partita_options *options, FILE 
     struct value *set = convert_set(&input, options->sets, options->set_count);
     const char *path = document_find(&input, "topologies", options->topology, (struct place){0});
     bool topology = false;
-    struct value *document = path && !input.report.errors ? convert_model(&input, path, set, &topology) : NULL;
+    struct value *document =
+        path && !input.report.errors ? convert_model(&input, path, set, &topology) : NULL;
     if (document)
         document = convert_checked_model(&input, document, set);
     else if (topology)

@@ -196,12 +196,10 @@ static const struct value *scenario_model_document(struct scenario *scenario, st
     return document && scenario_is(scenario, document, "model") ? document : NULL;
 }
 
-static bool scenario_model(struct scenario *scenario, const struct value *document,
-                           const struct value *set)
+static bool scenario_model(struct scenario *scenario, const struct value *document, const struct value *set)
 {
     uint64_t batch = workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
-    return batch &&
-           build_model(&scenario->input, document, set, batch, &scenario->model);
+    return batch && build_model(&scenario->input, document, set, batch, &scenario->model);
 }
 
 /* Every pair that communicates must have a route; found here, where the message can name the stage. */
