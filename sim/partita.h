@@ -92,6 +92,23 @@ struct partita_collective_options {
 enum partita_status partita_collective(const struct partita_collective_options *options, FILE *out,
                                        FILE *err);
 
+struct partita_schedule_options {
+    const char *schedule; /* a name, or a CSV file of actions */
+    int64_t devices, micro_batches, chunks,
+        in_flight;      /* 0: 4, 8, as few as there can be, as many as devices */
+    const char *times;  /* "1,1,1": seconds of F, I and W on each device; NULL: that */
+    const char *format; /* "text", "csv", "transfers": csv with SEND and RECV; NULL: text */
+    bool json;
+};
+
+/* Runs the order of a pipeline schedule by itself, with free transfers, and prints its makespan beside the
+ * closed form and the lower bound, and span, bubble and activations of each device; or writes the order. */
+enum partita_status partita_schedule(const struct partita_schedule_options *options, FILE *out, FILE *err);
+
+/* Draws all schedules for so many devices and micro-batches (0: 4 and 8), with what they hold. */
+enum partita_status partita_schedule_plot(int64_t devices, int64_t micro_batches, const char *output,
+                                          FILE *err);
+
 /* Draws a topology (options->topology, with options->sets) into a picture. */
 enum partita_status partita_plot_topology(const struct partita_options *options, const char *output,
                                           FILE *err);

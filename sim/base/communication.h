@@ -13,6 +13,7 @@ enum collective_kind {
     SCATTER,
     GATHER,
     BARRIER,
+    HALO_EXCHANGE, /* members in a row: half of the buffer goes to the next one, half to the one before */
     COLLECTIVE_KIND_COUNT
 };
 

@@ -24,10 +24,11 @@ static enum partita_status main_list(const struct options *o);
 static enum partita_status main_export(const struct options *o);
 static enum partita_status main_convert(const struct options *o);
 static enum partita_status main_collective(const struct options *o);
+static enum partita_status main_schedule(const struct options *o);
 
 static const struct command main_commands[] = {
-    {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqvnue",
-     main_run},
+    {"run", "partita run WORKLOAD|MODEL [options]",
+     "simulate a workload (or a model, --topology given) and print its summary", "tsdjqvnue", main_run},
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
      main_explain},
@@ -35,7 +36,8 @@ static const struct command main_commands[] = {
      "simulate several workloads, or one on several levels of the network; results side by side", "tsjLne",
      main_compare},
     {"plot", "partita plot timeline|memory RESULTS.db [options]",
-     "draw a figure from a database of results, or a network: plot topology NAME", "orfTks", main_plot},
+     "draw a figure from a database of results; or a network: plot topology NAME; or: plot schedules",
+     "orfTkspm", main_plot},
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
      "j", main_list},
     {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
@@ -45,7 +47,11 @@ static const struct command main_commands[] = {
      "os", main_convert},
     {"collective", "partita collective KIND --topology T [options]",
      "time, algorithm and bus bandwidth of a collective against its size", "tsNzacSjo", main_collective},
+    {"schedule", "partita schedule NAME|FILE.csv [options]",
+     "run a pipeline schedule by itself: makespan, bubbles, activations; or write its order", "pmCiWxjo",
+     main_schedule},
 };
+enum { MAIN_PLOT = 3 }; /* its place */
 enum { MAIN_COMMANDS = sizeof main_commands / sizeof main_commands[0] };
 
 /* With --until alone. */
@@ -100,6 +106,12 @@ static enum partita_status main_plot(const struct options *o)
 {
     char standard[64];
     snprintf(standard, sizeof standard, "%s.svg", o->arguments[0]);
+    if (strcmp(o->arguments[0], "schedules") == 0 && o->argument_count == 1)
+        return partita_schedule_plot(o->stages, o->micro_batches, o->output ? o->output : standard, stderr);
+    if (o->argument_count < 2) {
+        fprintf(stderr, "error: something is missing; usage: %s\n", main_commands[MAIN_PLOT].usage);
+        return PARTITA_BAD_INPUT;
+    }
     if (strcmp(o->arguments[0], "topology") == 0) {
         struct partita_options options = {
             .topology = o->arguments[1], .sets = o->sets, .set_count = o->set_count};
@@ -190,6 +202,24 @@ static enum partita_status main_collective(const struct options *o)
     return partita_collective(&options, stdout, stderr);
 }
 
+static enum partita_status main_write_schedule(const struct options *o, FILE *out)
+{
+    struct partita_schedule_options options = {.schedule = o->arguments[0],
+                                               .devices = o->stages,
+                                               .micro_batches = o->micro_batches,
+                                               .chunks = o->chunks,
+                                               .in_flight = o->in_flight,
+                                               .times = o->times,
+                                               .format = o->format,
+                                               .json = o->json};
+    return partita_schedule(&options, out, stderr);
+}
+
+static enum partita_status main_schedule(const struct options *o)
+{
+    return o->output ? main_into_file(o, main_write_schedule) : main_write_schedule(o, stdout);
+}
+
 static void main_help(FILE *to)
 {
     fprintf(to, "partita %s: simulates distributed deep learning\n\nusage:\n", partita_version());
@@ -229,7 +259,7 @@ static int main_wanted(const struct command *command, int *most)
 {
     bool two = command->run == main_plot, none = command->run == main_list;
     *most = two ? 2 : command->run == main_compare ? MAIN_COMPARED : 1;
-    return none ? 0 : two ? 2 : 1;
+    return none ? 0 : 1;
 }
 
 static enum partita_status main_call(int count, char **words)

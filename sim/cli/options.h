@@ -11,11 +11,13 @@ enum { OPTIONS_MOST = 256 };
 struct options {
     const char *arguments[8]; /* words that are not options */
     int argument_count;
-    const char *topology, *database, *layer, *output, *format, *ranks, *size, *algorithm, *chunk, *levels;
+    const char *topology, *database, *layer, *output, *format, *ranks, *size, *algorithm, *chunk, *levels,
+        *times;
     const char *sets[OPTIONS_MOST];
     uint32_t set_count;
     bool json, quiet, verbose, steps, help;
     int64_t run, rank_count;
+    int64_t stages, micro_batches, chunks, in_flight;
     int64_t replications, seed;
     double from, to; /* seconds */
     double until;    /* share */

@@ -3,6 +3,7 @@
  * the bits do not depend on how a library sorts. */
 #include "collective/collective.h"
 
+#include "platform/protocol.h"
 #include "platform/route.h"
 
 #include <assert.h>
@@ -64,6 +65,8 @@ double collective_factor(int kind, uint32_t members)
         return 0;
     if (kind == BROADCAST || kind == REDUCE)
         return 1;
+    if (kind == HALO_EXCHANGE)
+        return members == 2 ? 0.5 : 1;
     return (kind == ALL_REDUCE ? 2 : 1) * (n - 1) / n;
 }
 
@@ -124,25 +127,91 @@ static void merge(struct load_list *list)
         list->at[i].order = i;
 }
 
-/* Adds the links of one transfer; returns its latency, or -1 when there is no route. */
+/* How an activity uses a link: its protocol there, NULL for the bare wire. */
+static const struct protocol *used_protocol(const struct platform *platform, const struct activity *activity,
+                                            uint32_t link)
+{
+    const struct link *at = &platform->links.at[link];
+    if (activity->algorithm && activity->algorithm->loads)
+        return protocol_in_switch(platform, at);
+    return activity->protocol == PROTOCOL_NONE ? NULL : protocol_find(platform, at, activity->protocol);
+}
+
+/* Adds a link's load in bytes on the wire, and what its protocol costs once. False when the link has other
+ * protocols only. */
+static bool add_use(const struct platform *platform, struct activity *activity, uint32_t link, double bytes,
+                    struct load_list *list)
+{
+    const struct link *at = &platform->links.at[link];
+    const struct protocol *protocol = used_protocol(platform, activity, link);
+    if (protocol) {
+        bytes /= protocol->efficiency;
+        activity->start = fmax(activity->start, protocol->start);
+        activity->launch = fmax(activity->launch, at->launch);
+        activity->protocols = true;
+    }
+    add_load(list, link, bytes);
+    return protocol || !at->protocol_count || activity->protocol == PROTOCOL_NONE;
+}
+
+enum { NO_ROUTE = -1, NO_PROTOCOL = -2 };
+
+/* Adds the links of one transfer; returns its latency, or one of the above. Software handles a message once,
+ * whatever its way: of the links' overheads the largest counts. */
 static double add_route(struct platform *platform, uint32_t from, uint32_t to, double bytes,
-                        struct load_list *list)
+                        struct activity *activity, struct load_list *list)
 {
     struct route route;
+    double overhead = 0;
     if (!route_find(platform, from, to, &route))
-        return -1;
-    for (uint32_t i = 0; i < route.count; i++)
-        add_load(list, route.links[i].link, bytes * route.links[i].share);
-    return route.latency;
+        return NO_ROUTE;
+    for (uint32_t i = 0; i < route.count; i++) {
+        uint32_t link = route.links[i].link;
+        const struct protocol *protocol = used_protocol(platform, activity, link);
+        if (!add_use(platform, activity, link, bytes * route.links[i].share, list))
+            return NO_PROTOCOL;
+        if (protocol) {
+            overhead = fmax(overhead, protocol->overhead);
+            route.latency -= route.links[i].share * platform->links.at[link].overhead;
+        }
+    }
+    return route.latency + overhead;
 }
 
 /* Seconds that these loads take on idle links, for a payload of one byte. */
-static double longest(const struct platform *platform, const struct load_list *list)
+static double longest(const struct platform *platform, const struct activity *activity,
+                      const struct load_list *list)
 {
     double seconds = 0;
-    for (uint32_t i = 0; i < list->count; i++)
-        seconds = fmax(seconds, list->at[i].bytes / platform->links.at[list->at[i].link].bandwidth);
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct protocol *protocol = used_protocol(platform, activity, list->at[i].link);
+        double bytes = list->at[i].bytes;
+        seconds = fmax(seconds, bytes / platform->links.at[list->at[i].link].bandwidth);
+        if (protocol)
+            seconds = fmax(seconds, bytes * protocol->efficiency / protocol->limit);
+    }
     return seconds;
+}
+
+/* What each member sends: one number when they are alike. */
+static void sum_sent(const struct transfer_list *list, uint32_t count, struct activity *out)
+{
+    for (uint32_t m = 0; m < count; m++)
+        VECTOR_PUSH(&out->sent, 0.0);
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct transfer_step *step = &list->at[i];
+        double times = list->times.count ? list->times.at[step->round] : 1;
+        if (step->from < count)
+            out->sent.at[step->from] += times * step->fraction;
+    }
+    bool alike = count > 0;
+    for (uint32_t m = 1; m < count; m++)
+        alike = alike && fabs(out->sent.at[m] - out->sent.at[0]) <= 1e-12 * out->sent.at[0];
+    if (!alike)
+        return;
+    double each = out->sent.at[0];
+    VECTOR_FREE(&out->sent); /* groups can be many and large */
+    VECTOR_PUSH(&out->sent, each);
 }
 
 struct gathering {
@@ -155,7 +224,7 @@ static void finish_round(const struct platform *platform, struct gathering *gath
 {
     enum { MERGE_AT = 1 << 16 };
     merge(&gathering->round);
-    double seconds = longest(platform, &gathering->round);
+    double seconds = longest(platform, out, &gathering->round);
     out->rounds_seconds += times * seconds;
     out->round_seconds = fmax(out->round_seconds, seconds);
     for (uint32_t i = 0; i < gathering->round.count; i++)
@@ -177,9 +246,18 @@ static void normalise(const struct platform *platform, struct load_list *total, 
         if (total->at[i].bytes > 0)
             VECTOR_PUSH(&out->usage,
                         ((struct usage){total->at[i].link, total->at[i].bytes / out->bytes_factor}));
-    out->link_seconds = longest(platform, total);
-    if (out->rounds_seconds > out->link_seconds * (1 + 1e-12) && out->rounds_seconds < INFINITY)
-        out->cap = out->bytes_factor / out->rounds_seconds;
+    double wire = 0, needed;
+    for (uint32_t i = 0; i < total->count; i++)
+        wire = fmax(wire, total->at[i].bytes / platform->links.at[total->at[i].link].bandwidth);
+    out->link_seconds = longest(platform, out, total);
+    out->limited = out->link_seconds > wire * (1 + 1e-12);
+    needed = fmax(out->link_seconds, out->rounds_seconds);
+    if (needed > wire * (1 + 1e-12) && needed < INFINITY)
+        out->cap = out->bytes_factor / needed;
+    if (!out->protocols)
+        out->protocol = PROTOCOL_NONE;
+    if (out->kind != HALO_EXCHANGE) /* messages between neighbours: no collective is launched */
+        out->start += out->launch;
 }
 
 static const char *device_name(const struct platform *platform, uint32_t device)
@@ -196,7 +274,9 @@ static bool gather(struct platform *platform, const struct transfer_list *list, 
         double repeats = list->times.count ? list->times.at[round] : 1, latency = 0;
         for (; i < list->count && list->at[i].round == round; i++) {
             uint32_t from = devices[list->at[i].from], to = devices[list->at[i].to];
-            double seconds = add_route(platform, from, to, list->at[i].fraction, &gathering->round);
+            double seconds = add_route(platform, from, to, list->at[i].fraction, out, &gathering->round);
+            if (seconds == NO_PROTOCOL)
+                return false;
             if (seconds < 0) {
                 *problem = arena_format(arena, "there is no route from %s to %s", device_name(platform, from),
                                         device_name(platform, to));
@@ -220,18 +300,27 @@ static bool load(struct platform *platform, int kind, const uint32_t *devices, u
 {
     if (!out->algorithm->loads(kind, platform, devices, count, out, arena, problem))
         return false;
-    for (uint32_t i = 0; i < out->usage.count; i++)
-        add_load(&gathering->total, out->usage.at[i].link, out->usage.at[i].coefficient);
+    double overhead = 0;
+    out->protocol = PROTOCOL_NONE;
+    for (uint32_t i = 0; i < out->usage.count; i++) {
+        const struct protocol *protocol = used_protocol(platform, out, out->usage.at[i].link);
+        add_use(platform, out, out->usage.at[i].link, out->usage.at[i].coefficient, &gathering->total);
+        if (protocol && (out->protocol == PROTOCOL_NONE || protocol->overhead > overhead)) {
+            overhead = protocol->overhead;
+            out->protocol = protocol->name;
+        }
+    }
     out->usage.count = 0;
+    out->latency = out->round_latency = out->first_latency = out->latency + overhead;
     return true;
 }
 
 bool collective_activity(struct platform *platform, const struct algorithm *algorithm, int kind,
-                         const uint32_t *devices, uint32_t count, const double *shares, struct activity *out,
-                         struct arena *arena, const char **problem)
+                         const uint32_t *devices, uint32_t count, const double *shares, uint32_t protocol,
+                         struct activity *out, struct arena *arena, const char **problem)
 {
     assert(algorithm->kinds >> kind & 1);
-    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind};
+    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind, .protocol = protocol};
     *problem = NULL;
     struct gathering gathering = {0};
     struct shape *shape = ARENA_NEW(arena, struct shape);
@@ -245,6 +334,7 @@ bool collective_activity(struct platform *platform, const struct algorithm *algo
         if (shares && list.count)
             transfer_weigh(&list, shape, shares);
         good = gather(platform, &list, devices, &gathering, out, arena, problem);
+        sum_sent(&list, count, out);
         transfer_fini(&list);
     }
     if (good)
@@ -267,15 +357,16 @@ double collective_pieces(const struct activity *activity, double bytes, double p
                          double *cap)
 {
     double link = bytes * activity->link_seconds, all = bytes * activity->rounds_seconds;
-    *latency = activity->latency;
+    double once = activity->start + activity->latency;
+    *latency = once;
     *cap = activity->cap;
     if (pieces <= 1 ||
         (activity->algorithm && activity->algorithm->loads)) /* switches pass on as they receive */
-        return activity->latency + fmax(link, all);
-    double waits = activity->latency + (pieces - 1) * activity->round_latency;
+        return once + fmax(link, all);
+    double waits = once + (pieces - 1) * activity->round_latency;
     double chain = (all + (pieces - 1) * bytes * activity->round_seconds) / pieces;
-    double seconds = fmax(waits + chain, activity->first_latency + link);
-    *cap = INFINITY;
+    double seconds = fmax(waits + chain, activity->start + activity->first_latency + link);
+    *cap = activity->limited ? activity->bytes_factor / activity->link_seconds : INFINITY;
     *latency = seconds - link;
     if (chain > link * (1 + 1e-12)) {
         *cap = bytes * activity->bytes_factor / chain;
@@ -284,17 +375,25 @@ double collective_pieces(const struct activity *activity, double bytes, double p
     return seconds;
 }
 
-bool collective_message(struct platform *platform, uint32_t from, uint32_t to, struct activity *out)
+bool collective_message(struct platform *platform, uint32_t from, uint32_t to, uint32_t protocol,
+                        struct activity *out)
 {
-    *out = (struct activity){.bytes_factor = 1, .rounds = 1, .cap = INFINITY};
+    *out = (struct activity){.bytes_factor = 1, .rounds = 1, .cap = INFINITY, .protocol = protocol};
     struct load_list list = {0};
-    out->latency = add_route(platform, from, to, 1, &list);
+    out->latency = add_route(platform, from, to, 1, out, &list);
     bool reached = out->latency >= 0;
     for (uint32_t i = 0; i < list.count; i++)
         VECTOR_PUSH(&out->path, list.at[i].link);
     merge(&list);
-    for (uint32_t i = 0; reached && i < list.count; i++)
+    out->link_seconds = out->rounds_seconds = longest(platform, out, &list);
+    for (uint32_t i = 0; reached && i < list.count; i++) {
+        const struct protocol *used = used_protocol(platform, out, list.at[i].link);
+        if (used) /* by its coefficient, not by the bytes of the busiest link: those are the payload's */
+            out->cap = fmin(out->cap, used->limit);
         VECTOR_PUSH(&out->usage, ((struct usage){list.at[i].link, list.at[i].bytes}));
+    }
+    if (!out->protocols)
+        out->protocol = PROTOCOL_NONE;
     VECTOR_FREE(&list);
     return reached;
 }
@@ -303,5 +402,6 @@ void collective_activity_fini(struct activity *activity)
 {
     VECTOR_FREE(&activity->usage);
     VECTOR_FREE(&activity->path);
+    VECTOR_FREE(&activity->sent);
     *activity = (struct activity){0};
 }

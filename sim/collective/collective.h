@@ -22,20 +22,27 @@ struct usage {
  * coefficient is 1; a link with coefficient c carries c bytes per second. */
 struct activity {
     double bytes_factor; /* bytes on the busiest link = bytes_factor · payload bytes (struct op's `bytes`) */
+    double start;        /* seconds before the first round: what software and its protocol cost once */
     double latency;      /* seconds, all rounds together */
+    uint32_t protocol;   /* interned name; PROTOCOL_NONE: the bare wire */
     double rounds;       /* communication rounds, for reports */
     double cap; /* bytes per second of rate: rounds that are busy on different links follow each other, so no
                    single link can show how long they take together; INFINITY when one does */
-    struct index_list path;            /* of a message: its links in the order in which it crosses them */
-    VECTOR(struct usage) usage;        /* by ascending link, each once */
+    struct index_list path;     /* of a message: its links in the order in which it crosses them */
+    VECTOR(struct usage) usage; /* by ascending link, each once */
+    VECTOR(double) sent;        /* payload bytes that each member sends, per byte; one entry: all alike */
     const struct algorithm *algorithm; /* NULL: a message */
     const struct shape
         *shape; /* of the group, for the algorithm's steps; in the caller's arena; NULL: a message */
     int kind;   /* enum collective_kind */
     /* Seconds per byte of payload on idle links: all rounds one after the other, the longest round, the link
-     * that is busy longest. Seconds of latency: of the farthest round, of the first one. */
+     * that is busy longest, as the protocol uses it. Seconds of latency: of the farthest round, of the first
+     * one. */
     double rounds_seconds, round_seconds, link_seconds;
     double round_latency, first_latency;
+    double launch;  /* seconds of `start` that every protocol has */
+    bool protocols; /* whether it uses a link by a protocol */
+    bool limited;   /* whether a protocol's limit makes link_seconds */
 };
 
 struct algorithm {
@@ -52,8 +59,8 @@ struct algorithm {
     /* The same transfers with equal rounds written once, with their `times`. NULL when no rounds are equal.
      * It keeps a ring of 1,024 from writing two million transfers. */
     void (*pattern)(int kind, const struct shape *shape, struct transfer_list *out);
-    /* For what is no rounds of transfers between members: the fluid activity at both levels (latency, rounds
-     * and loads per link, in bytes per byte of payload). NULL: follows from the steps. */
+    /* For what is no rounds of transfers between members: the fluid activity at both levels (latency, rounds,
+     * what members send and loads per link, in bytes per byte of payload). NULL: follows from the steps. */
     bool (*loads)(int kind, struct platform *platform, const uint32_t *devices, uint32_t count,
                   struct activity *out, struct arena *arena, const char **problem);
     /* Closed form on an idle star of full-duplex cables: seconds with latency a per route and bandwidth b per
@@ -97,18 +104,23 @@ bool collective_shape(const struct algorithm *algorithm, struct platform *platfo
                       uint32_t count, struct shape *shape, struct arena *arena, const char **problem);
 
 /* The fluid activity of an algorithm over these devices: sums its transfers over the routes; per round the
- * latency is the largest route latency. `shares`: of transfer_weigh(), NULL: equal. Returns false with
- * *problem (in the arena) when two members have no route or the algorithm does not fit the group; NULL: see
- * `form`. */
+ * latency is the largest route latency. `shares`: of transfer_weigh(), NULL: equal. `protocol`: an interned
+ * name; PROTOCOL_NONE: the bare wire. Links without protocols are bare wires in any case; when there are no
+ * others, the activity's protocol is PROTOCOL_NONE. An algorithm with `loads` has the protocols of its
+ * switches. Returns false with *problem (in the arena) when two members have no route or the algorithm does
+ * not fit the group; NULL: see `form`, or a link has other protocols only. */
 bool collective_activity(struct platform *platform, const struct algorithm *algorithm, int kind,
-                         const uint32_t *devices, uint32_t count, const double *shares, struct activity *out,
-                         struct arena *arena, const char **problem);
+                         const uint32_t *devices, uint32_t count, const double *shares, uint32_t protocol,
+                         struct activity *out, struct arena *arena, const char **problem);
 
-/* The activity of one message from a device to another (coefficients follow repeated links of the route). */
-bool collective_message(struct platform *platform, uint32_t from, uint32_t to, struct activity *out);
+/* The activity of one message from a device to another (coefficients follow repeated links of the route).
+ * False when there is no route, or when a link has other protocols only. */
+bool collective_message(struct platform *platform, uint32_t from, uint32_t to, uint32_t protocol,
+                        struct activity *out);
 
 /* What a payload cut into `pieces`, which follow each other through the rounds, asks of the network: *latency
- * and *cap as in the activity. One piece: the activity's own. Returns the seconds on idle links. */
+ * and *cap as in the activity, with its start in the latency. One piece: the activity's own. Returns the
+ * seconds on idle links. */
 double collective_pieces(const struct activity *activity, double bytes, double pieces, double *latency,
                          double *cap);
 

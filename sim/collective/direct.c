@@ -17,8 +17,22 @@ static void direct_spread(uint32_t round, struct transfer_list *out)
         }
 }
 
+/* Everybody to both neighbours. */
+static void direct_halos(uint32_t n, struct transfer_list *out)
+{
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        transfer_add(out, 0, i, i + 1, 0, 1, false);
+        transfer_add(out, 0, i + 1, i, 1, 1, false);
+    }
+}
+
 static void direct_steps(int kind, const struct shape *shape, struct transfer_list *out)
 {
+    if (kind == HALO_EXCHANGE) {
+        transfer_begin(out, kind, shape->members, 2);
+        direct_halos(shape->members, out);
+        return;
+    }
     bool whole = kind == BROADCAST || kind == REDUCE || kind == BARRIER;
     transfer_begin(out, kind, shape->members, whole ? 1 : shape->members);
     direct_spread(0, out);
@@ -36,6 +50,8 @@ static double direct_seconds(int kind, const struct shape *shape, double bytes, 
         return latency;
     if (kind == BROADCAST || kind == REDUCE)
         return latency + (n - 1) * bytes / bandwidth;
+    if (kind == HALO_EXCHANGE)
+        return latency + collective_factor(kind, shape->members) * bytes / bandwidth;
     return (kind == ALL_REDUCE ? 2 : 1) * (latency + (n - 1) / n * bytes / bandwidth);
 }
 
@@ -43,7 +59,7 @@ const struct algorithm direct_algorithm = {
     .name = "direct",
     .about = "everybody sends to everybody at once: one round, many messages",
     .kinds = 1u << ALL_REDUCE | 1u << REDUCE_SCATTER | 1u << ALL_GATHER | 1u << ALL_TO_ALL | 1u << BROADCAST |
-             1u << REDUCE | 1u << SCATTER | 1u << GATHER | 1u << BARRIER,
+             1u << REDUCE | 1u << SCATTER | 1u << GATHER | 1u << BARRIER | 1u << HALO_EXCHANGE,
     .most = 64,
     .steps = direct_steps,
     .seconds = direct_seconds,

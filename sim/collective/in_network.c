@@ -3,9 +3,14 @@
  * they receive, so the time is the way up and down and the payload once at the slowest link of the tree;
  * there are no rounds, and both levels of simulation are the same. Assumed: a switch reduces at the speed of
  * its links, and the tree is that of fewest hops from a switch in the middle, over switches that reduce.
+ * NVSwitches do nothing by themselves (`fetched`): each of n devices fetches the sum of its share of the
+ * vector, for which all send theirs, and sends it to all, so that 1 + 1/n of the vector passes each cable,
+ * each way.
  *
  * Graham et al.: Scalable hierarchical aggregation protocol (SHArP), COM-HPC 2016. */
 #include "collective/collective.h"
+
+#include "platform/protocol.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,9 +46,13 @@ static uint32_t arc_between(const struct platform *platform, uint32_t from, uint
     return UINT32_MAX;
 }
 
-static double link_latency(const struct platform *platform, uint32_t link)
+/* Of the wire: where switches have a protocol, its overhead takes the place of the link's. */
+static double link_latency(const struct platform *platform, uint32_t index)
 {
-    return link == UINT32_MAX ? 0 : platform->links.at[link].latency;
+    if (index == UINT32_MAX)
+        return 0;
+    const struct link *link = &platform->links.at[index];
+    return link->latency - (protocol_in_switch(platform, link) ? link->overhead : 0);
 }
 
 static void tree_reach(struct tree *tree, uint32_t parent, const struct arc *arc)
@@ -156,25 +165,83 @@ static uint8_t *tree_marks(const struct tree *tree, const uint32_t *devices, uin
     return marks;
 }
 
-static void tree_use(struct activity *out, uint32_t link)
+/* How many switches do what the root does: those with a cable to each member, when the root has them too.
+ * NVSwitches side by side share the payload. */
+static uint32_t tree_roots(const struct tree *tree, uint32_t root, const uint32_t *devices, uint32_t count)
+{
+    const struct platform *platform = tree->platform;
+    uint32_t first = platform->devices.at[devices[0]].node, roots = 0;
+    for (uint32_t a = platform->first_arc[first]; a < platform->first_arc[first + 1]; a++) {
+        uint32_t node = platform->arcs.at[a].to;
+        bool all = platform->nodes.at[node].reduces;
+        for (uint32_t i = 0; i < count && all; i++) {
+            uint32_t member = platform->devices.at[devices[i]].node;
+            all = tree->parent[member] == root && arc_between(platform, node, member) != UINT32_MAX &&
+                  arc_between(platform, member, node) != UINT32_MAX;
+        }
+        roots += all;
+    }
+    return roots;
+}
+
+static void tree_use(struct activity *out, uint32_t link, double bytes)
 {
     if (link != UINT32_MAX)
-        VECTOR_PUSH(&out->usage, ((struct usage){link, 1}));
+        VECTOR_PUSH(&out->usage, ((struct usage){link, bytes}));
 }
 
 /* Bytes go up from everybody and down to everybody who wants them: all, or member 0 only (reduce), or up from
- * member 0 only (broadcast). An edge that nobody is below of but member 0 is on its own way only. */
-static void tree_loads(const struct tree *tree, int kind, const uint8_t *marks, struct activity *out)
+ * member 0 only (broadcast). An edge that nobody is below of but member 0 is on its own way only. Where
+ * devices fetch the sums, each gets its share of them once more and sends it. */
+static void tree_loads(const struct tree *tree, int kind, const uint8_t *marks, uint32_t count, double share,
+                       struct activity *out)
 {
+    const struct platform *platform = tree->platform;
     for (uint32_t i = 0; i < tree->queued; i++) {
         uint32_t node = tree->queue[i];
         if (!marks[node] || tree->parent[node] == node)
             continue;
-        bool root = marks[node] & 2;
+        bool root = marks[node] & 2, member = platform->nodes.at[node].device != UINT32_MAX;
+        bool fetched = kind == ALL_REDUCE && member && platform->nodes.at[tree->parent[node]].fetched;
+        double bytes = share * (fetched ? 1 + 1.0 / count : 1);
         if (kind == ALL_REDUCE || (kind == REDUCE ? !root : root))
-            tree_use(out, tree->up[node]);
+            tree_use(out, tree->up[node], bytes);
         if (kind == ALL_REDUCE || (kind == REDUCE ? root : !root))
-            tree_use(out, tree->down[node]);
+            tree_use(out, tree->down[node], bytes);
+    }
+}
+
+/* The loads of the tree, or of all the trees of switches side by side. */
+static void forest_loads(struct tree *tree, int kind, const uint32_t *devices, uint32_t count,
+                         struct activity *out, struct arena *arena)
+{
+    const struct platform *platform = tree->platform;
+    uint32_t first = platform->devices.at[devices[0]].node, root = tree->queue[0], last = UINT32_MAX;
+    uint32_t roots = tree_roots(tree, root, devices, count);
+    if (roots < 2) {
+        tree_loads(tree, kind, tree_marks(tree, devices, count, arena), count, 1, out);
+        return;
+    }
+    for (uint32_t a = platform->first_arc[first]; a < platform->first_arc[first + 1]; a++) {
+        uint32_t node = platform->arcs.at[a].to;
+        if (node == last || !platform->nodes.at[node].reduces)
+            continue;
+        tree_grow(tree, last = node);
+        if (tree_roots(tree, node, devices, count) == roots)
+            tree_loads(tree, kind, tree_marks(tree, devices, count, arena), count, 1.0 / roots, out);
+    }
+}
+
+/* What each member sends to its switch. */
+static void tree_sent(const struct tree *tree, int kind, const uint32_t *devices, uint32_t count,
+                      struct activity *out)
+{
+    const struct platform *platform = tree->platform;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t parent = tree->parent[platform->devices.at[devices[i]].node];
+        bool fetched = kind == ALL_REDUCE && platform->nodes.at[parent].fetched;
+        bool sends = kind == ALL_REDUCE || (kind == BROADCAST && i == 0) || (kind == REDUCE && i > 0);
+        VECTOR_PUSH(&out->sent, sends ? 1 + (fetched ? 1.0 / count : 0) : 0);
     }
 }
 
@@ -203,8 +270,9 @@ static bool in_network_loads(int kind, struct platform *platform, const uint32_t
         return false;
     }
     tree_latency(&tree, kind, devices, count, out);
+    tree_sent(&tree, kind, devices, count, out);
     if (kind != BARRIER)
-        tree_loads(&tree, kind, tree_marks(&tree, devices, count, arena), out);
+        forest_loads(&tree, kind, devices, count, out, arena);
     return true;
 }
 

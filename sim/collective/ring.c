@@ -9,7 +9,17 @@
 
 static uint32_t ring_rounds(int kind, uint32_t members)
 {
-    return (kind == ALL_REDUCE ? 2 : 1) * (members - 1);
+    return kind == HALO_EXCHANGE ? 2 : (kind == ALL_REDUCE ? 2 : 1) * (members - 1);
+}
+
+/* Up the row, then down, as shifts: one message of each member at a time. */
+static void ring_halos(uint32_t n, struct transfer_list *out)
+{
+    transfer_begin(out, HALO_EXCHANGE, n, 2);
+    for (uint32_t i = 0; i + 1 < n; i++)
+        transfer_add(out, 0, i, i + 1, 0, 1, false);
+    for (uint32_t i = 0; i + 1 < n; i++)
+        transfer_add(out, 1, i + 1, i, 1, 1, false);
 }
 
 /* Round r of a reduce-scatter, or of the all-gather after it. */
@@ -23,6 +33,10 @@ static void ring_round(uint32_t round, uint32_t members, bool reduce, struct tra
 static void ring_steps(int kind, const struct shape *shape, struct transfer_list *out)
 {
     uint32_t n = shape->members, rounds = ring_rounds(kind, n);
+    if (kind == HALO_EXCHANGE) {
+        ring_halos(n, out);
+        return;
+    }
     transfer_begin(out, kind, n, kind == BROADCAST || kind == REDUCE ? 1 : n);
     for (uint32_t round = 0; round < rounds; round++) {
         if (kind == BROADCAST)
@@ -40,7 +54,7 @@ static void ring_steps(int kind, const struct shape *shape, struct transfer_list
 static void ring_pattern(int kind, const struct shape *shape, struct transfer_list *out)
 {
     uint32_t n = shape->members;
-    if (kind == BROADCAST || kind == REDUCE || kind == ALL_TO_ALL) {
+    if (kind == BROADCAST || kind == REDUCE || kind == ALL_TO_ALL || kind == HALO_EXCHANGE) {
         ring_steps(kind, shape, out);
         return;
     }
@@ -53,6 +67,8 @@ static double ring_seconds(int kind, const struct shape *shape, double bytes, do
                            double bandwidth)
 {
     double chunk = kind == BROADCAST || kind == REDUCE ? bytes : bytes / shape->members;
+    if (kind == HALO_EXCHANGE)
+        chunk = bytes / 2;
     return ring_rounds(kind, shape->members) * (latency + chunk / bandwidth);
 }
 
@@ -60,7 +76,7 @@ const struct algorithm ring_algorithm = {
     .name = "ring",
     .about = "each member passes chunks to the next; least bytes on every link, latency grows with members",
     .kinds = 1u << ALL_REDUCE | 1u << REDUCE_SCATTER | 1u << ALL_GATHER | 1u << ALL_TO_ALL | 1u << BROADCAST |
-             1u << REDUCE,
+             1u << REDUCE | 1u << HALO_EXCHANGE,
     .steps = ring_steps,
     .pattern = ring_pattern,
     .seconds = ring_seconds,

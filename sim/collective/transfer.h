@@ -7,7 +7,8 @@
  * the start it has what m sends to the member that is p places on, at the end what m got from the member p
  * places back, and a transfer puts the sender's places into the same places of the receiver. With several
  * dimensions "p places on" goes by the digits of p, dimension 0 the most significant one. A barrier moves a
- * chunk of no bytes. */
+ * chunk of no bytes. Halo exchange: chunk 0 is what a member has for the next one, at the end what it got
+ * from the one before, chunk 1 the other way round; the ends of the row have no neighbour there. */
 #ifndef PARTITA_COLLECTIVE_TRANSFER_H
 #define PARTITA_COLLECTIVE_TRANSFER_H
 

@@ -100,13 +100,13 @@ static uint32_t find_plan(struct run *run, int kind, const struct shape *shape, 
     return table->plans.count - 1;
 }
 
-static uint32_t hash_slot(const struct round_table *table, uint32_t from, uint32_t to)
+static uint32_t hash_slot(const struct round_table *table, uint32_t from, uint32_t to, uint32_t protocol)
 {
     uint32_t mask = table->slots.room - 1;
-    uint32_t slot = (from * 0x9e3779b1u ^ to * 0x85ebca6bu) >> 7 & mask;
+    uint32_t slot = (from * 0x9e3779b1u ^ to * 0x85ebca6bu ^ protocol * 0xc2b2ae35u) >> 7 & mask;
     while (table->slots.at[slot]) {
         const struct round_route *route = &table->routes.at[table->slots.at[slot] - 1];
-        if (route->from == from && route->to == to)
+        if (route->from == from && route->to == to && route->protocol == protocol)
             break;
         slot = (slot + 1) & mask;
     }
@@ -117,30 +117,34 @@ static void rehash(struct round_table *table)
 {
     table->slots.at = vector_grow(table->slots.at, &table->slots.room, sizeof *table->slots.at);
     memset(table->slots.at, 0, table->slots.room * sizeof *table->slots.at);
-    for (uint32_t i = 0; i < table->routes.count; i++)
-        table->slots.at[hash_slot(table, table->routes.at[i].from, table->routes.at[i].to)] = i + 1;
+    for (uint32_t i = 0; i < table->routes.count; i++) {
+        const struct round_route *route = &table->routes.at[i];
+        table->slots.at[hash_slot(table, route->from, route->to, route->protocol)] = i + 1;
+    }
 }
 
 /* The pair was reached when the group's activity was computed, so there is a route. */
-static uint32_t find_route(struct run *run, uint32_t from, uint32_t to)
+static uint32_t find_route(struct run *run, uint32_t from, uint32_t to, uint32_t protocol)
 {
     struct round_table *table = &run->rounds;
     if (2 * table->routes.count >= table->slots.room)
         rehash(table);
-    uint32_t slot = hash_slot(table, from, to);
+    uint32_t slot = hash_slot(table, from, to, protocol);
     if (table->slots.at[slot])
         return table->slots.at[slot] - 1;
     struct activity activity;
-    bool reached = collective_message(run->platform, from, to, &activity);
+    bool reached = collective_message(run->platform, from, to, protocol, &activity);
     assert(reached);
     (void)reached;
     struct round_route route = {.from = from,
                                 .to = to,
+                                .protocol = protocol,
                                 .first = table->usages.count,
                                 .count = activity.usage.count,
                                 .path = table->paths.count,
                                 .path_length = activity.path.count,
-                                .latency = activity.latency};
+                                .latency = activity.latency,
+                                .cap = activity.cap};
     for (uint32_t i = 0; i < activity.path.count; i++)
         VECTOR_PUSH(&table->paths, activity.path.at[i]);
     for (uint32_t i = 0; i < activity.usage.count; i++)
@@ -186,8 +190,10 @@ static void start_step(struct run *run, uint32_t s, uint32_t step)
     struct round_table *table = &run->rounds;
     struct round_state *state = &table->states.at[s];
     const struct round_step *of = &table->plans.at[state->plan].steps[step];
-    uint32_t route = find_route(run, run->job->ranks[state->ranks[of->from]].device,
-                                run->job->ranks[state->ranks[of->to]].device);
+    uint32_t activity = run->transfers.at[state->transfer].activity;
+    uint32_t route =
+        find_route(run, run->job->ranks[state->ranks[of->from]].device,
+                   run->job->ranks[state->ranks[of->to]].device, run->activity_list.at[activity].protocol);
     const struct round_route *found = &table->routes.at[route];
     state->waits[step] = ROUND_RUNS;
     run->model->start(run->network, run->now,
@@ -196,8 +202,8 @@ static void start_step(struct run *run, uint32_t s, uint32_t step)
                                                 .usage_count = found->count,
                                                 .path_length = found->path_length,
                                                 .bytes = state->bytes * of->fraction,
-                                                .latency = found->latency,
-                                                .cap = INFINITY,
+                                                .latency = state->start + found->latency,
+                                                .cap = found->cap,
                                                 .traffic = state->traffic,
                                                 .tag = ROUND_TAG | take_flow(table, s, step)});
 }
@@ -273,6 +279,7 @@ bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32
         return false;
     for (uint32_t piece = 0; piece < pieces; piece++) {
         uint32_t s = start_piece(run, p, group, bytes / pieces, transfer);
+        table->states.at[s].start = run->activity_list.at[activity].start;
         table->states.at[s].traffic = traffic;
         table->states.at[s].before = before;
         if (before != PROGRAM_NONE)
@@ -280,6 +287,7 @@ bool round_start(struct run *run, uint32_t group, int kind, double bytes, uint32
         before = s;
         for (uint32_t m = 0; m < shape->members; m++)
             enter(run, s, m);
+        table->states.at[s].start = 0; /* whatever starts later follows one of those */
     }
     return true;
 }

@@ -48,6 +48,7 @@ struct round_state {
     uint32_t next;          /* next unused state + 1, while unused */
     uint64_t left;          /* transfers not yet ended */
     double bytes;           /* payload of the piece */
+    double start;           /* seconds that transfers which start now wait besides; 0 after the start */
     uint8_t traffic;        /* as in struct op */
     const uint32_t *ranks;  /* members */
     struct round_member *members;
@@ -60,9 +61,10 @@ struct round_flow {
 };
 
 struct round_route {
-    uint32_t from, to, first, count; /* usage in `usages` */
-    uint32_t path, path_length;      /* links in `paths` */
-    double latency;
+    uint32_t from, to, protocol;
+    uint32_t first, count;      /* usage in `usages` */
+    uint32_t path, path_length; /* links in `paths` */
+    double latency, cap;
 };
 
 struct round_table {

@@ -9,6 +9,8 @@
 
 #include "engine/pass.h"
 
+#include "platform/protocol.h"
+
 #include <assert.h>
 #include <float.h>
 #include <math.h>
@@ -26,6 +28,7 @@ static uint32_t add_activity(struct run *run, struct activity activity)
     uint32_t count = activity.usage.count;
     kept.usage.at = arena_copy(run->kept, activity.usage.at, count * sizeof *activity.usage.at);
     kept.path.at = arena_copy(run->kept, activity.path.at, activity.path.count * sizeof *activity.path.at);
+    kept.sent.at = arena_copy(run->kept, activity.sent.at, activity.sent.count * sizeof *activity.sent.at);
     struct network_usage *usage = NULL;
     if (activity.algorithm) {
         usage = ARENA_ARRAY(&run->arena, struct network_usage, count + 1);
@@ -33,8 +36,8 @@ static uint32_t add_activity(struct run *run, struct activity activity)
             usage[i] = (struct network_usage){activity.usage.at[i].link, activity.usage.at[i].coefficient};
     }
     VECTOR_PUSH(&run->activities,
-                ((struct run_activity){usage, count, activity.bytes_factor, activity.latency, activity.cap,
-                                       kept.path.at, activity.path.count, 0, PROGRAM_NONE}));
+                ((struct run_activity){usage, count, activity.bytes_factor, activity.start + activity.latency,
+                                       activity.cap, kept.path.at, activity.path.count, 0, PROGRAM_NONE}));
     VECTOR_PUSH(&run->activity_list, kept);
     collective_activity_fini(&activity);
     return run->activities.count - 1;
@@ -56,7 +59,7 @@ static const struct network_usage *usage_of(struct run *run, uint32_t activity)
 /* Computes one activity of a group and puts it before the others of its kind. False when the algorithm does
  * not apply; with run->error if that is a mistake. */
 static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t shares,
-                             const struct algorithm *algorithm)
+                             const struct algorithm *algorithm, uint32_t protocol)
 {
     const struct group *group = &run->job->groups[g];
     uint32_t pair[2];
@@ -67,13 +70,13 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_
     struct activity activity;
     const char *problem = NULL;
     bool reached =
-        message ? collective_message(run->platform, devices[0], devices[1], &activity)
+        message ? collective_message(run->platform, devices[0], devices[1], protocol, &activity)
                 : collective_activity(run->platform, algorithm, (int)kind, devices, group->member_count,
-                                      shares ? run->job->shares + shares - 1 : NULL, &activity, run->kept,
-                                      &problem);
+                                      shares ? run->job->shares + shares - 1 : NULL, protocol, &activity,
+                                      run->kept, &problem);
     if (!reached) {
         const char *name = names_text(run->job->names, group->name);
-        if (message)
+        if (message && protocol == PROTOCOL_NONE)
             run->error =
                 arena_format(&run->arena, "group '%s': there is no route from %s to %s", name,
                              names_text(run->platform->names, run->platform->devices.at[devices[0]].name),
@@ -90,6 +93,23 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_
     run->activities.at[added].next = *head;
     *head = added;
     return true;
+}
+
+/* One activity for each protocol by which an algorithm (NULL: a message) can go; the links' first one at the
+ * head. Where no link has protocols, or those of the links have no name in common, the bare wire. */
+static bool compute_protocols(struct run *run, uint32_t g, uint32_t kind, uint32_t shares,
+                              const struct algorithm *algorithm)
+{
+    const struct index_list *names = &run->platform->protocol_names;
+    bool any = false, own = run->model->by_steps || (algorithm && algorithm->loads); /* packets are bare */
+    for (uint32_t i = names->count; i-- > 0 && !own && !run->error;) {
+        if (!compute_activity(run, g, kind, shares, algorithm, names->at[i]))
+            continue;
+        any = true;
+        if (run->activity_list.at[run->activity_list.count - 1].protocol == PROTOCOL_NONE)
+            break;
+    }
+    return any || (!run->error && compute_activity(run, g, kind, shares, algorithm, PROTOCOL_NONE));
 }
 
 /* The algorithm that the options name for a group and kind. */
@@ -121,7 +141,7 @@ static void compute_candidates(struct run *run, uint32_t g, uint32_t kind, uint3
         bool many = algorithm->most && members > algorithm->most && kind != ALL_TO_ALL;
         if (!(algorithm->kinds >> kind & 1) || (many && algorithm != collective_usual((int)kind)))
             continue;
-        if (!compute_activity(run, g, kind, shares, algorithm))
+        if (!compute_protocols(run, g, kind, shares, algorithm))
             error = run->error ? run->error : error;
         run->error = NULL;
     }
@@ -141,9 +161,9 @@ static void compute_activities(struct run *run, uint32_t g, uint32_t kind, uint3
     else if (wanted == &collective_automatic && members > 1)
         compute_candidates(run, g, kind, shares);
     else if (wanted == &collective_automatic)
-        compute_activity(run, g, kind, shares, collective_usual((int)kind));
-    else if (!compute_activity(run, g, kind, shares, wanted) && !run->error)
-        compute_activity(run, g, kind, shares, collective_usual((int)kind));
+        compute_protocols(run, g, kind, shares, collective_usual((int)kind));
+    else if (!compute_protocols(run, g, kind, shares, wanted) && !run->error)
+        compute_protocols(run, g, kind, shares, collective_usual((int)kind));
 }
 
 /* The first activity from `a` on that has these shares. */
@@ -165,7 +185,8 @@ uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t share
     uint32_t other = best == PROGRAM_NONE ? best : with_shares(run, run->activities.at[best].next, shares);
     if (other == PROGRAM_NONE)
         return best;
-    double pieces = collective_piece_count(bytes, run->options->chunk), shortest = INFINITY, unused;
+    double pieces = kind == COLLECTIVE_KIND_COUNT ? 1 : collective_piece_count(bytes, run->options->chunk);
+    double shortest = INFINITY, unused;
     for (uint32_t a = best; a != PROGRAM_NONE; a = with_shares(run, run->activities.at[a].next, shares)) {
         double seconds = collective_pieces(&run->activity_list.at[a], bytes, pieces, &unused, &unused);
         if (seconds < shortest * (1 - 1e-12)) {

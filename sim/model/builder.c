@@ -326,6 +326,7 @@ void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t feature
              activation ? activation_names[activation] : "");
     struct operator* op = builder_pointwise(builder, tensor, name, cost->flops + bias);
     op->fused = true;
+    op->additive = activation == ACTIVATION_IDENTITY;
     op->operands[0].saved = cost->input_saved;
     op->output_saved = cost->output_saved;
     if (!bias)

@@ -220,7 +220,7 @@ static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_
     struct operator* op =
         builder_operator(builder, OPERATOR_EINSUM, depthwise ? KERNEL_DEPTHWISE : KERNEL_CONV, "");
     const struct tensor_dim *dims = x->dims;
-    struct conv_places places;
+    struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
     int8_t b = builder_dim(builder, op, dims[0].size, dims[0].label, 0, 0);
     struct conv_channels channels = conv_channel_dims(builder, op, dims[1].size, out, groups);
     uint32_t axes = window->axes;
@@ -322,7 +322,7 @@ static void conv_transposed_einsum(struct builder *builder, const struct tensor 
                                    const struct conv_transposed_keys *keys, const struct window *window)
 {
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_CONV, "");
-    struct conv_places places;
+    struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
     uint32_t axes = window->axes;
     int8_t b = builder_dim(builder, op, x->dims[0].size, x->dims[0].label, 0, 0);
     struct conv_channels channels =

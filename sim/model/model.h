@@ -100,6 +100,8 @@ struct operator
     uint8_t kind;       /* enum operator_kind */
     uint8_t kernel;     /* enum kernel_kind: which efficiency of the device applies */
     bool linear;        /* f(a + b) = f(a) + f(b) in its first operand: partial sums may pass through */
+    bool additive;      /* f is linear in all its operands together (a sum, a bias): whichever are no partial
+                           sums are added by one member */
     bool output_saved;  /* the backward pass reads the output (softmax, sigmoid, tanh, relu) */
     bool training_only; /* dropout, loss: skipped in inference */
     bool fused; /* runs inside the kernel of the operator before it (the bias and activation of a conv or fc):

@@ -55,6 +55,7 @@ uint32_t onnx_call_ints(const struct onnx_call *call, const char *name, const in
 
 bool onnx_call_axis(struct onnx_call *call, int64_t axis, uint32_t rank, uint32_t *out)
 {
+    *out = 0;
     if (axis < -(int64_t)rank || axis >= (int64_t)rank)
         return onnx_call_fail(call, "has axis %lld, but its input has %u dimensions", (long long)axis, rank);
     *out = (uint32_t)(axis < 0 ? axis + rank : axis);

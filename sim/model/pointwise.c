@@ -49,7 +49,10 @@ static struct operator* pointwise_combine(struct builder *builder, uint32_t low,
 static bool pointwise_add_build(struct builder *builder, const void *keys)
 {
     (void)keys;
-    return pointwise_combine(builder, 2, OPERATOR_OPERANDS, builder->input_count - 1) != NULL;
+    struct operator* op = pointwise_combine(builder, 2, OPERATOR_OPERANDS, builder->input_count - 1);
+    if (op)
+        op->additive = true;
+    return op != NULL;
 }
 
 const struct layer_kind pointwise_add_layer = {

@@ -126,6 +126,7 @@ static bool view_concat_build(struct builder *builder, const void *values)
     }
     struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *output = builder_output(builder, op);
+    op->additive = true;
     for (uint32_t i = 0; i < first.rank; i++) {
         uint64_t size = i == (uint32_t)along ? total : first.dims[i].size;
         builder_extend(builder, op, output, first.dims[i].label,

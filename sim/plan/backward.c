@@ -2,6 +2,7 @@
 
 #include "plan/boundary.h"
 #include "plan/fuse.h"
+#include "plan/lazy.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 
@@ -212,6 +213,13 @@ static struct contribution backward_give(struct derivation *d, uint32_t index, c
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         if (given.layout.place[a] == PLACE_PARTIAL)
             given.because[a] = operator->dims[assignment->split[a]].names[0];
+    /* A factor of a partial sum: each member knows one summand of its gradient. */
+    bool factor = !operator->additive && operand != & operator->operands[0];
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (factor && lazy_axes(&d->operators.at[index]) >> a & 1) {
+            given.layout.place[a] = PLACE_PARTIAL;
+            given.because[a] = state_contracted(d, operator->output.tensor, a);
+        }
     return given;
 }
 

@@ -15,7 +15,8 @@ static uint32_t boundary_source(const struct derivation *d, uint32_t tensor)
     uint32_t unit = model->layers.at[model->tensors.at[tensor].layer].unit;
     for (uint32_t s = 0; s < d->plan->stages.count; s++) {
         const struct plan_stage *stage = &d->plan->stages.at[s];
-        if (unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count)
+        if (stage->direction == d->stage->direction && unit >= stage->first_unit &&
+            unit - stage->first_unit < stage->unit_count)
             return s;
     }
     return MODEL_NONE;
@@ -75,7 +76,8 @@ static bool boundary_added(const struct derivation *source, const struct form_wa
             return false;
     const struct operator* producer = &
         source->plan->model->operators.at[state_tensor(source, want->tensor)->producer];
-    return importer->devices.count == 1 && (producer->kind == OPERATOR_EINSUM || producer->linear) &&
+    return importer->devices.count == 1 &&
+           (producer->kind == OPERATOR_EINSUM || producer->linear || producer->additive) &&
            boundary_partial(source, first) && !first->boxes;
 }
 

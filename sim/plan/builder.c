@@ -18,6 +18,7 @@ void builder_fini(struct builder *builder)
     VECTOR_FREE(&builder->ops);
     VECTOR_FREE(&builder->dependencies);
     VECTOR_FREE(&builder->waited);
+    VECTOR_FREE(&builder->marks);
     VECTOR_FREE(&builder->gate);
     vector_release(builder->used);
 }
@@ -40,6 +41,7 @@ static uint32_t builder_add(struct builder *builder, struct op op, const struct 
     op.dependency_count = builder->dependencies.count - op.first_dependency;
     VECTOR_PUSH(&builder->ops, op);
     VECTOR_PUSH(&builder->waited, false);
+    VECTOR_PUSH(&builder->marks, builder->mark);
     return builder->ops.count - 1;
 }
 
@@ -109,13 +111,16 @@ uint32_t builder_communicate(struct builder *builder, enum op_kind kind, int col
     if (match == MODEL_NONE)
         match = builder->used[slot]++;
     registry_use(builder->cast->registry, group, match);
+    bool blocks = registry_blocks(builder->cast->registry, group);
+    if (blocks)
+        builder_close(builder);
     struct op op = {.kind = (uint8_t)kind,
                     .collective = (uint8_t)collective,
                     .group = slot,
                     .match = match,
                     .bytes = bytes,
                     .label = label,
-                    .stream = (uint16_t)(slot + 1)};
+                    .stream = (uint16_t)(blocks ? 0 : slot + 1)};
     return builder_add(builder, op, after);
 }
 

@@ -18,6 +18,8 @@ struct builder {
     /* The pass that is being built. */
     uint8_t pass;
     uint32_t step, micro_batch;
+    uint32_t mark; /* how far the pass is, noted with each operation (overlap.c) */
+    VECTOR(uint32_t) marks;
     uint32_t open;           /* the compute operation that still takes kernels; PROGRAM_NONE */
     uint32_t last_compute;   /* of the whole program; PROGRAM_NONE */
     struct index_list gate;  /* operations that the next kernel waits for besides its own */

@@ -4,10 +4,12 @@
 #include "plan/boundary.h"
 #include "plan/forms.h"
 #include "plan/fuse.h"
+#include "plan/lazy.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/wavefront.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
     "",
@@ -70,6 +72,8 @@ static struct layout derive_parameter_layout(const struct derivation *d, const s
     const struct operator* operator= & model->operators.at[so->operator];
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
     struct layout layout = assign_layout(d->stage, model, operator, & so->assignment, operand, false);
+    if (assign_aligned(d->stage, model, operator, & so->assignment, operand))
+        return layout;
     for (uint32_t m = 0; m < d->member_count; m++) {
         struct coordinates at = layout_coordinates(d->stage, m);
         struct box read = assign_box(d->stage, model, operator, & so->assignment, operand, at);
@@ -128,7 +132,9 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
             parameter->layout.dim[a] = 0;
             parameter->partial_axes |= 1u << a;
         }
-        if (so->assignment.split[a] != ASSIGN_ALL && parameter->layout.place[a] == PLACE_REPLICATED)
+        bool factor = lazy_axes(so) >> a & 1 && !d->plan->model->operators.at[so->operator].additive;
+        if ((so->assignment.split[a] != ASSIGN_ALL || factor) &&
+            parameter->layout.place[a] == PLACE_REPLICATED)
             parameter->partial_axes |= 1u << a;
     }
     parameter->last_unit = so->unit;
@@ -183,6 +189,8 @@ static struct form_want derive_want(struct derivation *d, uint32_t operator_inde
         uint8_t place = d->forms.at[first].layout.place[a];
         if (want.layout.place[a] == PLACE_PARTIAL && place != PLACE_PARTIAL)
             want.layout.place[a] = place == PLACE_ONE ? PLACE_ONE : PLACE_REPLICATED;
+        if (so->lazy[operand - operator->operands] >> a & 1)
+            want.layout.place[a] = PLACE_PARTIAL;
     }
     return want;
 }
@@ -274,13 +282,14 @@ static void derive_close(struct derivation *d, uint32_t closing, uint32_t part)
     }
 }
 
-static void derive_operator(struct derivation *d, const struct stage_operator so)
+static void derive_operator(struct derivation *d, struct stage_operator so)
 {
     const struct model *model = d->plan->model;
     const struct operator* operator= & model->operators.at[so.operator];
     const struct assignment assignment = so.assignment;
     uint32_t part = model->layers.at[operator->layer].part, me = d->operators.count, count = 0, unit = so.unit;
     uint32_t dependencies[OPERATOR_OPERANDS + 1];
+    lazy_mark(d, &so);
     VECTOR_PUSH(&d->operators, so);
     for (uint32_t i = 0; i < operator->operand_count; i++) {
         const struct operand *operand = &operator->operands[i];
@@ -303,6 +312,9 @@ static void derive_operator(struct derivation *d, const struct stage_operator so
                             assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
                         .boxes = state_boxes(d, operator, & assignment, &operator->output),
                         .tile = fuse_mark(d, &so, operator->output.tensor)};
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (lazy_axes(&so) >> a & 1)
+            made.layout.place[a] = PLACE_PARTIAL;
     made.action = state_action(d, false, kernel, dependencies, count);
     uint32_t form = state_form(d, operator->output.tensor, made);
     derive_close(d, me, part);
@@ -486,6 +498,8 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
     }
+    if (!wavefront_check(plan, derivations, report))
+        return false;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_transients(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)

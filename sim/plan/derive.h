@@ -76,8 +76,10 @@ struct stage_operator {
     uint32_t operator; /* of the model */
     uint32_t unit;
     struct assignment assignment;
-    const struct fuse_block *fused; /* that it is part of; NULL */
-    uint32_t tile;                  /* which tile of a fused block, counted over the stage from 1; 0: none */
+    const struct fuse_block *fused;  /* that it is part of; NULL */
+    uint32_t tile;                   /* which tile of a fused block, counted over the stage from 1; 0: none */
+    uint8_t lazy[OPERATOR_OPERANDS]; /* per operand, bit set: axes along which it stays a partial sum (lazy.h)
+                                      */
 };
 
 struct stage_parameter {

@@ -1,12 +1,18 @@
 #include "plan/emit.h"
 
+#include "plan/halves.h"
 #include "plan/memory.h"
+#include "plan/overlap.h"
 #include "plan/parameters.h"
 #include "plan/recompute.h"
-#include "plan/schedule.h"
+#include "plan/scheduled.h"
+#include "plan/shares.h"
 #include "plan/state.h"
+#include "plan/wavefront.h"
 
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
@@ -14,11 +20,14 @@ struct part {
     const struct derivation *d;
     struct role role;
     struct work *forward_work, *backward_work; /* per action */
+    struct work *input_work, *weight_work;     /* per action: the backward pass as I and W */
     double *allocates, *frees;          /* inference, per forward action: bytes that live between kernels */
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
-        *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    double saved;        /* bytes that F leaves for B */
+        *backward_count;   /* how many operations: 1, receives of an exchange, 0 not (yet) there */
+    double saved;          /* bytes that F leaves for B */
+    double kept;           /* bytes of those, of recomputed ones and of gradients that I leaves for W */
+    struct wavefront wave; /* how it goes about its sequence */
     struct parameters parameters;
     bool *again; /* per forward action: the recomputation at hand repeats it */
 };
@@ -26,14 +35,19 @@ struct part {
 struct emitter {
     struct plan *plan;
     struct cast *cast;
+    const struct orders *orders; /* NULL: stages follow each other, forward only */
     struct builder builder;
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
-    double share; /* of each action: 1, or that of one time step */
+    const struct wavefront *waves; /* per stage */
+    uint32_t chunk;                /* of the sequence, counted in the order of the pass: backward, the last in
+                                      time is 0 */
+    double share;                  /* of each action: 1, that of a chunk, or that of one time step */
     bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
+    struct share_list shares, drawn; /* of all collectives of unequal shares; of the present one */
 };
 
 static const struct action *emit_action(const struct part *part, bool backward, uint32_t index)
@@ -76,6 +90,24 @@ static void emit_note(struct part *part, bool backward, uint32_t index, uint32_t
     (backward ? part->backward_count : part->forward_count)[index] = count;
 }
 
+/* In how many chunks a transfer to or from another stage goes. */
+static uint32_t emit_transfer_chunks(const struct emitter *e, const struct part *part,
+                                     const struct action *action)
+{
+    if (action->kind == ACTION_EXCHANGE || action->peer == MODEL_NONE)
+        return 1;
+    return wavefront_between(&part->wave, &e->waves[action->peer]);
+}
+
+/* Whether a transfer that is not in chunks has its turn: received before the first one, sent after the last.
+ */
+static bool emit_transfers(const struct emitter *e, const struct part *part, const struct action *action)
+{
+    if (action->kind == ACTION_EXCHANGE || emit_transfer_chunks(e, part, action) == part->wave.chunks)
+        return true;
+    return e->chunk == (action->kind == ACTION_SEND ? part->wave.chunks - 1 : 0);
+}
+
 /* Matches of transfers between stages: the same on both sides whatever their schedules are. */
 static uint32_t emit_transfer_match(const struct emitter *e, const struct part *part,
                                     const struct action *action)
@@ -84,7 +116,9 @@ static uint32_t emit_transfer_match(const struct emitter *e, const struct part *
     bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
     uint32_t here = part->role.stage;
     uint32_t each = cast_transfers(e->cast, importer ? here : action->peer, importer ? action->peer : here);
-    return (b->step * e->plan->micro_batches + b->micro_batch) * each + action->slot;
+    uint32_t match = (b->step * e->plan->micro_batches + b->micro_batch) * each + action->slot;
+    uint32_t chunks = emit_transfer_chunks(e, part, action);
+    return match * chunks + (chunks > 1 ? e->chunk : 0);
 }
 
 static void emit_messages(struct emitter *e, struct part *part, bool backward, uint32_t index,
@@ -94,6 +128,9 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
     uint32_t count, first_receive = PROGRAM_NONE, receives = 0;
     const uint32_t *messages = cast_messages(e->cast, part->role.stage, part->role.member, action, &count);
     uint32_t match = action->kind == ACTION_EXCHANGE ? MODEL_NONE : emit_transfer_match(e, part, action);
+    bool whole = action->kind != ACTION_EXCHANGE && emit_transfer_chunks(e, part, action) == 1;
+    if (!emit_transfers(e, part, action))
+        return;
     for (int receive = 0; receive < 2; receive++) /* sends first, so that the receives stand together */
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &part->d->messages.at[messages[k]];
@@ -102,13 +139,38 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
             if (incoming != (receive == 1))
                 continue;
             uint32_t group = cast_channel(e->cast, part->role.stage, action, message);
-            uint32_t op = builder_communicate(&e->builder, incoming ? OP_RECEIVE : OP_SEND, 0, group, match,
-                                              message->elements * action->element_bytes * e->share,
-                                              action->part, incoming ? NULL : after);
+            uint32_t op =
+                builder_communicate(&e->builder, incoming ? OP_RECEIVE : OP_SEND, 0, group, match,
+                                    message->elements * action->element_bytes * (whole ? 1 : e->share),
+                                    action->part, incoming ? NULL : after);
             if (incoming && !receives++)
                 first_receive = op;
         }
     emit_note(part, backward, index, first_receive, receives);
+}
+
+/* Where the shares of a collective begin in the job's, plus 1; 0: they are equal. Equal lists stand there
+ * once. */
+static uint32_t emit_shares(struct emitter *e, const struct part *part, const struct action *action)
+{
+    const struct share_list *own = &e->drawn;
+    shares_of(part->d, action, part->role.member, &e->drawn);
+    if (!own->count)
+        return 0;
+    for (uint32_t i = 0; i + own->count <= e->shares.count; i++)
+        if (memcmp(&e->shares.at[i], own->at, own->count * sizeof *own->at) == 0)
+            return i + 1;
+    uint32_t first = e->shares.count;
+    for (uint32_t i = 0; i < own->count; i++)
+        VECTOR_PUSH(&e->shares, own->at[i]);
+    return first + 1;
+}
+
+/* How far a pass is, of 2^32: the same for all members of a stage. */
+static void emit_mark(struct emitter *e, const struct part *part, bool backward, uint32_t index)
+{
+    uint64_t count = backward ? part->d->backward.count : part->d->forward.count;
+    e->builder.mark = (uint32_t)(((e->chunk * count + index) << 32) / (count * part->wave.chunks));
 }
 
 /* A collective among members none of which has anything of the tensor: along another axis it is on the first
@@ -136,8 +198,13 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         if (tile != e->tile)
             builder_close(&e->builder);
         e->tile = tile;
-        struct work work = backward ? part->backward_work[index] : part->forward_work[index];
-        work_scale(&work, e->share);
+        struct work work = !backward                   ? part->forward_work[index]
+                           : e->builder.pass == PASS_I ? part->input_work[index]
+                                                       : part->backward_work[index];
+        if (action->loop == MODEL_NONE)
+            work = work_part(part->d, action->operator, part->role.member, &work, backward, e->share);
+        else
+            work_scale(&work, e->share);
         emit_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
     } else if (emit_absent(part, action)) {
         emit_note(part, backward, index, PROGRAM_NONE, 0);
@@ -148,11 +215,22 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
             e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
+        e->builder.ops.at[op].shares = emit_shares(e, part, action);
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
     }
     VECTOR_FREE(&after);
+}
+
+/* The time steps of the chunk at hand, counted in the order of the pass. */
+static struct interval emit_steps(const struct emitter *e, const struct part *part, bool backward)
+{
+    const struct wavefront *wave = &part->wave;
+    if (!backward)
+        return wavefront_chunk(wave, e->chunk);
+    struct interval time = wavefront_chunk(wave, wave->chunks - 1 - e->chunk);
+    return (struct interval){wave->steps - time.high, wave->steps - time.low};
 }
 
 /* Emits an action, or all of a loop over time steps when the action is its first; returns the one after.
@@ -164,8 +242,12 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
     uint32_t count = backward ? part->d->backward_loops.count : part->d->forward_loops.count, l = 0;
     while (l < count && loops[l].first != index)
         l++;
-    e->share = 1;
-    e->first_step = e->last_step = true;
+    struct interval steps = emit_steps(e, part, backward);
+    e->share = (double)(steps.high - steps.low) / part->wave.steps;
+    e->first_step = e->chunk == 0;
+    e->last_step = e->chunk + 1 == part->wave.chunks;
+    if (e->builder.pass != PASS_R) /* recomputation belongs to where the backward pass is */
+        emit_mark(e, part, backward, index);
     if (l == count) {
         emit_one(e, part, backward, index);
         return index + 1;
@@ -174,7 +256,9 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
         if (emit_action(part, backward, i)->loop != l)
             emit_one(e, part, backward, i);
     e->share = 1.0 / loops[l].steps;
-    for (uint32_t step = 0; step < loops[l].steps; step++) {
+    if (part->wave.chunks == 1)
+        steps = (struct interval){0, loops[l].steps};
+    for (uint64_t step = steps.low; step < steps.high; step++) {
         e->first_step = step == 0;
         e->last_step = step + 1 == loops[l].steps;
         for (uint32_t i = index; i < loops[l].end; i++) {
@@ -199,28 +283,42 @@ static void emit_begin(struct emitter *e, struct part *part, uint8_t pass, uint3
         part->backward_count[i] = 0;
 }
 
-static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
+/* The forward actions of one chunk. Parameters are entered with the first and left with the last. */
+static void emit_forward_chunk(struct emitter *e, struct part *part)
 {
-    emit_begin(e, part, PASS_F, micro_batch);
-    e->builder.allocates += part->saved;
+    bool first = e->chunk == 0, last = e->chunk + 1 == part->wave.chunks;
     uint32_t unit = MODEL_NONE;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         const struct action *action = &part->d->forward.at[i];
         if (action->kind == ACTION_KERNEL && action->unit != unit) {
-            if (unit != MODEL_NONE)
+            if (unit != MODEL_NONE && last)
                 parameters_leave(&part->parameters, unit, false, false);
-            parameters_enter(&part->parameters, unit = action->unit, false);
+            unit = action->unit;
+            if (first)
+                parameters_enter(&part->parameters, unit, false);
         }
         i = emit_next(e, part, false, i);
     }
-    if (unit != MODEL_NONE)
+    if (unit != MODEL_NONE && last)
         parameters_leave(&part->parameters, unit, false, false);
+    if (!last)
+        builder_close(&e->builder);
+}
+
+static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
+{
+    emit_begin(e, part, PASS_F, micro_batch);
+    e->builder.allocates += part->saved;
+    for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
+        emit_forward_chunk(e, part);
+    e->chunk = 0;
     builder_close(&e->builder);
 }
 
 /* Runs a chunk of units again, as far as their backward pass needs it. */
 static void emit_recompute(struct emitter *e, struct part *part, struct recompute_chunk chunk)
 {
+    uint8_t pass = e->builder.pass;
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
     for (uint32_t u = chunk.first; u < chunk.end; u++)
@@ -230,7 +328,7 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
         i = part->again[i] && unit >= chunk.first && unit < chunk.end ? emit_next(e, part, false, i) : i + 1;
     }
     builder_close(&e->builder);
-    e->builder.pass = PASS_B;
+    e->builder.pass = pass;
 }
 
 static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
@@ -243,79 +341,182 @@ static bool emit_has_backward(const struct derivation *d, struct recompute_chunk
     return false;
 }
 
-static void emit_backward(struct emitter *e, struct part *part, uint32_t micro_batch, bool last)
+static void emit_free(struct emitter *e, double bytes)
+{
+    if (e->builder.last_compute != PROGRAM_NONE)
+        e->builder.ops.at[e->builder.last_compute].frees += bytes;
+}
+
+/* What comes before the backward actions of a unit, once per pass. */
+static void emit_enter(struct emitter *e, struct part *part, uint32_t unit, bool split)
 {
     const struct derivation *d = part->d;
-    bool recompute = e->plan->recompute != RECOMPUTE_NONE;
-    emit_begin(e, part, PASS_B, micro_batch);
+    struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
+    bool again = recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
+    parameters_enter(&part->parameters, unit, true);
+    if (again && unit + 1 == chunk.end) {
+        for (uint32_t k = unit; k-- > chunk.first;)
+            parameters_enter(&part->parameters, k, true);
+        emit_recompute(e, part, chunk);
+    }
+    if (!split)
+        parameters_expect(&part->parameters, unit);
+    else if (emit_has_backward(d, (struct recompute_chunk){unit, unit + 1}))
+        e->builder.allocates += halves_gradients(d, unit, part->role.member);
+}
+
+/* What comes after them. */
+static void emit_leave(struct emitter *e, struct part *part, uint32_t unit, bool split, bool last)
+{
+    const struct derivation *d = part->d;
+    uint32_t member = part->role.member;
+    struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
+    if (recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk))
+        emit_free(e, memory_remade(d, unit, member) - (split ? halves_remade(d, unit, member) : 0));
+    parameters_leave(&part->parameters, unit, true, last);
+    if (!split)
+        parameters_reduce(&part->parameters, unit, last);
+}
+
+/* The backward actions of one chunk. */
+static void emit_backward_chunk(struct emitter *e, struct part *part, bool split, bool last)
+{
+    const struct derivation *d = part->d;
+    bool begins = e->chunk == 0, ends = e->chunk + 1 == part->wave.chunks;
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
         emit_next(e, part, true, i); /* frameworks receive the gradient before they recompute */
-        if (recompute)
+        if (e->plan->recompute != RECOMPUTE_NONE)
             emit_collect(part, true, i, &e->builder.gate);
     }
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
-        struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
-        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
-        parameters_enter(&part->parameters, u, true);
-        if (again && u + 1 == chunk.end && emit_has_backward(d, chunk)) {
-            for (uint32_t k = u; k-- > chunk.first;)
-                parameters_enter(&part->parameters, k, true);
-            emit_recompute(e, part, chunk);
-        }
-        parameters_expect(&part->parameters, u);
+        if (i < d->backward.count)
+            emit_mark(e, part, true, i);
+        if (begins)
+            emit_enter(e, part, u, split);
         while (i < d->backward.count && d->backward.at[i].unit == u) {
             uint32_t from = i;
             i = emit_next(e, part, true, i);
-            for (; from < i; from++)
+            for (; from < i && !split && ends; from++)
                 if (d->backward.at[from].kind == ACTION_KERNEL)
                     parameters_ready(&part->parameters, d->backward.at[from].operator, last);
         }
-        if (again && emit_has_backward(d, chunk))
-            e->builder.ops.at[e->builder.last_compute].frees += memory_remade(d, u, part->role.member);
-        parameters_leave(&part->parameters, u, true, last);
-        parameters_reduce(&part->parameters, u, last);
+        if (ends)
+            emit_leave(e, part, u, split, last);
     }
     while (i < d->backward.count)
         i = emit_next(e, part, true, i);
-    if (e->builder.last_compute != PROGRAM_NONE)
-        e->builder.ops.at[e->builder.last_compute].frees += part->saved;
+    if (!ends)
+        builder_close(&e->builder);
+}
+
+/* Pass B, or I, which leaves for W what that needs. */
+static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, uint32_t micro_batch, bool last)
+{
+    bool split = pass == PASS_I;
+    emit_begin(e, part, pass, micro_batch);
+    for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
+        emit_backward_chunk(e, part, split, last);
+    e->chunk = 0;
+    emit_free(e, part->saved - (split ? halves_saved(part->d, part->role.member) : 0));
     builder_close(&e->builder);
 }
 
-/* Gradients of tied parameters, the barrier, and the update of the weights. */
+/* Pass W: the einsums that make weight gradients, unit by unit as I met them. They wait for nothing but I. */
+static void emit_weights(struct emitter *e, struct part *part, uint32_t micro_batch, bool last)
+{
+    const struct derivation *d = part->d;
+    const struct index_list none = {0};
+    uint32_t first = d->stage->first_unit;
+    emit_begin(e, part, PASS_W, micro_batch);
+    for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
+        parameters_expect(&part->parameters, u);
+        for (uint32_t k = 0; k < d->backward.count; k++) {
+            const struct action *action = &d->backward.at[k];
+            if (action->kind != ACTION_KERNEL || action->unit != u)
+                continue;
+            if (part->weight_work[k].flops > 0)
+                builder_kernel(&e->builder, action->part, &part->weight_work[k], &none);
+            parameters_ready(&part->parameters, action->operator, last);
+        }
+        parameters_leave(&part->parameters, u, true, last);
+        parameters_reduce(&part->parameters, u, last);
+    }
+    emit_free(e, part->kept);
+    builder_close(&e->builder);
+}
+
+/* Whether an earlier stage of this rank holds the same tensor: then it is one copy. */
+static bool emit_held(const struct emitter *e, uint32_t part, uint32_t tensor)
+{
+    for (uint32_t p = 0; p < part; p++)
+        for (uint32_t i = 0; i < e->parts[p].d->parameters.count; i++)
+            if (e->parts[p].d->parameters.at[i].tensor == tensor)
+                return true;
+    return false;
+}
+
+struct emit_parameter {
+    uint32_t tensor, part, index;
+};
+
+static int emit_by_tensor(const void *left, const void *right)
+{
+    const struct emit_parameter *a = left, *b = right;
+    return a->tensor < b->tensor ? -1 : a->tensor > b->tensor;
+}
+
+/* Adds up the gradient of one parameter with its copies on other ranks. */
+static void emit_tied(struct emitter *e, const struct emit_parameter *parameter)
+{
+    struct builder *b = &e->builder;
+    const struct part *part = &e->parts[parameter->part];
+    double elements;
+    uint32_t group = cast_tied(e->cast, part->role.stage, parameter->index, part->role.member, &elements);
+    if (group == MODEL_NONE)
+        return;
+    struct index_list after = {0};
+    if (b->last_compute != PROGRAM_NONE)
+        VECTOR_PUSH(&after, b->last_compute);
+    for (uint32_t s = 0; s < e->syncs.count; s++)
+        VECTOR_PUSH(&after, e->syncs.at[s]);
+    b->pass = PASS_S;
+    double bytes = elements * precision_bytes(e->plan->communication_precision);
+    uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
+                                      state_tensor(part->d, parameter->tensor)->name, &after);
+    VECTOR_PUSH(&e->syncs, op);
+    VECTOR_FREE(&after);
+}
+
+/* Gradients of tied parameters, the barrier, and the update of the weights. All ranks take the parameters in
+ * one order, so that none waits for another that waits for it. */
 static void emit_optimizer(struct emitter *e)
 {
     struct builder *b = &e->builder;
     double parameters = 0, states = 0;
+    VECTOR(struct emit_parameter) held = {0};
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];
-        parameters += memory_updated(part->d, part->role.member);
-        states += memory_states(part->d, part->role.member);
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
-            double elements;
-            uint32_t group = cast_tied(e->cast, part->role.stage, i, part->role.member, &elements);
-            if (group == MODEL_NONE)
+            uint32_t tensor = part->d->parameters.at[i].tensor;
+            if (emit_held(e, p, tensor))
                 continue;
-            struct index_list after = {0};
-            if (b->last_compute != PROGRAM_NONE)
-                VECTOR_PUSH(&after, b->last_compute);
-            for (uint32_t s = 0; s < e->syncs.count; s++)
-                VECTOR_PUSH(&after, e->syncs.at[s]);
-            b->pass = PASS_S;
-            double bytes = elements * precision_bytes(e->plan->communication_precision);
-            uint32_t op =
-                builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
-                                    state_tensor(part->d, part->d->parameters.at[i].tensor)->name, &after);
-            VECTOR_PUSH(&e->syncs, op);
-            VECTOR_FREE(&after);
+            parameters += memory_parameter(part->d, i, part->role.member) /
+                          shard_ways(part->d, &part->d->parameters.at[i]);
+            states += memory_state(part->d, i, part->role.member);
+            VECTOR_PUSH(&held, ((struct emit_parameter){tensor, p, i}));
         }
     }
+    if (held.count)
+        qsort(held.at, held.count, sizeof *held.at, emit_by_tensor);
+    for (uint32_t i = 0; i < held.count; i++)
+        emit_tied(e, &held.at[i]);
+    VECTOR_FREE(&held);
     if (b->last_compute != PROGRAM_NONE) /* a stage of inputs only has no work */
         VECTOR_PUSH(&e->syncs, b->last_compute);
     b->pass = PASS_O;
-    if (e->plan->barrier && e->cast->ranks.count > 1) {
+    if (e->plan->barrier && !e->plan->schedule->asynchronous && e->cast->ranks.count > 1) {
         uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, cast_barrier(e->cast), MODEL_NONE, 4,
                                           names_add(b->names, "gradient norm"), &e->syncs);
         e->syncs.count = 0;
@@ -336,6 +537,8 @@ static void emit_input(struct emitter *e)
     for (uint32_t m = 0; m < e->plan->micro_batches; m++)
         for (uint32_t s = 0; s < e->plan->stages.count; s++) {
             const struct derivation *d = &e->cast->derivations[s];
+            if (e->orders && !orders_passes(e->orders, s, m))
+                continue;
             uint32_t each = cast_transfers(e->cast, s, MODEL_NONE);
             for (uint32_t i = 0; i < d->forward.count; i++) {
                 const struct action *action = &d->forward.at[i];
@@ -425,14 +628,32 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
     }
 }
 
+/* What F leaves, and what I leaves for W. */
+static void emit_kept(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t member = part->role.member;
+    part->saved = memory_saved(d, MODEL_NONE, true, member);
+    part->kept = halves_saved(d, member);
+    for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
+        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
+        if (again && emit_has_backward(d, recompute_chunk(e->plan, d->stage, u)))
+            part->kept += halves_remade(d, u, member);
+        if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+            part->kept += halves_gradients(d, u, member);
+    }
+}
+
 static void emit_part(struct emitter *e, struct part *part, struct role role)
 {
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
-    *part = (struct part){.d = d, .role = role};
+    *part = (struct part){.d = d, .role = role, .wave = e->waves[role.stage]};
     parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
+    part->input_work = ARENA_ARRAY(e->arena, struct work, b);
+    part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
     part->allocates = ARENA_ARRAY(e->arena, double, f);
     part->frees = ARENA_ARRAY(e->arena, double, f);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
@@ -444,38 +665,106 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
         if (d->forward.at[i].kind == ACTION_KERNEL)
             part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);
     for (uint32_t i = 0; i < b; i++)
-        if (d->backward.at[i].kind == ACTION_KERNEL)
+        if (d->backward.at[i].kind == ACTION_KERNEL) {
             part->backward_work[i] = work_backward(d, d->backward.at[i].operator, role.member);
+            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, role.member);
+            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, role.member);
+        }
     if (e->plan->training)
-        recompute_actions(d, e->arena, part->again);
+        if (e->plan->training)
+            recompute_actions(d, e->arena, part->again);
     if (e->plan->training)
-        part->saved = memory_saved(d, MODEL_NONE, true, role.member);
+        emit_kept(e, part);
     else
         emit_lifetimes(e, part);
 }
 
-/* One step of a rank that works on one stage: the order of the schedule. */
-static void emit_scheduled(struct emitter *e, struct part *part)
+static struct part *emit_part_of(struct emitter *e, uint32_t stage)
 {
-    struct schedule_list order = {0};
-    uint32_t last = 0;
-    e->plan->schedule->order(part->role.stage, e->plan->stages.count, e->plan->micro_batches, &order);
-    for (uint32_t i = 0; i < order.count; i++)
-        if (order.at[i].pass == PASS_B)
-            last = i;
-    for (uint32_t i = 0; i < order.count; i++) {
-        if (order.at[i].pass == PASS_F)
-            emit_forward(e, part, order.at[i].micro_batch);
-        else
-            emit_backward(e, part, order.at[i].micro_batch, i == last);
+    uint32_t p = 0;
+    while (p + 1 < e->part_count && e->parts[p].role.stage != stage)
+        p++;
+    assert(e->parts[p].role.stage == stage && "an order for a stage of another device");
+    return &e->parts[p];
+}
+
+/* `last`: the gradients of its stage are complete after it. */
+static void emit_item(struct emitter *e, const struct schedule_item *item, bool last)
+{
+    struct part *part = emit_part_of(e, item->stage);
+    uint32_t each = e->plan->micro_batches, micro_batch = item->micro_batch % each;
+    if (e->plan->schedule->asynchronous)
+        e->builder.step = item->micro_batch / each;
+    if (item->pass == PASS_F)
+        emit_forward(e, part, micro_batch);
+    else if (item->pass == PASS_W)
+        emit_weights(e, part, micro_batch, last);
+    else
+        emit_backward(e, part, item->pass, micro_batch, last);
+}
+
+/* Whether no later item of the list adds to the gradients of this one's stage before the next update. */
+static bool emit_completes(const struct emitter *e, const struct schedule_list *list, uint32_t i,
+                           const uint32_t *last)
+{
+    const struct schedule_item *item = &list->at[i];
+    if (item->pass != PASS_B && item->pass != PASS_W)
+        return false;
+    if (!e->plan->schedule->asynchronous)
+        return last[item->stage] == i;
+    struct schedule_shape shape = scheduled_shape(e->plan);
+    return (item->micro_batch + 1) % e->plan->schedule->update(&shape) == 0;
+}
+
+/* Merges an overlapped pair; what is noted of its operations follows them. */
+static void emit_merge(struct emitter *e, uint32_t first, uint32_t second)
+{
+    struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, e->part_count + 1);
+    for (uint32_t p = 0; p < e->part_count; p++)
+        notes[p] = (struct overlap_notes){e->parts[p].parameters.gathered, e->parts[p].d->parameters.count};
+    notes[e->part_count] = (struct overlap_notes){e->syncs.at, e->syncs.count};
+    overlap_merge(&e->builder, first, second, notes, e->part_count + 1);
+}
+
+/* One step in the order of the schedule; of an asynchronous one all steps, with their updates. */
+static void emit_scheduled(struct emitter *e)
+{
+    const struct schedule_list *list = &e->orders->lists[e->orders->device_of[e->parts[0].role.stage]];
+    uint32_t *last = ARENA_ARRAY(e->arena, uint32_t, e->orders->stages);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->at[i].pass == PASS_B || list->at[i].pass == PASS_W)
+            last[list->at[i].stage] = i;
+    for (uint32_t i = 0; i < list->count; i++) {
+        bool completes = emit_completes(e, list, i, last);
+        uint32_t first = e->builder.ops.count;
+        emit_item(e, &list->at[i], completes);
+        if (list->at[i].overlapped) {
+            uint32_t second = e->builder.ops.count;
+            i++;
+            emit_item(e, &list->at[i], emit_completes(e, list, i, last));
+            emit_merge(e, first, second);
+        } else if (completes && e->plan->schedule->asynchronous) {
+            emit_optimizer(e);
+        }
     }
-    VECTOR_FREE(&order);
+}
+
+static void emit_step(struct emitter *e)
+{
+    if (e->orders && e->part_count) {
+        emit_scheduled(e);
+        return;
+    }
+    for (uint32_t m = 0; m < e->plan->micro_batches; m++)
+        for (uint32_t i = 0; i < e->part_count; i++)
+            emit_forward(e, &e->parts[i], m);
 }
 
 static void emit_program(struct emitter *e, uint32_t rank, struct names *names, struct arena *arena,
                          struct program *program)
 {
     const struct cast_rank *cast_rank = &e->cast->ranks.at[rank];
+    bool asynchronous = e->plan->schedule->asynchronous;
     builder_init(&e->builder, e->cast, rank, names);
     e->part_count = cast_rank->roles.count;
     e->parts = ARENA_ARRAY(e->arena, struct part, e->part_count);
@@ -485,12 +774,9 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
         e->builder.step = step;
         if (cast_rank->input)
             emit_input(e);
-        if (e->part_count == 1)
-            emit_scheduled(e, &e->parts[0]);
-        for (uint32_t m = 0; e->part_count > 1 && m < e->plan->micro_batches; m++)
-            for (uint32_t i = 0; i < e->part_count; i++)
-                emit_forward(e, &e->parts[i], m);
-        if (e->plan->training && e->part_count)
+        if (!asynchronous || step == 0)
+            emit_step(e);
+        if (e->plan->training && e->part_count && !asynchronous)
             emit_optimizer(e);
     }
     for (uint32_t i = 0; i < e->part_count; i++)
@@ -499,16 +785,13 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     builder_fini(&e->builder);
 }
 
-static bool emit_possible(const struct plan *plan, const struct cast *cast, struct report *report)
+/* In inference a device may work on any stages, one after the other; otherwise there are orders. */
+static bool emit_ordered(const struct plan *plan, const struct cast *cast)
 {
-    bool good = true;
-    for (uint32_t r = 0; r < cast->ranks.count && plan->training; r++)
+    for (uint32_t r = 0; r < cast->ranks.count && !plan->training; r++)
         if (cast->ranks.at[r].roles.count > 1)
-            good = report_error(
-                report, plan->stages.at[cast->ranks.at[r].roles.at[1].stage].place,
-                "device %s is used by an earlier stage too; in training every device works on one stage",
-                names_text(plan->platform->names, plan->platform->devices.at[cast->ranks.at[r].device].name));
-    return good;
+            return plan->orders != NULL;
+    return true;
 }
 
 static void emit_tables(const struct cast *cast, const struct registry *registry, struct job *job,
@@ -540,15 +823,23 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
     struct registry registry;
     struct cast cast;
     registry_init(&registry, job->names);
+    registry.blocking = plan->blocking;
     cast_init(&cast, plan, derivations, &registry, &job->arena);
-    bool good = emit_possible(plan, &cast, report);
+    struct orders orders = {0};
+    bool ordered = emit_ordered(plan, &cast);
+    bool good = !ordered || scheduled_orders(plan, derivations, &orders, report);
     if (good) {
         uint32_t *program_of = ARENA_ARRAY(&job->arena, uint32_t, cast.ranks.count);
         for (uint32_t r = 0; r < cast.ranks.count; r++)
             if (cast.ranks.at[r].like == r)
                 program_of[r] = job->program_count++;
         job->programs = ARENA_ARRAY(&job->arena, struct program, job->program_count);
-        struct emitter emitter = {.plan = plan, .cast = &cast};
+        struct wavefront *waves = ARENA_ARRAY(&job->arena, struct wavefront, plan->stages.count);
+        uint32_t whole;
+        for (uint32_t s = 0; s < plan->stages.count; s++)
+            waves[s] = wavefront_stage(&derivations[s], &whole);
+        struct emitter emitter = {
+            .plan = plan, .cast = &cast, .orders = ordered ? &orders : NULL, .waves = waves};
         for (uint32_t r = 0; r < cast.ranks.count; r++) {
             if (cast.ranks.at[r].like != r)
                 continue;
@@ -559,6 +850,10 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
             arena_fini(&scratch);
         }
         VECTOR_FREE(&emitter.syncs);
+        job->share_count = emitter.shares.count;
+        job->shares = arena_copy(&job->arena, emitter.shares.at, job->share_count * sizeof *job->shares);
+        VECTOR_FREE(&emitter.shares);
+        VECTOR_FREE(&emitter.drawn);
         for (uint32_t r = 0; r < cast.ranks.count;
              r++) { /* alike ranks use their own groups in the same way */
             const struct cast_rank *rank = &cast.ranks.at[r], *like = &cast.ranks.at[rank->like];
@@ -571,6 +866,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         job->steps = plan->steps;
         job->lead = plan->lead;
     }
+    orders_fini(&orders);
     cast_fini(&cast);
     registry_fini(&registry);
     return good;

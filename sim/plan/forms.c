@@ -61,16 +61,6 @@ static double forms_cost(const struct derivation *d, const struct form *form, co
     return seconds;
 }
 
-/* Why an axis is partial: the dimension of the producer that it splits. */
-static uint32_t forms_contracted(const struct derivation *d, uint32_t tensor, uint32_t axis)
-{
-    uint32_t producer = state_tensor(d, tensor)->producer;
-    for (uint32_t i = d->operators.count; i-- > 0;)
-        if (d->operators.at[i].operator== producer && d->operators.at[i].assignment.split[axis] >= 0)
-            return state_operator(d, i)->dims[d->operators.at[i].assignment.split[axis]].names[0];
-    return 0;
-}
-
 static struct action forms_collective(const struct derivation *d, const struct convert_step *step,
                                       const struct form_want *want)
 {
@@ -85,7 +75,7 @@ static struct action forms_collective(const struct derivation *d, const struct c
                             .unit = want->unit,
                             .part = want->part,
                             .element_bytes = derive_element_bytes(d->plan, tensor)};
-    state_reason(d, &action, forms_contracted(d, want->tensor, step->axis));
+    state_reason(d, &action, state_contracted(d, want->tensor, step->axis));
     return action;
 }
 

@@ -2,31 +2,43 @@
  * first. */
 #include "plan/schedule.h"
 
-static void gpipe_order(uint32_t stage, uint32_t stages, uint32_t micro_batches, struct schedule_list *out)
+#include <math.h>
+
+static void gpipe_order(const struct schedule_shape *shape, struct schedule_list *lists)
 {
-    (void)stage, (void)stages;
-    for (uint32_t m = 0; m < micro_batches; m++)
-        VECTOR_PUSH(out, ((struct schedule_item){.pass = PASS_F, .micro_batch = m}));
-    for (uint32_t m = micro_batches; m-- > 0;)
-        VECTOR_PUSH(out, ((struct schedule_item){.pass = PASS_B, .micro_batch = m}));
+    for (uint32_t d = 0; d < shape->devices; d++) {
+        for (uint32_t m = 0; m < shape->micro_batches; m++)
+            schedule_add(&lists[d], PASS_F, d, m);
+        for (uint32_t m = shape->micro_batches; m-- > 0;)
+            schedule_add(&lists[d], PASS_B, d, m);
+    }
 }
 
-static double gpipe_makespan(uint32_t stages, uint32_t micro_batches, double forward, double backward)
+/* Any stages: each pass takes its way through all of them, and then one micro-batch per slowest stage. */
+static double gpipe_makespan(const struct schedule_shape *shape, const struct schedule_times *times)
 {
-    return (micro_batches + stages - 1) * (forward + backward);
+    double way = 0, forward = 0, backward = 0;
+    for (uint32_t s = 0; s < shape->devices; s++) {
+        double b = times->input[s] + times->weight[s];
+        way += times->forward[s] + b;
+        forward = fmax(forward, times->forward[s]);
+        backward = fmax(backward, b);
+    }
+    return way + (shape->micro_batches - 1) * (forward + backward);
 }
 
-static uint32_t gpipe_in_flight(uint32_t stage, uint32_t stages, uint32_t micro_batches)
+static double gpipe_peak(const struct schedule_shape *shape, uint32_t device, double whole, double weight)
 {
-    (void)stage, (void)stages;
-    return micro_batches;
+    (void)device, (void)weight;
+    return shape->micro_batches * whole;
 }
 
 const struct schedule gpipe_schedule = {
     .name = "gpipe",
     .about = "all forward passes, then all backward passes; flush after each step",
+    .source = "Huang et al. 2019, GPipe",
     .training = true,
     .order = gpipe_order,
     .makespan = gpipe_makespan,
-    .in_flight = gpipe_in_flight,
+    .peak = gpipe_peak,
 };

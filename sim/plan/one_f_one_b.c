@@ -1,41 +1,47 @@
 /* 1F1B with a flush (PipeDream-flush, Narayanan et al. 2021): stage s of p runs min(m, p-1-s) forward passes,
  * then alternates one forward and one backward pass, then drains. */
-#include "plan/schedule.h"
+#include "plan/one_f_one_b.h"
 
-static uint32_t one_f_one_b_warm_up(uint32_t stage, uint32_t stages, uint32_t micro_batches)
-{
-    uint32_t ahead = stages - 1 - stage;
-    return ahead < micro_batches ? ahead : micro_batches;
-}
+#include <math.h>
 
-static void one_f_one_b_order(uint32_t stage, uint32_t stages, uint32_t micro_batches,
-                              struct schedule_list *out)
+void one_f_one_b_list(uint32_t stage, uint32_t warm_up, uint32_t micro_batches, struct schedule_list *out)
 {
-    uint32_t forward = 0, warm_up = one_f_one_b_warm_up(stage, stages, micro_batches);
-    while (forward < warm_up)
-        VECTOR_PUSH(out, ((struct schedule_item){.pass = PASS_F, .micro_batch = forward++}));
+    uint32_t forward = 0;
+    while (forward < warm_up && forward < micro_batches)
+        schedule_add(out, PASS_F, stage, forward++);
     for (uint32_t backward = 0; backward < micro_batches; backward++) {
         if (forward < micro_batches)
-            VECTOR_PUSH(out, ((struct schedule_item){.pass = PASS_F, .micro_batch = forward++}));
-        VECTOR_PUSH(out, ((struct schedule_item){.pass = PASS_B, .micro_batch = backward}));
+            schedule_add(out, PASS_F, stage, forward++);
+        schedule_add(out, PASS_B, stage, backward);
     }
 }
 
-static double one_f_one_b_makespan(uint32_t stages, uint32_t micro_batches, double forward, double backward)
+void one_f_one_b_order(const struct schedule_shape *shape, struct schedule_list *lists)
 {
-    return (micro_batches + stages - 1) * (forward + backward);
+    for (uint32_t d = 0; d < shape->devices; d++)
+        one_f_one_b_list(d, shape->devices - 1 - d, shape->micro_batches, &lists[d]);
 }
 
-static uint32_t one_f_one_b_in_flight(uint32_t stage, uint32_t stages, uint32_t micro_batches)
+double one_f_one_b_makespan(const struct schedule_shape *shape, const struct schedule_times *times)
 {
-    return micro_batches < stages - stage ? micro_batches : stages - stage;
+    double forward, input, weight;
+    if (!schedule_equal(&one_f_one_b_schedule, shape, times, &forward, &input, &weight))
+        return NAN;
+    return (shape->micro_batches + shape->devices - 1) * (forward + input + weight);
+}
+
+double one_f_one_b_peak(const struct schedule_shape *shape, uint32_t device, double whole, double weight)
+{
+    (void)weight;
+    return fmin(shape->micro_batches, shape->devices - device) * whole;
 }
 
 const struct schedule one_f_one_b_schedule = {
     .name = "1f1b",
     .about = "one forward, one backward in turn after a short warm-up; flush after each step",
+    .source = "Narayanan et al. 2021, PipeDream-flush",
     .training = true,
     .order = one_f_one_b_order,
     .makespan = one_f_one_b_makespan,
-    .in_flight = one_f_one_b_in_flight,
+    .peak = one_f_one_b_peak,
 };

@@ -1,5 +1,7 @@
 #include "plan/plan.h"
 
+#include "plan/orders.h"
+
 void plan_init(struct plan *plan)
 {
     *plan = (struct plan){.steps = 1, .input_device = MODEL_NONE};
@@ -17,4 +19,7 @@ void plan_fini(struct plan *plan)
     for (uint32_t s = 0; s < plan->stages.count; s++)
         VECTOR_FREE(&plan->stages.at[s].devices);
     VECTOR_FREE(&plan->stages);
+    if (plan->orders)
+        orders_fini(plan->orders);
+    vector_release(plan->orders);
 }

@@ -46,8 +46,10 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
-    uint32_t balanced; /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
-                          order */
+    uint32_t direction; /* 1: a second copy of the model, whose micro-batches go the other way */
+    uint32_t balanced;  /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
+                           order */
+    bool lazy;          /* partial sums are reduced as late as they can be (lazy.h) */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
@@ -76,6 +78,7 @@ enum plan_optimizer {
 enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
 
 struct schedule;
+struct orders;
 struct workload_carrier;
 
 struct plan {
@@ -106,8 +109,13 @@ struct plan {
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
     const struct schedule *schedule;
+    uint32_t chunks;             /* stages per device and direction */
+    uint32_t time_chunks;        /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
+    uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
+    struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
     bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
+    bool blocking;               /* pipeline transfers occupy the compute stream */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */

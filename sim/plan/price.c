@@ -1,6 +1,7 @@
 #include "plan/price.h"
 
 #include "plan/workload.h"
+#include "platform/protocol.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static const struct algorithm *price_wanted(const struct prices *prices, int kin
     return collective_usual(kind);
 }
 
-static bool price_add(struct prices *prices, int kind, uint32_t axis, const struct algorithm *algorithm)
+static bool price_add_protocol(struct prices *prices, int kind, uint32_t axis,
+                               const struct algorithm *algorithm, uint32_t protocol)
 {
     const struct plan_stage *stage = prices->stage;
     uint32_t count = stage->axes[axis].size, stride = 1;
@@ -54,14 +56,25 @@ static bool price_add(struct prices *prices, int kind, uint32_t axis, const stru
     struct activity activity;
     const char *problem;
     bool good = collective_activity(prices->plan->platform, algorithm, kind, devices.at, count, NULL,
-                                    &activity, prices->arena, &problem);
+                                    protocol, &activity, prices->arena, &problem);
     VECTOR_FREE(&activity.usage);
     VECTOR_FREE(&activity.path);
+    VECTOR_FREE(&activity.sent);
     VECTOR_FREE(&devices);
     struct price_list *list = &prices->of[axis][kind];
     if (good)
         list->at[list->count++] = activity;
     return good;
+}
+
+/* By every protocol that the links have in common, or else on the bare wire. */
+static bool price_add(struct prices *prices, int kind, uint32_t axis, const struct algorithm *algorithm)
+{
+    const struct index_list *names = &prices->plan->platform->protocol_names;
+    bool any = false;
+    for (uint32_t i = 0; i < names->count && !algorithm->loads; i++)
+        any = price_add_protocol(prices, kind, axis, algorithm, names->at[i]) || any;
+    return any || price_add_protocol(prices, kind, axis, algorithm, PROTOCOL_NONE);
 }
 
 static void price_fill(struct prices *prices, int kind, uint32_t axis)
@@ -74,7 +87,8 @@ static void price_fill(struct prices *prices, int kind, uint32_t axis)
     list->known = true;
     if (!prices->plan->platform->links.count)
         return;
-    list->at = ARENA_ARRAY(prices->arena, struct activity, count);
+    uint32_t protocols = prices->plan->platform->protocol_names.count;
+    list->at = ARENA_ARRAY(prices->arena, struct activity, count * (protocols + 1));
     if (wanted != &collective_automatic) {
         if (!price_add(prices, kind, axis, wanted) && wanted != collective_usual(kind))
             price_add(prices, kind, axis, collective_usual(kind));
@@ -100,4 +114,15 @@ double price_seconds(struct prices *prices, int kind, uint32_t axis, double byte
     for (uint32_t i = 0; i < list->count; i++)
         least = fmin(least, collective_pieces(&list->at[i], bytes, pieces, &latency, &cap));
     return least;
+}
+
+const struct activity *price_activity(struct prices *prices, int kind, uint32_t axis, double bytes)
+{
+    double least = price_seconds(prices, kind, axis, bytes), latency, cap;
+    const struct price_list *list = &prices->of[axis][kind];
+    double pieces = collective_piece_count(bytes, prices->plan->chunk);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (collective_pieces(&list->at[i], bytes, pieces, &latency, &cap) <= least)
+            return &list->at[i];
+    return NULL;
 }

@@ -4,6 +4,7 @@
 #ifndef PARTITA_PLAN_PRICE_H
 #define PARTITA_PLAN_PRICE_H
 
+#include "collective/collective.h"
 #include "plan/plan.h"
 
 struct prices;
@@ -14,5 +15,9 @@ struct prices *price_new(const struct plan *plan, const struct plan_stage *stage
 /* Seconds of one collective (enum collective_kind) along an axis with this payload (struct op's `bytes`).
  * Where members have no route, which is reported elsewhere: the bytes of the busiest port at 1 byte/s. */
 double price_seconds(struct prices *prices, int kind, uint32_t axis, double bytes);
+
+/* What carries it in that time: the algorithm, its rounds and its bytes on the busiest link; its list of
+ * links is not kept. NULL where members have no route. */
+const struct activity *price_activity(struct prices *prices, int kind, uint32_t axis, double bytes);
 
 #endif

@@ -10,6 +10,7 @@ enum channel { CHANNEL_FORWARD, CHANNEL_BACKWARD, CHANNEL_EXCHANGE, CHANNEL_INPU
 
 struct registry {
     struct names *names; /* not owned */
+    bool blocking;       /* transfers between stages occupy the compute stream */
     VECTOR(struct group) groups;
     VECTOR(uint32_t) members;
     VECTOR(uint64_t) keys; /* two words per group: what it is, to find it again */
@@ -33,6 +34,9 @@ uint32_t registry_axes(struct registry *registry, const struct plan_stage *stage
 /* A group of any ranks, known by a name and a number ("barrier" 0, "tied" …). */
 uint32_t registry_named(struct registry *registry, const char *name, uint64_t number, const uint32_t *ranks,
                         uint32_t count);
+
+/* Whether the communications of a group occupy the compute stream. */
+bool registry_blocks(const struct registry *registry, uint32_t group);
 
 /* Notes that `match` is used in a group. */
 void registry_use(struct registry *registry, uint32_t group, uint32_t match);

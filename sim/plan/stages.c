@@ -1,6 +1,7 @@
 #include "plan/stages.h"
 
 #include "plan/balance.h"
+#include "plan/orders.h"
 #include "plan/split.h"
 #include "platform/topology.h"
 
@@ -37,7 +38,43 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
         split_heads(plan, stage);
     if (plan->attention == ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
+    stage->lazy = degrees->lazy;
     stage->place = degrees->place;
+}
+
+/* The device, or group of devices, that the schedule places a stage on. */
+static uint32_t stages_device(const struct plan *plan, const struct schedule_shape *shape, uint32_t stage)
+{
+    return plan->orders ? plan->orders->device_of[stage] : schedule_device(plan->schedule, shape, stage);
+}
+
+bool stages_mirror(struct input *input, struct plan *plan)
+{
+    bool both = plan->orders ? plan->orders->directions == 2 : plan->schedule->placement == SCHEDULE_BOTH;
+    uint32_t cuts = plan->stages.count;
+    if (plan->orders && plan->orders->stages != cuts * (both ? 2 : 1))
+        return report_error(&input->report, plan->stages.at[0].place,
+                            "this schedule is for %u stages; there are %u",
+                            plan->orders->stages / plan->orders->directions, cuts);
+    struct schedule_shape shape = {.devices = cuts, .chunks = 1};
+    for (uint32_t s = 0; both && s < cuts; s++) {
+        uint32_t device = stages_device(plan, &shape, cuts + s), t = 0;
+        while (t + 1 < cuts && stages_device(plan, &shape, t) != device)
+            t++;
+        struct plan_stage copy = plan->stages.at[s];
+        const struct plan_stage *there = &plan->stages.at[t];
+        if (there->devices.count != copy.devices.count)
+            return report_error(&input->report, copy.place,
+                                "schedule %s has a second copy of this stage on the %u devices of stage %u; "
+                                "this one has %u",
+                                plan->schedule->name, there->devices.count, t, copy.devices.count);
+        copy.devices = (struct index_list){0};
+        for (uint32_t i = 0; i < there->devices.count; i++)
+            VECTOR_PUSH(&copy.devices, there->devices.at[i]);
+        copy.direction = 1;
+        VECTOR_PUSH(&plan->stages, copy);
+    }
+    return true;
 }
 
 /* The devices of one stage in the order of its mesh; in the list, tensor varies fastest, then context. */
@@ -76,10 +113,17 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
     struct stages_degrees wanted = *given, *degrees = &wanted;
     wanted.balanced = given->balanced && stages_balance(plan->model);
     uint32_t each = degrees->data * degrees->context * degrees->tensor, units = plan->model->units.count;
-    if (degrees->pipeline > units)
+    struct schedule_shape shape = {.devices = degrees->pipeline, .chunks = degrees->chunks};
+    const struct orders *orders = plan->orders;
+    if (orders && orders->devices != degrees->pipeline)
         return report_error(&input->report, degrees->place,
-                            "a pipeline of %u stages needs as many units; the model has %u",
-                            degrees->pipeline, units);
+                            "this schedule is for %u devices; plan.pipeline is %u", orders->devices,
+                            degrees->pipeline);
+    uint32_t stages = orders ? orders->stages : schedule_stages(plan->schedule, &shape);
+    uint32_t cuts = orders ? stages / orders->directions : degrees->pipeline * degrees->chunks;
+    if (cuts > units || stages > UINT16_MAX)
+        return report_error(&input->report, degrees->place,
+                            "a pipeline of %u stages needs as many units; the model has %u", cuts, units);
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
     stages_devices(degrees, plan, devices->at, &whole);
@@ -94,14 +138,16 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
                 a == 0 && degrees->data > 1                                         ? "b"
                 : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
                                                                                     : "f, g, r, v");
-    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, degrees->pipeline + 1);
+    uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
     if (used)
-        balance_units(plan, &whole, degrees->pipeline, first, &input->arena);
+        balance_units(plan, &whole, cuts, first, &input->arena);
     VECTOR_FREE(&whole.devices);
-    for (uint32_t s = 0; used && s < degrees->pipeline; s++) {
-        struct plan_stage stage = {.first_unit = first[s], .unit_count = first[s + 1] - first[s]};
+    for (uint32_t s = 0; used && s < stages; s++) {
+        uint32_t cut = s % cuts, device = stages_device(plan, &shape, s);
+        struct plan_stage stage = {
+            .first_unit = first[cut], .unit_count = first[cut + 1] - first[cut], .direction = s / cuts};
         stages_template(degrees, plan, &stage);
-        stages_devices(degrees, plan, devices->at + s * each, &stage);
+        stages_devices(degrees, plan, devices->at + device * each, &stage);
         VECTOR_PUSH(&plan->stages, stage);
     }
     return used;
@@ -110,7 +156,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
 struct stages_entry {
     const char *layers;
     const struct value *split, *devices, *fuse;
-    bool combiner;
+    bool combiner, lazy;
 };
 
 #define AT(member) offsetof(struct stages_entry, member)
@@ -120,6 +166,7 @@ static const struct field stages_fields[] = {
     {.key = "devices", .kind = FIELD_VALUE, .offset = AT(devices), .required = true},
     {.key = "combiner", .kind = FIELD_FLAG, .offset = AT(combiner)},
     {.key = "fuse", .kind = FIELD_VALUE, .offset = AT(fuse)},
+    {.key = "lazy", .kind = FIELD_FLAG, .offset = AT(lazy)},
 };
 #undef AT
 
@@ -250,12 +297,13 @@ static bool stages_deal(struct input *input, const struct stages_entry *entry, u
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
                          struct plan_stage *stage)
 {
-    struct stages_entry entry = {0};
+    struct stages_entry entry = {.lazy = stage->lazy};
     if (!fields_want_map(input, item, item->place, "stage") ||
         !fields_read(input, item, item->place, "stage", stages_fields, FIELDS_COUNT(stages_fields), NULL,
                      &entry))
         return false;
     stage->place = item->place;
+    stage->lazy = entry.lazy;
     bool good = stages_range(input, plan, entry.layers, value_get(item, "layers")->place, stage);
     good &= topology_select(input, plan->platform, entry.devices, &stage->devices);
     if (good && entry.split)
@@ -294,12 +342,12 @@ static bool stages_idle(const struct plan *plan, uint32_t unit)
     return true;
 }
 
-bool stages_read(struct input *input, const struct value *list, struct plan *plan)
+bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan)
 {
     bool good = fields_want_list(input, list, list->place, "plan.stages");
     uint32_t next = 0;
     for (uint32_t i = 0; good && i < list->count; i++) {
-        struct plan_stage stage = {0};
+        struct plan_stage stage = {.lazy = lazy};
         good = stages_entry(input, list->entries[i].value, plan, &stage);
         while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
             stage.first_unit--;

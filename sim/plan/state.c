@@ -55,6 +55,22 @@ uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t opera
     return maker->layer == reader->layer && state_sequence(maker) > 1 ? state_sequence(reader) : 1;
 }
 
+uint32_t state_contracted(const struct derivation *d, uint32_t tensor, uint32_t axis)
+{
+    uint32_t producer = state_tensor(d, tensor)->producer;
+    for (uint32_t i = d->operators.count; i-- > 0;) {
+        const struct stage_operator *so = &d->operators.at[i];
+        if (so->operator!= producer)
+            continue;
+        if (so->assignment.split[axis] >= 0)
+            return state_operator(d, i)->dims[so->assignment.split[axis]].names[0];
+        for (uint32_t k = 0; k < OPERATOR_OPERANDS; k++)
+            if (so->lazy[k] >> axis & 1)
+                return state_contracted(d, d->same_as[state_operator(d, i)->operands[k].tensor], axis);
+    }
+    return 0;
+}
+
 void state_reason(const struct derivation *d, struct action *action, uint32_t contracted)
 {
     uint8_t place = action->before.place[action->axis];

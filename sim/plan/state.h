@@ -13,6 +13,10 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
  * the same recurrent layer, else 1. `operator` may be MODEL_NONE. */
 uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t operator);
 
+/* Why a tensor is a partial sum along an axis: the dimension that its producer, or who made what that only
+ * passes on, splits there; interned. */
+uint32_t state_contracted(const struct derivation *d, uint32_t tensor, uint32_t axis);
+
 /* Fills in why a collective from one layout to another is needed. `contracted`: the dimension that makes it
  * partial along its axis. */
 void state_reason(const struct derivation *d, struct action *action, uint32_t contracted);

@@ -107,10 +107,12 @@ static bool work_wanted(const struct derivation *d, const struct operand *operan
            (operand->gradient && d->needs_gradient[operand->tensor]);
 }
 
+enum { WORK_INPUTS = 1, WORK_WEIGHTS = 2 }; /* whose gradients */
+
 /* An einsum makes each operand's gradient by an einsum of its own over the same iteration space. The gradient
  * of weights has no order in time: it is one kernel over all steps. */
 static struct work work_backward_einsum(const struct derivation *d, uint32_t index, uint32_t member,
-                                        double points)
+                                        double points, int whose)
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
@@ -121,24 +123,26 @@ static struct work work_backward_einsum(const struct derivation *d, uint32_t ind
         reads += added ? 0 : work_reads(d, index, &operator->operands[i], member);
     }
     for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (!work_wanted(d, &operator->operands[i]) || operator->operands[i].added)
+        bool weights = state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER;
+        if (!work_wanted(d, &operator->operands[i]) || operator->operands[i].added || !(
+                                                           whose &(weights ? WORK_WEIGHTS : WORK_INPUTS)))
             continue; /* the gradient of what is added is that of the output */
         double flops = operator->flops_per_point * points;
         work.flops += flops;
         work.model_flops += flops * d->operators.at[index].assignment.useful;
-        bool weights = state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER;
         if (weights)
             work.weight_flops += flops;
         /* Reads dY and the others, writes its own gradient. */
         work.bytes += output + (weights ? operands : reads);
         work.launches += weights ? 1 : work_launches(operator);
     }
-    if (state_tensor(d, operator->output.tensor)->internal) /* never stored: the kernel makes it again */
+    if ((whose & WORK_INPUTS) &&
+        state_tensor(d, operator->output.tensor)->internal) /* never stored: the kernel makes it again */
         work.flops += operator->flops_per_point * points;
     return work;
 }
 
-struct work work_backward(const struct derivation *d, uint32_t index, uint32_t member)
+static struct work work_gradients(const struct derivation *d, uint32_t index, uint32_t member, int whose)
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
@@ -149,8 +153,8 @@ struct work work_backward(const struct derivation *d, uint32_t index, uint32_t m
     if (points <= 0)
         return work;
     if (operator->kind == OPERATOR_EINSUM) {
-        work = work_backward_einsum(d, index, member, points);
-    } else {
+        work = work_backward_einsum(d, index, member, points, whose);
+    } else if (whose & WORK_INPUTS) {
         double output = work_bytes(d, index, &operator->output, member);
         work.flops = operator->kind == OPERATOR_LOOKUP ? 0 : operator->flops_per_point * points;
         work.bytes = output * (operator->output_saved ? 2 : 1);
@@ -167,6 +171,67 @@ struct work work_backward(const struct derivation *d, uint32_t index, uint32_t m
     }
     work_price(d, operator, d->stage->devices.at[member], &work);
     return work;
+}
+
+struct work work_backward(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    return work_gradients(d, index, member, WORK_INPUTS | WORK_WEIGHTS);
+}
+
+struct work work_input_gradient(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    return work_gradients(d, index, member, WORK_INPUTS);
+}
+
+struct work work_weight_gradient(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    return work_gradients(d, index, member, WORK_WEIGHTS);
+}
+
+/* Launches and bytes that every part of a sequence has in full. */
+struct work_fixed {
+    double launches, bytes;
+};
+
+static struct work_fixed work_fixed_backward(const struct derivation *d, uint32_t index, double weights,
+                                             bool weight_gradients)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work_fixed fixed = {0};
+    bool steps = work_launches(operator) > 1;
+    if (operator->kind != OPERATOR_EINSUM)
+        return (struct work_fixed){steps ? 0 : 1, 0};
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        bool parameter = state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER;
+        if (operator->operands[i].added || !work_wanted(d, &operator->operands[i]) ||
+            (parameter ? !weight_gradients : steps))
+            continue;
+        fixed.launches += 1;
+        fixed.bytes += weights;
+    }
+    return fixed;
+}
+
+struct work work_part(const struct derivation *d, uint32_t index, uint32_t member, const struct work *whole,
+                      bool backward, double share)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work part = *whole;
+    double weights = 0;
+    work_scale(&part, share);
+    if (share >= 1 || whole->launches <= 0)
+        return part;
+    for (uint32_t i = 0; i < operator->operand_count && operator->kind != OPERATOR_LOOKUP; i++)
+        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+            weights += work_bytes(d, index, &operator->operands[i], member);
+    bool once = work_launches(operator) <= 1;
+    struct work_fixed fixed = {once ? 1 : 0, once ? weights : 0};
+    if (backward)
+        fixed = work_fixed_backward(d, index, weights, whole->weight_flops > 0);
+    part.launches += (1 - share) * fixed.launches;
+    part.bytes += (1 - share) * fixed.bytes;
+    work_price(d, operator, d->stage->devices.at[member], &part);
+    return part;
 }
 
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states)

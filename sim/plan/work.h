@@ -16,11 +16,21 @@ struct work {
 struct work work_forward(const struct derivation *d, uint32_t operator, uint32_t member);
 struct work work_backward(const struct derivation *d, uint32_t operator, uint32_t member);
 
+/* The two halves of a backward pass where they are passes of their own: everything but the einsums that make
+ * parameter gradients (I), and those (W). */
+struct work work_input_gradient(const struct derivation *d, uint32_t operator, uint32_t member);
+struct work work_weight_gradient(const struct derivation *d, uint32_t operator, uint32_t member);
+
 /* The update of `parameters` elements with `states` bytes of optimizer states on a device. */
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states);
 
 void work_add(struct work *sum, const struct work *other);
 
 void work_scale(struct work *work, double share);
+
+/* A part of one operator's kernels (`whole`: all of them, forward or backward): so much of its sequence. What
+ * has no positions, as weights, is read in every part, and every part is launched. */
+struct work work_part(const struct derivation *d, uint32_t operator, uint32_t member,
+                      const struct work *whole, bool backward, double share);
 
 #endif

@@ -4,7 +4,8 @@
 #include "input/document.h"
 #include "plan/optimizer.h"
 #include "plan/recompute.h"
-#include "plan/schedule.h"
+#include "plan/schedule_csv.h"
+#include "plan/scheduled.h"
 #include "plan/shard.h"
 #include "plan/stages.h"
 #include "platform/topology.h"
@@ -67,6 +68,10 @@ const struct field workload_fields[] = {
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
     {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
+    {.key = "discipline",
+     .kind = FIELD_VALUE,
+     .offset = AT(discipline),
+     .about = "how those who train keep in step, decided during the run; see `partita list disciplines`"},
     {.key = "random", .kind = FIELD_VALUE, .offset = AT(random), .about = "what differs from run to run"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);
@@ -175,6 +180,7 @@ struct workload_plan {
     int attention;
     bool balanced;
     const char *schedule;
+    int64_t chunks, in_flight, time_chunks;
     struct workload_recompute {
         int mode;             /* enum plan_recompute */
         int64_t every, chunk; /* 0: not given */
@@ -185,7 +191,7 @@ struct workload_plan {
     int keep; /* enum plan_keep */
     double bucket;
     bool overlap;
-    bool sequence_parallel, barrier, rendezvous, synchronise_statistics;
+    bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input;
 };
 
@@ -226,6 +232,11 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_VALUE,
      .offset = AT(convert),
      .about = "how tensors meet; a map: attention (gather, ulysses)"},
+    {.key = "lazy",
+     .kind = FIELD_FLAG,
+     .offset = AT(lazy),
+     .about = "partial sums pass through sums, biases and scalings, and are added up as late as possible; by "
+              "default at once"},
     {.key = "sequence-parallel",
      .kind = FIELD_FLAG,
      .offset = AT(sequence_parallel),
@@ -233,7 +244,28 @@ const struct field workload_plan_fields[] = {
     {.key = "schedule",
      .kind = FIELD_TEXT,
      .offset = AT(schedule),
-     .about = "order of the passes; see `partita list schedules`"},
+     .about = "order of the passes: see `partita list schedules`; or a CSV file of actions"},
+    {.key = "time-chunks",
+     .kind = FIELD_INTEGER,
+     .offset = AT(time_chunks),
+     .low = 1,
+     .high = 1e6,
+     .about =
+         "pieces of the sequence that stages of recurrent layers pass on one by one, so that they work at "
+         "the same time; 1 by default"},
+    {.key = "chunks",
+     .kind = FIELD_INTEGER,
+     .offset = AT(chunks),
+     .low = 1,
+     .high = 1024,
+     .about = "stages per device, for schedules that have several; as few as the schedule allows by default"},
+    {.key = "in-flight",
+     .kind = FIELD_INTEGER,
+     .offset = AT(in_flight),
+     .low = 1,
+     .high = 1e9,
+     .about =
+         "schedule list: micro-batches whose activations a device may hold; the pipeline degree by default"},
     {.key = "recompute",
      .kind = FIELD_VALUE,
      .offset = AT(recompute_value),
@@ -295,6 +327,11 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_FLAG,
      .offset = AT(rendezvous),
      .about = "transfers between stages wait for the receiver; by default they start eagerly"},
+    {.key = "blocking",
+     .kind = FIELD_FLAG,
+     .offset = AT(blocking),
+     .about =
+         "transfers between stages occupy the compute stream; by default they have streams of their own"},
     {.key = "synchronise-statistics",
      .kind = FIELD_FLAG,
      .offset = AT(synchronise_statistics),
@@ -472,10 +509,17 @@ bool workload_read(struct input *input, const struct value *document, struct wor
     return good;
 }
 
+/* Whether a schedule is a file of actions rather than a name. */
+static bool workload_file(const char *schedule)
+{
+    size_t length = strlen(schedule);
+    return length > 4 && strcmp(schedule + length - 4, ".csv") == 0;
+}
+
 static bool workload_known_schedule(struct input *input, const struct workload *workload,
                                     const struct workload_plan *plan)
 {
-    if (!plan->schedule || schedule_find(plan->schedule))
+    if (!plan->schedule || schedule_find(plan->schedule) || workload_file(plan->schedule))
         return true;
     const char *known[64];
     uint32_t count = 0;
@@ -512,6 +556,11 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
+    if (good && plan->time_chunks > 1 && (plan->recompute.mode != RECOMPUTE_NONE || plan->zero == 3))
+        good = report_error(&input->report, value_get(workload->plan, "time-chunks")->place,
+                            "plan.time-chunks cannot stand beside %s: it begins and ends once per pass of a "
+                            "stage, not once per chunk",
+                            plan->zero == 3 ? "zero: 3" : "recompute");
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor",   "data",    "pipeline",          "context",
                                               "balanced", "convert", "sequence-parallel", "zero-group",
@@ -559,6 +608,11 @@ static int64_t workload_data(struct input *input, const struct workload *workloa
         return others <= count ? 1
                                : report_error(&input->report, place, "%s needs %lld devices; there are %lld",
                                               degrees, (long long)others, (long long)count);
+    if (plan->data == 0 && others > count) {
+        report_error(&input->report, place, "%s needs %lld devices; there are %lld", degrees,
+                     (long long)others, (long long)count);
+        return 0;
+    }
     if (plan->data == 0) {
         if (count % others == 0)
             return count / others;
@@ -660,18 +714,73 @@ static void workload_fill(const struct workload *workload, const struct workload
     plan->chunk = workload->chunk;
 }
 
+static struct place workload_schedule_place(const struct workload *workload)
+{
+    const struct value *value = workload->plan ? value_get(workload->plan, "schedule") : NULL;
+    return value ? value->place : workload->plan ? workload->plan->place : workload->place;
+}
+
+/* Reads the order of a file. */
+static bool workload_orders(struct input *input, const struct workload *workload, const char *name,
+                            struct plan *plan)
+{
+    struct place place = workload_schedule_place(workload);
+    const char *path = document_find(input, "workloads", name, place);
+    if (!path)
+        return false;
+    plan->schedule = &schedule_csv_file;
+    plan->orders = vector_grow(NULL, &(uint32_t){0}, sizeof *plan->orders);
+    return schedule_csv_read(input, path, plan->training, place, plan->orders);
+}
+
 static bool workload_schedule(struct input *input, const struct workload *workload,
                               const struct workload_plan *read, struct plan *plan)
 {
     plan->schedule = plan->training ? &one_f_one_b_schedule : &inference_schedule;
-    if (!read->schedule)
+    plan->in_flight = (uint32_t)read->in_flight;
+    plan->blocking = read->blocking;
+    struct place place = workload_schedule_place(workload);
+    if (read->schedule && workload_file(read->schedule))
+        return workload_orders(input, workload, read->schedule, plan);
+    if (read->schedule)
+        plan->schedule = schedule_find(read->schedule); /* known: checked when read */
+    plan->time_chunks = (uint32_t)read->time_chunks;
+    plan->chunks = (uint32_t)read->chunks;
+    if (!plan->chunks)
+        plan->chunks = plan->schedule->fewest_chunks ? plan->schedule->fewest_chunks : 1;
+    if (plan->schedule->training != plan->training)
+        return report_error(&input->report, place, "schedule %s is for %s; this step is %s",
+                            plan->schedule->name, plan->training ? "inference" : "training",
+                            plan->training ? "training" : "inference");
+    if (plan->schedule->asynchronous && workload->plan && value_get(workload->plan, "barrier") &&
+        read->barrier)
+        return report_error(&input->report, value_get(workload->plan, "barrier")->place,
+                            "schedule %s never meets before the optimizer: it is asynchronous",
+                            plan->schedule->name);
+    return true;
+}
+
+/* Whether the schedule can be made for these devices and micro-batches. */
+static bool workload_schedulable(struct input *input, const struct workload *workload, struct plan *plan)
+{
+    struct place place = workload_schedule_place(workload);
+    struct schedule_shape shape = scheduled_shape(plan);
+    char text[128];
+    if (plan->orders && plan->orders->micro_batches != plan->micro_batches)
+        return report_error(&input->report, place,
+                            "this schedule is for %u micro-batches; the step has %u (batch.global, "
+                            "batch.micro and plan.data decide)",
+                            plan->orders->micro_batches, plan->micro_batches);
+    if (plan->orders || !plan->training)
         return true;
-    struct place place = value_get(workload->plan, "schedule")->place;
-    const struct schedule *named = schedule_find(read->schedule); /* known: checked when read */
-    plan->schedule = named;
-    return named->training == plan->training ||
-           report_error(&input->report, place, "schedule %s is for %s; this step is %s", named->name,
-                        plan->training ? "inference" : "training", plan->training ? "training" : "inference");
+    if (shape.devices * shape.chunks * (plan->schedule->placement == SCHEDULE_BOTH ? 2 : 1) !=
+        plan->stages.count)
+        return report_error(&input->report, place, "%u stages are not a multiple of %u chunks",
+                            plan->stages.count, shape.chunks);
+    const char *problem = schedule_problem(plan->schedule, &shape, text, sizeof text);
+    return !problem ||
+           report_error(&input->report, place, "schedule %s %s; there are %u devices and %u micro-batches",
+                        plan->schedule->name, problem, shape.devices, shape.micro_batches);
 }
 
 static bool workload_input(struct input *input, const struct workload_plan *read, struct plan *plan)
@@ -739,7 +848,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, plan);
+        good = stages_read(input, read.stages, read.lazy, plan) && stages_mirror(input, plan);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
@@ -751,9 +860,11 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              (uint32_t)read.context,
                                              (uint32_t)read.tensor,
                                              (uint32_t)read.pipeline,
+                                             plan->chunks,
                                              (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
                                              read.balanced,
+                                             read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
         }
@@ -762,5 +873,5 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
     shard_mark(plan);
     good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
-    return good;
+    return good && workload_schedulable(input, workload, plan);
 }

@@ -228,7 +228,7 @@ static bool cable_channel_add(struct cable *cable, struct cable_channel *channel
     uint32_t group = names_add(platform->names, named.name);
     channel->link = UINT32_MAX;
     if (!read.failed)
-        channel->link = graph_add_link(platform, links_capacity(&read, &read.link, name, group));
+        channel->link = graph_add_link(platform, links_capacity(draft, &read, &read.link, name, group));
     VECTOR_PUSH(&cable->channels, *channel);
     return true;
 }
@@ -266,7 +266,7 @@ static bool cable_add(struct cable *cable, const struct links_entry *read, uint3
     char text[ARRAY_TEXT];
     uint32_t group = names_add(platform->names, cable->variables.name);
     uint32_t name = names_add(platform->names, cable_name(cable, duplex ? ">" : "", text));
-    uint32_t there = graph_add_link(platform, links_capacity(read, &read->link, name, group));
+    uint32_t there = graph_add_link(platform, links_capacity(draft, read, &read->link, name, group));
     uint32_t again = there;
     if (duplex) {
         if (!link_type_reverse(draft->input, &read->link, &draft->scope, &back) ||
@@ -274,7 +274,7 @@ static bool cable_add(struct cable *cable, const struct links_entry *read, uint3
                              cable->entry->place))
             return false;
         name = names_add(platform->names, cable_name(cable, "<", text));
-        again = graph_add_link(platform, links_capacity(read, &back, name, group));
+        again = graph_add_link(platform, links_capacity(draft, read, &back, name, group));
     } else if (read->link.reverse && !link_type_reverse(draft->input, &read->link, &draft->scope, &back)) {
         return false;
     }

@@ -31,7 +31,15 @@ struct draft {
     struct draft_all *all;       /* what parts and whole have in common */
 };
 
+/* A table of protocols that has been read: many links share it. */
+struct draft_protocols {
+    const struct value *value;
+    uint32_t first, count; /* in the platform's `protocols` */
+    bool well;             /* false: an error was reported */
+};
+
 struct draft_all {
+    VECTOR(struct draft_protocols) protocols;
     VECTOR(struct override) overrides; /* later ones win: those of a part stand before those around it */
     VECTOR(const char *) paths;        /* of every entry, for suggestions */
     VECTOR(uint32_t) failed;           /* nodes */

@@ -444,7 +444,7 @@ static void nvidia_parameters(struct nvidia *nvidia, struct value *out, const st
     import_text(input, parameters, "device", nvidia->place, "%s", device);
     import_text(input, parameters, "nvlink", nvidia->place, "%s", link);
     import_text(input, parameters, "lane", nvidia->place, "%s", lane);
-    import_text(input, parameters, "nvlink-latency", nvidia->place, "2 us");
+    import_text(input, parameters, "nvlink-latency", nvidia->place, "0.6 us");
     import_text(input, parameters, "pcie", nvidia->place, "pcie4-x16");
     import_text(input, parameters, "pcie-latency", nvidia->place, "1.1 us");
     import_text(input, parameters, "socket", nvidia->place, "41.6 GB/s");

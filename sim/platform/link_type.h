@@ -14,8 +14,9 @@ struct link_type {
     double overhead;        /* seconds per message, on top of the latency */
     double half_size;       /* bytes of a message that gets half of the bandwidth; 0: all messages get all */
     double payload, header; /* bytes of a packet: the share of the first in both reaches the other end */
+    double launch;          /* seconds that each collective costs once */
     int mode;               /* enum link_mode */
-    const struct value *reverse;
+    const struct value *protocols, *reverse; /* NULL: none */
 };
 
 extern const char *const link_type_modes[]; /* by enum link_mode; NULL-terminated */
@@ -49,6 +50,12 @@ extern const size_t link_type_field_count, link_type_reverse_field_count;
                            .kind = FIELD_QUANTITY, .unit = UNIT_BYTES, .low = 0, .high = 1e15)
 #define LINK_TYPE_PROPERTIES(where)                                                                          \
     LINK_TYPE_NUMBERS(where),                                                                                \
+        LINK_TYPE_PROPERTY(where, launch, "launch",                                                          \
+                           "time that each collective over it costs once, whatever the protocol; default 0", \
+                           .kind = FIELD_QUANTITY, .unit = UNIT_SECONDS, .low = 0, .high = 3600),            \
+        LINK_TYPE_PROPERTY(where, protocols, "protocols",                                                    \
+                           "how software sends: a map from names to their numbers; none: the bare wire",     \
+                           .kind = FIELD_VALUE),                                                             \
         LINK_TYPE_PROPERTY(where, mode, "mode", "who shares the capacity; default full-duplex",              \
                            .kind = FIELD_CHOICE, .choices = link_type_modes),                                \
         LINK_TYPE_PROPERTY(where, reverse, "reverse", "what differs from `to` back to `from`",               \

@@ -1,8 +1,10 @@
 #include "platform/links.h"
 
+#include "platform/protocol_table.h"
+
 #include <math.h>
 
-enum { LINKS_OVERRIDABLE = 11 };
+enum { LINKS_OVERRIDABLE = 13 };
 
 #define ENTRY(member) offsetof(struct links_entry, member)
 
@@ -55,13 +57,19 @@ const struct field links_fields[] = {
 };
 const size_t links_field_count = FIELDS_COUNT(links_fields);
 
-struct link links_capacity(const struct links_entry *entry, const struct link_type *direction, uint32_t name,
-                           uint32_t group)
+struct link links_capacity(struct draft *draft, const struct links_entry *entry,
+                           const struct link_type *direction, uint32_t name, uint32_t group)
 {
     double rate = link_type_rate(direction) * (double)entry->count;
+    struct protocol_table table = {0};
+    protocol_table_read(draft, direction->protocols, &table); /* what is wrong has been reported */
     return (struct link){
         .bandwidth = rate,
         .latency = direction->latency + direction->overhead + direction->half_size / rate,
+        .overhead = direction->overhead,
+        .launch = direction->launch,
+        .first_protocol = table.first,
+        .protocol_count = table.count,
         .name = name,
         .group = group,
         .mode = (uint32_t)entry->link.mode,
@@ -77,7 +85,8 @@ bool links_override(struct draft *draft, struct override *override, struct links
     if (!fields_read(draft->input, override->changes, reference->place, what, links_fields, LINKS_OVERRIDABLE,
                      override->scope, entry) ||
         !link_type_check(draft->input, &entry->link, draft_what(draft, "link", reference->text),
-                         reference->place))
+                         reference->place) ||
+        !protocol_table_read(draft, entry->link.protocols, &(struct protocol_table){0}))
         return false;
     if (entry->link.mode != mode && (entry->link.mode == LINK_SHARED || mode == LINK_SHARED))
         return report_error(&draft->input->report, reference->place,
@@ -142,6 +151,7 @@ static bool links_read_entry(struct draft *draft, const struct entry *entry)
     const struct value *own = value_get(entry->value, "bandwidth");
     struct place place = own ? own->place : type ? type->place : entry->place;
     if (!well || !link_type_check(input, &read.link, draft_what(draft, "link", entry->key), place) ||
+        !protocol_table_read(draft, read.link.protocols, &(struct protocol_table){0}) ||
         !links_check(draft, entry, &read))
         return false;
     if (read.stations)

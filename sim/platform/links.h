@@ -22,8 +22,8 @@ extern const size_t links_field_count;
 bool links_read(struct draft *draft, const struct value *section);
 
 /* The usable capacity of one direction. */
-struct link links_capacity(const struct links_entry *entry, const struct link_type *direction, uint32_t name,
-                           uint32_t group);
+struct link links_capacity(struct draft *draft, const struct links_entry *entry,
+                           const struct link_type *direction, uint32_t name, uint32_t group);
 
 /* Lays one override over an entry. */
 bool links_override(struct draft *draft, struct override *override, struct links_entry *entry);

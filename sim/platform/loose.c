@@ -24,10 +24,10 @@ bool loose_read(struct draft *draft, const struct entry *entry, const struct lin
     uint32_t group = names_add(platform->names, entry->key);
     char text[ARRAY_TEXT];
     uint32_t name = names_add(platform->names, array_text(&single, NULL, duplex ? ">" : "", text));
-    graph_add_link(platform, links_capacity(&changed, &changed.link, name, group));
+    graph_add_link(platform, links_capacity(draft, &changed, &changed.link, name, group));
     if (duplex) {
         name = names_add(platform->names, array_text(&single, NULL, "<", text));
-        graph_add_link(platform, links_capacity(&changed, &back, name, group));
+        graph_add_link(platform, links_capacity(draft, &changed, &back, name, group));
     }
     return true;
 }

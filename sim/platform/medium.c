@@ -86,8 +86,8 @@ static bool medium_connect(struct draft *draft, const struct array *medium, cons
         hub == UINT32_MAX ? graph_add_switch(platform, name) : medium_node(draft, hub, instance);
     if (changed.failed || draft_node_failed(draft, middle))
         return true;
-    uint32_t link = graph_add_link(
-        platform, links_capacity(&changed, &changed.link, name, names_add(platform->names, medium->name)));
+    uint32_t link = graph_add_link(platform, links_capacity(draft, &changed, &changed.link, name,
+                                                            names_add(platform->names, medium->name)));
     for (uint32_t i = 0; i < stations->count; i++) {
         uint32_t station = medium_node(draft, stations->at[i], instance);
         if (draft_node_failed(draft, station))

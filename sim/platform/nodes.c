@@ -12,7 +12,7 @@ struct nodes_entry {
     const struct value *count; /* first in the tables: an override of a device has all keys but this */
     const char *type;
     double speed;
-    bool forward, failed, reduces;
+    bool forward, failed, reduces, fetched;
     const struct value *with;
 };
 
@@ -50,6 +50,11 @@ const struct field nodes_switch_fields[] = {
      .kind = FIELD_FLAG,
      .offset = ENTRY(reduces),
      .about = "whether it adds up what it passes on (SHARP, NVLS), for in-network collectives; default no"},
+    {.key = "fetched",
+     .kind = FIELD_FLAG,
+     .offset = ENTRY(fetched),
+     .about = "with reduces: whether each device fetches a share of the sums and sends it to all (NVLS); "
+              "default no: the switch sends them by itself (SHARP)"},
     {.key = "failed",
      .kind = FIELD_FLAG,
      .offset = ENTRY(failed),
@@ -278,6 +283,7 @@ static bool nodes_read_switch(struct draft *draft, const struct entry *entry)
         if (read.failed)
             VECTOR_PUSH(&draft->all->failed, node);
         platform->nodes.at[node].reduces = read.reduces;
+        platform->nodes.at[node].fetched = read.fetched;
     }
     struct override *override;
     bool well = true;

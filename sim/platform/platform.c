@@ -16,6 +16,8 @@ void platform_fini(struct platform *platform)
     VECTOR_FREE(&platform->device_types);
     VECTOR_FREE(&platform->devices);
     VECTOR_FREE(&platform->links);
+    VECTOR_FREE(&platform->protocols);
+    VECTOR_FREE(&platform->protocol_names);
     VECTOR_FREE(&platform->nodes);
     VECTOR_FREE(&platform->arcs);
     VECTOR_FREE(&platform->arrays);

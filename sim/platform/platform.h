@@ -43,12 +43,25 @@ struct device {
     double speed;   /* multiplies peak and memory bandwidth; 1 unless a slow device is modelled */
 };
 
+/* How communication software sends over a kind of link: NCCL's LL, LL128, Simple … */
+struct protocol {
+    uint32_t name;     /* "LL" */
+    double start;      /* seconds that a collective or a message costs once */
+    double overhead;   /* seconds per message besides the wire, instead of the link's own overhead */
+    double efficiency; /* bytes of payload per byte on the wire, 0 < e <= 1 */
+    double limit;      /* bytes of payload per second, each direction; INFINITY: what the wire carries */
+    bool in_switch;    /* of switches that reduce; the others are between devices */
+};
+
 struct link {
     double bandwidth; /* bytes per second, usable (efficiency already applied) */
-    double latency;   /* seconds */
-    uint32_t name;    /* "nvlink[3,5]>" and "<" for the two directions of a cable; "wifi" for a medium */
-    uint32_t group;   /* interned name of the entry in `links:` it comes from: "nvlink" */
-    uint32_t mode;    /* enum link_mode */
+    double latency;   /* seconds, the overhead included */
+    double overhead;  /* seconds of it that a protocol takes the place of */
+    double launch;    /* seconds that each collective over it costs once, whatever the protocol */
+    uint32_t first_protocol, protocol_count; /* in the platform's `protocols`; count 0: the bare wire */
+    uint32_t name;  /* "nvlink[3,5]>" and "<" for the two directions of a cable; "wifi" for a medium */
+    uint32_t group; /* interned name of the entry in `links:` it comes from: "nvlink" */
+    uint32_t mode;  /* enum link_mode */
 };
 
 struct node {
@@ -56,6 +69,7 @@ struct node {
     uint32_t device; /* index into devices, UINT32_MAX for a switch */
     bool terminal;   /* a device that passes on no traffic of others (`forward: no`) */
     bool reduces;    /* a switch that adds up and copies on the way (`reduces: yes`) */
+    bool fetched;    /* … when its devices fetch and send the sums (NVLS), not by itself (SHARP) */
 };
 
 struct arc {
@@ -89,6 +103,8 @@ struct platform {
     VECTOR(struct device_type) device_types;
     VECTOR(struct device) devices;
     VECTOR(struct link) links;
+    VECTOR(struct protocol) protocols; /* by table; one table for all links that share a type */
+    struct index_list protocol_names;  /* interned, each once, in the order of their appearance */
     VECTOR(struct node) nodes;
     VECTOR(struct array) arrays; /* of devices and of switches, by ascending first node; `first` is a node */
     VECTOR(struct arc) arcs;     /* sorted by `from` once built */

@@ -222,6 +222,7 @@ bool topology_read(struct input *input, const struct value *document, const stru
         topology_warn_unlinked(&draft);
     scope_fini(&draft.scope);
     VECTOR_FREE(&draft.arrays);
+    VECTOR_FREE(&all.protocols);
     VECTOR_FREE(&all.overrides);
     VECTOR_FREE(&all.paths);
     VECTOR_FREE(&all.failed);

@@ -19,27 +19,37 @@ struct stretch {
 /* Reused from rank to rank. */
 struct sweep {
     const double *flow_ends;     /* per communication: when its flow ended, INFINITY when it has none */
+    const uint32_t *flows;       /* … its index in the result's transfers, UINT32_MAX when it has none */
     const uint32_t *first_match; /* per group: where its communications begin in `flow_ends` */
     VECTOR(struct stretch) busy, communications;
     uint32_t next; /* the first communication that has not started at the sweep's time */
     uint32_t last; /* of those started, the one that ends last; UINT32_MAX before the first */
 };
 
-double metrics_member_bytes(const struct job *job, uint32_t group, const struct op *op)
+double metrics_member_bytes(const struct op *op, const struct activity *activity, uint32_t place)
 {
     if (op->kind == OP_SEND)
         return op->bytes;
-    if (op->kind != OP_COLLECTIVE)
+    if (op->kind != OP_COLLECTIVE || !activity || !activity->sent.count)
         return 0;
-    double members = job->groups[group].member_count;
-    if (members < 2)
-        return 0;
-    /* Broadcast and reduce: all but one of the ring pass the buffer on; scatter and gather: each other
-     * member's share is sent once. This is the mean over the members. */
-    double passes = op->collective == ALL_REDUCE ? 2 : op->collective == BARRIER ? 0 : 1;
-    if (op->collective == SCATTER || op->collective == GATHER)
-        passes /= members;
-    return passes * (members - 1) / members * op->bytes;
+    return op->bytes * activity->sent.at[activity->sent.count > 1 ? place : 0];
+}
+
+/* The same of an operation of a rank: its group's transfer says by which activity it went. */
+static double metrics_sent(const struct job *job, const struct engine_result *result,
+                           const struct sweep *sweep, const struct rank *rank, const struct op *op)
+{
+    const struct group *group = &job->groups[job->group_table[rank->first_group + op->group]];
+    uint32_t flow = UINT32_MAX, place = 0;
+    if (op->match < group->match_count)
+        flow = sweep->flows[sweep->first_match[group - job->groups] + op->match];
+    const struct activity *activity = NULL;
+    if (flow < result->transfer_count && result->transfers[flow].activity < result->activity_count)
+        activity = &result->activities[result->transfers[flow].activity];
+    if (activity && activity->sent.count > 1)
+        while (&job->ranks[job->members[group->first_member + place]] != rank)
+            place++;
+    return metrics_member_bytes(op, activity, place);
 }
 
 static int stretch_order(const void *left, const void *right)
@@ -138,13 +148,18 @@ static void metrics_flows(const struct job *job, const struct engine_result *res
     for (uint32_t i = 0; i < job->group_count; i++)
         first[i + 1] = first[i] + job->groups[i].match_count;
     double *ends = ARENA_ARRAY(arena, double, first[job->group_count]);
-    for (uint32_t i = 0; i < first[job->group_count]; i++)
+    uint32_t *flows = ARENA_ARRAY(arena, uint32_t, first[job->group_count]);
+    for (uint32_t i = 0; i < first[job->group_count]; i++) {
         ends[i] = INFINITY;
+        flows[i] = UINT32_MAX;
+    }
     for (uint32_t i = 0; i < result->transfer_count; i++) {
         const struct engine_transfer *transfer = &result->transfers[i];
         ends[first[transfer->group] + transfer->match] = transfer->end;
+        flows[first[transfer->group] + transfer->match] = i;
     }
     sweep->flow_ends = ends;
+    sweep->flows = flows;
     sweep->first_match = first;
 }
 
@@ -174,7 +189,7 @@ static void metrics_scan(const struct job *job, const struct engine_result *resu
             uint32_t group = job->group_table[on->first_group + op->group];
             stretch.share = metrics_share_index(rank, job->groups[group].name);
             stretch.end = metrics_flow_end(sweep, op, group, stretch.end);
-            rank->exposed.at[stretch.share].bytes += metrics_member_bytes(job, group, op);
+            rank->exposed.at[stretch.share].bytes += metrics_sent(job, result, sweep, on, op);
             VECTOR_PUSH(&sweep->communications, stretch);
         }
     }

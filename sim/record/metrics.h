@@ -50,10 +50,9 @@ bool metrics_compute(const struct plan *plan, const struct job *job, const struc
                      struct metrics *metrics, const char **error);
 void metrics_fini(struct metrics *metrics);
 
-/* Bytes that one member of the job's group sends in a collective or message, by the ring algorithms:
- * all-reduce 2(n−1)/n of the payload, reduce-scatter, all-gather and all-to-all (n−1)/n; broadcast and
- * reduce (n−1)/n, the mean over the members (all but one pass the whole buffer on); scatter and gather
- * (n−1)/n², as well a mean; barrier 0; send all of it, receive nothing. */
-double metrics_member_bytes(const struct job *job, uint32_t group, const struct op *op);
+/* Bytes that a member sends in a collective or message: of a collective what its algorithm makes the member
+ * at this place of the group send (NULL: it never ran, 0); of a message the sender all, the receiver nothing.
+ */
+double metrics_member_bytes(const struct op *op, const struct activity *activity, uint32_t place);
 
 #endif

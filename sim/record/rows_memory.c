@@ -55,16 +55,15 @@ static bool memory_member(const struct plan_stage *stage, uint32_t rank)
     return false;
 }
 
-/* Of all stages that the rank works on, by their fullest device. */
+/* Of the first stage that the rank works on, by its fullest device: it counts all stages of that device. */
 static double memory_static(const struct rows *rows, uint32_t rank)
 {
-    double bytes = 0;
     for (uint32_t i = 0; i < rows->plan->stages.count; i++) {
         const struct plan_memory *memory = &rows->plan->stages.at[i].memory;
         if (memory_member(&rows->plan->stages.at[i], rank))
-            bytes += memory->parameters + memory->gradients + memory->optimizer;
+            return memory->parameters + memory->gradients + memory->optimizer;
     }
-    return bytes;
+    return 0;
 }
 
 static bool memory_rank(const struct rows *rows, sqlite3_stmt *statement, uint32_t rank,

@@ -4,6 +4,10 @@
 #include "base/unit.h"
 #include "model/build.h"
 #include "model/model_file.h"
+#include "plan/wavefront.h"
+#include "study/explain_derivation.h"
+#include "study/explain_einsum.h"
+#include "study/explain_json.h"
 #include "study/explain_layer.h"
 #include "study/scenario.h"
 
@@ -63,7 +67,7 @@ static void explain_model(const struct model *model, uint32_t only, bool json, F
         json_t *object = explain_model_json(model), *layers = json_array();
         for (uint32_t l = 0; l < model->layers.count; l++)
             if (only == MODEL_NONE || only == l)
-                json_array_append_new(layers, explain_layer_json(model, NULL, l));
+                json_array_append_new(layers, explain_json_layer(model, NULL, l));
         json_object_set_new(object, "layers", layers);
         explain_dump(object, out);
         return;
@@ -86,7 +90,9 @@ static void explain_model(const struct model *model, uint32_t only, bool json, F
         free(shape);
         for (uint32_t o = 0; only != MODEL_NONE && o < layer->operator_count; o++) {
             fprintf(out, "      ");
-            explain_layer_einsum(model, &model->operators.at[layer->first_operator + o], out);
+            explain_einsum_text(model, &model->operators.at[layer->first_operator + o], out);
+            fprintf(out, "   ");
+            explain_einsum_sizes(model, &model->operators.at[layer->first_operator + o], out);
             fprintf(out, "\n");
         }
     }
@@ -94,19 +100,42 @@ static void explain_model(const struct model *model, uint32_t only, bool json, F
 
 /* The text of one unit, with the unit's own name left out of the layers' names, so that equal units give
  * equal texts. */
-static char *explain_unit(const struct derivation *d, uint32_t unit, uint32_t only)
+static char *explain_unit(const struct explain_stage *stage, uint32_t unit)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *memory = open_memstream(&text, &length);
-    const struct model *model = d->plan->model;
+    const struct model *model = stage->d->plan->model;
     const struct model_unit *u = &model->units.at[unit];
     size_t prefix = strlen(names_text(model->names, u->name));
     for (uint32_t l = u->first_layer; l < u->first_layer + u->layer_count; l++)
-        if (only == MODEL_NONE || only == l)
-            explain_layer_text(d, l, prefix, memory);
+        explain_layer_text(stage, l, prefix, memory);
     fclose(memory);
     return text;
+}
+
+static void explain_units(const struct scenario *s, const struct explain_stage *explained, FILE *out)
+{
+    const struct plan_stage *stage = explained->d->stage;
+    char *before = NULL;
+    uint32_t same = 0, end = stage->first_unit + stage->unit_count;
+    for (uint32_t u = stage->first_unit; u <= end; u++) {
+        char *now = u < end ? explain_unit(explained, u) : NULL;
+        if (now && before && strcmp(now, before) == 0) {
+            same++;
+            free(now);
+            continue;
+        }
+        if (same)
+            fprintf(out, "  ... and the same for the next %u, to %s\n", same,
+                    names_text(&s->names, s->model.units.at[u - 1].name));
+        same = 0;
+        free(before);
+        before = now;
+        if (now && *now)
+            fprintf(out, "  %s\n%s", names_text(&s->names, s->model.units.at[u].name), now);
+    }
+    free(before);
 }
 
 static void explain_stage(const struct scenario *s, uint32_t index, uint32_t only, FILE *out)
@@ -125,31 +154,24 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
             out, ", %s..%s fused", names_text(&s->names, s->model.units.at[stage->fused[i].first_unit].name),
             names_text(&s->names,
                        s->model.units.at[stage->fused[i].first_unit + stage->fused[i].unit_count - 1].name));
+    uint32_t whole;
+    struct wavefront wave = wavefront_stage(&s->derivations[index], &whole);
+    if (wave.chunks > 1)
+        fprintf(out, ", %u time steps in %u chunks", wave.steps, wave.chunks);
     fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
             unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
             unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),
             unit_format(stage->memory.gradients, UNIT_BYTES, text[2], 64),
             unit_format(stage->memory.optimizer, UNIT_BYTES, text[3], 64),
             unit_format(stage->memory.activations, UNIT_BYTES, text[4], 64));
-    char *before = NULL;
-    uint32_t same = 0, end = stage->first_unit + stage->unit_count;
-    for (uint32_t u = stage->first_unit; u <= end; u++) {
-        char *now = u < end ? explain_unit(&s->derivations[index], u, only) : NULL;
-        if (now && before && strcmp(now, before) == 0) {
-            same++;
-            free(now);
-            continue;
-        }
-        if (same)
-            fprintf(out, "  ... and the same for the next %u, to %s\n", same,
-                    names_text(&s->names, s->model.units.at[u - 1].name));
-        same = 0;
-        free(before);
-        before = now;
-        if (now && *now)
-            fprintf(out, "  %s\n%s", names_text(&s->names, s->model.units.at[u].name), now);
-    }
-    free(before);
+    struct explain_stage explained;
+    explain_stage_init(&explained, &s->derivations[index]);
+    if (only == MODEL_NONE)
+        explain_units(s, &explained, out);
+    else
+        explain_derivation_text(&explained, only, out);
+    explain_layer_boundary(&explained, only, out);
+    explain_stage_fini(&explained);
 }
 
 static void explain_scenario(const struct scenario *s, uint32_t only, bool json, FILE *out)
@@ -158,11 +180,14 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
         json_t *object = explain_model_json(&s->model), *layers = json_array();
         for (uint32_t i = 0; i < s->plan.stages.count; i++) {
             const struct plan_stage *stage = &s->plan.stages.at[i];
+            struct explain_stage explained;
+            explain_stage_init(&explained, &s->derivations[i]);
             const struct model_unit *last = &s->model.units.at[stage->first_unit + stage->unit_count - 1];
             for (uint32_t l = s->model.units.at[stage->first_unit].first_layer;
                  l < last->first_layer + last->layer_count; l++)
                 if (only == MODEL_NONE || only == l)
-                    json_array_append_new(layers, explain_layer_json(&s->model, &s->derivations[i], l));
+                    json_array_append_new(layers, explain_json_layer(&s->model, &explained, l));
+            explain_stage_fini(&explained);
         }
         json_object_set_new(object, "workload", json_string(s->workload.name));
         json_object_set_new(object, "fits", json_boolean(s->plan.fits));

@@ -1,56 +1,13 @@
 #include "study/explain_layer.h"
 
-#include "base/unit.h"
-#include "plan/memory.h"
-#include "plan/shard.h"
+#include "plan/fuse.h"
 #include "plan/state.h"
-#include "plan/work.h"
+#include "study/explain_einsum.h"
+#include "study/explain_reason.h"
 
 #include <string.h>
 
-enum { TEXT = 64 };
-
-static const char *explain_layer_dim(const struct model *model, const struct operator* operator, int dim)
-{
-    return dim < 0 ? "*" : names_text(model->names, operator->dims[dim].names[0]);
-}
-
-static void explain_layer_operand(const struct model *model, const struct operator* operator,
-                                  const struct operand * operand, const char *letter, FILE *out)
-{
-    fprintf(out, "%s[", letter);
-    for (uint32_t d = 0; d < model->tensors.at[operand->tensor].rank; d++) {
-        const struct operand_dim *map = &operand->dims[d];
-        fprintf(out, "%s%s", d ? "," : "", explain_layer_dim(model, operator, map->dim));
-        if (map->inner >= 0)
-            fprintf(out, "·%s", explain_layer_dim(model, operator, map->inner));
-        if (map->kernel >= 0)
-            fprintf(out, "+%s", explain_layer_dim(model, operator, map->kernel));
-    }
-    fprintf(out, "]");
-}
-
-void explain_layer_einsum(const struct model *model, const struct operator* operator, FILE * out)
-{
-    static const char *const kinds[OPERATOR_KIND_COUNT] = {"einsum", "point-wise", "pool", "look-up", "view"};
-    static const char *const letters[] = {"A", "B", "C", "D", "E", "F", "G", "H"};
-    const char *name = names_text(model->names, operator->name);
-    fprintf(out, "%s%s%s ", kinds[operator->kind], *name ? " " : "", name);
-    explain_layer_operand(model, operator, & operator->output, "Y", out);
-    fprintf(out, operator->kind == OPERATOR_EINSUM ? " += " : " = ");
-    uint32_t inputs = 0;
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        bool parameter = model->tensors.at[operator->operands[i].tensor].role == TENSOR_PARAMETER;
-        const char *letter = parameter ? "W" : operator->operand_count> 2 ? letters[inputs % 8] : "X";
-        inputs += !parameter;
-        fprintf(out, "%s", i ? " " : "");
-        explain_layer_operand(model, operator, & operator->operands[i], letter, out);
-    }
-    fprintf(out, "   ");
-    for (uint32_t d = 0; d < operator->dim_count; d++)
-        fprintf(out, " %s=%llu", explain_layer_dim(model, operator,(int) d),
-                (unsigned long long)operator->dims[d].size);
-}
+enum { TEXT = 64, LAYOUT = 256 };
 
 void explain_layer_shape(const struct model *model, const struct tensor *tensor, FILE *out)
 {
@@ -65,239 +22,289 @@ void explain_layer_shape(const struct model *model, const struct tensor *tensor,
         fprintf(out, "1");
 }
 
-/* Index of a layer's first operator in the derivation; UINT32_MAX when none of it runs. */
-static uint32_t explain_layer_first(const struct derivation *d, uint32_t layer)
+void explain_layer_title(const struct model *model, uint32_t layer, size_t prefix, bool runs, FILE *out)
 {
-    for (uint32_t i = 0; i < d->operators.count; i++)
-        if (state_operator(d, i)->layer == layer)
-            return i;
-    return UINT32_MAX;
-}
-
-static bool explain_layer_asks(const struct derivation *d, const struct action *action, uint32_t layer)
-{
-    return action->kind != ACTION_KERNEL &&
-           action->operator!= MODEL_NONE && state_operator(d, action->operator)->layer == layer;
-}
-
-/* Bytes of all messages of an action. */
-static double explain_layer_bytes(const struct derivation *d, const struct action *action)
-{
-    double elements = 0;
-    for (uint32_t k = 0; k < action->message_count; k++)
-        elements += d->messages.at[action->first_message + k].elements;
-    return elements * action->element_bytes;
-}
-
-static const char *explain_layer_what(const struct action *action)
-{
-    if (action->kind == ACTION_COLLECTIVE)
-        return communication_names[action->collective];
-    return action->kind == ACTION_EXCHANGE ? "exchange" : action->kind == ACTION_SEND ? "send" : "receive";
-}
-
-static void explain_layer_action(const struct derivation *d, const struct action *action, FILE *out)
-{
-    const struct names *names = d->plan->model->names;
-    char text[TEXT];
-    fprintf(out, "        %-8s %s", action->backward ? "backward" : "forward", explain_layer_what(action));
-    if (action->kind == ACTION_COLLECTIVE)
-        fprintf(out, " over %s of %s", names_text(names, d->stage->axes[action->axis].name),
-                unit_format(derive_payload(d, action, (struct coordinates){{0}}), UNIT_BYTES, text, TEXT));
-    else
-        fprintf(out, ", %u messages, %s in all", action->message_count,
-                unit_format(explain_layer_bytes(d, action), UNIT_BYTES, text, TEXT));
-    if (action->because)
-        fprintf(out, ": dimension %s %s", names_text(names, action->because), derive_reasons[action->reason]);
-    else if (action->reason == REASON_STAGE)
-        fprintf(out, ": it %s", derive_reasons[action->reason]);
-    else if (action->reason == REASON_CONTRACTED)
-        fprintf(out, ": partial sums of the gradient are added");
-    fprintf(out, "\n");
-}
-
-static void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
-{
-    const struct operator* operator= state_operator(d, index);
-    const struct names *names = d->plan->model->names;
-    bool any = false;
-    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        int split = d->operators.at[index].assignment.split[a];
-        if (split < 0)
-            continue;
-        fprintf(out, "%s%s over %s (%u)", any ? ", " : "", names_text(names, operator->dims[split].names[0]),
-                names_text(names, d->stage->axes[a].name), d->stage->axes[a].size);
-        any = true;
-    }
-    if (!any)
-        fprintf(out, d->member_count > 1 ? "nothing: every device does all of it" : "nothing");
-}
-
-/* Elements of the parameters of one operator that a device holds. */
-static double explain_layer_weights(const struct derivation *d, uint32_t index, uint32_t member)
-{
-    const struct operator* operator= state_operator(d, index);
-    double elements = 0;
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        for (uint32_t p = 0; p < d->parameters.count; p++)
-            if (d->parameters.at[p].tensor == operator->operands[i].tensor)
-                elements += memory_parameter(d, p, member);
-    return elements;
-}
-
-static void explain_layer_operator(const struct derivation *d, uint32_t index, FILE *out)
-{
-    const struct operator* operator= state_operator(d, index);
-    char text[4][TEXT];
-    fprintf(out, "      ");
-    explain_layer_einsum(d->plan->model, operator, out);
-    if (operator->kind == OPERATOR_VIEW) {
-        fprintf(out, "\n");
-        return;
-    }
-    fprintf(out, "\n        split    ");
-    explain_layer_split(d, index, out);
-    struct work forward = work_forward(d, index, 0);
-    fprintf(out, "; a device: %s forward", unit_format(forward.flops, UNIT_FLOP, text[0], TEXT));
-    if (d->plan->training && d->needs_gradient[operator->output.tensor])
-        fprintf(out, ", %s backward",
-                unit_format(work_backward(d, index, 0).flops, UNIT_FLOP, text[1], TEXT));
-    double weights = explain_layer_weights(d, index, 0) * precision_bytes(d->plan->weight_precision);
-    if (weights > 0)
-        fprintf(out, ", weights %s", unit_format(weights, UNIT_BYTES, text[2], TEXT));
-    const struct tensor *tensor = state_tensor(d, operator->output.tensor);
-    struct box box = assign_box(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
-                                &operator->output, layout_coordinates(d->stage, 0));
-    fprintf(out, ", output %s\n",
-            unit_format(layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor),
-                        UNIT_BYTES, text[3], TEXT));
-}
-
-static void explain_layer_axes(const struct derivation *d, uint32_t axes, const char *before,
-                               const char *after, FILE *out)
-{
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (axes >> a & 1)
-            fprintf(out, "        weights  %s %s%s\n", before,
-                    names_text(d->plan->model->names, d->stage->axes[a].name), after);
-}
-
-/* How a layer's parameters and their gradients are synchronised. */
-static void explain_layer_weights_text(const struct derivation *d, uint32_t layer, FILE *out)
-{
-    uint32_t scatter = 0, sum = 0, shared = 0;
-    for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++) {
-        const struct stage_parameter *parameter = &d->parameters.at[p];
-        if (state_tensor(d, parameter->tensor)->layer != layer)
-            continue;
-        scatter |= shard_reduction(parameter).scatter;
-        sum |= shard_reduction(parameter).sum;
-        shared |= parameter->shard_axes;
-    }
-    const char *often =
-        d->plan->zero >= 2 ? ": reduce-scatter in each micro-batch" : ": reduce-scatter once per step";
-    explain_layer_axes(d, sum, "gradients are partial over", ": all-reduce once per step", out);
-    explain_layer_axes(d, scatter, "gradients are partial over", often, out);
-    explain_layer_axes(d, shared, "are kept in shares over",
-                       d->plan->zero >= 3 ? ": all-gather before use" : ": all-gather after the update", out);
-}
-
-void explain_layer_text(const struct derivation *d, uint32_t layer, size_t prefix, FILE *out)
-{
-    const struct model *model = d->plan->model;
     const struct layer *l = &model->layers.at[layer];
     const char *name = names_text(model->names, l->name);
-    if (strlen(name) > prefix + 1 && name[prefix] == '.')
+    if (prefix && strlen(name) > prefix + 1 && name[prefix] == '.')
         name += prefix + 1;
-    uint32_t first = explain_layer_first(d, layer);
-    fprintf(out, "    %s (%s) -> ", name, names_text(model->names, l->kind));
-    explain_layer_shape(model, &model->tensors.at[l->output], out);
     uint64_t parameters = model_layer_parameters(model, layer);
     double macs = model_layer_macs(model, layer) / (double)model->batch;
+    fprintf(out, "%s (%s) -> ", name, names_text(model->names, l->kind));
+    explain_layer_shape(model, &model->tensors.at[l->output], out);
     if (parameters)
         fprintf(out, ", %llu parameters", (unsigned long long)parameters);
     if (macs > 0)
         fprintf(out, ", %.0f MACs per %s", macs, model->sample);
-    fprintf(out, "%s\n", first == UINT32_MAX ? l->operator_count ? ", only in training" : "" : "");
-    for (uint32_t i = 0; i < d->forward.count; i++)
-        if (explain_layer_asks(d, &d->forward.at[i], layer))
-            explain_layer_action(d, &d->forward.at[i], out);
-    for (uint32_t i = first; i < d->operators.count && state_operator(d, i)->layer == layer; i++)
-        explain_layer_operator(d, i, out);
-    for (uint32_t i = 0; i < d->backward.count; i++)
-        if (explain_layer_asks(d, &d->backward.at[i], layer))
-            explain_layer_action(d, &d->backward.at[i], out);
-    explain_layer_weights_text(d, layer, out);
+    fprintf(out, "%s\n", runs || !l->operator_count ? "" : ", only in training");
 }
 
-static json_t *explain_layer_actions(const struct derivation *d, uint32_t layer, bool backward)
+void explain_layer_range(double least, double most, enum unit unit, FILE *out)
 {
-    json_t *list = json_array();
-    uint32_t count = backward ? d->backward.count : d->forward.count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct action *action = backward ? &d->backward.at[i] : &d->forward.at[i];
-        if (!explain_layer_asks(d, action, layer))
+    char text[TEXT];
+    if (most > least * (1 + 1e-12)) {
+        const char *low = unit_format(least, unit, text, TEXT);
+        fprintf(out, "%s to ", low);
+    }
+    fprintf(out, "%s", unit_format(most, unit, text, TEXT));
+}
+
+void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
+{
+    const struct operator* operator= state_operator(d, index);
+    const struct names *names = d->plan->model->names;
+    const struct stage_operator *so = &d->operators.at[index];
+    const char *between = "";
+    bool dealt = so->fused && so->fused->dealt;
+    const struct plan_axis *axes = dealt ? d->stage->tile_axes : d->stage->axes;
+    for (uint32_t a = 0; a < (dealt ? d->stage->tile_axis_count : d->stage->axis_count); a++) {
+        int split = so->assignment.split[a];
+        const char *axis = names_text(names, axes[a].name);
+        if (dealt)
+            fprintf(out, "%s%s (%u)", between, axis, axes[a].size);
+        else if (split >= 0)
+            fprintf(out, "%s%s over %s (%u)", between, names_text(names, operator->dims[split].names[0]),
+                    axis, axes[a].size);
+        else if (split == ASSIGN_ONE)
+            fprintf(out, "%sthe first device of %s alone", between, axis);
+        else
             continue;
-        bool collective = action->kind == ACTION_COLLECTIVE;
-        double bytes = collective ? derive_payload(d, action, (struct coordinates){{0}})
-                                  : explain_layer_bytes(d, action);
-        json_t *item = json_pack("{s:s, s:f, s:s, s:s}", "kind", explain_layer_what(action), "bytes", bytes,
-                                 "dimension", names_text(d->plan->model->names, action->because), "reason",
-                                 derive_reasons[action->reason]);
-        if (collective)
-            json_object_set_new(
-                item, "axis",
-                json_string(names_text(d->plan->model->names, d->stage->axes[action->axis].name)));
-        json_array_append_new(list, item);
+        between = ", ";
     }
-    return list;
+    if (!*between)
+        fprintf(out, d->member_count > 1 ? "nothing: every device does all of it" : "nothing");
+    if (so->fused)
+        fprintf(out, "; fused: tiles overlap%s", dealt ? ", dealt to the devices in turn" : "");
 }
 
-static json_t *explain_layer_device(const struct derivation *d, uint32_t layer, json_t *split)
+struct layout explain_layer_layout(const struct explain_stage *stage, uint32_t index, uint32_t operand)
 {
-    double forward = 0, backward = 0, weights = 0;
-    for (uint32_t i = explain_layer_first(d, layer);
-         i < d->operators.count && state_operator(d, i)->layer == layer; i++) {
-        forward += work_forward(d, i, 0).flops;
-        if (d->plan->training && d->needs_gradient[state_operator(d, i)->output.tensor])
-            backward += work_backward(d, i, 0).flops;
-        weights += explain_layer_weights(d, i, 0);
-        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            int dim = d->operators.at[i].assignment.split[a];
-            const char *axis = names_text(d->plan->model->names, d->stage->axes[a].name);
-            if (dim >= 0 && !json_object_get(split, axis))
-                json_object_set_new(
-                    split, axis,
-                    json_string(names_text(d->plan->model->names, state_operator(d, i)->dims[dim].names[0])));
+    const struct derivation *d = stage->d;
+    const struct operator* operator= state_operator(d, index);
+    const struct assignment *assignment = &d->operators.at[index].assignment;
+    bool output = operand == operator->operand_count;
+    const struct operand *at = output ? &operator->output : & operator->operands[operand];
+    uint32_t parameter = stage->parameter[at->tensor];
+    if (parameter != MODEL_NONE)
+        return d->parameters.at[parameter].layout;
+    return assign_layout(d->stage, d->plan->model, operator, assignment, at, output);
+}
+
+/* "X tensor:P → tensor:R": where the tensor was made or came in another layout, both. */
+static void explain_layer_operand(const struct explain_stage *stage, uint32_t index, uint32_t operand,
+                                  FILE *out)
+{
+    const struct derivation *d = stage->d;
+    const struct operator* operator= state_operator(d, index);
+    bool output = operand == operator->operand_count;
+    uint32_t tensor = output ? operator->output.tensor : operator->operands[operand].tensor;
+    struct layout needed = explain_layer_layout(stage, index, operand);
+    uint32_t form =
+        output || stage->parameter[tensor] != MODEL_NONE ? MODEL_NONE : d->first_form[d->same_as[tensor]];
+    char letter[EXPLAIN_LETTER], text[LAYOUT];
+    const struct tensor *t = state_tensor(d, tensor);
+    const struct names *names = d->plan->model->names;
+    fprintf(out, "%s ", explain_einsum_letter(d->plan->model, operator, operand, letter));
+    if (form != MODEL_NONE && !layout_equal(&d->forms.at[form].layout, &needed, d->stage->axis_count))
+        fprintf(out, "%s → ",
+                layout_describe(d->stage, t, &d->forms.at[form].layout, names, text, sizeof text));
+    fprintf(out, "%s", layout_describe(d->stage, t, &needed, names, text, sizeof text));
+}
+
+static void explain_layer_layouts(const struct explain_stage *stage, uint32_t index, FILE *out)
+{
+    const struct operator* operator= state_operator(stage->d, index);
+    if (!stage->d->stage->axis_count)
+        return;
+    fprintf(out, "        layouts          ");
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        fprintf(out, i ? ", " : "");
+        explain_layer_operand(stage, index, i, out);
+    }
+    fprintf(out, " gives ");
+    explain_layer_operand(stage, index, operator->operand_count, out);
+    fprintf(out, "\n");
+}
+
+static bool explain_layer_same(const struct action *a, const struct action *b)
+{
+    return a->kind == b->kind && a->collective == b->collective && a->axis == b->axis &&
+           a->tensor == b->tensor && a->reason == b->reason && a->because == b->because;
+}
+
+/* The letter of an action's tensor: of the gradient of the output, or of what the backward pass reads again.
+ */
+static void explain_layer_letter(const struct derivation *d, uint32_t index, const struct action *action,
+                                 FILE *out)
+{
+    const struct operator* operator= state_operator(d, index);
+    char letter[EXPLAIN_LETTER];
+    bool saved = action->reason == REASON_SAVED, statistics = action->reason == REASON_STATISTICS;
+    for (uint32_t i = 0; i < operator->operand_count; i++)
+        if ((!action->backward || saved) && !statistics &&
+            d->same_as[operator->operands[i].tensor] == action->tensor) {
+            fprintf(out, "%s: ", explain_einsum_letter(d->plan->model, operator, i, letter));
+            return;
         }
-    }
-    return json_pack("{s:f, s:f, s:f}", "flops_forward", forward, "flops_backward", backward, "weight_bytes",
-                     weights * precision_bytes(d->plan->weight_precision));
+    fprintf(out, action->backward && !saved ? "dY: " : "Y: ");
 }
 
-json_t *explain_layer_json(const struct model *model, const struct derivation *d, uint32_t layer)
+uint32_t explain_layer_communications(const struct explain_stage *stage, uint32_t index, bool backward,
+                                      uint32_t tensor, const char *before, FILE *out)
 {
-    const struct layer *l = &model->layers.at[layer];
-    const struct tensor *output = &model->tensors.at[l->output];
-    json_t *shape = json_object();
-    for (uint32_t i = 0; i < output->rank; i++)
-        json_object_set_new(shape, names_text(model->names, output->dims[i].label),
-                            json_integer((json_int_t)output->dims[i].size));
-    json_t *item =
-        json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:f}", "name", names_text(model->names, l->name), "kind",
-                  names_text(model->names, l->kind), "part", names_text(model->names, l->part), "unit",
-                  names_text(model->names, model->units.at[l->unit].name), "output", shape, "parameters",
-                  (json_int_t)model_layer_parameters(model, layer), "macs_forward",
-                  model_layer_macs(model, layer) / (double)model->batch);
-    if (!d)
-        return item;
-    json_t *split = json_object();
-    json_t *device = explain_layer_device(d, layer, split);
-    json_object_set_new(item, "stage", json_integer(d->stage_index));
-    json_object_set_new(item, "split", split);
-    json_object_set_new(item, "per_device", device);
-    json_object_set_new(item, "communication",
-                        json_pack("{s:o, s:o}", "forward", explain_layer_actions(d, layer, false), "backward",
-                                  explain_layer_actions(d, layer, true)));
-    return item;
+    const struct derivation *d = stage->d;
+    const struct explain_asked *asked = &stage->asked[backward];
+    const struct action *actions = backward ? d->backward.at : d->forward.at;
+    struct index_list list = {0};
+    for (uint32_t o = index; o != MODEL_NONE; o = stage->next_round[o])
+        for (uint32_t k = asked->first[o]; k < asked->first[o + 1]; k++)
+            if (tensor == MODEL_NONE || actions[asked->actions[k]].tensor == tensor)
+                VECTOR_PUSH(&list, asked->actions[k]);
+    bool tiles = stage->next_round[index] != MODEL_NONE;
+    uint32_t printed = 0;
+    for (uint32_t i = 0; i < list.count; i++) {
+        const struct action *action = &actions[list.at[i]];
+        uint32_t times = 0, messages = 0, first = i;
+        double bytes = 0;
+        for (uint32_t k = 0; k < list.count; k++) {
+            const struct action *other = &actions[list.at[k]];
+            if (k != i && !(tiles && explain_layer_same(action, other)))
+                continue;
+            first = k < first ? k : first;
+            times++;
+            messages += other->message_count;
+            bytes += explain_stage_bytes(d, other);
+        }
+        if (first < i)
+            continue;
+        fprintf(out, "%s", before);
+        explain_layer_letter(d, index, action, out);
+        explain_reason_text(d, action, times, messages, bytes, out);
+        fprintf(out, "\n");
+        printed++;
+    }
+    VECTOR_FREE(&list);
+    return printed;
+}
+
+/* "12.5 %: ", where the operator's work is divided. */
+static void explain_layer_part(const struct explain_shares *shares, const struct operator* operator,
+                               FILE * out)
+{
+    double all = operator->flops_per_point * model_points(operator);
+    if (operator->kind == OPERATOR_LOOKUP || all <= 0)
+        return;
+    double least = 100 * shares->least.forward / all, most = 100 * shares->most.forward / all;
+    if (most > least * (1 + 1e-12))
+        fprintf(out, "%.3g to ", least);
+    fprintf(out, "%.3g %%: ", most);
+}
+
+static void explain_layer_flops(const struct explain_shares *shares, bool backward, FILE *out)
+{
+    explain_layer_range(shares->least.forward, shares->most.forward, UNIT_FLOP, out);
+    fprintf(out, " forward");
+    if (!backward)
+        return;
+    fprintf(out, ", ");
+    explain_layer_range(shares->least.input, shares->most.input, UNIT_FLOP, out);
+    fprintf(out, " input gradient");
+    if (shares->most.weight <= 0)
+        return;
+    fprintf(out, ", ");
+    explain_layer_range(shares->least.weight, shares->most.weight, UNIT_FLOP, out);
+    fprintf(out, " weight gradient");
+}
+
+static void explain_layer_shares(const struct explain_stage *stage, uint32_t index, FILE *out)
+{
+    const struct derivation *d = stage->d;
+    struct explain_shares shares = explain_stage_shares(stage, index);
+    uint32_t rounds = explain_stage_rounds(stage, index);
+    fprintf(out, "        %-16s ", shares.all ? "each device" : "the first device");
+    if (d->member_count > 1)
+        explain_layer_part(&shares, state_operator(d, index), out);
+    explain_layer_flops(&shares,
+                        d->plan->training && d->needs_gradient[state_operator(d, index)->output.tensor], out);
+    if (shares.most.weights > 0) {
+        fprintf(out, "; weights ");
+        explain_layer_range(shares.least.weights, shares.most.weights, UNIT_BYTES, out);
+    }
+    fprintf(out, "; activations ");
+    explain_layer_range(shares.least.inputs, shares.most.inputs, UNIT_BYTES, out);
+    fprintf(out, " in, ");
+    explain_layer_range(shares.least.output, shares.most.output, UNIT_BYTES, out);
+    fprintf(out, " out");
+    if (rounds > 1)
+        fprintf(out, ", in %u tiles", rounds);
+    fprintf(out, "\n");
+}
+
+/* How a parameter and its gradient are synchronised; said at the first operator that uses it. */
+static void explain_layer_weights(const struct explain_stage *stage, uint32_t index, FILE *out)
+{
+    const struct derivation *d = stage->d;
+    const struct operator* operator= state_operator(d, index);
+    char letter[EXPLAIN_LETTER], before[TEXT];
+    for (uint32_t i = 0; d->plan->training && i < operator->operand_count; i++) {
+        uint32_t parameter = stage->parameter[operator->operands[i].tensor];
+        if (parameter == MODEL_NONE || d->parameters.at[parameter].operator!= index)
+            continue;
+        snprintf(before, sizeof before, "        weight gradient  d%s: ",
+                 explain_einsum_letter(d->plan->model, operator, i, letter));
+        explain_reason_parameter(d, parameter, before, out);
+    }
+}
+
+static void explain_layer_operator(const struct explain_stage *stage, uint32_t index, FILE *out)
+{
+    const struct derivation *d = stage->d;
+    const struct operator* operator= state_operator(d, index);
+    fprintf(out, "      ");
+    explain_einsum_text(d->plan->model, operator, out);
+    fprintf(out, "   ");
+    explain_einsum_sizes(d->plan->model, operator, out);
+    fprintf(out, "\n");
+    if (operator->kind != OPERATOR_VIEW) {
+        fprintf(out, "        split            ");
+        explain_layer_split(d, index, out);
+        fprintf(out, "\n");
+        explain_layer_layouts(stage, index, out);
+        explain_layer_shares(stage, index, out);
+    }
+    explain_layer_communications(stage, index, false, MODEL_NONE, "        forward          ", out);
+    explain_layer_communications(stage, index, true, MODEL_NONE, "        input gradient   ", out);
+    explain_layer_weights(stage, index, out);
+}
+
+void explain_layer_text(const struct explain_stage *stage, uint32_t layer, size_t prefix, FILE *out)
+{
+    uint32_t first, end = explain_stage_operators(stage, layer, &first);
+    fprintf(out, "    ");
+    explain_layer_title(stage->d->plan->model, layer, prefix, first != MODEL_NONE, out);
+    for (uint32_t i = first; i < end; i++)
+        explain_layer_operator(stage, i, out);
+}
+
+void explain_layer_boundary(const struct explain_stage *stage, uint32_t layer, FILE *out)
+{
+    const struct derivation *d = stage->d;
+    uint32_t nobody = d->operators.count;
+    bool title = false;
+    for (uint32_t backward = 0; backward < 2; backward++)
+        for (uint32_t k = stage->asked[backward].first[nobody]; k < stage->asked[backward].first[nobody + 1];
+             k++) {
+            const struct action *action =
+                &(backward ? d->backward.at : d->forward.at)[stage->asked[backward].actions[k]];
+            const struct tensor *tensor = state_tensor(d, action->tensor);
+            if (layer != MODEL_NONE && tensor->layer != layer)
+                continue;
+            if (!title)
+                fprintf(out, "  between stages\n");
+            title = true;
+            fprintf(out, "    %-8s %s%s: ", backward ? "backward" : "forward", backward ? "gradient of " : "",
+                    names_text(d->plan->model->names, tensor->name));
+            explain_reason_text(d, action, 1, action->message_count, explain_stage_bytes(d, action), out);
+            fprintf(out, "\n");
+        }
 }

@@ -11,6 +11,7 @@
 #include "figure/gnuplot.h"
 #include "figure/palette.h"
 #include "input/document.h"
+#include "platform/protocol.h"
 #include "platform/topology.h"
 #include "study/bare_topology.h"
 #include "study/explain.h"
@@ -26,7 +27,9 @@ enum { COLLECTIVE_SIZES = 64, COLLECTIVE_WIDTH = 1400, COLLECTIVE_HEIGHT = 800 }
 struct collective_line {
     const struct algorithm *asked;
     double seconds[COLLECTIVE_SIZES];
-    const char *carrier[COLLECTIVE_SIZES]; /* who did it */
+    const char *carrier[COLLECTIVE_SIZES];  /* who did it */
+    const char *protocol[COLLECTIVE_SIZES]; /* and how; "-": on the bare wire */
+    bool protocols;                         /* whether any of them has one */
 };
 
 struct collective {
@@ -182,9 +185,14 @@ static bool collective_run(struct collective *c, const struct algorithm *algorit
     bool other = false;
     for (uint32_t t = 0; done && t < result.transfer_count; t++) {
         const struct engine_transfer *transfer = &result.transfers[t];
-        const struct algorithm *carrier = result.activities[transfer->activity].algorithm;
+        const struct activity *activity = &result.activities[transfer->activity];
+        const struct algorithm *carrier = activity->algorithm;
         line.seconds[transfer->match] = transfer->end - transfer->start;
         line.carrier[transfer->match] = carrier->name;
+        line.protocol[transfer->match] = "-";
+        if (activity->protocol != PROTOCOL_NONE)
+            line.protocol[transfer->match] = names_text(&c->names, activity->protocol);
+        line.protocols |= activity->protocol != PROTOCOL_NONE;
         other |= algorithm != &collective_automatic && carrier != algorithm;
     }
     if (done && !other)
@@ -206,20 +214,26 @@ static double collective_rate(const struct collective *c, double bytes, double s
     return seconds > 0 ? factor * bytes / seconds / 1e9 : 0;
 }
 
+static void collective_print_line(const struct collective *c, const struct collective_line *line, FILE *out)
+{
+    bool chosen = line->asked == &collective_automatic;
+    fprintf(out, "# %s, %u ranks of %s, algorithm %s\n#%15s %14s %10s %10s%s%s\n#%15s %14s %10s %10s\n",
+            communication_names[c->kind], c->ranks, names_text(&c->names, c->platform.name),
+            line->asked->name, "size", "time", "algbw", "busbw", chosen ? "  algorithm" : "",
+            line->protocols ? "  protocol" : "", "(B)", "(us)", "(GB/s)", "(GB/s)");
+    for (uint32_t i = 0; i < c->size_count; i++)
+        fprintf(out, "%16.0f %14.2f %10.2f %10.2f%s%s%s%s\n", c->sizes[i], 1e6 * line->seconds[i],
+                collective_rate(c, c->sizes[i], line->seconds[i], false),
+                collective_rate(c, c->sizes[i], line->seconds[i], true), chosen ? "  " : "",
+                chosen ? line->carrier[i] : "", line->protocols ? "  " : "",
+                line->protocols ? line->protocol[i] : "");
+}
+
 static void collective_print(const struct collective *c, FILE *out)
 {
     for (uint32_t l = 0; l < c->lines.count; l++) {
-        const struct collective_line *line = &c->lines.at[l];
-        fprintf(out, "%s# %s, %u ranks of %s, algorithm %s\n#%15s %14s %10s %10s%s\n#%15s %14s %10s %10s\n",
-                l ? "\n" : "", communication_names[c->kind], c->ranks,
-                names_text(&c->names, c->platform.name), line->asked->name, "size", "time", "algbw", "busbw",
-                line->asked == &collective_automatic ? "  algorithm" : "", "(B)", "(us)", "(GB/s)", "(GB/s)");
-        for (uint32_t i = 0; i < c->size_count; i++)
-            fprintf(out, "%16.0f %14.2f %10.2f %10.2f%s%s\n", c->sizes[i], 1e6 * line->seconds[i],
-                    collective_rate(c, c->sizes[i], line->seconds[i], false),
-                    collective_rate(c, c->sizes[i], line->seconds[i], true),
-                    line->asked == &collective_automatic ? "  " : "",
-                    line->asked == &collective_automatic ? line->carrier[i] : "");
+        fputs(l ? "\n" : "", out);
+        collective_print_line(c, &c->lines.at[l], out);
     }
 }
 
@@ -229,13 +243,13 @@ static void collective_json(const struct collective *c, FILE *out)
     for (uint32_t l = 0; l < c->lines.count; l++) {
         const struct collective_line *line = &c->lines.at[l];
         for (uint32_t i = 0; i < c->size_count; i++)
-            json_array_append_new(results,
-                                  json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "asked", line->asked->name,
-                                            "algorithm", line->carrier[i], "size_bytes", c->sizes[i],
-                                            "time_s", line->seconds[i], "algorithm_bytes_per_s",
-                                            1e9 * collective_rate(c, c->sizes[i], line->seconds[i], false),
-                                            "bus_bytes_per_s",
-                                            1e9 * collective_rate(c, c->sizes[i], line->seconds[i], true)));
+            json_array_append_new(
+                results,
+                json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f}", "asked", line->asked->name, "algorithm",
+                          line->carrier[i], "protocol", line->protocol[i], "size_bytes", c->sizes[i],
+                          "time_s", line->seconds[i], "algorithm_bytes_per_s",
+                          1e9 * collective_rate(c, c->sizes[i], line->seconds[i], false), "bus_bytes_per_s",
+                          1e9 * collective_rate(c, c->sizes[i], line->seconds[i], true)));
     }
     json_t *root = json_pack("{s:s, s:s, s:i, s:s, s:o}", "collective", communication_names[c->kind],
                              "topology", names_text(&c->names, c->platform.name), "ranks", (int)c->ranks,

@@ -75,8 +75,8 @@ static bool ring_activity(struct fixture *fixture, int kind, const uint32_t *dev
                           struct activity *activity)
 {
     const char *problem;
-    return collective_activity(&fixture->platform, &ring_algorithm, kind, devices, count, NULL, activity,
-                               &fixture->platform.arena, &problem);
+    return collective_activity(&fixture->platform, &ring_algorithm, kind, devices, count, NULL, UINT32_MAX,
+                               activity, &fixture->platform.arena, &problem);
 }
 
 /* Seconds of an activity alone on the platform. */
@@ -188,13 +188,13 @@ static void messages_follow_their_route(void **state)
     struct fixture fixture;
     star(&fixture, 4, true);
     struct activity activity;
-    assert_true(collective_message(&fixture.platform, 0, 3, &activity));
+    assert_true(collective_message(&fixture.platform, 0, 3, UINT32_MAX, &activity));
     assert_int_equal(activity.usage.count, 2);
     assert_int_equal(activity.usage.at[0].link, 0);
     assert_int_equal(activity.usage.at[1].link, 7);
     assert_true(activity.latency == 2.5 && activity.bytes_factor == 1);
     collective_activity_fini(&activity);
-    assert_true(collective_message(&fixture.platform, 2, 2, &activity));
+    assert_true(collective_message(&fixture.platform, 2, 2, UINT32_MAX, &activity));
     assert_true(activity.usage.count == 0 && activity.latency == 0);
     collective_activity_fini(&activity);
     fixture_fini(&fixture);
@@ -209,7 +209,7 @@ static void a_medium_crossed_twice_counts_twice(void **state)
     for (uint32_t a = 0; a < fixture.platform.arcs.count; a++)
         fixture.platform.arcs.at[a].link = 0;
     struct activity activity;
-    assert_true(collective_message(&fixture.platform, 1, 2, &activity));
+    assert_true(collective_message(&fixture.platform, 1, 2, UINT32_MAX, &activity));
     assert_int_equal(activity.usage.count, 1);
     assert_true(activity.usage.at[0].coefficient == 2 && activity.latency == 1);
     collective_activity_fini(&activity);
@@ -231,7 +231,7 @@ static void members_without_a_route_are_named(void **state)
     const char *problem;
     struct activity activity;
     assert_false(collective_activity(&fixture.platform, &ring_algorithm, ALL_GATHER, devices, 3, NULL,
-                                     &activity, &fixture.platform.arena, &problem));
+                                     UINT32_MAX, &activity, &fixture.platform.arena, &problem));
     assert_string_equal(problem, "there is no route from device[1] to device[2]");
     collective_activity_fini(&activity);
     fixture_fini(&fixture);

@@ -120,6 +120,11 @@ static void check_end(struct machine *machine)
             struct set set = *at(machine->now, machine, m, c), expected = whole(machine, c);
             if (machine->list->kind == ALL_TO_ALL)
                 expected = (struct set){{transfer_before(machine->shape, m, c) + 1, m}};
+            if (machine->list->kind == HALO_EXCHANGE) {
+                expected = (struct set){{0}}; /* chunk 0 from the one before, chunk 1 from the next */
+                uint32_t from = c ? m + 1 : m - 1;
+                put(&expected, from < machine->shape->members ? from : m);
+            }
             if (wanted_at_end(machine, m, c))
                 assert_memory_equal(&set, &expected, sizeof set);
         }
@@ -251,8 +256,8 @@ static void check_seconds(struct fixture *fixture, const struct algorithm *algor
         devices[i] = n - 1 - i;
     struct activity activity;
     const char *problem;
-    bool good = collective_activity(&fixture->platform, algorithm, kind, devices, n, NULL, &activity,
-                                    &fixture->platform.arena, &problem);
+    bool good = collective_activity(&fixture->platform, algorithm, kind, devices, n, NULL, UINT32_MAX,
+                                    &activity, &fixture->platform.arena, &problem);
     for (uint32_t s = 0; s < SIZES && good; s++) {
         double latency, cap, seconds = collective_pieces(&activity, sizes[s], 1, &latency, &cap);
         double expected = n < 2 ? 0 : algorithm->seconds(kind, activity.shape, sizes[s], 1e-5, 1e10);

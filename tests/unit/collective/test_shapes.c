@@ -76,7 +76,7 @@ static struct activity activity_of(struct fixture *fixture, const struct algorit
     struct activity activity;
     const char *problem;
     if (!collective_activity(&fixture->platform, algorithm, kind, fixture->devices, fixture->count, NULL,
-                             &activity, &fixture->platform.arena, &problem))
+                             UINT32_MAX, &activity, &fixture->platform.arena, &problem))
         fail_msg("%s", problem ? problem : "does not apply");
     return activity;
 }

@@ -5,6 +5,7 @@
 
 #include "executor.h"
 
+#include "plan/lazy.h"
 #include "plan/recompute.h"
 
 /* ---- forward ---- */
@@ -275,6 +276,18 @@ static inline const double *run_saved(struct executor *x, const struct stage_run
     return run_operand(x, &kept, a, operand, member, held);
 }
 
+/* Whether a member leaves an operand of a sum to the first one: the result is a partial sum, the operand is
+ * none. */
+static inline bool run_leaves(const struct stage_run *s, const struct stage_operator *so, uint32_t operand,
+                              uint32_t member)
+{
+    bool additive = s->d->plan->model->operators.at[so->operator].additive;
+    for (uint32_t a = 0; a < s->d->stage->axis_count && additive; a++)
+        if (lazy_axes(so) >> a & 1 && !(so->lazy[operand] >> a & 1) && run_at(s, member).at[a])
+            return true;
+    return false;
+}
+
 /* Everything about one operator on all members: its operands as the members hold them. `forward`: the
  * operator's forward kernel, whose dependencies say where they come from. */
 static inline struct evaluation *run_evaluations(struct executor *x, const struct stage_run *s,
@@ -299,6 +312,8 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
                 own[m] = run_saved(x, s, forward, &op->operands[i], m, &held);
             else
                 own[m] = run_operand(x, s, forward, &op->operands[i], m, &held);
+            if (run_leaves(s, so, i, m))
+                own[m] = run_array(x, t, 0);
             if (op->normalised) /* its statistics are those of its share, also where it holds more */
                 own[m] = run_share(x, s, so, &op->operands[i], t, m, own[m]);
         }
@@ -375,7 +390,8 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
     }
     struct layout layout = assign_layout(s->d->stage, x->model, all[0].op, &so->assignment, output, true);
     uint32_t axes;
-    bool partial = run_is_partial(s, &layout, &axes);
+    bool partial = run_is_partial(s, &layout, &axes) || lazy_axes(so);
+    axes |= lazy_axes(so);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box box = run_step_box(x, all[0].op, output, run_box(s, so, output, m));
         const double *got = out.member[m];

@@ -107,6 +107,15 @@ static const struct family families[] = {
      "  - {norm: n, type: batch}\n  - {dropout: z}\n  - {pool: p, global: yes}\n  - {fc: d, out: 5}\n  - "
      "{softmax: y}\n",
      2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, true},
+    {"partial sums that meet",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {fc: e, out: {h: 4}}\n"
+     "  - {fc: u, from: e, out: {f: 5}, act: gelu}\n  - {fc: w, over: f, out: {h: 4}}\n"
+     "  - {fc: t, from: e, out: {f: 6}}\n  - {fc: z, over: f, out: {h: 4}, bias: no}\n  - {scale: sz}\n"
+     "  - {dropout: dz}\n  - {add: r, from: [w, dz, e]}\n  - {norm: n}\n  - {fc: t2, out: {f: 5}}\n"
+     "  - {fc: z2, over: f, out: {h: 4}}\n  - {multiply: y, from: [z2, r]}\n"
+     "  - {fc: z3, from: t, over: f, out: {h: 2}}\n  - {concat: j, from: [y, z3, e]}\n  - {fc: l, out: 3}\n"
+     "  - {add: q, from: [l, l]}\n",
+     2, (const char *const[]){"g,r,f,v", "f", "g,r,f,v,s", "b", "s", "h", "o", "i", NULL}, false},
     {"recurrent layer",
      "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 3}\n  - {fc: d, out: {h: "
      "4}}\n",
@@ -194,6 +203,8 @@ static inline void random_case(struct plan_case *c, const struct family *family,
             bool batch = a && c->plan.stages.at[s].axes[a - 1].labels[0] == names_add(&c->names, "b");
             c->plan.stages.at[s].axes[a].nests = batch && case_between(random, 0, 3) == 0;
         }
+    for (uint32_t s = 0; s < c->plan.stages.count; s++)
+        c->plan.stages.at[s].lazy = case_between(random, 0, 1);
     c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
     if (c->plan.recompute == RECOMPUTE_FULL) {
         c->plan.recompute_every = case_between(random, 0, 2);

@@ -83,7 +83,7 @@ static inline enum flavour evaluation_flavour(const struct evaluation *e)
 
 static inline bool evaluation_active(const struct evaluation *e)
 {
-    return e->op->fused || strcmp(evaluation_kind(e), "act") == 0;
+    return (e->op->fused && !e->op->additive) || strcmp(evaluation_kind(e), "act") == 0;
 }
 
 static inline void evaluation_prepare(struct evaluation *e)

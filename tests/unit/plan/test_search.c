@@ -102,12 +102,20 @@ static double seconds_of(struct world *w, int kind, uint32_t axis, double bytes)
             continue;
         if (!(one->kinds >> kind & 1) || (one->most && count > one->most && kind != ALL_TO_ALL))
             continue;
-        if (collective_activity(&w->c.platform, one, kind, devices, count, NULL, &activity, &w->c.arena,
-                                &problem)) {
-            double pieces = collective_piece_count(bytes, w->c.plan.chunk);
-            least = fmin(least, collective_pieces(&activity, bytes, pieces, &latency, &cap));
+        bool any = false;
+        for (uint32_t p = 0; p <= w->c.platform.protocol_names.count; p++) {
+            bool wire = p == w->c.platform.protocol_names.count;
+            if (wire && any) /* bare only where no protocol fits */
+                break;
+            if (collective_activity(&w->c.platform, one, kind, devices, count, NULL,
+                                    wire ? UINT32_MAX : w->c.platform.protocol_names.at[p], &activity,
+                                    &w->c.arena, &problem)) {
+                double pieces = collective_piece_count(bytes, w->c.plan.chunk);
+                least = fmin(least, collective_pieces(&activity, bytes, pieces, &latency, &cap));
+                any = true;
+            }
+            collective_activity_fini(&activity);
         }
-        collective_activity_fini(&activity);
     }
     return least;
 }

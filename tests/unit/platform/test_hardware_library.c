@@ -4,6 +4,7 @@
 #include "platform/link_type.h"
 #include "platform/links.h"
 #include "platform/nodes.h"
+#include "platform/protocol_table.h"
 #include "platform/routing.h"
 #include "platform/topology_fields.h"
 
@@ -204,6 +205,7 @@ static void the_manual_lists_every_key(void **state)
     expect_in_manual(manual, nodes_switch_fields, nodes_switch_field_count);
     expect_in_manual(manual, links_fields, links_field_count);
     expect_in_manual(manual, link_type_fields, link_type_field_count);
+    expect_in_manual(manual, protocol_table_fields, protocol_table_field_count);
     expect_in_manual(manual, device_type_fields, device_type_field_count);
     expect_in_manual(manual, device_type_peak, device_type_peak_count);
     expect_in_manual(manual, device_type_efficiency, device_type_efficiency_count);

@@ -168,8 +168,9 @@ static void random_graph(struct platform *platform, uint64_t *random)
     for (uint32_t a = 0; a < arcs; a++) {
         uint32_t link = UINT32_MAX;
         if (next_random(random) % 5)
-            link = graph_add_link(platform,
-                                  (struct link){1e9, 1e-6 * (double)(next_random(random) % 4), 0, 0, 0});
+            link =
+                graph_add_link(platform, (struct link){.bandwidth = 1e9,
+                                                       .latency = 1e-6 * (double)(next_random(random) % 4)});
         graph_add_arc(platform, (uint32_t)(next_random(random) % nodes),
                       (uint32_t)(next_random(random) % nodes), link);
     }

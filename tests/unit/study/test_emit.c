@@ -38,25 +38,46 @@ static double stage_seconds(uint32_t batch)
     return EACH * 2.0 * batch * TOKENS * HIDDEN * HIDDEN / 1e9;
 }
 
-/* `stages` alike stages. The embedding costs nothing here, but makes the first product's input want a
- * gradient, so that the first stage is like the others. */
-static void equal_stages(struct plan_case *c, uint32_t stages, uint32_t micro_batches, const char *axes,
-                         const struct schedule *schedule, uint64_t batch)
+/* Alike stages on `devices` devices as the schedule wants them. The embedding costs nothing here, but makes
+ * the first product's input want a gradient, so that the first stage is like the others. */
+static void equal_chunks(struct plan_case *c, uint32_t devices, uint32_t chunks, uint32_t micro_batches,
+                         const char *axes, const struct schedule *schedule, uint64_t batch)
 {
     char model[512];
+    struct schedule_shape shape = {.devices = devices, .chunks = chunks, .micro_batches = micro_batches};
+    uint32_t cuts = devices * chunks;
     snprintf(model, sizeof model,
              "name: m\nlayers:\n  - {input: t, dims: {s: 6}, discrete: yes}\n  - {embedding: e, vocabulary: "
              "4, out: 8}\n"
              "  - {fc: u, repeat: %u, out: {h: 8}, bias: no}\n",
-             EACH * stages);
+             EACH * cuts);
     case_init(c, model, batch);
-    for (uint32_t s = 0; s < stages; s++)
+    for (uint32_t s = 0; s < devices; s++)
         case_stage(c, EACH + (s == 0 ? 2 : 0), axes);
+    for (uint32_t s = devices; s < schedule_stages(schedule, &shape); s++) {
+        uint32_t cut = s % cuts, device = schedule_device(schedule, &shape, s);
+        struct plan_stage stage = c->plan.stages.at[cut < devices ? cut : 0];
+        const struct index_list there = c->plan.stages.at[device].devices;
+        stage.direction = s / cuts;
+        stage.first_unit = cut ? 2 + EACH * cut : 0;
+        stage.unit_count = EACH + (cut == 0 ? 2 : 0);
+        stage.devices = (struct index_list){0};
+        for (uint32_t i = 0; i < there.count; i++)
+            VECTOR_PUSH(&stage.devices, there.at[i]);
+        VECTOR_PUSH(&c->plan.stages, stage);
+    }
     c->plan.micro_batches = micro_batches;
     c->plan.schedule = schedule;
+    c->plan.chunks = chunks;
     c->plan.training = schedule->training;
     case_connect(c, 1e30, 0);
     assert_true(case_derive(c));
+}
+
+static void equal_stages(struct plan_case *c, uint32_t stages, uint32_t micro_batches, const char *axes,
+                         const struct schedule *schedule, uint64_t batch)
+{
+    equal_chunks(c, stages, 1, micro_batches, axes, schedule, batch);
 }
 
 static void check_makespan(const struct schedule *schedule, enum plan_recompute recompute)
@@ -75,12 +96,10 @@ static void check_makespan(const struct schedule *schedule, enum plan_recompute 
             double f = stage_seconds(3), b = recompute == RECOMPUTE_FULL ? 3 * f : 2 * f;
             double expected = schedule->training ? (m + p - 1) * (f + b) : (m + p - 1) * f;
             ASSERT_NEAR(run.result.makespan / expected, 1, 1e-9);
-            ASSERT_NEAR(schedule->makespan(p, m, f, b) / expected, 1, 1e-12);
             for (uint32_t s = 0; s < p && schedule->training; s++) {
                 double flight = schedule == &gpipe_schedule ? m : m < p - s ? m : p - s;
                 double saved = EACH * 4.0 * 3 * TOKENS * HIDDEN + (s == 0 ? 4.0 * 3 * TOKENS : 0);
                 ASSERT_NEAR(c.plan.stages.at[s].memory.activations, flight * saved, 1e-12);
-                assert_int_equal(schedule->in_flight(s, p, m), flight);
             }
             ASSERT_NEAR(c.plan.model_flops, (schedule->training ? 3 : 1) * f * 1e9 * m * p, 1e-12);
             run_fini(&run);
@@ -148,34 +167,121 @@ static void unequal_stages_take_the_closed_form_of_gpipe(void **state)
     }
 }
 
-static void a_schedule_runs_every_pass_once_and_forward_before_backward(void **state)
+/* Products cost as much forward as in either half of their backward pass: F = I = W, where every schedule
+ * has its closed form. There an overlapped pair is one operation; here its passes are interleaved, and what
+ * the first one to end gives its neighbour comes a little sooner. */
+static void plans_of_every_schedule_take_its_closed_form(void **state)
 {
     (void)state;
-    for (const struct schedule *const *at = schedule_table; *at; at++)
-        for (uint32_t p = 1; p <= 6; p++)
-            for (uint32_t m = 1; m <= 12; m++)
-                for (uint32_t s = 0; s < p; s++) {
-                    struct schedule_list order = {0};
-                    bool forward[12] = {false}, backward[12] = {false};
-                    uint32_t alive = 0, most = 0;
-                    (*at)->order(s, p, m, &order);
-                    assert_int_equal(order.count, (*at)->training ? 2 * m : m);
-                    for (uint32_t i = 0; i < order.count; i++) {
-                        uint32_t b = order.at[i].micro_batch;
-                        assert_true(b < m);
-                        bool *done = order.at[i].pass == PASS_F ? forward : backward;
-                        assert_false(done[b]);
-                        assert_true(order.at[i].pass == PASS_F || forward[b]);
-                        done[b] = true;
-                        alive += order.at[i].pass == PASS_F ? 1 : -1u;
-                        most = alive > most ? alive : most;
-                    }
-                    if ((*at)->training) {
-                        assert_int_equal(alive, 0);
-                        assert_int_equal(most, (*at)->in_flight(s, p, m));
-                    }
-                    VECTOR_FREE(&order);
+    for (const struct schedule *const *at = schedule_table; *at; at++) {
+        uint32_t forms = 0;
+        for (uint32_t p = 1; p <= 4; p++)
+            for (uint32_t m = 1; m <= 10; m++)
+                for (uint32_t chunks = 1; chunks <= 3; chunks++) {
+                    struct schedule_shape shape = {.devices = p, .chunks = chunks, .micro_batches = m};
+                    char text[128];
+                    if (schedule_problem(*at, &shape, text, sizeof text))
+                        continue;
+                    struct plan_case c;
+                    struct run run;
+                    equal_chunks(&c, p, chunks, m, "", *at, 3);
+                    run_job(&c, &run);
+                    double each = stage_seconds(3), times[64];
+                    for (uint32_t s = 0; s < 64; s++)
+                        times[s] = each;
+                    struct schedule_times seconds = {times, times, times, 0};
+                    double form = (*at)->makespan ? (*at)->makespan(&shape, &seconds) : NAN;
+                    bool pairs = *at == &dualpipe_schedule || *at == &dualpipe_v_schedule;
+                    double sooner = pairs ? EACH * p * each : 0; /* one product per pair on its way */
+                    if (!isnan(form) && (run.result.makespan > form * (1 + 1e-9) ||
+                                         run.result.makespan < (form - sooner) * (1 - 1e-9)))
+                        fail_msg("%s, %u devices, %u chunks, %u micro-batches: %.17g s, expected %.17g s",
+                                 (*at)->name, p, chunks, m, run.result.makespan, form);
+                    forms += isnan(form) ? 0 : 1;
+                    run_fini(&run);
+                    case_fini(&c);
                 }
+        assert_true(forms > 0 || !(*at)->makespan);
+    }
+}
+
+/* With I and W apart, W keeps the inputs of its products and the gradients of their outputs: here everything
+ * that F left, and as much again, so one micro-batch that waits for its W holds two. */
+static void weight_gradients_hold_their_operands_until_they_are_made(void **state)
+{
+    (void)state;
+    enum { P = 4, M = 9 };
+    struct plan_case c;
+    struct run run;
+    equal_stages(&c, P, M, "", &zb_h1_schedule, 3);
+    run_job(&c, &run);
+    verdict_fill(&c.plan, c.derivations, &run.job);
+    for (uint32_t s = 0; s < P; s++) {
+        double saved = EACH * 4.0 * 3 * TOKENS * HIDDEN, tokens = s == 0 ? 4.0 * 3 * TOKENS : 0;
+        /* p - s in flight and s waiting, one more of those during I, before its successor starts */
+        double most = (P - s) * (saved + tokens) + s * 2 * saved;
+        double during = most + saved;
+        ASSERT_NEAR(c.plan.stages.at[s].memory.activations, during, 1e-12);
+    }
+    run_fini(&run);
+    case_fini(&c);
+}
+
+/* One order for all steps, so that the pipeline never drains: in the steady state a step takes m times F + I
+ * + W, and every device keeps the versions of its weights that are in flight. */
+static void pipedream_never_drains_and_keeps_versions_of_its_weights(void **state)
+{
+    (void)state;
+    enum { P = 4, M = 5, STEPS = 6 };
+    const struct schedule *schedules[] = {&pipedream_schedule, &pipedream_2bw_schedule};
+    for (int k = 0; k < 2; k++) {
+        struct plan_case c;
+        struct run run;
+        equal_stages(&c, P, M, "", schedules[k], 3);
+        c.plan.steps = STEPS;
+        run_job(&c, &run);
+        verdict_fill(&c.plan, c.derivations, &run.job);
+        double expected = (M * STEPS + P - 1) * 3 * stage_seconds(3);
+        ASSERT_NEAR(run.result.makespan / expected, 1, 1e-9);
+        for (uint32_t s = 0; s < P; s++) {
+            double parameters = EACH * HIDDEN * HIDDEN + (s == 0 ? 4 * HIDDEN : 0);
+            double versions = k == 0 ? P - s : 2;
+            ASSERT_NEAR(c.plan.stages.at[s].memory.parameters, versions * 4 * parameters, 1e-12);
+            uint32_t updates = 0;
+            const struct program *program = &run.job.programs[run.job.ranks[s].program];
+            for (uint32_t i = 0; i < program->op_count; i++)
+                updates += program->ops[i].pass == PASS_O;
+            assert_int_equal(updates, k == 0 ? M * STEPS : STEPS);
+        }
+        run_fini(&run);
+        case_fini(&c);
+    }
+}
+
+/* Transfers that take time: on streams of their own they are hidden where there is slack, on the compute
+ * stream each one is paid for by both of its ends. */
+static void blocking_transfers_occupy_the_compute_stream(void **state)
+{
+    (void)state;
+    enum { M = 6 };
+    double makespan[2];
+    for (int blocking = 0; blocking < 2; blocking++) {
+        struct plan_case c;
+        struct run run;
+        equal_stages(&c, 2, M, "", &gpipe_schedule, 3);
+        double bytes = 4.0 * 3 * TOKENS * HIDDEN, each = stage_seconds(3);
+        for (uint32_t l = 0; l < c.platform.links.count; l++)
+            c.platform.links.at[l].bandwidth = bytes / (each / 4); /* a transfer takes a quarter of F */
+        c.plan.blocking = blocking == 1;
+        run_job(&c, &run);
+        makespan[blocking] = run.result.makespan / each;
+        run_fini(&run);
+        case_fini(&c);
+    }
+    /* Own streams: F and B of the last stage follow each other; one transfer there and one back. */
+    ASSERT_NEAR(makespan[0], (M + 1) * 3 + 2 * 0.25, 1e-9);
+    /* Blocking: the sender is held for the transfer after each F, the receiver of gradients before each B. */
+    ASSERT_NEAR(makespan[1], M * 1.25 + 1 + M * 2.25 + 2, 1e-9);
 }
 
 static void ranks_that_do_the_same_share_a_program(void **state)
@@ -421,7 +527,10 @@ int main(void)
         cmocka_unit_test(recomputation_adds_a_forward_pass_to_each_backward_pass),
         cmocka_unit_test(an_inference_pipeline_takes_its_closed_form),
         cmocka_unit_test(unequal_stages_take_the_closed_form_of_gpipe),
-        cmocka_unit_test(a_schedule_runs_every_pass_once_and_forward_before_backward),
+        cmocka_unit_test(plans_of_every_schedule_take_its_closed_form),
+        cmocka_unit_test(weight_gradients_hold_their_operands_until_they_are_made),
+        cmocka_unit_test(pipedream_never_drains_and_keeps_versions_of_its_weights),
+        cmocka_unit_test(blocking_transfers_occupy_the_compute_stream),
         cmocka_unit_test(ranks_that_do_the_same_share_a_program),
         cmocka_unit_test(a_device_of_two_stages_holds_the_parameters_of_both),
         cmocka_unit_test(random_plans_run_to_their_end_with_complete_groups),

@@ -1,0 +1,121 @@
+#include "plan/scheduled.h"
+
+#include "plan/recompute.h"
+#include "plan/work.h"
+
+#include <string.h>
+
+struct schedule_shape scheduled_shape(const struct plan *plan)
+{
+    if (plan->orders)
+        return (struct schedule_shape){
+            .devices = plan->orders->devices, .chunks = 1, .micro_batches = plan->micro_batches};
+    bool both = plan->schedule->placement == SCHEDULE_BOTH;
+    uint32_t chunks = plan->chunks ? plan->chunks : 1;
+    return (struct schedule_shape){.devices = plan->stages.count / (both ? 2 : chunks),
+                                   .chunks = chunks,
+                                   .micro_batches = plan->micro_batches,
+                                   .limit = plan->in_flight};
+}
+
+struct schedule_times scheduled_times(const struct plan *plan, const struct derivation *derivations,
+                                      struct arena *arena)
+{
+    uint32_t stages = plan->stages.count;
+    double *passes[3];
+    for (int i = 0; i < 3; i++)
+        passes[i] = ARENA_ARRAY(arena, double, stages);
+    for (uint32_t s = 0; s < stages; s++) {
+        const struct derivation *d = &derivations[s];
+        for (uint32_t i = 0; i < d->forward.count; i++)
+            if (d->forward.at[i].kind == ACTION_KERNEL)
+                passes[0][s] += work_forward(d, d->forward.at[i].operator, 0).seconds;
+        for (uint32_t i = 0; i < d->backward.count; i++)
+            if (d->backward.at[i].kind == ACTION_KERNEL) {
+                passes[1][s] += work_input_gradient(d, d->backward.at[i].operator, 0).seconds;
+                passes[2][s] += work_weight_gradient(d, d->backward.at[i].operator, 0).seconds;
+            }
+        bool *again = ARENA_ARRAY(arena, bool, d->forward.count);
+        recompute_actions(d, arena, again);
+        for (uint32_t i = 0; i < d->forward.count; i++)
+            if (again[i] && d->forward.at[i].kind == ACTION_KERNEL)
+                passes[1][s] += work_forward(d, d->forward.at[i].operator, 0).seconds;
+    }
+    return (struct schedule_times){passes[0], passes[1], passes[2], 0};
+}
+
+static bool scheduled_same(const struct plan_stage *one, const struct plan_stage *other)
+{
+    return one->devices.count == other->devices.count &&
+           memcmp(one->devices.at, other->devices.at, one->devices.count * sizeof(uint32_t)) == 0;
+}
+
+static bool scheduled_shares(const struct plan_stage *one, const struct plan_stage *other)
+{
+    for (uint32_t i = 0; i < one->devices.count; i++)
+        for (uint32_t j = 0; j < other->devices.count; j++)
+            if (one->devices.at[i] == other->devices.at[j])
+                return true;
+    return false;
+}
+
+/* Two stages have the same devices if they stand on one device of the schedule, else none in common. */
+static bool scheduled_placed(const struct plan *plan, const struct orders *orders, struct report *report)
+{
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t t = 0; t < s; t++) {
+            const struct plan_stage *here = &plan->stages.at[s], *there = &plan->stages.at[t];
+            bool together = orders->device_of[s] == orders->device_of[t];
+            if (together ? scheduled_same(here, there) : !scheduled_shares(here, there))
+                continue;
+            return together ? report_error(
+                                  report, here->place,
+                                  "schedule %s has stages %u and %u on the same devices; these are others",
+                                  plan->schedule->name, t, s)
+                            : report_error(
+                                  report, here->place,
+                                  "a device of this stage %u works on stage %u too, and schedule %s wants "
+                                  "them apart: say plan.chunks, or another schedule",
+                                  s, t, plan->schedule->name);
+        }
+    return true;
+}
+
+/* Those of a file, as they are. */
+static void scheduled_copy(const struct orders *from, struct orders *to)
+{
+    orders_init(to, from->devices, from->stages);
+    to->directions = from->directions;
+    to->micro_batches = from->micro_batches;
+    for (uint32_t s = 0; s < from->stages; s++)
+        to->device_of[s] = from->device_of[s];
+    for (uint32_t d = 0; d < from->devices; d++)
+        for (uint32_t i = 0; i < from->lists[d].count; i++)
+            VECTOR_PUSH(&to->lists[d], from->lists[d].at[i]);
+}
+
+bool scheduled_orders(const struct plan *plan, const struct derivation *derivations, struct orders *orders,
+                      struct report *report)
+{
+    struct schedule_shape shape = scheduled_shape(plan);
+    struct arena arena;
+    char text[128];
+    arena_init(&arena);
+    *orders = (struct orders){0};
+    struct place place = plan->stages.count ? plan->stages.at[0].place : (struct place){0};
+    const char *problem = plan->orders ? NULL : schedule_problem(plan->schedule, &shape, text, sizeof text);
+    bool good = !problem || report_error(report, place, "schedule %s %s (%u devices, %u micro-batches)",
+                                         plan->schedule->name, problem, shape.devices, shape.micro_batches);
+    if (good && plan->orders) {
+        scheduled_copy(plan->orders, orders);
+    } else if (good) {
+        struct schedule_times times = scheduled_times(plan, derivations, &arena);
+        shape.times = &times;
+        if (plan->schedule->asynchronous)
+            shape.micro_batches *= plan->steps;
+        orders_make(plan->schedule, &shape, orders);
+    }
+    good = good && scheduled_placed(plan, orders, report);
+    arena_fini(&arena);
+    return good;
+}

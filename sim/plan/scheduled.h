@@ -1,0 +1,20 @@
+/* Scheduled: the orders that a plan's devices follow. */
+#ifndef PARTITA_PLAN_SCHEDULED_H
+#define PARTITA_PLAN_SCHEDULED_H
+
+#include "plan/derive.h"
+#include "plan/orders.h"
+
+/* Devices of the plan's schedule: groups of devices that work on the same stages. */
+struct schedule_shape scheduled_shape(const struct plan *plan);
+
+/* Seconds of each stage's passes on its first member, in `arena`. */
+struct schedule_times scheduled_times(const struct plan *plan, const struct derivation *derivations,
+                                      struct arena *arena);
+
+/* Makes the orders: of one step, or for an asynchronous schedule of all steps. Reports, at a stage's place,
+ * what does not stand where the schedule wants it. orders_fini() also after false. */
+bool scheduled_orders(const struct plan *plan, const struct derivation *derivations, struct orders *orders,
+                      struct report *report);
+
+#endif

@@ -1,0 +1,68 @@
+#include "plan/shares.h"
+
+#include "plan/layout.h"
+#include "plan/state.h"
+
+#include <math.h>
+
+/* What a member of the group holds of the tensor before or after the collective. */
+static struct box shares_box(const struct derivation *d, const struct action *action, uint32_t member,
+                             uint32_t place, bool after)
+{
+    struct coordinates at = layout_coordinates(d->stage, member);
+    at.at[action->axis] = place;
+    return layout_box(d->stage, state_tensor(d, action->tensor), after ? &action->after : &action->before, at,
+                      0);
+}
+
+/* Whether every split of a layout divides without a rest, as most do: then no share needs to be looked at. */
+static bool shares_divide(const struct derivation *d, const struct tensor *tensor,
+                          const struct layout *layout)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        uint64_t ways = 1;
+        for (uint32_t b = 0; b < d->stage->axis_count; b++) {
+            bool same = layout->place[b] == PLACE_SPLIT && layout->dim[b] == layout->dim[a];
+            if (same && d->stage->axes[b].weights)
+                return false;
+            ways *= same ? d->stage->axes[b].size : 1;
+        }
+        if (layout->place[a] == PLACE_SPLIT && tensor->dims[layout->dim[a]].size % ways)
+            return false;
+    }
+    return true;
+}
+
+static void shares_drop_equal(struct share_list *out)
+{
+    bool equal = true;
+    for (uint32_t i = 1; i < out->count; i++)
+        equal = equal && fabs(out->at[i] - out->at[0]) <= 1e-12 * fabs(out->at[0]);
+    if (equal)
+        out->count = 0;
+}
+
+void shares_of(const struct derivation *d, const struct action *action, uint32_t member,
+               struct share_list *out)
+{
+    out->count = 0;
+    int kind = action->collective;
+    if (action->kind != ACTION_COLLECTIVE || action->elements > 0 ||
+        (kind != REDUCE_SCATTER && kind != ALL_GATHER && kind != ALL_TO_ALL))
+        return;
+    const struct tensor *tensor = state_tensor(d, action->tensor);
+    uint32_t size = d->stage->axes[action->axis].size;
+    if (shares_divide(d, tensor, &action->before) && shares_divide(d, tensor, &action->after))
+        return;
+    double whole = derive_payload(d, action, layout_coordinates(d->stage, member)) / action->element_bytes;
+    for (uint32_t from = 0; from < (kind == ALL_TO_ALL ? size : 1) && whole > 0; from++)
+        for (uint32_t to = 0; to < size; to++) {
+            struct box box = shares_box(d, action, member, to, kind != ALL_GATHER);
+            if (kind == ALL_TO_ALL) {
+                struct box had = shares_box(d, action, member, from, false);
+                box = layout_intersection(&had, &box, tensor->rank);
+            }
+            VECTOR_PUSH(out, layout_elements(&box, tensor->rank) / whole);
+        }
+    shares_drop_equal(out);
+}

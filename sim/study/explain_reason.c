@@ -1,0 +1,186 @@
+#include "study/explain_reason.h"
+
+#include "base/unit.h"
+#include "plan/memory.h"
+#include "plan/shard.h"
+#include "plan/state.h"
+#include "plan/wavefront.h"
+
+#include <string.h>
+
+enum { TEXT = 64 };
+
+/* $d stands for the dimension, $w for whose it is, $o for the one that is split afterwards, $a for the axis,
+ * $p for the other stage. */
+static const char *const explain_reasons[REASON_COUNT] = {
+    [REASON_CONTRACTED] = "contracted dimension `$d`$w is split over `$a`: partial sums",
+    [REASON_WANTED_WHOLE] = "`$d` is split over `$a`, but needed whole: shares",
+    [REASON_OTHER_DIM] = "split over `$a` along `$d`, needed along `$o`: shares of shares",
+    [REASON_HALO] = "windows, or shares, along `$d` reach into what other devices own",
+    [REASON_COMBINED] = "`$d` is split over `$a`, but one device does this alone: shares",
+    [REASON_SPREAD] = "one device of `$a` made it alone, the others need it",
+    [REASON_STATISTICS] = "normalised dimension `$d` is split over `$a`: sums for the statistics",
+    [REASON_STAGE] = "$p",
+    [REASON_SAVED] = "kept in shares of `$d` over `$a`, but the backward pass reads it whole",
+};
+
+const char *explain_reason_what(const struct action *action)
+{
+    if (action->kind == ACTION_COLLECTIVE)
+        return communication_names[action->collective];
+    return action->kind == ACTION_EXCHANGE ? "exchange" : action->kind == ACTION_SEND ? "send" : "receive";
+}
+
+static const char *explain_reason_axis(const struct derivation *d, const struct action *action)
+{
+    return names_text(d->plan->model->names, d->stage->axes[action->axis].name);
+}
+
+/* The dimension that a layout after a collective is split along its axis. */
+static const char *explain_reason_other(const struct derivation *d, const struct action *action)
+{
+    const struct tensor *tensor = state_tensor(d, action->tensor);
+    bool split = action->kind == ACTION_COLLECTIVE && action->after.place[action->axis] == PLACE_SPLIT;
+    return split ? names_text(d->plan->model->names, tensor->dims[action->after.dim[action->axis]].label)
+                 : "*";
+}
+
+static void explain_reason_peer(const struct derivation *d, const struct action *action, FILE *out)
+{
+    bool send = action->kind == ACTION_SEND;
+    if (action->peer == MODEL_NONE)
+        fprintf(
+            out, "samples come from the input device %s",
+            names_text(d->plan->platform->names, d->plan->platform->devices.at[d->plan->input_device].name));
+    else
+        fprintf(out, send ? "stage %u needs it" : "made in stage %u", action->peer);
+}
+
+static void explain_reason_fill(const struct derivation *d, const struct action *action, const char *text,
+                                FILE *out)
+{
+    for (; *text; text++) {
+        if (*text != '$') {
+            fputc(*text, out);
+            continue;
+        }
+        text++;
+        if (*text == 'd')
+            fputs(names_text(d->plan->model->names, action->because), out);
+        else if (*text == 'o')
+            fputs(explain_reason_other(d, action), out);
+        else if (*text == 'w')
+            fputs(action->backward ? " of what reads it" : "", out);
+        else if (*text == 'a')
+            fputs(explain_reason_axis(d, action), out);
+        else
+            explain_reason_peer(d, action, out);
+    }
+}
+
+static void explain_reason_why(const struct derivation *d, const struct action *action, FILE *out)
+{
+    const char *text = explain_reasons[action->reason];
+    bool nameless = text && strchr(text, 'd') && strstr(text, "$d") && !action->because;
+    if (action->reason == REASON_CONTRACTED && nameless)
+        fprintf(out, "partial sums over `%s`", explain_reason_axis(d, action));
+    else if (text && !nameless)
+        explain_reason_fill(d, action, text, out);
+    else
+        fprintf(out, "it %s", derive_reasons[action->reason]);
+}
+
+/* " in each of 50 steps but the last" */
+static void explain_reason_loop(const struct derivation *d, const struct action *action, FILE *out)
+{
+    if (action->loop == MODEL_NONE)
+        return;
+    const struct step_loop *loop =
+        action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
+    fprintf(out, " in each of %u steps of `%s`%s", loop->steps,
+            names_text(d->plan->model->names, loop->because),
+            !action->transient ? ""
+            : action->backward ? " but the first"
+                               : " but the last");
+}
+
+static double explain_reason_steps(const struct derivation *d, const struct action *action)
+{
+    if (action->loop == MODEL_NONE)
+        return 1;
+    return action->backward ? d->backward_loops.at[action->loop].steps
+                            : d->forward_loops.at[action->loop].steps;
+}
+
+void explain_reason_text(const struct derivation *d, const struct action *action, uint32_t times,
+                         uint32_t messages, double bytes, FILE *out)
+{
+    char text[TEXT];
+    double steps = explain_reason_steps(d, action);
+    explain_reason_why(d, action, out);
+    fprintf(out, " → %s", explain_reason_what(action));
+    if (action->kind == ACTION_COLLECTIVE)
+        fprintf(out, ", %s",
+                unit_format(derive_payload(d, action, (struct coordinates){{0}}) / steps, UNIT_BYTES, text,
+                            TEXT));
+    else
+        fprintf(out, ", %u message%s, %s in all", messages, messages == 1 ? "" : "s",
+                unit_format(bytes / steps, UNIT_BYTES, text, TEXT));
+    explain_reason_loop(d, action, out);
+    bool crosses = action->kind == ACTION_SEND || action->kind == ACTION_RECEIVE;
+    uint32_t chunks = crosses ? wavefront_transfer(d, action->peer) : 1;
+    if (chunks > 1)
+        fprintf(out, ", in %u chunks of the sequence", chunks);
+    if (times > 1)
+        fprintf(out, ", for %u tiles one after the other", times);
+}
+
+/* The dimension that makes a parameter's gradient partial along an axis: what its first operator splits. */
+static const char *explain_reason_partial(const struct derivation *d, const struct stage_parameter *parameter,
+                                          uint32_t axis)
+{
+    const struct operator* operator= state_operator(d, parameter->operator);
+    int split = d->operators.at[parameter->operator].assignment.split[axis];
+    return split >= 0 ? names_text(d->plan->model->names, operator->dims[split].names[0]) : NULL;
+}
+
+static void explain_reason_partials(const struct derivation *d, const struct stage_parameter *parameter,
+                                    uint32_t axes, const char *before, const char *after, double bytes,
+                                    FILE *out)
+{
+    char text[TEXT];
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        if (!(axes >> a & 1))
+            continue;
+        const char *axis = names_text(d->plan->model->names, d->stage->axes[a].name);
+        const char *dim = explain_reason_partial(d, parameter, a);
+        fprintf(out, "%s", before);
+        if (dim)
+            fprintf(out, "contracted dimension `%s` is split over `%s`: partial sums", dim, axis);
+        else
+            fprintf(out, "several layers use it, split differently over `%s`: partial sums", axis);
+        fprintf(out, " → %s, %s\n", after, unit_format(bytes, UNIT_BYTES, text, TEXT));
+    }
+}
+
+void explain_reason_parameter(const struct derivation *d, uint32_t index, const char *before, FILE *out)
+{
+    const struct stage_parameter *parameter = &d->parameters.at[index];
+    struct shard_reduction reduction = shard_reduction(parameter);
+    double elements = memory_parameter(d, index, 0);
+    double bytes = elements * precision_bytes(d->plan->communication_precision);
+    double share = bytes / shard_members(d->stage, reduction.scatter);
+    char text[TEXT];
+    explain_reason_partials(d, parameter, reduction.scatter, before,
+                            d->plan->zero >= 2 ? "reduce-scatter in each micro-batch"
+                                               : "reduce-scatter once per step",
+                            bytes, out);
+    explain_reason_partials(d, parameter, reduction.sum, before, "all-reduce once per step", share, out);
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (parameter->shard_axes >> a & 1)
+            fprintf(
+                out, "%skept in shares over `%s`, used whole → all-gather %s, %s\n", before,
+                names_text(d->plan->model->names, d->stage->axes[a].name),
+                d->plan->zero >= 3 ? "before each use" : "after the update",
+                unit_format(elements * precision_bytes(d->plan->weight_precision), UNIT_BYTES, text, TEXT));
+}
