@@ -251,8 +251,9 @@ static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_
 static bool conv_want_map(struct builder *builder)
 {
     static const char *const maps[] = {"b c x", "b c y x", "b c z y x"};
-    uint32_t rank = builder_input(builder, 0).rank;
-    return builder_want_dims(builder, 0, maps[rank == 3 ? 0 : rank == 5 ? 2 : 1]);
+    struct tensor x = builder_input(builder, 0);
+    bool channels = builder_find(builder, &x, "c") == 1;
+    return builder_want_dims(builder, 0, maps[!channels ? 1 : x.rank == 3 ? 0 : x.rank == 5 ? 2 : 1]);
 }
 
 static bool conv_build(struct builder *builder, const void *values)
