@@ -44,6 +44,9 @@ const struct layer_kind *const build_kinds[] = {
     &general_rearrange_layer,
     &general_lookup_layer,
     &general_parameter_layer,
+    &moe_layer,
+    &tables_layer,
+    &tables_pairs_layer,
     NULL,
 };
 

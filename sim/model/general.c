@@ -22,7 +22,7 @@ static bool general_dims(struct builder *builder, const struct value *map, const
         if (!builder_integer(builder, map->entries[i].value, map->entries[i].key, 1, &size))
             return false;
         into->dims[into->rank++] =
-            (struct tensor_dim){builder_label(builder, map->entries[i].key), (uint64_t)size};
+            (struct tensor_dim){.label = builder_label(builder, map->entries[i].key), .size = (uint64_t)size};
         elements *= (double)size;
     }
     return elements <= 9e18 || builder_error(builder, "has more than 9e18 elements");

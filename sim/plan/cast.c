@@ -5,6 +5,8 @@
 #include "plan/parameters.h"
 #include "plan/state.h"
 
+#include <assert.h>
+
 static uint32_t cast_rank_of(struct cast *cast, uint32_t *rank_of_device, uint32_t device)
 {
     if (rank_of_device[device] == MODEL_NONE) {
@@ -214,7 +216,7 @@ uint32_t cast_barrier(struct cast *cast)
 
 /* What of a stage's derivation makes groups, or tells its members apart. */
 struct outline {
-    struct index_list actions; /* with messages, and the first collective along each axis */
+    struct index_list actions; /* with messages, and the first collective along each set of axes */
     struct index_list axes;    /* bit sets: along which parameters communicate */
     struct index_list tied;    /* parameters that other stages hold too */
     struct alike work;         /* members by what they do */
@@ -236,12 +238,13 @@ static const struct action *cast_action(const struct derivation *d, uint32_t ind
 static void cast_outline(const struct cast *cast, uint32_t s, struct outline *outline)
 {
     const struct derivation *d = &cast->derivations[s];
-    uint32_t along = 0; /* bit set: axes of collectives so far */
+    uint64_t along = 0; /* bit set over sets of axes: those of collectives so far */
+    static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action = cast_action(d, i);
-        bool first = action->kind == ACTION_COLLECTIVE && !(along >> action->axis & 1);
+        bool first = action->kind == ACTION_COLLECTIVE && !(along >> action->axes & 1);
         if (first)
-            along |= 1u << action->axis;
+            along |= (uint64_t)1 << action->axes;
         if (first || action->message_count)
             VECTOR_PUSH(&outline->actions, i);
     }
@@ -279,8 +282,8 @@ static void cast_groups(struct cast *cast, const struct outline *outline, struct
     for (uint32_t i = 0; i < outline->actions.count; i++) {
         const struct action *action = cast_action(d, outline->actions.at[i]);
         if (action->kind == ACTION_COLLECTIVE)
-            cast_add_group(
-                rank, registry_axes(cast->registry, d->stage, role.stage, 1u << action->axis, role.member));
+            cast_add_group(rank,
+                           registry_axes(cast->registry, d->stage, role.stage, action->axes, role.member));
         uint32_t count;
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++)

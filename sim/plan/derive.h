@@ -39,7 +39,8 @@ struct message_part {
 struct action {
     uint8_t kind;       /* enum action_kind */
     uint8_t collective; /* enum collective_kind */
-    uint8_t axis;       /* of a collective */
+    uint8_t axis;       /* of a collective: the axis, or one of them */
+    uint8_t axes;       /* of a collective: bit set, all axes that it runs over together */
     uint8_t reason;     /* enum reason */
     bool backward;
     bool uneven; /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */

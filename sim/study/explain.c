@@ -158,6 +158,9 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
     struct wavefront wave = wavefront_stage(&s->derivations[index], &whole);
     if (wave.chunks > 1)
         fprintf(out, ", %u time steps in %u chunks", wave.steps, wave.chunks);
+    else if (whole != MODEL_NONE)
+        fprintf(out, ", its sequence whole because of %s",
+                names_text(&s->names, s->model.layers.at[s->model.operators.at[whole].layer].name));
     fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
             unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
             unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),
@@ -298,6 +301,9 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
                                           .set_count = options->set_count,
                                           .data_root = options->data_root};
         good = scenario_load(&s, &wanted);
+        if (good && s.plan.replayed)
+            good = report_error(&s.input.report, s.document->place,
+                                "a trace has no layers to explain; `partita run` replays it");
         report_print(&s.input.report, err);
         good = good && explain_wanted(&s.model, options->layer, &layer, err);
         if (good)

@@ -14,6 +14,7 @@
 #include "study/changes.h"
 #include "study/default_workload.h"
 #include "study/pricing.h"
+#include "study/scenario_trace.h"
 
 #include <string.h>
 
@@ -114,8 +115,10 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
         else
             good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
-        if (!topology)
+        if (!topology) {
             scenario_spell_model(scenario);
+            scenario_trace_spell(&scenario->input, scenario->document);
+        }
     }
     return good;
 }
@@ -125,9 +128,9 @@ static bool scenario_is(struct scenario *scenario, const struct value *document,
 {
     static const struct {
         const char *key, *kind;
-    } marks[] = {{"model", "workload"},   {"plan", "workload"},      {"layers", "model"},
-                 {"devices", "topology"}, {"links", "topology"},     {"switches", "topology"},
-                 {"peak", "device type"}, {"bandwidth", "link type"}};
+    } marks[] = {{"model", "workload"},    {"trace", "workload"},   {"plan", "workload"},
+                 {"layers", "model"},      {"devices", "topology"}, {"links", "topology"},
+                 {"switches", "topology"}, {"peak", "device type"}, {"bandwidth", "link type"}};
     const char *kind = NULL;
     for (size_t i = 0; i < FIELDS_COUNT(marks); i++) {
         if (!value_get(document, marks[i].key))
@@ -283,6 +286,9 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
             document_parse(input, "default workload", options->text, strlen(options->text), false);
         return scenario->document;
     }
+    scenario->document = scenario_trace_document(input, options->workload);
+    if (scenario->document)
+        return true;
     const char *path = scenario_find(input, "workloads", options->workload);
     if (!path)
         path = scenario_find(input, "workloads/models", options->workload);
@@ -346,6 +352,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     if (model)
         return scenario_of_model(scenario, options, model);
     scenario_spell_model(scenario);
+    scenario_trace_spell(input, scenario->document);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
     if (options->seed)
@@ -357,6 +364,8 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
+    if (good && scenario->workload.trace)
+        return scenario_trace_load(scenario) && scenario_connected(scenario);
     good = good && scenario_discipline(scenario);
     struct value *set = scenario->workload.model ? scenario_model_set(scenario) : NULL;
     const struct value *shape = set ? scenario_model_document(scenario, set) : NULL;

@@ -379,7 +379,7 @@ static inline void run_backward_action(struct executor *x, struct stage_run *s, 
         s->backward[i] = run_backward_exchange(x, s, a, removed);
     } else if (a->elements > 0) {
         if (!removed)
-            s->backward_statistics[a->operator] |= 1u << a->axis;
+            s->backward_statistics[a->operator] |= a->axes;
     } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
         struct holding in = run_regathered(x, s, a);
         s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);

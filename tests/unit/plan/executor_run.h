@@ -411,7 +411,7 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
         s->forward[i] = run_kernel(x, s, i);
     } else if (a->elements > 0) {
         if (!removed)
-            s->forward_statistics[a->operator] |= 1u << a->axis;
+            s->forward_statistics[a->operator] |= a->axes;
     } else if (removed) {
         s->forward[i] = run_union(x, s, a, a->tensor);
         if (a->kind == ACTION_COLLECTIVE)
