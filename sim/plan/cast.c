@@ -2,6 +2,7 @@
 
 #include "plan/memory.h"
 #include "plan/parameters.h"
+#include "plan/ring.h"
 #include "plan/shares.h"
 #include "plan/state.h"
 
@@ -140,6 +141,14 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
     return registry_channel(cast->registry, from, to, channel, pair, meet);
 }
 
+uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action *action, uint32_t from,
+                   uint32_t to)
+{
+    const uint32_t *ranks = cast->plan->stages.at[stage].ranks;
+    uint64_t pair = (uint64_t)stage << 8 | action->axis * 2u | (action->collective == REDUCE_SCATTER);
+    return registry_channel(cast->registry, ranks[from], ranks[to], CHANNEL_RING, pair, false);
+}
+
 uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)
 {
     const struct derivation *d = &cast->derivations[importer];
@@ -232,6 +241,17 @@ static void cast_training_groups(struct cast *cast, struct cast_rank *rank, stru
         cast_add_group(rank, cast_barrier(cast));
 }
 
+/* To the member after, from the one before. */
+static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct role role,
+                             const struct action *action)
+{
+    const struct plan_stage *stage = cast->derivations[role.stage].stage;
+    uint32_t next = ring_member(stage, role.member, action->axis, 1);
+    uint32_t before = ring_member(stage, role.member, action->axis, stage->axes[action->axis].size - 1);
+    cast_add_group(rank, cast_ring(cast, role.stage, action, role.member, next));
+    cast_add_group(rank, cast_ring(cast, role.stage, action, before, role.member));
+}
+
 /* The groups of one member, in the order of its actions: the same order for all members that are alike. */
 static void cast_groups(struct cast *cast, struct cast_rank *rank, struct role role)
 {
@@ -239,7 +259,9 @@ static void cast_groups(struct cast *cast, struct cast_rank *rank, struct role r
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
-        if (action->kind == ACTION_COLLECTIVE)
+        if (action->kind == ACTION_COLLECTIVE && action->streamed)
+            cast_ring_groups(cast, rank, role, action);
+        else if (action->kind == ACTION_COLLECTIVE)
             cast_add_group(
                 rank, registry_axes(cast->registry, d->stage, role.stage, 1u << action->axis, role.member));
         uint32_t count;
@@ -279,6 +301,20 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
     while (i < rank->groups.count && rank->groups.at[i] != group)
         i++;
     return i;
+}
+
+/* What a member passes on, and does, step by step around a ring: not asked where all members do alike. */
+static void cast_sign_ring(const struct derivation *d, const struct action *action, uint32_t loop,
+                           uint32_t member, struct signature *out)
+{
+    const struct plan_axis *axis = &d->stage->axes[loop];
+    bool kernel = action->kind == ACTION_KERNEL;
+    const struct operator* operator= state_operator(d, action->operator);
+    uint64_t keys = operator->dims[operator->key].size;
+    bool dealt = !operator->causal ||(d->stage->balanced == axis->size && keys % (2u * axis->size) == 0);
+    for (uint32_t step = 0; step < axis->size && (axis->weights || keys % axis->size || !dealt); step++)
+        VECTOR_PUSH(out, kernel ? ring_share(d, action->operator, loop, member, step)
+                                : ring_elements(d, action, member, step));
 }
 
 /* Every number by which the programs of two members of one stage could differ. */
@@ -328,6 +364,11 @@ static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         uint32_t count;
+        const struct step_loop *loop = action->loop == MODEL_NONE ? NULL
+                                       : action->backward         ? &d->backward_loops.at[action->loop]
+                                                                  : &d->forward_loops.at[action->loop];
+        if (loop && loop->ring)
+            cast_sign_ring(d, action, loop->axis, role.member, out);
         if (action->uneven)
             VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
         shares_of(d, action, role.member, &shares);

@@ -72,6 +72,14 @@ static void work_price(const struct derivation *d, const struct operator* operat
         cost_seconds(&platform->device_types.at[where->type], where->speed, d->plan->precision, &kernel);
 }
 
+void work_block(const struct derivation *d, uint32_t index, uint32_t member, double share, struct work *work)
+{
+    double launches = work->launches;
+    work_scale(work, share);
+    work->launches = launches;
+    work_price(d, state_operator(d, index), d->stage->devices.at[member], work);
+}
+
 struct work work_forward(const struct derivation *d, uint32_t index, uint32_t member)
 {
     const struct operator* operator= state_operator(d, index);

@@ -26,6 +26,10 @@ struct work work_optimizer(const struct plan *plan, uint32_t device, double para
 
 void work_add(struct work *sum, const struct work *other);
 
+/* Makes of the work of an operator a share that runs as a kernel of its own: with launches as the whole. */
+void work_block(const struct derivation *d, uint32_t operator, uint32_t member, double share,
+                struct work *work);
+
 void work_scale(struct work *work, double share);
 
 #endif

@@ -227,7 +227,7 @@ const struct field workload_plan_fields[] = {
     {.key = "convert",
      .kind = FIELD_VALUE,
      .offset = AT(convert),
-     .about = "how tensors meet; a map: attention (gather, ulysses)"},
+     .about = "how tensors meet; a map: attention (gather, ulysses, ring)"},
     {.key = "lazy",
      .kind = FIELD_FLAG,
      .offset = AT(lazy),
@@ -339,7 +339,7 @@ const struct field workload_plan_fields[] = {
 };
 const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
 
-static const char *const workload_attention[] = {"gather", "ulysses", NULL};
+static const char *const workload_attention[] = {"gather", "ulysses", "ring", NULL};
 static const struct field workload_convert_fields[] = {
     {.key = "attention", .kind = FIELD_CHOICE, .offset = AT(attention), .choices = workload_attention},
 };
