@@ -3,6 +3,7 @@
 #include "base/unit.h"
 #include "collective/collective.h"
 #include "plan/workload.h"
+#include "platform/protocol.h"
 
 #include <math.h>
 
@@ -37,6 +38,30 @@ static uint32_t explain_cost_device(const struct derivation *d, const struct act
                                       : d->plan->stages.at[action->peer].devices.at[member];
 }
 
+/* One message by the protocol that is fastest for it, or on the bare wire. */
+static bool explain_cost_message(struct platform *platform, uint32_t from, uint32_t to, double bytes,
+                                 struct activity *best)
+{
+    double least = INFINITY, latency, cap;
+    for (uint32_t i = 0; i <= platform->protocol_names.count; i++) {
+        uint32_t protocol =
+            i < platform->protocol_names.count ? platform->protocol_names.at[i] : PROTOCOL_NONE;
+        struct activity activity;
+        if (!collective_message(platform, from, to, protocol, &activity))
+            continue;
+        double seconds = collective_pieces(&activity, bytes, 1, &latency, &cap);
+        if (!(seconds < least)) {
+            collective_activity_fini(&activity);
+            continue;
+        }
+        if (isfinite(least))
+            collective_activity_fini(best);
+        least = seconds;
+        *best = activity;
+    }
+    return isfinite(least);
+}
+
 /* All messages of an exchange at once. *busiest: bytes on the link that takes longest. */
 static double explain_cost_messages(struct explain_stage *stage, const struct action *action, double *busiest)
 {
@@ -50,13 +75,13 @@ static double explain_cost_messages(struct explain_stage *stage, const struct ac
         uint32_t from = explain_cost_device(d, action, message->from, true);
         uint32_t to = explain_cost_device(d, action, message->to, false);
         struct activity activity;
-        if (from == to || !collective_message(platform, from, to, &activity))
+        double bytes = message->elements * action->element_bytes * part;
+        if (from == to || !explain_cost_message(platform, from, to, bytes, &activity))
             continue;
         latency = fmax(latency, activity.latency);
         for (uint32_t u = 0; u < activity.usage.count; u++) {
             double *load = &loads[activity.usage.at[u].link];
-            *load += message->elements * action->element_bytes * part * activity.usage.at[u].coefficient *
-                     activity.bytes_factor;
+            *load += bytes * activity.usage.at[u].coefficient * activity.bytes_factor;
             double takes = *load / platform->links.at[activity.usage.at[u].link].bandwidth;
             *busiest = takes > seconds ? *load : *busiest;
             seconds = fmax(seconds, takes);
