@@ -28,11 +28,11 @@ void ring_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
     if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE)
         return;
     struct action *action = &d->forward.at[last];
-    uint32_t keys = ring_keys(d, operator, &operator->operands[i]);
-    if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER || action->operator!= index ||
-        d->forms.at[form].boxes || keys == MODEL_NONE || action->before.dim[action->axis] != keys ||
-        so->assignment.split[action->axis] != operator->query || so->fused ||
-        saved_source(d, action->tensor, form) == form)
+    uint32_t keys = ring_keys(d, operator, & operator->operands[i]);
+    if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
+        action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
+            action->before.dim[action->axis] != keys || so->assignment.split[action->axis] !=
+            operator->query || so->fused || saved_source(d, action->tensor, form) == form)
         return;
     action->streamed = true;
     d->forms.at[form].streamed = true;
@@ -111,7 +111,11 @@ void ring_close(struct derivation *d, bool backward, uint32_t index)
                              .carry = MODEL_NONE,
                              .ring = true,
                              .axis = (uint8_t)axis,
-                             .because = state_operator(d, index)->dims[state_operator(d, index)->key].names[0]};
+                             .because =
+                                 state_operator(d, index)->dims[state_operator(d, index)->key].names[0]};
+    for (uint32_t o = 0; o < d->operators.count && broken && !backward; o++)
+        if (state_operator(d, o)->layer == layer)
+            d->operators.at[o].streamed = 0;
     if (broken)
         return;
     if (backward)
@@ -150,7 +154,8 @@ static double ring_pairs(const struct derivation *d, uint32_t index, uint32_t ax
     const struct operator* operator= state_operator(d, index);
     struct coordinates at = layout_coordinates(d->stage, member);
     struct interval keys = {0, operator->dims[operator->key].size }, whole = keys;
-    struct interval queries = assign_share(d->stage, operator, & so->assignment,(uint32_t) operator->query, at);
+    struct interval queries =
+        assign_share(d->stage, operator, & so->assignment, (uint32_t) operator->query, at);
     keys.low = layout_share(whole, &d->stage->axes[axis], first).low;
     keys.high = layout_share(whole, &d->stage->axes[axis], end - 1).high;
     if (operator->causal)
