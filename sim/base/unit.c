@@ -1,6 +1,6 @@
 /* Units: one flat table of symbols, written by macros from a base symbol and its prefixes. Reading takes the
  * longest symbol that ends at a word's end; writing takes the largest listed symbol that keeps the number at
- * 1 or more. Both scan the table: a few hundred short comparisons per quantity read, nothing while
+ * 1 or more. Both scan the table: a few hundred comparisons of a character or a unit, nothing while
  * simulating. */
 #include "base/unit.h"
 
@@ -94,6 +94,8 @@ size_t unit_parse(const char *text, enum unit *unit, double *scale)
     size_t longest = 0;
     for (size_t i = 0; i < UNIT_SYMBOLS; i++) {
         const struct unit_symbol *symbol = &unit_symbols[i];
+        if (*symbol->text != *text)
+            continue;
         size_t length = strlen(symbol->text);
         if (length > longest && strncmp(text, symbol->text, length) == 0 &&
             unit_ends_word(symbol->text, text[length])) {
@@ -143,12 +145,12 @@ static const char *unit_symbol_plain(enum unit unit)
     return unit_symbols[i].text;
 }
 
-static double unit_scale(const char *symbol)
+static double unit_scale(const char *symbol, enum unit unit)
 {
-    enum unit unit;
-    double scale = 1;
-    unit_parse(symbol, &unit, &scale);
-    return scale;
+    size_t i = 0;
+    while (unit_symbols[i].unit != unit || strcmp(unit_symbols[i].text, symbol) != 0)
+        i++;
+    return unit_symbols[i].scale;
 }
 
 const char *unit_format(double value, enum unit unit, char *buffer, size_t size)
@@ -167,14 +169,14 @@ const char *unit_format(double value, enum unit unit, char *buffer, size_t size)
     }
     const char *const *ladder = unit_ladder[unit];
     const char *symbol = ladder[0];
-    for (size_t i = 1; ladder[i]; i++) /* 0.9995: what would be written as 1000 takes the next symbol */
-        if (fabs(value) >= unit_scale(ladder[i]) * 0.9995)
-            symbol = ladder[i];
+    /* 0.9995: what would be written as 1000 takes the next symbol */
+    for (size_t i = 1; ladder[i] && fabs(value) >= unit_scale(ladder[i], unit) * 0.9995; i++)
+        symbol = ladder[i];
     if (value == 0)
         symbol = unit_symbol_plain(unit);
     else if (unit == UNIT_SECONDS && fabs(value) >= 600)
         symbol = fabs(value) < 7200 ? "min" : fabs(value) < 172800 ? "h" : "d";
-    unit_write_number(value / unit_scale(symbol) + 0.0, number, sizeof number);
+    unit_write_number(value / unit_scale(symbol, unit) + 0.0, number, sizeof number);
     snprintf(buffer, size, "%s %s", number, symbol);
     return buffer;
 }

@@ -27,8 +27,8 @@ static enum partita_status main_collective(const struct options *o);
 static enum partita_status main_schedule(const struct options *o);
 
 static const struct command main_commands[] = {
-    {"run", "partita run WORKLOAD [options]", "simulate a workload and print its summary", "tsdjqvnue",
-     main_run},
+    {"run", "partita run WORKLOAD|MODEL [options]",
+     "simulate a workload (or a model, --topology given) and print its summary", "tsdjqvnue", main_run},
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
      main_explain},

@@ -84,6 +84,12 @@ static void fluid_set_traffic(void *state, double now, uint8_t traffic, double w
     }
 }
 
+static double fluid_stop(void *state, double now, uint32_t tag)
+{
+    struct network *network = ((struct fluid *)state)->network;
+    return network_stop(network, now, network_find(network, tag));
+}
+
 static double fluid_next(void *state)
 {
     return network_next(((struct fluid *)state)->network);
@@ -112,6 +118,7 @@ const struct network_model fluid_model = {
     .start = fluid_start,
     .set_capacity = fluid_set_capacity,
     .set_traffic = fluid_set_traffic,
+    .stop = fluid_stop,
     .next = fluid_next,
     .advance = fluid_advance,
     .solve = fluid_solve,

@@ -175,21 +175,27 @@ double network_next(struct network *network)
     return INFINITY;
 }
 
-static void complete(struct network *network, uint32_t f)
+/* Takes a flow that sent so many bytes off its links, and books them. */
+static void release(struct network *network, uint32_t f, double sent)
 {
     struct flow *flow = &network->flows.at[f];
     const struct maxmin_route *route = &network->maxmin.routes.at[f];
     const struct incidence_pool *pool = &network->maxmin.pool;
-    double level_bytes = flow->bytes / flow->weight; /* coefficients there include the weight */
+    double level_bytes = sent / flow->weight; /* coefficients there include the weight */
     for (uint32_t i = route->first; i < route->first + route->count; i++)
         if (pool->other[i] < network->carried.count)
             network->carried.at[pool->other[i]] += incidence_coefficient(pool, i) * level_bytes;
     maxmin_detach(&network->maxmin, f);
-    VECTOR_PUSH(&network->completed, flow->tag);
     flow->state = FLOW_FREE;
     flow->tag = network->free;
     network->free = f;
     network->active--;
+}
+
+static void complete(struct network *network, uint32_t f)
+{
+    VECTOR_PUSH(&network->completed, network->flows.at[f].tag);
+    release(network, f, network->flows.at[f].bytes);
 }
 
 uint32_t network_advance(struct network *network, double now, const uint32_t **tags)
@@ -256,6 +262,26 @@ void network_solve(struct network *network, double now)
     for (uint32_t i = 0; i < network->reweighted.count; i++)
         follow_level(network, network->reweighted.at[i], now); /* its level may be the same */
     network->reweighted.count = 0;
+}
+
+double network_stop(struct network *network, double now, uint32_t f)
+{
+    struct flow *flow = &network->flows.at[f];
+    assert(flow->state != FLOW_FREE);
+    double sent = flow->state == FLOW_ACTIVE ? flow->bytes - left(flow, now) : 0;
+    network->now = now;
+    if (flow->event != QUEUE_NONE)
+        queue_cancel(network->queue, flow->event);
+    release(network, f, sent);
+    return sent;
+}
+
+uint32_t network_find(const struct network *network, uint32_t tag)
+{
+    for (uint32_t f = 0; f < network->flows.count; f++)
+        if (network->flows.at[f].state != FLOW_FREE && network->flows.at[f].tag == tag)
+            return f;
+    return UINT32_MAX;
 }
 
 double network_rate(const struct network *network, uint32_t flow)

@@ -57,6 +57,13 @@ uint32_t network_advance(struct network *network, double now, const uint32_t **t
  * when nothing changed. */
 void network_solve(struct network *network, double now);
 
+/* Takes a flow off the network at `now` (takes part in the next network_solve); it does not complete. Returns
+ * the bytes that it had sent. */
+double network_stop(struct network *network, double now, uint32_t flow);
+
+/* The flow on its way with this tag, UINT32_MAX: none. O(flows). */
+uint32_t network_find(const struct network *network, uint32_t tag);
+
 double network_rate(const struct network *network, uint32_t flow);
 double network_remaining(const struct network *network, uint32_t flow, double now);
 uint32_t network_active(const struct network *network); /* flows started and not completed */

@@ -45,6 +45,9 @@ struct network_model {
     /* From now on this class of traffic has this weight and this cap, also what is under way of it. At first
      * every class has weight 1 and no cap; class 0 keeps that. NULL: the model knows no classes. */
     void (*set_traffic)(void *state, double now, uint8_t traffic, double weight, double cap);
+    /* Takes the message with this tag off the network: it does not complete. Returns the bytes that it had
+     * sent. NULL: messages cannot be called back. */
+    double (*stop)(void *state, double now, uint32_t tag);
     double (*next)(void *state);
     uint32_t (*advance)(void *state, double now, const uint32_t **tags);
     void (*solve)(void *state, double now);

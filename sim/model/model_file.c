@@ -8,6 +8,11 @@ struct value *model_file_translate(struct input *input, const char *path)
     return hf_is(document) ? hf_read(input, document) : document;
 }
 
+bool model_file_is(const struct value *document)
+{
+    return hf_is(document) || (value_get(document, "layers") && !value_get(document, "model"));
+}
+
 struct value *model_file_load(struct input *input, const char *path)
 {
     struct value *document = model_file_translate(input, path);

@@ -13,4 +13,7 @@ struct value *model_file_translate(struct input *input, const char *path);
  * it was read. */
 struct value *model_file_load(struct input *input, const char *path);
 
+/* Whether a file that was read is a model of any of these forms rather than a workload. */
+bool model_file_is(const struct value *document);
+
 #endif

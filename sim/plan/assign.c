@@ -228,13 +228,12 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
     return box;
 }
 
-bool assign_aligned(const struct plan_stage *stage, const struct model *model,
-                    const struct operator* operator, const struct assignment * assignment,
-                    const struct operand *operand)
+uint32_t assign_misaligned(const struct plan_stage *stage, const struct model *model,
+                           const struct operator* operator, const struct assignment * assignment,
+                           const struct operand *operand)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
-    if (assignment->shares)
-        return false;
+    uint32_t axes = 0;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         if (assignment->split[a] < 0)
             continue;
@@ -244,7 +243,14 @@ bool assign_aligned(const struct plan_stage *stage, const struct model *model,
         const struct operand_dim *map = &operand->dims[d];
         if (map->kernel >= 0 || map->inner >= 0 || map->offset ||
             tensor->dims[d].size != operator->dims[map->dim].size)
-            return false;
+            axes |= 1u << a;
     }
-    return true;
+    return axes;
+}
+
+bool assign_aligned(const struct plan_stage *stage, const struct model *model,
+                    const struct operator* operator, const struct assignment * assignment,
+                    const struct operand *operand)
+{
+    return !assignment->shares && !assign_misaligned(stage, model, operator, assignment, operand);
 }

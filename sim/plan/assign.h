@@ -51,6 +51,12 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
                       const struct operator* operator, const struct assignment * assignment,
                       const struct operand *operand, struct coordinates member);
 
+/* Bit set: axes that split a window, an offset or a merged dimension of an operand, where assign_box() is not
+ * layout_box(). */
+uint32_t assign_misaligned(const struct plan_stage *stage, const struct model *model,
+                           const struct operator* operator, const struct assignment * assignment,
+                           const struct operand *operand);
+
 /* True when every member's assign_box() is its layout_box(): no window, offset or merged dimension is split.
  */
 bool assign_aligned(const struct plan_stage *stage, const struct model *model,

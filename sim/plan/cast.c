@@ -1,12 +1,10 @@
 #include "plan/cast.h"
 
+#include "plan/alike.h"
 #include "plan/memory.h"
 #include "plan/parameters.h"
 #include "plan/ring.h"
-#include "plan/shares.h"
 #include "plan/state.h"
-
-#include <string.h>
 
 static uint32_t cast_rank_of(struct cast *cast, uint32_t *rank_of_device, uint32_t device)
 {
@@ -175,17 +173,16 @@ static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t m
     uint32_t fewest = MODEL_NONE;
     *elements = 0;
     for (int add = 0; add < 2; add++) /* first the smallest stage, then who is congruent */
-        for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
-            const struct derivation *d = &cast->derivations[s];
-            uint32_t i = 0;
-            while (i < d->parameters.count && d->parameters.at[i].tensor != tensor)
-                i++;
-            if (i == d->parameters.count)
+        for (uint32_t i = 0; i < cast->copies.count; i++) {
+            const struct cast_copy copy = cast->copies.at[i];
+            const struct derivation *d = &cast->derivations[copy.stage];
+            if (d->parameters.at[copy.parameter].tensor != tensor)
                 continue;
             if (!add && d->member_count < fewest)
                 fewest = d->member_count;
             for (uint32_t m = member % fewest; add && m < d->member_count; m += fewest) {
-                double held = memory_parameter(d, i, m) / shard_ways(d, &d->parameters.at[i]);
+                double held =
+                    memory_parameter(d, copy.parameter, m) / shard_ways(d, &d->parameters.at[copy.parameter]);
                 *elements = held > *elements ? held : *elements;
                 uint32_t k = 0; /* a rank that holds it for two of its stages has one copy */
                 while (k < out->count && out->at[k] != d->stage->ranks[m])
@@ -211,29 +208,75 @@ uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint
     return group;
 }
 
-uint32_t cast_barrier(const struct cast *cast)
+uint32_t cast_barrier(struct cast *cast)
 {
+    if (cast->barrier != MODEL_NONE)
+        return cast->barrier;
     struct index_list ranks = {0};
     for (uint32_t r = 0; r < cast->ranks.count; r++)
         if (cast->ranks.at[r].roles.count)
             VECTOR_PUSH(&ranks, r);
-    uint32_t group = registry_named(cast->registry, "barrier", 0, ranks.at, ranks.count);
+    cast->barrier = registry_named(cast->registry, "barrier", 0, ranks.at, ranks.count);
     VECTOR_FREE(&ranks);
-    return group;
+    return cast->barrier;
+}
+
+/* What of a stage's derivation makes groups, or tells its members apart. */
+struct outline {
+    struct index_list
+        actions; /* with messages, and the first collective of each kind of group along each axis */
+    struct index_list axes; /* bit sets: along which parameters communicate */
+    struct index_list tied; /* parameters that other stages hold too */
+    struct alike work;      /* members by what they do */
+};
+
+static void outline_fini(struct outline *outline)
+{
+    VECTOR_FREE(&outline->actions);
+    VECTOR_FREE(&outline->axes);
+    VECTOR_FREE(&outline->tied);
+    alike_fini(&outline->work);
+}
+
+static const struct action *cast_action(const struct derivation *d, uint32_t index)
+{
+    return index < d->forward.count ? &d->forward.at[index] : &d->backward.at[index - d->forward.count];
+}
+
+static void cast_outline(const struct cast *cast, uint32_t s, struct outline *outline)
+{
+    const struct derivation *d = &cast->derivations[s];
+    uint32_t along = 0; /* bit set: axes of collectives so far */
+    for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+        const struct action *action = cast_action(d, i);
+        uint32_t ring = !action->streamed                      ? 0u
+                        : action->collective == REDUCE_SCATTER ? 2 * PLAN_AXES
+                                                               : PLAN_AXES; /* rings have other groups */
+        bool first = action->kind == ACTION_COLLECTIVE && !(along >> (ring + action->axis) & 1);
+        if (first)
+            along |= 1u << (ring + action->axis);
+        if (first || action->message_count)
+            VECTOR_PUSH(&outline->actions, i);
+    }
+    for (uint32_t i = 0; i < d->parameters.count && cast->plan->training; i++)
+        if (cast->holders[d->parameters.at[i].tensor] > 1)
+            VECTOR_PUSH(&outline->tied, i);
+    if (cast->plan->training)
+        parameters_axes(d, &outline->axes);
+    alike_work(d, alike_axes(d), &outline->work);
 }
 
 /* What a trainer adds: gradients of tied parameters, the barrier. */
-static void cast_training_groups(struct cast *cast, struct cast_rank *rank, struct role role)
+static void cast_training_groups(struct cast *cast, const struct outline *outline, struct cast_rank *rank,
+                                 struct role role)
 {
     const struct derivation *d = &cast->derivations[role.stage];
-    struct index_list groups = {0};
-    parameters_groups(d, cast->registry, role, &groups);
-    for (uint32_t i = 0; i < groups.count; i++)
-        cast_add_group(rank, groups.at[i]);
-    VECTOR_FREE(&groups);
-    for (uint32_t i = 0; i < d->parameters.count; i++) {
+    for (uint32_t i = 0; i < outline->axes.count; i++)
+        cast_add_group(rank,
+                       registry_axes(cast->registry, d->stage, role.stage, outline->axes.at[i], role.member));
+    for (uint32_t i = 0; i < outline->tied.count; i++) {
         double elements;
-        uint32_t tied = cast_tied(cast, role.stage, i, role.member, &elements);
+        uint32_t tied = cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements);
         if (tied != MODEL_NONE)
             cast_add_group(rank, tied);
     }
@@ -253,12 +296,12 @@ static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct r
 }
 
 /* The groups of one member, in the order of its actions: the same order for all members that are alike. */
-static void cast_groups(struct cast *cast, struct cast_rank *rank, struct role role)
+static void cast_groups(struct cast *cast, const struct outline *outline, struct cast_rank *rank,
+                        struct role role)
 {
     const struct derivation *d = &cast->derivations[role.stage];
-    for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
-        const struct action *action =
-            i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+    for (uint32_t i = 0; i < outline->actions.count; i++) {
+        const struct action *action = cast_action(d, outline->actions.at[i]);
         if (action->kind == ACTION_COLLECTIVE && action->streamed)
             cast_ring_groups(cast, rank, role, action);
         else if (action->kind == ACTION_COLLECTIVE)
@@ -270,7 +313,7 @@ static void cast_groups(struct cast *cast, struct cast_rank *rank, struct role r
             cast_add_group(rank, cast_channel(cast, role.stage, action, &d->messages.at[messages[k]]));
     }
     if (cast->plan->training)
-        cast_training_groups(cast, rank, role);
+        cast_training_groups(cast, outline, rank, role);
 }
 
 /* The input device sends to every member that wants input. */
@@ -290,11 +333,6 @@ static void cast_input_groups(struct cast *cast)
     }
 }
 
-struct signature {
-    double *at;
-    uint32_t count, room;
-};
-
 static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
 {
     uint32_t i = 0;
@@ -303,157 +341,111 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
     return i;
 }
 
-/* What a member passes on, and does, step by step around a ring: not asked where all members do alike. */
-static void cast_sign_ring(const struct derivation *d, const struct action *action, uint32_t loop,
-                           uint32_t member, struct signature *out)
-{
-    const struct plan_axis *axis = &d->stage->axes[loop];
-    bool kernel = action->kind == ACTION_KERNEL;
-    const struct operator* operator= state_operator(d, action->operator);
-    uint64_t keys = operator->dims[operator->key].size;
-    bool dealt = !operator->causal ||(d->stage->balanced == axis->size && keys % (2u * axis->size) == 0);
-    for (uint32_t step = 0; step < axis->size && (axis->weights || keys % axis->size || !dealt); step++)
-        VECTOR_PUSH(out, kernel ? ring_share(d, action->operator, loop, member, step)
-                                : ring_elements(d, action, member, step));
-}
-
 /* Every number by which the programs of two members of one stage could differ. */
-static void cast_sign_role(const struct cast *cast, const struct cast_rank *rank, struct role role,
-                           struct signature *out)
+static void cast_sign_role(const struct cast *cast, const struct outline *outline,
+                           const struct cast_rank *rank, struct role role, struct signature *out)
 {
     const struct derivation *d = &cast->derivations[role.stage];
-    struct share_list shares = {0};
     VECTOR_PUSH(out, role.stage);
-    for (uint32_t o = 0; o < d->operators.count; o++) {
-        const struct operator* operator= state_operator(d, o);
-        const struct assignment *assignment = &d->operators.at[o].assignment;
-        struct coordinates at = layout_coordinates(d->stage, role.member);
-        for (uint32_t a = 0; a < d->stage->axis_count; a++)
-            if (assignment->split[a] == ASSIGN_ONE) {
-                VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
-                at.at[a] = 0; /* who has no work gets results of the same sizes */
-            }
-        for (uint32_t i = 0; assignment->shares && i < operator->dim_count; i++) {
-            struct interval share = assign_share(d->stage, operator, assignment, i, at);
-            VECTOR_PUSH(out, (double)(share.high - share.low));
-        }
-        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            int split = assignment->split[a];
-            const struct plan_axis *axis = &d->stage->axes[a];
-            if (split < 0 || (!axis->weights && operator->dims[split].size % axis->size == 0))
-                continue;
-            struct interval share = assign_share(d->stage, operator, assignment, (uint32_t)split, at);
-            VECTOR_PUSH(out, (double)(share.high - share.low));
-        }
-        if (assign_causal(d->stage, operator, assignment))
-            VECTOR_PUSH(out, assign_points(d->stage, operator, assignment, at));
-        for (uint32_t i = 0; i < operator->operand_count; i++)
-            if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
-                struct box box =
-                    assign_box(d->stage, d->plan->model, operator, assignment, &operator->operands[i], at);
-                VECTOR_PUSH(out, layout_elements(&box, state_tensor(d, operator->operands[i].tensor)->rank));
-            }
-    }
-    for (uint32_t i = 0; i < d->parameters.count && cast->plan->training; i++) {
+    VECTOR_PUSH(out, alike_class(&outline->work, d->stage, role.member));
+    for (uint32_t i = 0; i < outline->tied.count; i++) {
         double elements = 0;
-        cast_tied(cast, role.stage, i, role.member, &elements);
+        cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements);
         VECTOR_PUSH(out, elements);
-        VECTOR_PUSH(out, memory_parameter(d, i, role.member));
     }
-    for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
-        const struct action *action =
-            i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+    for (uint32_t i = 0; i < outline->actions.count; i++) {
+        const struct action *action = cast_action(d, outline->actions.at[i]);
         uint32_t count;
-        const struct step_loop *loop = action->loop == MODEL_NONE ? NULL
-                                       : action->backward         ? &d->backward_loops.at[action->loop]
-                                                                  : &d->forward_loops.at[action->loop];
-        if (loop && loop->ring)
-            cast_sign_ring(d, action, loop->axis, role.member, out);
-        if (action->uneven)
-            VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, role.member)));
-        shares_of(d, action, role.member, &shares);
-        for (uint32_t k = 0; k < shares.count; k++)
-            VECTOR_PUSH(out, shares.at[k]);
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &d->messages.at[messages[k]];
             bool mine = action->kind == ACTION_SEND ||
                         (action->kind == ACTION_EXCHANGE && message->from == role.member);
             VECTOR_PUSH(out, mine ? 1.0 : 2.0);
-            VECTOR_PUSH(out, i);
+            VECTOR_PUSH(out, outline->actions.at[i]);
             VECTOR_PUSH(out, message->elements);
             VECTOR_PUSH(out, cast_ordinal(rank, cast_channel(cast, role.stage, action, message)));
         }
     }
-    VECTOR_FREE(&shares);
 }
 
 /* The same for all roles of a rank, and its device. */
-static void cast_sign(const struct cast *cast, const struct cast_rank *rank, struct signature *out)
+static void cast_sign(const struct cast *cast, const struct outline *outlines, const struct cast_rank *rank,
+                      struct signature *out)
 {
     const struct device *device = &cast->plan->platform->devices.at[rank->device];
+    out->count = 0;
     VECTOR_PUSH(out, device->type);
     VECTOR_PUSH(out, device->speed);
     VECTOR_PUSH(out, rank->groups.count);
     VECTOR_PUSH(out, rank->roles.count);
     for (uint32_t i = 0; i < rank->roles.count; i++)
-        cast_sign_role(cast, rank, rank->roles.at[i], out);
+        cast_sign_role(cast, &outlines[rank->roles.at[i].stage], rank, rank->roles.at[i], out);
 }
 
-/* Finds, for each rank, the first rank of its first stage that is alike. */
-static void cast_alike(struct cast *cast)
+/* Finds, for each rank whose first stage this is, the first such rank that is alike. */
+static void cast_alike(struct cast *cast, uint32_t s, const struct outline *outlines)
 {
-    for (uint32_t s = 0; s < cast->plan->stages.count; s++) {
-        const struct plan_stage *stage = &cast->plan->stages.at[s];
-        VECTOR(struct signature) kinds = {0};
-        struct index_list first = {0};
-        for (uint32_t m = 0; m < stage->devices.count; m++) {
-            struct cast_rank *rank = &cast->ranks.at[stage->ranks[m]];
-            if (rank->roles.at[0].stage != s || rank->input || rank->like != MODEL_NONE)
-                continue;
-            struct signature mine = {0};
-            cast_sign(cast, rank, &mine);
-            for (uint32_t k = 0; k < kinds.count && rank->like == MODEL_NONE; k++)
-                if (kinds.at[k].count == mine.count &&
-                    memcmp(kinds.at[k].at, mine.at, mine.count * sizeof(double)) == 0)
-                    rank->like = first.at[k];
-            if (rank->like == MODEL_NONE) {
-                rank->like = stage->ranks[m];
-                VECTOR_PUSH(&kinds, mine);
-                VECTOR_PUSH(&first, stage->ranks[m]);
-            } else {
-                VECTOR_FREE(&mine);
-            }
-        }
-        for (uint32_t k = 0; k < kinds.count; k++)
-            VECTOR_FREE(&kinds.at[k]);
-        VECTOR_FREE(&kinds);
-        VECTOR_FREE(&first);
+    const struct plan_stage *stage = &cast->plan->stages.at[s];
+    struct alike all = {0};
+    struct signature mine = {0};
+    struct index_list first = {0}; /* per class of `all`: its first rank */
+    for (uint32_t m = 0; m < stage->devices.count; m++) {
+        struct cast_rank *rank = &cast->ranks.at[stage->ranks[m]];
+        if (rank->roles.at[0].stage != s || rank->input || rank->like != MODEL_NONE)
+            continue;
+        cast_sign(cast, outlines, rank, &mine);
+        uint32_t kind = alike_find(&all, &mine);
+        if (kind == first.count)
+            VECTOR_PUSH(&first, stage->ranks[m]);
+        rank->like = first.at[kind];
     }
-    for (uint32_t r = 0; r < cast->ranks.count; r++)
-        if (cast->ranks.at[r].like == MODEL_NONE)
-            cast->ranks.at[r].like = r;
+    alike_fini(&all);
+    VECTOR_FREE(&mine);
+    VECTOR_FREE(&first);
+}
+
+static void cast_copied(struct cast *cast, struct arena *arena)
+{
+    const struct plan *plan = cast->plan;
+    cast->holders = ARENA_ARRAY(arena, uint32_t, plan->model->tensors.count);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t i = 0; i < cast->derivations[s].parameters.count; i++)
+            cast->holders[cast->derivations[s].parameters.at[i].tensor]++;
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        for (uint32_t i = 0; i < cast->derivations[s].parameters.count; i++)
+            if (cast->holders[cast->derivations[s].parameters.at[i].tensor] > 1)
+                VECTOR_PUSH(&cast->copies, ((struct cast_copy){s, i}));
 }
 
 void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivations,
                struct registry *registry, struct arena *arena)
 {
-    *cast = (struct cast){.plan = plan, .derivations = derivations, .registry = registry};
-    cast->holders = ARENA_ARRAY(arena, uint32_t, plan->model->tensors.count);
-    for (uint32_t s = 0; s < plan->stages.count; s++)
-        for (uint32_t i = 0; i < derivations[s].parameters.count; i++)
-            cast->holders[derivations[s].parameters.at[i].tensor]++;
+    *cast =
+        (struct cast){.plan = plan, .derivations = derivations, .registry = registry, .barrier = MODEL_NONE};
+    cast_copied(cast, arena);
     cast_roles(cast, arena);
     cast->sent_or_received = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
     cast->first = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
-    for (uint32_t s = 0; s < plan->stages.count; s++)
+    struct outline *outlines = ARENA_ARRAY(arena, struct outline, plan->stages.count);
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
         cast_index(cast, s);
+        cast_outline(cast, s, &outlines[s]);
+    }
     for (uint32_t r = 0; r < cast->ranks.count; r++)
-        for (uint32_t i = 0; i < cast->ranks.at[r].roles.count; i++)
-            cast_groups(cast, &cast->ranks.at[r], cast->ranks.at[r].roles.at[i]);
+        for (uint32_t i = 0; i < cast->ranks.at[r].roles.count; i++) {
+            struct role role = cast->ranks.at[r].roles.at[i];
+            cast_groups(cast, &outlines[role.stage], &cast->ranks.at[r], role);
+        }
     if (cast->input_rank != MODEL_NONE)
         cast_input_groups(cast);
-    cast_alike(cast);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        cast_alike(cast, s, outlines);
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        outline_fini(&outlines[s]);
+    for (uint32_t r = 0; r < cast->ranks.count; r++)
+        if (cast->ranks.at[r].like == MODEL_NONE)
+            cast->ranks.at[r].like = r;
 }
 
 void cast_fini(struct cast *cast)
@@ -467,4 +459,5 @@ void cast_fini(struct cast *cast)
         VECTOR_FREE(&cast->ranks.at[r].groups);
     }
     VECTOR_FREE(&cast->ranks);
+    VECTOR_FREE(&cast->copies);
 }

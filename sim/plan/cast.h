@@ -17,6 +17,11 @@ struct cast_rank {
     uint32_t like;             /* the first rank that does the same; itself if none */
 };
 
+/* One of the stages that hold a tied parameter. */
+struct cast_copy {
+    uint32_t stage, parameter; /* the latter: index into the derivation's parameters */
+};
+
 struct cast {
     struct plan *plan;
     struct derivation *derivations;
@@ -24,8 +29,10 @@ struct cast {
     VECTOR(struct cast_rank) ranks;
     struct index_list *sent_or_received; /* per stage: messages of member m at [first[m], first[m + 1]) */
     struct index_list *first;
-    uint32_t *holders;   /* per tensor: stages that have it as a parameter */
-    uint32_t input_rank; /* MODEL_NONE: none */
+    uint32_t *holders;               /* per tensor: stages that have it as a parameter */
+    VECTOR(struct cast_copy) copies; /* of tensors that several stages hold, in the order of the stages */
+    uint32_t barrier;                /* the group of that name; MODEL_NONE: not made yet */
+    uint32_t input_rank;             /* MODEL_NONE: none */
 };
 
 /* Casts all ranks; allocates stage->ranks in `arena`. */
@@ -54,7 +61,7 @@ uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint
                    double *elements);
 
 /* The group of all ranks that train, which meet before the optimizer. */
-uint32_t cast_barrier(const struct cast *cast);
+uint32_t cast_barrier(struct cast *cast);
 
 /* Transfers between two stages per micro-batch and direction: matches of a channel are (instance · this +
  * slot). */

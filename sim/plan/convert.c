@@ -178,15 +178,6 @@ static bool convert_distinct(const struct convert_side *side, uint32_t member)
     return true;
 }
 
-/* The member of `side` on a device, or MODEL_NONE. */
-static uint32_t convert_on_device(const struct convert_side *side, uint32_t device)
-{
-    for (uint32_t m = 0; m < side->stage->devices.count; m++)
-        if (side->stage->devices.at[m] == device)
-            return m;
-    return MODEL_NONE;
-}
-
 /* True when two members hold the same box: equal coordinates on every axis where members hold different
  * ones. */
 static bool convert_alike(const struct convert_side *side, uint32_t a, uint32_t b)
@@ -199,29 +190,111 @@ static bool convert_alike(const struct convert_side *side, uint32_t a, uint32_t 
     return true;
 }
 
+/* The messages to one member while they are collected. */
+struct convert_receiver {
+    const struct convert_side *from, *to;
+    uint32_t member; /* of `to` */
+    uint32_t self;   /* the same device's member of `from`; MODEL_NONE */
+    struct box wanted;
+    struct message_list *out;
+};
+
+/* Adds the message that brings what one of the distinct holders has, unless the receiver holds that itself.
+ */
+static void convert_receive(const struct convert_receiver *r, uint32_t holder, const struct box *held)
+{
+    if (r->self != MODEL_NONE && convert_alike(r->from, holder, r->self))
+        return;
+    struct box both = layout_intersection(held, &r->wanted, r->from->tensor->rank);
+    double elements = layout_elements(&both, r->from->tensor->rank);
+    if (elements > 0)
+        VECTOR_PUSH(r->out, ((struct message_part){convert_holder(r->from, holder, r->to, r->member),
+                                                   r->member, elements}));
+}
+
+/* Visits the holders of a layout's shares that overlap what is wanted, in ascending order: axis by axis, the
+ * shares that do. `held`: the share so far. */
+static void convert_overlap(const struct convert_receiver *r, uint32_t axis, uint32_t member, struct box held)
+{
+    const struct plan_stage *stage = r->from->stage;
+    if (axis == stage->axis_count) {
+        convert_receive(r, member, &held);
+        return;
+    }
+    const struct plan_axis *along = &stage->axes[axis];
+    if (r->from->layout.place[axis] != PLACE_SPLIT) {
+        convert_overlap(r, axis + 1, member * along->size, held);
+        return;
+    }
+    uint32_t dim = r->from->layout.dim[axis], first = 0;
+    const struct interval whole = held.dims[dim], wanted = r->wanted.dims[dim];
+    if (!along->weights && whole.high > whole.low && wanted.low > whole.low) {
+        /* Element e of n is in share ⌊e·ways/n⌋ or a later one. */
+        uint64_t share = (wanted.low - whole.low) * along->size / (whole.high - whole.low);
+        first = share < along->size ? (uint32_t)share : along->size;
+    }
+    for (uint32_t i = first; i < along->size; i++) {
+        held.dims[dim] = layout_share(whole, along, i);
+        if (held.dims[dim].low >= wanted.high)
+            break;
+        if (held.dims[dim].high > wanted.low && held.dims[dim].high > held.dims[dim].low)
+            convert_overlap(r, axis + 1, member * along->size + i, held);
+    }
+}
+
+/* Per device from the first to the last of a stage, its member there + 1, or 0. */
+struct convert_devices {
+    struct index_list member;
+    uint32_t first;
+};
+
+static struct convert_devices convert_devices(const struct plan_stage *stage)
+{
+    struct convert_devices devices = {.first = UINT32_MAX};
+    uint32_t last = 0;
+    for (uint32_t m = 0; m < stage->devices.count; m++) {
+        uint32_t device = stage->devices.at[m];
+        devices.first = device < devices.first ? device : devices.first;
+        last = device > last ? device : last;
+    }
+    for (uint32_t i = devices.first; i <= last; i++)
+        VECTOR_PUSH(&devices.member, 0u);
+    for (uint32_t m = stage->devices.count; m-- > 0;)
+        devices.member.at[stage->devices.at[m] - devices.first] = m + 1;
+    return devices;
+}
+
+static uint32_t convert_on_device(const struct convert_devices *devices, uint32_t device)
+{
+    bool there = device >= devices->first && device - devices->first < devices->member.count &&
+                 devices->member.at[device - devices->first];
+    return there ? devices->member.at[device - devices->first] - 1 : MODEL_NONE;
+}
+
 void convert_messages(const struct convert_side *from, const struct convert_side *to, bool same,
                       struct message_list *out)
 {
-    uint32_t rank = from->tensor->rank;
     struct index_list distinct = {0};
-    for (uint32_t m = 0; m < from->stage->devices.count; m++)
+    struct convert_devices devices = {0};
+    struct box whole = {{{0, 0}}};
+    for (uint32_t d = 0; d < from->tensor->rank; d++)
+        whole.dims[d] = (struct interval){0, from->tensor->dims[d].size};
+    for (uint32_t m = 0; from->boxes && m < from->stage->devices.count; m++)
         if (convert_distinct(from, m))
             VECTOR_PUSH(&distinct, m);
+    if (!same)
+        devices = convert_devices(from->stage);
     for (uint32_t m = 0; m < to->stage->devices.count; m++) {
-        struct box wanted = convert_box(to, m);
-        if (layout_elements(&wanted, rank) == 0)
+        struct convert_receiver r = {from, to, m, m, convert_box(to, m), out};
+        if (layout_elements(&r.wanted, from->tensor->rank) <= 0)
             continue;
-        uint32_t self = same ? m : convert_on_device(from, to->stage->devices.at[m]);
-        for (uint32_t i = 0; i < distinct.count; i++) {
-            if (self != MODEL_NONE && convert_alike(from, distinct.at[i], self))
-                continue; /* it holds that itself */
-            struct box held = convert_box(from, distinct.at[i]);
-            struct box both = layout_intersection(&held, &wanted, rank);
-            double elements = layout_elements(&both, rank);
-            if (elements > 0)
-                VECTOR_PUSH(
-                    out, ((struct message_part){convert_holder(from, distinct.at[i], to, m), m, elements}));
-        }
+        if (!same)
+            r.self = convert_on_device(&devices, to->stage->devices.at[m]);
+        for (uint32_t i = 0; i < distinct.count; i++)
+            convert_receive(&r, distinct.at[i], &from->boxes[distinct.at[i]]);
+        if (!from->boxes)
+            convert_overlap(&r, 0, 0, whole);
     }
     VECTOR_FREE(&distinct);
+    VECTOR_FREE(&devices.member);
 }

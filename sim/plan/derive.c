@@ -72,6 +72,8 @@ static struct layout derive_parameter_layout(const struct derivation *d, const s
     const struct operator* operator= & model->operators.at[so->operator];
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
     struct layout layout = assign_layout(d->stage, model, operator, & so->assignment, operand, false);
+    if (assign_aligned(d->stage, model, operator, & so->assignment, operand))
+        return layout;
     for (uint32_t m = 0; m < d->member_count; m++) {
         struct coordinates at = layout_coordinates(d->stage, m);
         struct box read = assign_box(d->stage, model, operator, & so->assignment, operand, at);

@@ -200,15 +200,18 @@ void parameters_publish(struct parameters *p, uint32_t update)
             VECTOR_PUSH(&p->builder->gate, p->gathered[i]);
 }
 
-void parameters_groups(const struct derivation *d, struct registry *registry, struct role role,
-                       struct index_list *groups)
+void parameters_axes(const struct derivation *d, struct index_list *out)
 {
     for (uint32_t i = 0; i < d->parameters.count; i++) {
         const struct stage_parameter *parameter = &d->parameters.at[i];
         struct shard_reduction how = shard_reduction(parameter);
         uint32_t axes[] = {how.scatter, how.sum, parameter->shard_axes};
-        for (uint32_t k = 0; k < 3; k++)
-            if (axes[k])
-                VECTOR_PUSH(groups, registry_axes(registry, d->stage, role.stage, axes[k], role.member));
+        for (uint32_t k = 0; k < 3; k++) {
+            uint32_t j = 0;
+            while (j < out->count && out->at[j] != axes[k])
+                j++;
+            if (axes[k] && j == out->count)
+                VECTOR_PUSH(out, axes[k]);
+        }
     }
 }

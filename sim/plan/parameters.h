@@ -50,8 +50,8 @@ void parameters_reduce(struct parameters *parameters, uint32_t unit, bool last);
 /* After the update: members that updated a share get the others. `update`: the optimizer's operation. */
 void parameters_publish(struct parameters *parameters, uint32_t update);
 
-/* Adds the groups that the member's parameters communicate in. */
-void parameters_groups(const struct derivation *d, struct registry *registry, struct role role,
-                       struct index_list *groups);
+/* The sets of axes along which a stage's parameters communicate, each once, in the order of the parameters.
+ */
+void parameters_axes(const struct derivation *d, struct index_list *axes);
 
 #endif

@@ -99,16 +99,17 @@ uint32_t registry_axes(struct registry *registry, const struct plan_stage *stage
         registry_get(registry, (uint64_t)2 << 56 | mask, (uint64_t)stage_index << 32 | base, &fresh);
     if (!fresh)
         return group;
-    uint32_t count = 0;
-    for (uint32_t m = 0; m < stage->devices.count; m++) {
-        struct coordinates other = layout_coordinates(stage, m);
-        bool alike = true;
-        for (uint32_t a = 0; a < stage->axis_count; a++)
-            alike &= (mask >> a & 1) || other.at[a] == at.at[a];
-        if (alike) {
-            VECTOR_PUSH(&registry->members, stage->ranks[m]);
-            count++;
-        }
+    uint32_t count = 1;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        count *= mask >> a & 1 ? stage->axes[a].size : 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t rest = i;
+        for (uint32_t a = stage->axis_count; a-- > 0;)
+            if (mask >> a & 1) {
+                at.at[a] = rest % stage->axes[a].size;
+                rest /= stage->axes[a].size;
+            }
+        VECTOR_PUSH(&registry->members, stage->ranks[layout_member(stage, at)]);
     }
     registry->groups.at[group].member_count = count;
     registry->groups.at[group].name = registry_axes_name(registry, stage, mask);

@@ -171,6 +171,21 @@ double ring_share(const struct derivation *d, uint32_t index, uint32_t axis, uin
     return all > 0 ? ring_pairs(d, index, axis, member, block, block + 1) / all : 0;
 }
 
+uint32_t ring_apart(const struct derivation *d, const struct action *action)
+{
+    if (action->loop == MODEL_NONE)
+        return 0;
+    const struct step_loop *loop =
+        action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
+    if (!loop->ring)
+        return 0;
+    const struct operator* operator= state_operator(d, action->operator);
+    const struct plan_axis *axis = &d->stage->axes[loop->axis];
+    uint64_t keys = operator->dims[operator->key].size;
+    bool dealt = d->stage->balanced == axis->size && keys % (2 * (uint64_t)axis->size) == 0;
+    return axis->weights || keys % axis->size || (operator->causal && !dealt) ? 1u << loop->axis : 0;
+}
+
 double ring_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member)
 {
     const struct step_loop *l = backward ? &d->backward_loops.at[loop] : &d->forward_loops.at[loop];

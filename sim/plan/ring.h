@@ -34,6 +34,10 @@ double ring_elements(const struct derivation *d, const struct action *action, ui
 double ring_share(const struct derivation *d, uint32_t operator, uint32_t axis, uint32_t member,
                   uint32_t step);
 
+/* Bit set: the axis of an action's ring, where its members do not all pass on, or do, as much in each step.
+ */
+uint32_t ring_apart(const struct derivation *d, const struct action *action);
+
 /* Bytes of the blocks that a member holds at once besides its own, in one of a list's loops. */
 double ring_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member);
 

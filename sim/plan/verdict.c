@@ -1,5 +1,6 @@
 #include "plan/verdict.h"
 
+#include "plan/alike.h"
 #include "plan/memory.h"
 #include "plan/scheduled.h"
 #include "plan/shard.h"
@@ -36,12 +37,11 @@ static double verdict_versions(const struct plan *plan, const struct rank *rank)
     return plan->schedule->versions(&shape, schedule_device(plan->schedule, &shape, rank->stage));
 }
 
-/* Adds what a member stores of its stage, but for what an earlier stage of the same rank holds already. */
-static void verdict_hold(const struct plan *plan, const struct derivation *derivations, uint32_t stage,
-                         uint32_t member, struct memory_held *held)
+/* Takes off what an earlier stage of the same rank holds already. */
+static void verdict_shared(const struct plan *plan, const struct derivation *derivations, uint32_t stage,
+                           uint32_t member, struct memory_held *held)
 {
     const struct derivation *d = &derivations[stage];
-    memory_hold(d, member, held);
     for (uint32_t t = 0; t < stage; t++) {
         const struct plan_stage *other = &plan->stages.at[t];
         if (member >= other->devices.count || other->ranks[member] != plan->stages.at[stage].ranks[member])
@@ -77,6 +77,33 @@ static struct plan_memory verdict_rank(const struct plan *plan, const struct ran
     return memory;
 }
 
+/* Adds what the members of a stage store: it has the same size for all that stand at one place along
+ * the axes that tell their parameters apart. */
+static void verdict_hold_stage(const struct plan *plan, const struct derivation *derivations, uint32_t stage,
+                               struct memory_held *held)
+{
+    const struct derivation *d = &derivations[stage];
+    uint32_t axes = alike_parameters(d);
+    VECTOR(struct memory_held) at = {0}; /* per place */
+    VECTOR(bool) known = {0};
+    for (uint32_t i = 0; i < alike_places(d->stage, axes); i++) {
+        VECTOR_PUSH(&at, (struct memory_held){0});
+        VECTOR_PUSH(&known, false);
+    }
+    for (uint32_t m = 0; m < d->member_count; m++) {
+        uint32_t place = alike_place(d->stage, axes, m);
+        if (!known.at[place])
+            memory_hold(d, m, &at.at[place]);
+        known.at[place] = true;
+        held[d->stage->ranks[m]].parameters += at.at[place].parameters;
+        held[d->stage->ranks[m]].gradients += at.at[place].gradients;
+        held[d->stage->ranks[m]].optimizer += at.at[place].optimizer;
+        verdict_shared(plan, derivations, stage, m, &held[d->stage->ranks[m]]);
+    }
+    VECTOR_FREE(&at);
+    VECTOR_FREE(&known);
+}
+
 void verdict_fill(struct plan *plan, const struct derivation *derivations, const struct job *job)
 {
     plan->fits = true;
@@ -91,8 +118,7 @@ void verdict_fill(struct plan *plan, const struct derivation *derivations, const
     for (uint32_t r = 0; r < job->rank_count; r++)
         held[r] = (struct memory_held){0};
     for (uint32_t s = 0; s < plan->stages.count; s++)
-        for (uint32_t m = 0; m < plan->stages.at[s].devices.count; m++)
-            verdict_hold(plan, derivations, s, m, &held[plan->stages.at[s].ranks[m]]);
+        verdict_hold_stage(plan, derivations, s, held);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         struct plan_stage *stage = &plan->stages.at[s];
         for (uint32_t m = 0; m < stage->devices.count; m++) {

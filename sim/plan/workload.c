@@ -68,6 +68,10 @@ const struct field workload_fields[] = {
      .about = "of all random streams"},
     {.key = "plan", .kind = FIELD_VALUE, .offset = AT(plan), .about = "what is split how"},
     {.key = "network", .kind = FIELD_VALUE, .offset = AT(network), .about = "how communication is simulated"},
+    {.key = "discipline",
+     .kind = FIELD_VALUE,
+     .offset = AT(discipline),
+     .about = "how those who train keep in step, decided during the run; see `partita list disciplines`"},
     {.key = "random", .kind = FIELD_VALUE, .offset = AT(random), .about = "what differs from run to run"},
 };
 const uint32_t workload_field_count = FIELDS_COUNT(workload_fields);

@@ -17,16 +17,17 @@ struct workload_carrier {
 
 struct workload {
     const char *name, *about;
-    const struct value *topology;  /* a name, or NULL */
-    const struct value *set;       /* parameters of the topology, or NULL */
-    const struct value *model;     /* a name, or a map with `name` and parameters */
-    const struct value *batch;     /* a number or a map */
-    const struct value *plan;      /* a map, or NULL */
-    const struct value *network;   /* a map, or NULL */
-    const struct value *random;    /* a map, or NULL */
-    int step;                      /* 0 training, 1 inference */
-    const struct value *precision; /* a name or a map, or NULL */
-    struct workload_precision {    /* enum precision, -1: by default */
+    const struct value *topology;   /* a name, or NULL */
+    const struct value *set;        /* parameters of the topology, or NULL */
+    const struct value *model;      /* a name, or a map with `name` and parameters */
+    const struct value *batch;      /* a number or a map */
+    const struct value *plan;       /* a map, or NULL */
+    const struct value *network;    /* a map, or NULL */
+    const struct value *random;     /* a map, or NULL */
+    const struct value *discipline; /* a map, or NULL: the plan's own synchronous steps */
+    int step;                       /* 0 training, 1 inference */
+    const struct value *precision;  /* a name or a map, or NULL */
+    struct workload_precision {     /* enum precision, -1: by default */
         int weights, activations, gradients, communication, optimizer, accumulation;
     } precisions;
     int gradients; /* enum precision, or -1: fp32 */

@@ -20,6 +20,7 @@ struct recorder {
     sqlite3 *db;
     struct arena *arena; /* the caller's */
     const char *path;
+    const struct account *account; /* not owned; NULL: there is none */
     int64_t run;
 };
 
@@ -146,6 +147,7 @@ bool recorder_finish(struct recorder *recorder, const struct plan *plan, const s
                         .job = job,
                         .result = result,
                         .metrics = metrics,
+                        .account = recorder->account,
                         .critical = &critical};
     bool ok = recorder_write(recorder, &rows, wall_seconds, error);
     if (!ok) {
@@ -163,6 +165,11 @@ bool recorder_fail(struct recorder *recorder, const char *reason)
                        &statement, NULL);
     bool ok = statement && rows_add(statement, "ti", reason, recorder->run);
     return sqlite3_finalize(statement) == SQLITE_OK && ok;
+}
+
+void recorder_account(struct recorder *recorder, const struct account *account)
+{
+    recorder->account = account;
 }
 
 int64_t recorder_run_id(const struct recorder *recorder)

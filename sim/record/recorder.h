@@ -4,6 +4,7 @@
 #ifndef PARTITA_RECORD_RECORDER_H
 #define PARTITA_RECORD_RECORDER_H
 
+#include "base/account.h"
 #include "record/metrics.h"
 
 struct recorder; /* opaque */
@@ -29,6 +30,8 @@ struct recorder *recorder_open(const char *path, const struct recorder_run *run,
 bool recorder_finish(struct recorder *recorder, const struct plan *plan, const struct job *job,
                      const struct engine_result *result, const struct metrics *metrics, double wall_seconds,
                      const char **error);
+/* What else the run has to say of itself, written by recorder_finish(). Borrowed. */
+void recorder_account(struct recorder *recorder, const struct account *account);
 /* Marks the run 'failed' with a reason (a deadlock, a failed check). */
 bool recorder_fail(struct recorder *recorder, const char *reason);
 int64_t recorder_run_id(const struct recorder *recorder);

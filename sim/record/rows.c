@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-const struct rows_writer *const rows_writers[] = {&rows_places, &rows_timeline, &rows_traffic,
-                                                  &rows_memory, &rows_totals,   NULL};
+const struct rows_writer *const rows_writers[] = {&rows_places, &rows_timeline, &rows_traffic, &rows_memory,
+                                                  &rows_totals, &rows_account,  NULL};
 
 bool rows_open(struct rows *rows)
 {

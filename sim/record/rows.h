@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "base/account.h"
 #include "record/critical.h"
 #include "record/metrics.h"
 
@@ -18,7 +19,8 @@ struct rows {
     const struct engine_result *result;
     const struct metrics *metrics;
     const struct critical *critical;
-    int64_t *texts; /* interned name -> text.id, 0 while not written */
+    const struct account *account; /* NULL: there is none */
+    int64_t *texts;                /* interned name -> text.id, 0 while not written */
     sqlite3_stmt *add_text, *find_text;
 };
 
@@ -26,7 +28,8 @@ struct rows_writer {
     const char *name; /* the table that it fills first */
     bool (*write)(struct rows *rows);
 };
-extern const struct rows_writer rows_places, rows_timeline, rows_traffic, rows_memory, rows_totals;
+extern const struct rows_writer rows_places, rows_timeline, rows_traffic, rows_memory, rows_totals,
+    rows_account;
 /* In the order in which they run. NULL-terminated. */
 extern const struct rows_writer *const rows_writers[];
 

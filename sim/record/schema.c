@@ -75,6 +75,15 @@ static const char schema_tables[] =
     " label INTEGER NOT NULL, kind TEXT NOT NULL, group_name TEXT, start REAL NOT NULL,"
     " seconds REAL NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID;";
 
+/* Tables that came later without a change of what was there: also added to a file that has none of them. */
+static const char schema_later[] =
+    "CREATE TABLE IF NOT EXISTS account ("
+    " run INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,"
+    " unit TEXT NOT NULL, PRIMARY KEY (run, position)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS histogram ("
+    " run INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " PRIMARY KEY (run, name, value)) WITHOUT ROWID;";
+
 /* clang-format off */
 #define METRIC(name)                                                                                         \
     ", (SELECT value FROM metric WHERE run = r.id AND name = '" name "' AND scope = '') AS " name
@@ -185,7 +194,7 @@ bool schema_open(sqlite3 *db, const char *path, bool create, struct arena *arena
         return false;
     }
     if (tables == 0 && application == 0 && create) {
-        if (schema_create(db))
+        if (schema_create(db) && sqlite3_exec(db, schema_later, NULL, NULL, NULL) == SQLITE_OK)
             return true;
         *error = schema_error(db, path, "create the tables", arena);
         return false;
@@ -200,6 +209,10 @@ bool schema_open(sqlite3 *db, const char *path, bool create, struct arena *arena
                               "%s: a results database of schema version %lld; this Partita reads and writes "
                               "version %d (use another file, or the Partita that wrote this one)",
                               path, (long long)version, SCHEMA_VERSION);
+        return false;
+    }
+    if (create && sqlite3_exec(db, schema_later, NULL, NULL, NULL) != SQLITE_OK) {
+        *error = schema_error(db, path, "create the tables", arena);
         return false;
     }
     return true;

@@ -58,9 +58,13 @@ static void partita_lap(struct stopwatch *watch, const char *phase)
 static enum partita_status partita_load(struct scenario *scenario, const struct partita_options *options,
                                         bool brief, FILE *err)
 {
-    struct scenario_options wanted = {
-        options->workload,     options->topology, options->sets, options->set_count,
-        partita_data_folder(), options->seed,     brief};
+    struct scenario_options wanted = {.workload = options->workload,
+                                      .topology = options->topology,
+                                      .sets = options->sets,
+                                      .set_count = options->set_count,
+                                      .data_root = partita_data_folder(),
+                                      .seed = options->seed,
+                                      .brief = brief};
     bool good = scenario_load(scenario, &wanted);
     report_print(&scenario->input.report, err);
     return good ? PARTITA_OK : PARTITA_BAD_INPUT;
@@ -92,6 +96,8 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     if (!replicate_once(s, &engine, (uint64_t)s->workload.seed, &result, &metrics, &error))
         return partita_fail(recorder, error, err);
     partita_lap(watch, "simulate");
+    if (recorder && s->script.discipline)
+        recorder_account(recorder, &s->account);
     if (recorder && !recorder_finish(recorder, &s->plan, &s->job, &result, &metrics,
                                      partita_now() - watch->start, &error))
         status = partita_fail(NULL, error, err);

@@ -22,9 +22,12 @@ struct compared_one {
 static bool compared_load(struct compared_one *one, const struct partita_options *options, const char *file,
                           FILE *err)
 {
-    struct scenario_options wanted = {
-        file, options->topology, options->sets, options->set_count, partita_data_folder(), options->seed,
-        false};
+    struct scenario_options wanted = {.workload = file,
+                                      .topology = options->topology,
+                                      .sets = options->sets,
+                                      .set_count = options->set_count,
+                                      .data_root = partita_data_folder(),
+                                      .seed = options->seed};
     one->file = file;
     bool good = scenario_load(&one->scenario, &wanted);
     if (good) {

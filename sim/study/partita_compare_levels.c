@@ -139,9 +139,12 @@ enum partita_status partita_compare_levels(const struct partita_options *options
                                            FILE *out, FILE *err)
 {
     struct scenario s;
-    struct scenario_options wanted = {
-        options->workload,     options->topology, options->sets, options->set_count,
-        partita_data_folder(), options->seed,     false};
+    struct scenario_options wanted = {.workload = options->workload,
+                                      .topology = options->topology,
+                                      .sets = options->sets,
+                                      .set_count = options->set_count,
+                                      .data_root = partita_data_folder(),
+                                      .seed = options->seed};
     struct compare compare = {.count = 0};
     bool good = scenario_load(&s, &wanted);
     report_print(&s.input.report, err);

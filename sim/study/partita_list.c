@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 
 #include "collective/collective.h"
+#include "discipline/discipline.h"
 #include "engine/network_model.h"
 #include "figure/figure.h"
 #include "input/document.h"
@@ -33,6 +34,12 @@ static void list_schedules(json_t *out)
 {
     for (uint32_t i = 0; schedule_table[i]; i++)
         list_add(out, schedule_table[i]->name, schedule_table[i]->about);
+}
+
+static void list_disciplines(json_t *out)
+{
+    for (uint32_t i = 0; discipline_table[i]; i++)
+        list_add(out, discipline_table[i]->name, discipline_table[i]->about);
 }
 
 static void list_collectives(json_t *out)
@@ -86,6 +93,7 @@ static const struct list_kind list_kinds[] = {
     {.name = "models", .folder = "workloads/models"},
     {.name = "layers", .entries = list_layers},
     {.name = "schedules", .entries = list_schedules},
+    {.name = "disciplines", .entries = list_disciplines},
     {.name = "collectives", .entries = list_collectives},
     {.name = "levels", .entries = list_levels},
     {.name = "figures", .entries = list_figures},

@@ -27,9 +27,12 @@ static double replicated_now(void)
 static bool replicated_load(struct replicated *replicated, const struct partita_options *options, FILE *err)
 {
     struct scenario *s = &replicated->scenario;
-    struct scenario_options wanted = {
-        options->workload,     options->topology, options->sets, options->set_count,
-        partita_data_folder(), options->seed,     false};
+    struct scenario_options wanted = {.workload = options->workload,
+                                      .topology = options->topology,
+                                      .sets = options->sets,
+                                      .set_count = options->set_count,
+                                      .data_root = partita_data_folder(),
+                                      .seed = options->seed};
     bool good = scenario_load(s, &wanted);
     if (good && !randomness_is_any(&s->randomness))
         good = report_error(&s->input.report, s->workload.place,

@@ -1,5 +1,7 @@
 #include "study/replicate.h"
 
+#include "study/performance.h"
+
 #include <math.h>
 
 #define AT(member) offsetof(struct metrics, member)
@@ -16,6 +18,8 @@ const struct replicate_metric replicate_metrics[REPLICATE_METRICS] = {
 bool replicate_once(struct scenario *scenario, const struct engine_options *engine, uint64_t seed,
                     struct engine_result *result, struct metrics *metrics, const char **error)
 {
+    if (scenario->script.discipline)
+        return performance_once(scenario, engine, seed, result, metrics, error);
     struct engine_options options = *engine;
     struct arena arena;
     arena_init(&arena);

@@ -6,11 +6,13 @@
 #include "plan/emit.h"
 #include "plan/verdict.h"
 #include "platform/import.h"
-#include "platform/route.h"
+#include "platform/reach.h"
 #include "platform/topology.h"
 #include "platform/topology_fields.h"
 #include "platform/topology_set.h"
 #include "study/changes.h"
+#include "study/default_workload.h"
+#include "study/pricing.h"
 
 #include <string.h>
 
@@ -32,6 +34,8 @@ void scenario_fini(struct scenario *scenario)
     for (uint32_t s = 0; scenario->derivations && s < scenario->plan.stages.count; s++)
         derive_fini(&scenario->derivations[s]);
     randomness_fini(&scenario->randomness);
+    account_fini(&scenario->account);
+    discipline_fini(&scenario->script);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
     platform_fini(&scenario->platform);
@@ -196,9 +200,10 @@ static const struct value *scenario_model_document(struct scenario *scenario)
     return document && scenario_is(scenario, document, "model") ? document : NULL;
 }
 
-static bool scenario_model(struct scenario *scenario, const struct value *document)
+static bool scenario_model(struct scenario *scenario, const struct value *document, bool one)
 {
-    uint64_t batch = workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
+    uint64_t batch =
+        one ? 1 : workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
     return batch &&
            build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
 }
@@ -207,17 +212,18 @@ static bool scenario_model(struct scenario *scenario, const struct value *docume
 static bool scenario_connected(struct scenario *scenario)
 {
     const struct job *job = &scenario->job;
+    struct reach reach;
     bool good = true;
+    reach_init(&reach, &scenario->platform, &scenario->arena);
     for (uint32_t g = 0; g < job->group_count && good; g++) {
         const struct group *group = &job->groups[g];
         for (uint32_t m = 0; m < group->member_count && good; m++) {
-            uint32_t from = job->ranks[job->members[group->first_member + m]].device, count;
+            uint32_t from = job->ranks[job->members[group->first_member + m]].device;
             uint32_t to =
                 job->ranks[job->members[group->first_member + (m + 1) % group->member_count]].device;
             if (group->member_count == 2 && m == 1 && group->rendezvous)
                 continue;
-            route_links(&scenario->platform, from, to, &count);
-            if (count == UINT32_MAX)
+            if (!reach_device(&reach, from, to))
                 good = report_error(&scenario->input.report, scenario->topology_document->place,
                                     "no route from %s to %s, which the plan makes communicate (%s)",
                                     names_text(&scenario->names, scenario->platform.devices.at[from].name),
@@ -253,15 +259,87 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
     return emit_job(plan, scenario->derivations, &scenario->job, report);
 }
 
+/* The path of a file or shipped name; NULL, without a message, when there is none. */
+static const char *scenario_find(struct input *input, const char *folder, const char *name)
+{
+    struct input quiet;
+    input_init(&quiet, input->data_root);
+    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
+    path = path ? arena_text(&input->arena, path) : NULL;
+    input_fini(&quiet);
+    return path;
+}
+
+/* Finds the workload's document. *model: its file is a model instead. */
+static bool scenario_document(struct scenario *scenario, const struct scenario_options *options,
+                              const char **model)
+{
+    struct input *input = &scenario->input;
+    *model = NULL;
+    scenario->workload_path = options->workload;
+    if (options->text) {
+        scenario->document =
+            document_parse(input, "default workload", options->text, strlen(options->text), false);
+        return scenario->document;
+    }
+    const char *path = scenario_find(input, "workloads", options->workload);
+    if (!path)
+        path = scenario_find(input, "workloads/models", options->workload);
+    if (!path)
+        path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
+    scenario->workload_path = path;
+    scenario->document = path ? document_load(input, path) : NULL;
+    if (scenario->document && model_file_is(scenario->document))
+        *model = path;
+    return scenario->document && (*model || scenario_is(scenario, scenario->document, "workload"));
+}
+
+/* A bare model: on the topology of the command line, as default_workload.h says. */
+static bool scenario_of_model(struct scenario *scenario, const struct scenario_options *options,
+                              const char *model)
+{
+    struct arena arena;
+    if (!options->topology)
+        return report_error(&scenario->input.report, (struct place){NULL, 0, 0},
+                            "'%s' is a model: say where it runs with --topology NAME, or give a workload "
+                            "(`partita explain` shows the model alone)",
+                            options->workload);
+    arena_init(&arena);
+    const char *path = arena_text(&arena, model);
+    scenario_fini(scenario);
+    bool good = default_workload_load(scenario, options, path);
+    arena_fini(&arena);
+    return good;
+}
+
+/* Reads the discipline, if there is one. What is planned then is a step of the first that trains, alone. */
+static bool scenario_discipline(struct scenario *scenario)
+{
+    struct workload *workload = &scenario->workload;
+    if (!workload->discipline)
+        return true;
+    if (workload->step != 0)
+        return report_error(&scenario->input.report, workload->discipline->place,
+                            "a discipline is for training; this workload's step is inference");
+    if (!discipline_read(&scenario->input, workload->discipline, &scenario->platform, &scenario->names,
+                         &scenario->script))
+        return false;
+    scenario->given_plan = workload->plan;
+    workload->steps = 1;
+    workload->plan =
+        pricing_plan(scenario, workload->plan, scenario->script.devices.at[scenario->script.learners.at[0]]);
+    return workload->plan;
+}
+
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options)
 {
+    const char *model;
     scenario_init(scenario, options->data_root);
     struct input *input = &scenario->input;
-    scenario->workload_path =
-        document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
-    scenario->document = scenario->workload_path ? document_load(input, scenario->workload_path) : NULL;
-    if (!scenario->document || !scenario_is(scenario, scenario->document, "workload"))
+    if (!scenario_document(scenario, options, &model))
         return false;
+    if (model)
+        return scenario_of_model(scenario, options, model);
     scenario_spell_model(scenario);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
@@ -274,9 +352,12 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
-    const struct value *model = scenario->workload.model ? scenario_model_document(scenario) : NULL;
-    if (!good || !model || !scenario_model(scenario, model))
+    good = good && scenario_discipline(scenario);
+    const struct value *shape = scenario->workload.model ? scenario_model_document(scenario) : NULL;
+    if (!good || !shape || !scenario_model(scenario, shape, options->unplanned))
         return false;
+    if (options->unplanned)
+        return true;
     if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
         return false;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
@@ -284,7 +365,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
         return false;
     verdict_fill(&scenario->plan, scenario->derivations, &scenario->job);
-    return scenario_connected(scenario);
+    return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));
 }
 
 struct engine_options scenario_engine(const struct scenario *scenario)

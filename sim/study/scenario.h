@@ -2,6 +2,8 @@
 #ifndef PARTITA_STUDY_SCENARIO_H
 #define PARTITA_STUDY_SCENARIO_H
 
+#include "base/steady.h"
+#include "discipline/discipline.h"
 #include "engine/engine.h"
 #include "input/document.h"
 #include "plan/derive.h"
@@ -15,6 +17,8 @@ struct scenario_options {
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
+    const char *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+    bool unplanned;        /* only the topology and the model (for one sample) are wanted */
     bool brief;            /* only the last steps are wanted: the ones before need not be written out */
 };
 
@@ -33,7 +37,12 @@ struct scenario {
     struct engine_change *changes; /* of links' capacities, in the scenario's arena */
     uint32_t change_count;
     struct randomness randomness;
+    struct script script;           /* its discipline NULL: the plan's own steps are simulated */
+    struct account account;         /* of the last run of a discipline */
+    struct steady steady;           /* as well */
+    const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
+    const char *chosen; /* of a bare model: the settings that were chosen for it, on one line; else NULL */
 };
 
 /* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either

@@ -3,6 +3,7 @@
 #include "base/unit.h"
 #include "cost/cost.h"
 #include "plan/schedule.h"
+#include "study/performance.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -98,10 +99,16 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
 {
     char text[3][TEXT];
     fprintf(out, "%s\n", s->workload.name);
+    if (s->chosen)
+        fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
     summary_plan(s, out);
     summary_verdict(s, out);
-    fprintf(out, "\n%-30s %s\n", s->plan.training ? "step time" : "latency",
-            unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
+    fprintf(out, "\n");
+    if (s->script.discipline)
+        performance_print(s, m, out);
+    else
+        fprintf(out, "%-30s %s\n", s->plan.training ? "step time" : "latency",
+                unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
     fprintf(out, "%-30s %s %ss/s", "throughput", summary_number(m->samples_per_s, text[0]), s->model.sample);
     if (m->tokens_per_s > 0)
         fprintf(out, ", %s tokens/s", summary_number(m->tokens_per_s, text[1]));
@@ -164,6 +171,10 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
+    if (s->chosen)
+        json_object_set_new(object, "chosen", json_string(s->chosen));
+    if (s->script.discipline)
+        json_object_set_new(object, "discipline", performance_json(s));
     json_dumpf(object, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     fputc('\n', out);
     json_decref(object);

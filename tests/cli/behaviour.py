@@ -236,6 +236,29 @@ def figures_are_drawn_by_their_ending(program):
     check("no-such-folder" in result.err, result)
 
 
+def a_bare_model_gets_a_plan_that_fits(program):
+    config = program.file("config.json", json.dumps({
+        "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+        "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256}))
+    for model, parameters in ((config, 8030261248), ("vgg16", 138357544)):
+        run = program.json("run", model, "--topology", "dgx-h100", "--set", "topology.nodes=2")
+        check(run["fits"] and "plan: {" in run["chosen"], f"{model}: {run}")
+        equal([run["parameters"], run["devices"]], [parameters, 16], model)
+
+
+def a_model_that_fits_nowhere_is_split_as_far_as_it_goes(program):
+    run = program.json("run", "gpt3-175b", "--topology", "dgx-a100", "--set", "topology.nodes=1")
+    check(not run["fits"] and "tensor: 8" in run["chosen"] and "recompute: full" in run["chosen"], str(run["chosen"]))
+
+
+def what_is_set_goes_before_what_is_chosen(program):
+    run = program.json("run", "gpt2", "--topology", "dgx-h100", "--set", "topology.nodes=1", "--set", "plan.tensor=4",
+                       "--set", "batch.global=6", "--set", "precision=fp32")
+    equal(run["samples_per_s"] * run["step_time_s"], 6, "samples per step")
+    split = program.json("explain", "gpt2", "--set", "sequence=1024")
+    equal(run["parameters"], split["parameters"], "parameters")
+
+
 def what_would_fit_is_named_and_fits(program):
     words = ["run", CLOUD, "--set", "batch.global=16", "--set", "plan.recompute=none", "--set", "plan.tensor=4"]
     first = program.run(*words)

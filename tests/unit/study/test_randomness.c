@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { CUSTOMERS = 3000, WARM = 500 };
+enum { CUSTOMERS = 1200, WARM = 200 };
 
 /* `factor` on the kernels of the first `devices` devices. */
 static struct randomness luck_of(struct distribution factor, uint32_t devices)
