@@ -1,9 +1,9 @@
 #include "plan/alike.h"
 
 #include "plan/memory.h"
-#include "plan/ring.h"
 #include "plan/shares.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 
 #include <string.h>
 
@@ -93,7 +93,7 @@ uint32_t alike_axes(const struct derivation *d)
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
-        apart |= ring_apart(d, action);
+        apart |= streamed_apart(d, action);
         if (action->uneven)
             apart |= alike_layout(d, action->tensor, layout, 1u << action->axis);
         if (action->kind == ACTION_COLLECTIVE) /* the shares of a group: not which of its members it is */
@@ -161,8 +161,8 @@ static void alike_sign_ring(const struct derivation *d, const struct action *act
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
     for (uint32_t step = 0; step < loop->steps; step++)
         VECTOR_PUSH(out, action->kind == ACTION_KERNEL
-                             ? ring_share(d, action->operator, loop->axis, member, step)
-                             : ring_elements(d, action, member, step));
+                             ? streamed_share(d, action->operator, loop->axis, member, step)
+                             : streamed_elements(d, action, member, step));
 }
 
 static void alike_sign(const struct derivation *d, uint32_t member, struct signature *out)
@@ -176,7 +176,7 @@ static void alike_sign(const struct derivation *d, uint32_t member, struct signa
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
-        if (ring_apart(d, action))
+        if (streamed_apart(d, action))
             alike_sign_ring(d, action, member, out);
         if (action->uneven)
             VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, member)));

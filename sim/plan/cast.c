@@ -3,8 +3,8 @@
 #include "plan/alike.h"
 #include "plan/memory.h"
 #include "plan/parameters.h"
-#include "plan/ring.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 
 static uint32_t cast_rank_of(struct cast *cast, uint32_t *rank_of_device, uint32_t device)
 {
@@ -289,8 +289,8 @@ static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct r
                              const struct action *action)
 {
     const struct plan_stage *stage = cast->derivations[role.stage].stage;
-    uint32_t next = ring_member(stage, role.member, action->axis, 1);
-    uint32_t before = ring_member(stage, role.member, action->axis, stage->axes[action->axis].size - 1);
+    uint32_t next = streamed_member(stage, role.member, action->axis, 1);
+    uint32_t before = streamed_member(stage, role.member, action->axis, stage->axes[action->axis].size - 1);
     cast_add_group(rank, cast_ring(cast, role.stage, action, role.member, next));
     cast_add_group(rank, cast_ring(cast, role.stage, action, before, role.member));
 }

@@ -5,11 +5,11 @@
 #include "plan/forms.h"
 #include "plan/fuse.h"
 #include "plan/lazy.h"
-#include "plan/ring.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
     "",
@@ -301,7 +301,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
             continue; /* what comes later gives it, one step before: derive_close() */
         struct form_want want = derive_want(d, me, part, operand);
         uint32_t form = forms_obtain(d, &want);
-        ring_mark(d, me, i, form);
+        streamed_mark(d, me, i, form);
         dependencies[count++] = d->forms.at[form].action;
         saved_operand(d, me, operand, form);
     }
@@ -321,7 +321,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
     derive_close(d, me, part);
     saved_output(d, me, form);
     if (operator->attends && operator->output.tensor == model->layers.at[operator->layer].output)
-        ring_close(d, false, me);
+        streamed_close(d, false, me);
 }
 
 /* Brings a member's tile of what a fused block reads, in one piece for all operators that read it. */

@@ -43,8 +43,8 @@ struct action {
     uint8_t reason;     /* enum reason */
     bool backward;
     bool streamed; /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on
-                      (ring.h) */
-    bool uneven; /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
+                      (streamed.h) */
+    bool uneven;   /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
     uint32_t
     operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
     uint32_t tensor;             /* communications */
@@ -83,8 +83,8 @@ struct stage_operator {
     uint32_t tile;                   /* which tile of a fused block, counted over the stage from 1; 0: none */
     uint8_t lazy[OPERATOR_OPERANDS]; /* per operand, bit set: axes along which it stays a partial sum (lazy.h)
                                       */
-    uint8_t streamed;  /* bit set: operands that come block by block (ring.h) ... */
-    uint8_t ring_axis; /* ... around this axis */
+    uint8_t streamed;                /* bit set: operands that come block by block (streamed.h) ... */
+    uint8_t ring_axis;               /* ... around this axis */
 };
 
 struct stage_parameter {
@@ -144,7 +144,7 @@ struct step_loop {
     uint32_t steps;
     uint32_t carry;   /* action whose result the next step waits for */
     uint32_t because; /* the sequential dimension; interned */
-    bool ring;        /* no time steps, but the blocks of a sequence in turn (ring.h) ... */
+    bool ring;        /* no time steps, but the blocks of a sequence in turn (streamed.h) ... */
     uint8_t axis;     /* ... along this axis */
 };
 

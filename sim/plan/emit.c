@@ -5,10 +5,10 @@
 #include "plan/overlap.h"
 #include "plan/parameters.h"
 #include "plan/recompute.h"
-#include "plan/ring.h"
 #include "plan/scheduled.h"
 #include "plan/shares.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -208,15 +208,15 @@ static uint32_t emit_pass(struct emitter *e, const struct part *part, const stru
                           uint32_t step, const struct index_list *after)
 {
     uint32_t stage = part->role.stage, member = part->role.member;
-    uint32_t next = ring_member(part->d->stage, member, action->axis, 1);
+    uint32_t next = streamed_member(part->d->stage, member, action->axis, 1);
     uint32_t before =
-        ring_member(part->d->stage, member, action->axis, part->d->stage->axes[action->axis].size - 1);
+        streamed_member(part->d->stage, member, action->axis, part->d->stage->axes[action->axis].size - 1);
     builder_communicate(&e->builder, OP_SEND, 0, cast_ring(e->cast, stage, action, member, next), MODEL_NONE,
-                        ring_elements(part->d, action, member, step) * action->element_bytes, action->part,
-                        after);
+                        streamed_elements(part->d, action, member, step) * action->element_bytes,
+                        action->part, after);
     return builder_communicate(
         &e->builder, OP_RECEIVE, 0, cast_ring(e->cast, stage, action, before, member), MODEL_NONE,
-        ring_elements(part->d, action, before, step) * action->element_bytes, action->part, NULL);
+        streamed_elements(part->d, action, before, step) * action->element_bytes, action->part, NULL);
 }
 
 /* Passes what one kind of streamed actions of a loop has in a step: operands wait for the block before to
@@ -261,7 +261,7 @@ static void emit_block(struct emitter *e, struct part *part, bool backward, uint
         const struct action *action = emit_action(part, backward, i);
         if (action->loop != l || action->kind != ACTION_KERNEL)
             continue;
-        e->share = ring_share(part->d, action->operator, loop->axis, part->role.member, step);
+        e->share = streamed_share(part->d, action->operator, loop->axis, part->role.member, step);
         if (e->share > 0 || step == 0)
             emit_one(e, part, backward, i);
         else if (!e->plan->training && e->last_step)
@@ -269,12 +269,12 @@ static void emit_block(struct emitter *e, struct part *part, bool backward, uint
     }
 }
 
-/* Emits a ring (ring.h): in each step the blocks of the next are on their way. */
+/* Emits a ring (streamed.h): in each step the blocks of the next are on their way. */
 static void emit_ring(struct emitter *e, struct part *part, bool backward, uint32_t l)
 {
     const struct step_loop *loop = emit_loop(part, backward, l);
     uint32_t *arrived = ARENA_ARRAY(e->arena, uint32_t, loop->end - loop->first);
-    double buffer = ring_buffer(part->d, backward, l, part->role.member);
+    double buffer = streamed_buffer(part->d, backward, l, part->role.member);
     e->builder.allocates += buffer;
     for (uint32_t step = 0; step < loop->steps; step++) {
         bool passes = step + 1 < loop->steps;

@@ -815,6 +815,24 @@ static bool workload_group(struct input *input, const struct workload *workload,
                         (long long)read->group, (long long)data);
 }
 
+/* Says so where `balanced: yes` was asked for and changes nothing. */
+static void workload_balanced(struct input *input, const struct workload *workload,
+                              const struct workload_plan *read, const struct plan *plan)
+{
+    const struct value *asked = workload->plan ? value_get(workload->plan, "balanced") : NULL;
+    if (!asked || !read->balanced)
+        return;
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        if (plan->stages.at[s].balanced)
+            return;
+    report_warning(&input->report, asked->place, "balanced has no effect: %s",
+                   read->context < 2 ? "plan.context divides no sequence"
+                   : plan->attention == ATTENTION_ULYSSES
+                       ? "Ulysses divides attention by heads, which are alike"
+                       : "no attention of this model has a causal mask, or "
+                         "a layer reads neighbours along the sequence");
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -848,6 +866,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
+            workload_balanced(input, workload, &read, plan);
         }
         VECTOR_FREE(&devices);
     }

@@ -21,7 +21,9 @@ static json_t *explain_json_action(const struct derivation *d, const struct acti
                   "tensor", names_text(names, state_tensor(d, action->tensor)->name));
     if (collective)
         json_object_set_new(item, "axis", json_string(names_text(names, d->stage->axes[action->axis].name)));
-    if (action->loop != MODEL_NONE)
+    if (action->streamed)
+        json_object_set_new(item, "streamed", json_true());
+    else if (action->loop != MODEL_NONE)
         json_object_set_new(item, "steps",
                             json_integer(action->backward ? d->backward_loops.at[action->loop].steps
                                                           : d->forward_loops.at[action->loop].steps));

@@ -316,7 +316,7 @@ static inline struct holding run_scatter(struct executor *x, const struct stage_
     for (uint32_t step = 1; step <= ways; step++) {
         struct holding next = run_holding(x, s);
         for (uint32_t m = 0; m < s->d->member_count; m++) {
-            uint32_t from = ring_member(s->d->stage, m, a->axis, ways - 1);
+            uint32_t from = streamed_member(s->d->stage, m, a->axis, ways - 1);
             next.member[m] = run_array(x, a->tensor, 0);
             for (size_t i = 0; i < run_elements(x, a->tensor); i++)
                 next.member[m][i] =

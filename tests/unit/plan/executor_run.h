@@ -7,7 +7,7 @@
 
 #include "plan/lazy.h"
 #include "plan/recompute.h"
-#include "plan/ring.h"
+#include "plan/streamed.h"
 
 /* ---- forward ---- */
 
@@ -338,7 +338,7 @@ static inline double **run_pass(struct executor *x, const struct stage_run *s,
     double **moved = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
     uint32_t ways = s->d->stage->axes[so->ring_axis].size;
     for (uint32_t m = 0; m < s->d->member_count; m++)
-        moved[m] = buffers[step && !removed ? ring_member(s->d->stage, m, so->ring_axis, ways - 1) : m];
+        moved[m] = buffers[step && !removed ? streamed_member(s->d->stage, m, so->ring_axis, ways - 1) : m];
     return moved;
 }
 

@@ -4,8 +4,8 @@
 
 #include "plan/causal.h"
 #include "plan/emit.h"
-#include "plan/ring.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 
 enum { BATCH = 2, SEQUENCE = 16, GROUPS = 4, SIZE = 3, WAYS = 4 };
 static const char model[] =
@@ -45,7 +45,7 @@ static double passed(const struct plan_case *c, bool backward, int collective, u
         if (!action->streamed || action->collective != collective)
             continue;
         for (uint32_t step = gradients; step + !gradients < d->stage->axes[action->axis].size; step++)
-            elements += ring_elements(d, action, member, step);
+            elements += streamed_elements(d, action, member, step);
     }
     return elements;
 }
@@ -105,10 +105,10 @@ static void the_parts_of_all_steps_are_the_whole_work(void **state)
                             whole += seen && step == 0;
                             counted += seen && j >= k.low && j < k.high;
                         }
-                    ASSERT_NEAR(ring_share(d, o, 0, m, step), counted / whole, 1e-12);
+                    ASSERT_NEAR(streamed_share(d, o, 0, m, step), counted / whole, 1e-12);
                     if (dealt[n] && step) /* as much as every other block: half of it is masked */
                         ASSERT_NEAR(counted, rows * rows / 2, 0);
-                    all += ring_share(d, o, 0, m, step);
+                    all += streamed_share(d, o, 0, m, step);
                 }
                 ASSERT_NEAR(all, 1, 1e-12);
             }
@@ -135,8 +135,8 @@ static void a_member_holds_blocks_and_not_the_sequence(void **state)
         }
         ASSERT_NEAR(kept, ring ? 2 * block : 2 * WAYS * block, 0);
         if (ring) {
-            ASSERT_NEAR(ring_buffer(d, false, 0, 1), 2 * 2 * block, 0);
-            ASSERT_NEAR(ring_buffer(d, true, 0, 1), 2 * 4 * block, 0);
+            ASSERT_NEAR(streamed_buffer(d, false, 0, 1), 2 * 2 * block, 0);
+            ASSERT_NEAR(streamed_buffer(d, true, 0, 1), 2 * 4 * block, 0);
         }
         case_fini(&c);
     }

@@ -1,18 +1,18 @@
-#include "plan/ring.h"
+#include "plan/streamed.h"
 
 #include "plan/causal.h"
 #include "plan/saved.h"
 #include "plan/state.h"
 
-static struct action *ring_actions(const struct derivation *d, bool backward, uint32_t *count)
+static struct action *streamed_actions(const struct derivation *d, bool backward, uint32_t *count)
 {
     *count = backward ? d->backward.count : d->forward.count;
     return backward ? d->backward.at : d->forward.at;
 }
 
 /* Which dimension of an operand's tensor the keys are; MODEL_NONE: none. */
-static uint32_t ring_keys(const struct derivation *d, const struct operator* operator,
-                          const struct operand * operand)
+static uint32_t streamed_keys(const struct derivation *d, const struct operator* operator,
+                              const struct operand * operand)
 {
     for (uint32_t k = 0; k < state_tensor(d, operand->tensor)->rank; k++)
         if (operand->dims[k].dim == operator->key)
@@ -20,7 +20,7 @@ static uint32_t ring_keys(const struct derivation *d, const struct operator* ope
     return MODEL_NONE;
 }
 
-void ring_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
+void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
 {
     struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
@@ -28,7 +28,7 @@ void ring_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
     if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE)
         return;
     struct action *action = &d->forward.at[last];
-    uint32_t keys = ring_keys(d, operator, & operator->operands[i]);
+    uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
     if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
         action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
             action->before.dim[action->axis] != keys || so->assignment.split[action->axis] !=
@@ -40,12 +40,12 @@ void ring_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
     so->ring_axis = action->axis;
 }
 
-void ring_scatter(struct derivation *d, uint32_t index, uint32_t i, struct contribution *given)
+void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct contribution *given)
 {
     const struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
     const struct operand *operand = &operator->operands[i];
-    uint32_t keys = ring_keys(d, operator, operand), axis = so->ring_axis;
+    uint32_t keys = streamed_keys(d, operator, operand), axis = so->ring_axis;
     if (!(so->streamed >> i & 1) || given->layout.place[axis] != PLACE_PARTIAL ||
         !convert_loose(d->stage, &given->layout, axis, (uint8_t)keys))
         return;
@@ -69,39 +69,39 @@ void ring_scatter(struct derivation *d, uint32_t index, uint32_t i, struct contr
 }
 
 /* Whether an action belongs to what a layer streams. */
-static bool ring_inside(const struct derivation *d, const struct action *action, uint32_t layer)
+static bool streamed_inside(const struct derivation *d, const struct action *action, uint32_t layer)
 {
     bool kind = action->kind == ACTION_KERNEL || (action->kind == ACTION_COLLECTIVE && action->streamed);
     return kind && action->operator!= MODEL_NONE && state_operator(d, action->operator)->layer == layer;
 }
 
 /* Whether an action from `first` on, of those outside, waits for one inside. */
-static bool ring_broken(const struct derivation *d, bool backward, uint32_t first, uint32_t layer)
+static bool streamed_broken(const struct derivation *d, bool backward, uint32_t first, uint32_t layer)
 {
     uint32_t end;
-    const struct action *actions = ring_actions(d, backward, &end);
+    const struct action *actions = streamed_actions(d, backward, &end);
     bool broken = false;
     for (uint32_t i = first; i < end; i++)
-        for (uint32_t k = 0; k < actions[i].dependency_count && !ring_inside(d, &actions[i], layer); k++)
+        for (uint32_t k = 0; k < actions[i].dependency_count && !streamed_inside(d, &actions[i], layer); k++)
             broken |= d->dependencies.at[actions[i].first_dependency + k] >= first;
     return broken;
 }
 
-void ring_close(struct derivation *d, bool backward, uint32_t index)
+void streamed_close(struct derivation *d, bool backward, uint32_t index)
 {
     uint32_t end, layer = state_operator(d, index)->layer, first = 0;
-    struct action *actions = ring_actions(d, backward, &end);
-    while (first < end && !(actions[first].streamed && ring_inside(d, &actions[first], layer)))
+    struct action *actions = streamed_actions(d, backward, &end);
+    while (first < end && !(actions[first].streamed && streamed_inside(d, &actions[first], layer)))
         first++;
     if (first == end)
         return;
     uint32_t axis = actions[first].axis;
-    bool broken = ring_broken(d, backward, first, layer);
+    bool broken = streamed_broken(d, backward, first, layer);
     uint32_t loop = backward ? d->backward_loops.count : d->forward_loops.count;
     for (uint32_t i = first; i < end; i++)
         broken |= actions[i].streamed && actions[i].axis != axis;
     for (uint32_t i = first; i < end; i++)
-        if (ring_inside(d, &actions[i], layer)) {
+        if (streamed_inside(d, &actions[i], layer)) {
             actions[i].streamed &= !broken;
             actions[i].loop = broken ? MODEL_NONE : loop;
         }
@@ -124,7 +124,7 @@ void ring_close(struct derivation *d, bool backward, uint32_t index)
         VECTOR_PUSH(&d->forward_loops, made);
 }
 
-uint32_t ring_member(const struct plan_stage *stage, uint32_t member, uint32_t axis, uint32_t places)
+uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axis, uint32_t places)
 {
     struct coordinates at = layout_coordinates(stage, member);
     at.at[axis] = (at.at[axis] + places) % stage->axes[axis].size;
@@ -132,23 +132,24 @@ uint32_t ring_member(const struct plan_stage *stage, uint32_t member, uint32_t a
 }
 
 /* The owner of the block that a member works on in a step. */
-static uint32_t ring_owner(const struct plan_stage *stage, uint32_t member, uint32_t axis, uint32_t step)
+static uint32_t streamed_owner(const struct plan_stage *stage, uint32_t member, uint32_t axis, uint32_t step)
 {
-    return ring_member(stage, member, axis, stage->axes[axis].size - step);
+    return streamed_member(stage, member, axis, stage->axes[axis].size - step);
 }
 
-double ring_elements(const struct derivation *d, const struct action *action, uint32_t member, uint32_t step)
+double streamed_elements(const struct derivation *d, const struct action *action, uint32_t member,
+                         uint32_t step)
 {
     const struct tensor *tensor = state_tensor(d, action->tensor);
     const struct layout *shares = action->collective == ALL_GATHER ? &action->before : &action->after;
-    uint32_t owner = ring_owner(d->stage, member, action->axis, step);
+    uint32_t owner = streamed_owner(d->stage, member, action->axis, step);
     struct box box = layout_box(d->stage, tensor, shares, layout_coordinates(d->stage, owner), 0);
     return layout_elements(&box, tensor->rank);
 }
 
 /* Pairs of a member's queries with the keys of the blocks in [first, end). */
-static double ring_pairs(const struct derivation *d, uint32_t index, uint32_t axis, uint32_t member,
-                         uint32_t first, uint32_t end)
+static double streamed_pairs(const struct derivation *d, uint32_t index, uint32_t axis, uint32_t member,
+                             uint32_t first, uint32_t end)
 {
     const struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
@@ -163,15 +164,16 @@ static double ring_pairs(const struct derivation *d, uint32_t index, uint32_t ax
     return (double)(keys.high - keys.low) * (double)(queries.high - queries.low);
 }
 
-double ring_share(const struct derivation *d, uint32_t index, uint32_t axis, uint32_t member, uint32_t step)
+double streamed_share(const struct derivation *d, uint32_t index, uint32_t axis, uint32_t member,
+                      uint32_t step)
 {
-    uint32_t ways = d->stage->axes[axis].size, owner = ring_owner(d->stage, member, axis, step);
+    uint32_t ways = d->stage->axes[axis].size, owner = streamed_owner(d->stage, member, axis, step);
     uint32_t block = layout_coordinates(d->stage, owner).at[axis];
-    double all = ring_pairs(d, index, axis, member, 0, ways);
-    return all > 0 ? ring_pairs(d, index, axis, member, block, block + 1) / all : 0;
+    double all = streamed_pairs(d, index, axis, member, 0, ways);
+    return all > 0 ? streamed_pairs(d, index, axis, member, block, block + 1) / all : 0;
 }
 
-uint32_t ring_apart(const struct derivation *d, const struct action *action)
+uint32_t streamed_apart(const struct derivation *d, const struct action *action)
 {
     if (action->loop == MODEL_NONE)
         return 0;
@@ -186,16 +188,16 @@ uint32_t ring_apart(const struct derivation *d, const struct action *action)
     return axis->weights || keys % axis->size || (operator->causal && !dealt) ? 1u << loop->axis : 0;
 }
 
-double ring_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member)
+double streamed_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member)
 {
     const struct step_loop *l = backward ? &d->backward_loops.at[loop] : &d->forward_loops.at[loop];
     uint32_t count;
-    const struct action *actions = ring_actions(d, backward, &count);
+    const struct action *actions = streamed_actions(d, backward, &count);
     double bytes = 0;
     for (uint32_t i = l->first; i < l->end; i++) {
         double largest = 0;
         for (uint32_t step = 1; step < l->steps && actions[i].streamed && actions[i].loop == loop; step++) {
-            double elements = ring_elements(d, &actions[i], member, step);
+            double elements = streamed_elements(d, &actions[i], member, step);
             largest = elements > largest ? elements : largest;
         }
         bytes += largest * actions[i].element_bytes * (l->steps > 2 ? 2 : 1);
