@@ -10,6 +10,7 @@
 #include "plan/shard.h"
 #include "plan/state.h"
 #include "plan/streamed.h"
+#include "plan/wavefront.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
     "",
@@ -313,7 +314,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
                             assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
                         .boxes = state_boxes(d, operator, & assignment, &operator->output),
                         .tile = fuse_mark(d, &so, operator->output.tensor)};
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (lazy_axes(&so) >> a & 1)
             made.layout.place[a] = PLACE_PARTIAL;
     made.action = state_action(d, false, kernel, dependencies, count);
@@ -501,6 +502,8 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
     }
+    if (!wavefront_check(plan, derivations, report))
+        return false;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_transients(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)

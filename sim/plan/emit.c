@@ -9,6 +9,7 @@
 #include "plan/shares.h"
 #include "plan/state.h"
 #include "plan/streamed.h"
+#include "plan/wavefront.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -24,9 +25,10 @@ struct part {
     double *allocates, *frees;          /* inference, per forward action: bytes that live between kernels */
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
-        *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    double saved;        /* bytes that F leaves for B */
-    double kept;         /* bytes of those, of recomputed ones and of gradients that I leaves for W */
+        *backward_count;   /* how many operations: 1, receives of an exchange, 0 not (yet) there */
+    double saved;          /* bytes that F leaves for B */
+    double kept;           /* bytes of those, of recomputed ones and of gradients that I leaves for W */
+    struct wavefront wave; /* how it goes about its sequence */
     struct parameters parameters;
     bool *again; /* per forward action: the recomputation at hand repeats it */
 };
@@ -39,7 +41,10 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
-    double share; /* of each action: 1, or that of one time step */
+    const struct wavefront *waves; /* per stage */
+    uint32_t chunk;                /* of the sequence, counted in the order of the pass: backward, the last in
+                                      time is 0 */
+    double share;                  /* of each action: 1, that of a chunk, or that of one time step */
     bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
@@ -86,6 +91,24 @@ static void emit_note(struct part *part, bool backward, uint32_t index, uint32_t
     (backward ? part->backward_count : part->forward_count)[index] = count;
 }
 
+/* In how many chunks a transfer to or from another stage goes. */
+static uint32_t emit_transfer_chunks(const struct emitter *e, const struct part *part,
+                                     const struct action *action)
+{
+    if (action->kind == ACTION_EXCHANGE || action->peer == MODEL_NONE)
+        return 1;
+    return wavefront_between(&part->wave, &e->waves[action->peer]);
+}
+
+/* Whether a transfer that is not in chunks has its turn: received before the first one, sent after the last.
+ */
+static bool emit_transfers(const struct emitter *e, const struct part *part, const struct action *action)
+{
+    if (action->kind == ACTION_EXCHANGE || emit_transfer_chunks(e, part, action) == part->wave.chunks)
+        return true;
+    return e->chunk == (action->kind == ACTION_SEND ? part->wave.chunks - 1 : 0);
+}
+
 /* Matches of transfers between stages: the same on both sides whatever their schedules are. */
 static uint32_t emit_transfer_match(const struct emitter *e, const struct part *part,
                                     const struct action *action)
@@ -94,7 +117,9 @@ static uint32_t emit_transfer_match(const struct emitter *e, const struct part *
     bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
     uint32_t here = part->role.stage;
     uint32_t each = cast_transfers(e->cast, importer ? here : action->peer, importer ? action->peer : here);
-    return (b->step * e->plan->micro_batches + b->micro_batch) * each + action->slot;
+    uint32_t match = (b->step * e->plan->micro_batches + b->micro_batch) * each + action->slot;
+    uint32_t chunks = emit_transfer_chunks(e, part, action);
+    return match * chunks + (chunks > 1 ? e->chunk : 0);
 }
 
 static void emit_messages(struct emitter *e, struct part *part, bool backward, uint32_t index,
@@ -104,6 +129,9 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
     uint32_t count, first_receive = PROGRAM_NONE, receives = 0;
     const uint32_t *messages = cast_messages(e->cast, part->role.stage, part->role.member, action, &count);
     uint32_t match = action->kind == ACTION_EXCHANGE ? MODEL_NONE : emit_transfer_match(e, part, action);
+    bool whole = action->kind != ACTION_EXCHANGE && emit_transfer_chunks(e, part, action) == 1;
+    if (!emit_transfers(e, part, action))
+        return;
     for (int receive = 0; receive < 2; receive++) /* sends first, so that the receives stand together */
         for (uint32_t k = 0; k < count; k++) {
             const struct message_part *message = &part->d->messages.at[messages[k]];
@@ -112,9 +140,10 @@ static void emit_messages(struct emitter *e, struct part *part, bool backward, u
             if (incoming != (receive == 1))
                 continue;
             uint32_t group = cast_channel(e->cast, part->role.stage, action, message);
-            uint32_t op = builder_communicate(&e->builder, incoming ? OP_RECEIVE : OP_SEND, 0, group, match,
-                                              message->elements * action->element_bytes * e->share,
-                                              action->part, incoming ? NULL : after);
+            uint32_t op =
+                builder_communicate(&e->builder, incoming ? OP_RECEIVE : OP_SEND, 0, group, match,
+                                    message->elements * action->element_bytes * (whole ? 1 : e->share),
+                                    action->part, incoming ? NULL : after);
             if (incoming && !receives++)
                 first_receive = op;
         }
@@ -142,7 +171,7 @@ static uint32_t emit_shares(struct emitter *e, const struct part *part, const st
 static void emit_mark(struct emitter *e, const struct part *part, bool backward, uint32_t index)
 {
     uint64_t count = backward ? part->d->backward.count : part->d->forward.count;
-    e->builder.mark = (uint32_t)(((uint64_t)index << 32) / count);
+    e->builder.mark = (uint32_t)(((e->chunk * count + index) << 32) / (count * part->wave.chunks));
 }
 
 /* A collective among members none of which has anything of the tensor: along another axis it is on the first
@@ -175,8 +204,8 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
                                                        : part->backward_work[index];
         const struct step_loop *loop =
             action->loop == MODEL_NONE ? NULL : emit_loop(part, backward, action->loop);
-        if (loop && loop->ring)
-            work_block(part->d, action->operator, part->role.member, e->share, &work);
+        if (!loop || loop->ring)
+            work = work_part(part->d, action->operator, part->role.member, &work, backward, e->share);
         else
             work_scale(&work, e->share);
         emit_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
@@ -293,6 +322,16 @@ static void emit_ring(struct emitter *e, struct part *part, bool backward, uint3
     emit_free(e, buffer);
 }
 
+/* The time steps of the chunk at hand, counted in the order of the pass. */
+static struct interval emit_steps(const struct emitter *e, const struct part *part, bool backward)
+{
+    const struct wavefront *wave = &part->wave;
+    if (!backward)
+        return wavefront_chunk(wave, e->chunk);
+    struct interval time = wavefront_chunk(wave, wave->chunks - 1 - e->chunk);
+    return (struct interval){wave->steps - time.high, wave->steps - time.low};
+}
+
 /* Emits an action, or all of a loop over time steps when the action is its first; returns the one after.
  * Inside a loop's range, what does not happen in every step (inputs converted for all steps at once) comes
  * before it. */
@@ -302,8 +341,10 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
     uint32_t count = backward ? part->d->backward_loops.count : part->d->forward_loops.count, l = 0;
     while (l < count && loops[l].first != index)
         l++;
-    e->share = 1;
-    e->first_step = e->last_step = true;
+    struct interval steps = emit_steps(e, part, backward);
+    e->share = (double)(steps.high - steps.low) / part->wave.steps;
+    e->first_step = e->chunk == 0;
+    e->last_step = e->chunk + 1 == part->wave.chunks;
     if (e->builder.pass != PASS_R) /* recomputation belongs to where the backward pass is */
         emit_mark(e, part, backward, index);
     if (l == count) {
@@ -318,7 +359,9 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
         return loops[l].end;
     }
     e->share = 1.0 / loops[l].steps;
-    for (uint32_t step = 0; step < loops[l].steps; step++) {
+    if (part->wave.chunks == 1)
+        steps = (struct interval){0, loops[l].steps};
+    for (uint64_t step = steps.low; step < steps.high; step++) {
         e->first_step = step == 0;
         e->last_step = step + 1 == loops[l].steps;
         for (uint32_t i = index; i < loops[l].end; i++) {
@@ -343,22 +386,35 @@ static void emit_begin(struct emitter *e, struct part *part, uint8_t pass, uint3
         part->backward_count[i] = 0;
 }
 
-static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
+/* The forward actions of one chunk. Parameters are entered with the first and left with the last. */
+static void emit_forward_chunk(struct emitter *e, struct part *part)
 {
-    emit_begin(e, part, PASS_F, micro_batch);
-    e->builder.allocates += part->saved;
+    bool first = e->chunk == 0, last = e->chunk + 1 == part->wave.chunks;
     uint32_t unit = MODEL_NONE;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         const struct action *action = &part->d->forward.at[i];
         if (action->kind == ACTION_KERNEL && action->unit != unit) {
-            if (unit != MODEL_NONE)
+            if (unit != MODEL_NONE && last)
                 parameters_leave(&part->parameters, unit, false, false);
-            parameters_enter(&part->parameters, unit = action->unit, false);
+            unit = action->unit;
+            if (first)
+                parameters_enter(&part->parameters, unit, false);
         }
         i = emit_next(e, part, false, i);
     }
-    if (unit != MODEL_NONE)
+    if (unit != MODEL_NONE && last)
         parameters_leave(&part->parameters, unit, false, false);
+    if (!last)
+        builder_close(&e->builder);
+}
+
+static void emit_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
+{
+    emit_begin(e, part, PASS_F, micro_batch);
+    e->builder.allocates += part->saved;
+    for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
+        emit_forward_chunk(e, part);
+    e->chunk = 0;
     builder_close(&e->builder);
 }
 
@@ -388,50 +444,78 @@ static bool emit_has_backward(const struct derivation *d, struct recompute_chunk
     return false;
 }
 
-/* Pass B, or I, which leaves for W what that needs. */
-static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, uint32_t micro_batch, bool last)
+/* What comes before the backward actions of a unit, once per pass. */
+static void emit_enter(struct emitter *e, struct part *part, uint32_t unit, bool split)
 {
     const struct derivation *d = part->d;
-    bool recompute = e->plan->recompute != RECOMPUTE_NONE, split = pass == PASS_I;
+    struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
+    bool again = recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
+    parameters_enter(&part->parameters, unit, true);
+    if (again && unit + 1 == chunk.end) {
+        for (uint32_t k = unit; k-- > chunk.first;)
+            parameters_enter(&part->parameters, k, true);
+        emit_recompute(e, part, chunk);
+    }
+    if (!split)
+        parameters_expect(&part->parameters, unit);
+    else if (emit_has_backward(d, (struct recompute_chunk){unit, unit + 1}))
+        e->builder.allocates += halves_gradients(d, unit, part->role.member);
+}
+
+/* What comes after them. */
+static void emit_leave(struct emitter *e, struct part *part, uint32_t unit, bool split, bool last)
+{
+    const struct derivation *d = part->d;
     uint32_t member = part->role.member;
-    emit_begin(e, part, pass, micro_batch);
+    struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
+    if (recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk))
+        emit_free(e, memory_remade(d, unit, member) - (split ? halves_remade(d, unit, member) : 0));
+    parameters_leave(&part->parameters, unit, true, last);
+    if (!split)
+        parameters_reduce(&part->parameters, unit, last);
+}
+
+/* The backward actions of one chunk. */
+static void emit_backward_chunk(struct emitter *e, struct part *part, bool split, bool last)
+{
+    const struct derivation *d = part->d;
+    bool begins = e->chunk == 0, ends = e->chunk + 1 == part->wave.chunks;
     uint32_t first = d->stage->first_unit, i = 0;
     for (; i < d->backward.count && d->backward.at[i].kind == ACTION_RECEIVE; i++) {
         emit_next(e, part, true, i); /* frameworks receive the gradient before they recompute */
-        if (recompute)
+        if (e->plan->recompute != RECOMPUTE_NONE)
             emit_collect(part, true, i, &e->builder.gate);
     }
     for (uint32_t u = first + d->stage->unit_count; u-- > first;) {
-        struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
-        bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
         if (i < d->backward.count)
             emit_mark(e, part, true, i);
-        parameters_enter(&part->parameters, u, true);
-        if (again && u + 1 == chunk.end) {
-            for (uint32_t k = u; k-- > chunk.first;)
-                parameters_enter(&part->parameters, k, true);
-            emit_recompute(e, part, chunk);
-        }
-        if (!split)
-            parameters_expect(&part->parameters, u);
-        else if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
-            e->builder.allocates += halves_gradients(d, u, member);
+        if (begins)
+            emit_enter(e, part, u, split);
         while (i < d->backward.count && d->backward.at[i].unit == u) {
             uint32_t from = i;
             i = emit_next(e, part, true, i);
-            for (; from < i && !split; from++)
+            for (; from < i && !split && ends; from++)
                 if (d->backward.at[from].kind == ACTION_KERNEL)
                     parameters_ready(&part->parameters, d->backward.at[from].operator, last);
         }
-        if (again)
-            emit_free(e, memory_remade(d, u, member) - (split ? halves_remade(d, u, member) : 0));
-        parameters_leave(&part->parameters, u, true, last);
-        if (!split)
-            parameters_reduce(&part->parameters, u, last);
+        if (ends)
+            emit_leave(e, part, u, split, last);
     }
     while (i < d->backward.count)
         i = emit_next(e, part, true, i);
-    emit_free(e, part->saved - (split ? halves_saved(d, member) : 0));
+    if (!ends)
+        builder_close(&e->builder);
+}
+
+/* Pass B, or I, which leaves for W what that needs. */
+static void emit_backward(struct emitter *e, struct part *part, uint8_t pass, uint32_t micro_batch, bool last)
+{
+    bool split = pass == PASS_I;
+    emit_begin(e, part, pass, micro_batch);
+    for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
+        emit_backward_chunk(e, part, split, last);
+    e->chunk = 0;
+    emit_free(e, part->saved - (split ? halves_saved(part->d, part->role.member) : 0));
     builder_close(&e->builder);
 }
 
@@ -661,7 +745,7 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
 {
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
-    *part = (struct part){.d = d, .role = role};
+    *part = (struct part){.d = d, .role = role, .wave = e->waves[role.stage]};
     parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
@@ -847,7 +931,12 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
             if (cast.ranks.at[r].like == r)
                 program_of[r] = job->program_count++;
         job->programs = ARENA_ARRAY(&job->arena, struct program, job->program_count);
-        struct emitter emitter = {.plan = plan, .cast = &cast, .orders = ordered ? &orders : NULL};
+        struct wavefront *waves = ARENA_ARRAY(&job->arena, struct wavefront, plan->stages.count);
+        uint32_t whole;
+        for (uint32_t s = 0; s < plan->stages.count; s++)
+            waves[s] = wavefront_stage(&derivations[s], &whole);
+        struct emitter emitter = {
+            .plan = plan, .cast = &cast, .orders = ordered ? &orders : NULL, .waves = waves};
         for (uint32_t r = 0; r < cast.ranks.count; r++) {
             if (cast.ranks.at[r].like != r)
                 continue;

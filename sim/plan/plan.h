@@ -110,6 +110,7 @@ struct plan {
     enum plan_attention attention;
     const struct schedule *schedule;
     uint32_t chunks;             /* stages per device and direction */
+    uint32_t time_chunks;        /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
     uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
     struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
     bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */

@@ -108,6 +108,48 @@ static uint32_t split_dimensions(const struct plan *plan, const struct plan_stag
     return count;
 }
 
+/* Reports that an axis finds nothing to split: where layers have its dimension, what keeps it whole. */
+static bool split_refuse(struct input *input, const struct plan *plan, const struct plan_stage *stage,
+                         const char *label, struct place place)
+{
+    enum { KNOWN = 64 };
+    const char *known[KNOWN];
+    const struct model *model = plan->model;
+    uint32_t first, end = split_operators(plan, stage, &first), name = names_find(model->names, label);
+    for (uint32_t o = first; o < end; o++) {
+        const struct operator* operator= & model->operators.at[o];
+        for (uint32_t i = 0; i < operator->dim_count; i++)
+            for (uint32_t n = 0; n < DIM_NAMES && name; n++)
+                if (operator->dims[i].names[n] == name)
+                    return report_error(
+                        &input->report, place, "'%s' cannot be split in these layers: '%s' %s", label,
+                        names_text(model->names, model->layers.at[operator->layer].name),
+                        operator->dims[i].opaque       ? "mixes its entries, so no device can do without the rest"
+                        : operator->dims[i].sequential ? "takes its steps one after the other"
+                        : operator->dims[i].size == 1  ? "has one element of it"
+                                                       : "has it inside another dimension, as channels of a group");
+    }
+    return fields_no_such(input, place, "dimension to split in these layers:", label, known,
+                          split_dimensions(plan, stage, known, KNOWN));
+}
+
+/* A dimension of `of` need not be in every model, but some model must be able to have it. */
+static bool split_known(struct input *input, const struct plan *plan, const char *label, struct place place)
+{
+    static const char *const usual[] = {"b", "s", "t", "g", "r", "f", "v", "h",
+                                        "d", "e", "i", "o", "c", "y", "x"};
+    const struct plan_stage all = {.unit_count = plan->model->units.count};
+    const char *known[64];
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        if (strcmp(label, usual[i]) == 0)
+            return true;
+    uint32_t count = split_dimensions(plan, &all, known, 64);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(label, known[i]) == 0)
+            return true;
+    return fields_no_such(input, place, "dimension", label, known, count);
+}
+
 /* What one entry of `split:` says. */
 struct split_entry {
     int64_t shares;
@@ -176,7 +218,8 @@ static bool split_entry_read(struct input *input, const struct value *value, con
 }
 
 /* The dimensions of an entry: those of `of`, else its key. NULL after reporting. */
-static const char **split_labels(struct input *input, const struct split_entry *entry, const char *key)
+static const char **split_labels(struct input *input, const struct plan *plan,
+                                 const struct split_entry *entry, const char *key)
 {
     const char **labels = ARENA_ARRAY(&input->arena, const char *, PLAN_LABELS + 1);
     static const struct field label = {.key = "of", .kind = FIELD_TEXT};
@@ -190,9 +233,12 @@ static const char **split_labels(struct input *input, const struct split_entry *
         report_error(&input->report, entry->of->place, "expected 1 to %d dimensions", PLAN_LABELS - 1);
         return NULL;
     }
-    for (uint32_t i = 0; i < count; i++)
-        if (!fields_read_one(input, list ? entry->of->entries[i].value : entry->of, &label, NULL, &labels[i]))
+    for (uint32_t i = 0; i < count; i++) {
+        const struct value *value = list ? entry->of->entries[i].value : entry->of;
+        if (!fields_read_one(input, value, &label, NULL, &labels[i]) ||
+            !split_known(input, plan, labels[i], value->place))
             return NULL;
+    }
     return labels;
 }
 
@@ -200,12 +246,10 @@ static const char **split_labels(struct input *input, const struct split_entry *
 static bool split_one(struct input *input, const struct entry *entry, struct plan *plan,
                       struct plan_stage *stage)
 {
-    enum { KNOWN = 64 };
-    const char *known[KNOWN];
     struct split_entry read;
     if (!split_entry_read(input, entry->value, entry->key, &read))
         return false;
-    const char **labels = split_labels(input, &read, entry->key);
+    const char **labels = split_labels(input, plan, &read, entry->key);
     if (!labels)
         return false;
     if (stage->axis_count == PLAN_AXES)
@@ -219,9 +263,7 @@ static bool split_one(struct input *input, const struct entry *entry, struct pla
         return false;
     if (!read.weights)
         split_heads(plan, stage);
-    return split_used(plan, stage, axis) ||
-           fields_no_such(input, entry->place, "dimension to split in these layers:", labels[0], known,
-                          split_dimensions(plan, stage, known, KNOWN));
+    return split_used(plan, stage, axis) || split_refuse(input, plan, stage, labels[0], entry->place);
 }
 
 bool split_read(struct input *input, const struct value *split, struct plan *plan, struct plan_stage *stage)

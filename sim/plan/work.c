@@ -72,14 +72,6 @@ static void work_price(const struct derivation *d, const struct operator* operat
         cost_seconds(&platform->device_types.at[where->type], where->speed, d->plan->precision, &kernel);
 }
 
-void work_block(const struct derivation *d, uint32_t index, uint32_t member, double share, struct work *work)
-{
-    double launches = work->launches;
-    work_scale(work, share);
-    work->launches = launches;
-    work_price(d, state_operator(d, index), d->stage->devices.at[member], work);
-}
-
 struct work work_forward(const struct derivation *d, uint32_t index, uint32_t member)
 {
     const struct operator* operator= state_operator(d, index);
@@ -194,6 +186,52 @@ struct work work_input_gradient(const struct derivation *d, uint32_t index, uint
 struct work work_weight_gradient(const struct derivation *d, uint32_t index, uint32_t member)
 {
     return work_gradients(d, index, member, WORK_WEIGHTS);
+}
+
+/* Launches and bytes that every part of a sequence has in full. */
+struct work_fixed {
+    double launches, bytes;
+};
+
+static struct work_fixed work_fixed_backward(const struct derivation *d, uint32_t index, double weights,
+                                             bool weight_gradients)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work_fixed fixed = {0};
+    bool steps = work_launches(operator) > 1;
+    if (operator->kind != OPERATOR_EINSUM)
+        return (struct work_fixed){steps ? 0 : 1, 0};
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        bool parameter = state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER;
+        if (operator->operands[i].added || !work_wanted(d, &operator->operands[i]) ||
+            (parameter ? !weight_gradients : steps))
+            continue;
+        fixed.launches += 1;
+        fixed.bytes += weights;
+    }
+    return fixed;
+}
+
+struct work work_part(const struct derivation *d, uint32_t index, uint32_t member, const struct work *whole,
+                      bool backward, double share)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work part = *whole;
+    double weights = 0;
+    work_scale(&part, share);
+    if (share >= 1 || whole->launches <= 0)
+        return part;
+    for (uint32_t i = 0; i < operator->operand_count && operator->kind != OPERATOR_LOOKUP; i++)
+        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+            weights += work_bytes(d, index, &operator->operands[i], member);
+    bool once = work_launches(operator) <= 1;
+    struct work_fixed fixed = {once ? 1 : 0, once ? weights : 0};
+    if (backward)
+        fixed = work_fixed_backward(d, index, weights, whole->weight_flops > 0);
+    part.launches += (1 - share) * fixed.launches;
+    part.bytes += (1 - share) * fixed.bytes;
+    work_price(d, operator, d->stage->devices.at[member], &part);
+    return part;
 }
 
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states)

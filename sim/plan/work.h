@@ -26,10 +26,11 @@ struct work work_optimizer(const struct plan *plan, uint32_t device, double para
 
 void work_add(struct work *sum, const struct work *other);
 
-/* Makes of the work of an operator a share that runs as a kernel of its own: with launches as the whole. */
-void work_block(const struct derivation *d, uint32_t operator, uint32_t member, double share,
-                struct work *work);
-
 void work_scale(struct work *work, double share);
+
+/* A part of one operator's kernels (`whole`: all of them, forward or backward): so much of its sequence. What
+ * has no positions, as weights, is read in every part, and every part is launched. */
+struct work work_part(const struct derivation *d, uint32_t operator, uint32_t member,
+                      const struct work *whole, bool backward, double share);
 
 #endif

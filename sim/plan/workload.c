@@ -180,7 +180,7 @@ struct workload_plan {
     int attention;
     bool balanced;
     const char *schedule;
-    int64_t chunks, in_flight;
+    int64_t chunks, in_flight, time_chunks;
     struct workload_recompute {
         int mode;             /* enum plan_recompute */
         int64_t every, chunk; /* 0: not given */
@@ -245,6 +245,14 @@ const struct field workload_plan_fields[] = {
      .kind = FIELD_TEXT,
      .offset = AT(schedule),
      .about = "order of the passes: see `partita list schedules`; or a CSV file of actions"},
+    {.key = "time-chunks",
+     .kind = FIELD_INTEGER,
+     .offset = AT(time_chunks),
+     .low = 1,
+     .high = 1e6,
+     .about =
+         "pieces of the sequence that stages of recurrent layers pass on one by one, so that they work at "
+         "the same time; 1 by default"},
     {.key = "chunks",
      .kind = FIELD_INTEGER,
      .offset = AT(chunks),
@@ -548,6 +556,11 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
+    if (good && plan->time_chunks > 1 && (plan->recompute.mode != RECOMPUTE_NONE || plan->zero == 3))
+        good = report_error(&input->report, value_get(workload->plan, "time-chunks")->place,
+                            "plan.time-chunks cannot stand beside %s: it begins and ends once per pass of a "
+                            "stage, not once per chunk",
+                            plan->zero == 3 ? "zero: 3" : "recompute");
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor",   "data",    "pipeline",          "context",
                                               "balanced", "convert", "sequence-parallel", "zero-group",
@@ -595,6 +608,11 @@ static int64_t workload_data(struct input *input, const struct workload *workloa
         return others <= count ? 1
                                : report_error(&input->report, place, "%s needs %lld devices; there are %lld",
                                               degrees, (long long)others, (long long)count);
+    if (plan->data == 0 && others > count) {
+        report_error(&input->report, place, "%s needs %lld devices; there are %lld", degrees,
+                     (long long)others, (long long)count);
+        return 0;
+    }
     if (plan->data == 0) {
         if (count % others == 0)
             return count / others;
@@ -726,6 +744,7 @@ static bool workload_schedule(struct input *input, const struct workload *worklo
         return workload_orders(input, workload, read->schedule, plan);
     if (read->schedule)
         plan->schedule = schedule_find(read->schedule); /* known: checked when read */
+    plan->time_chunks = (uint32_t)read->time_chunks;
     plan->chunks = (uint32_t)read->chunks;
     if (!plan->chunks)
         plan->chunks = plan->schedule->fewest_chunks ? plan->schedule->fewest_chunks : 1;

@@ -4,6 +4,7 @@
 #include "base/unit.h"
 #include "model/build.h"
 #include "model/model_file.h"
+#include "plan/wavefront.h"
 #include "study/explain_derivation.h"
 #include "study/explain_einsum.h"
 #include "study/explain_json.h"
@@ -153,6 +154,10 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
             out, ", %s..%s fused", names_text(&s->names, s->model.units.at[stage->fused[i].first_unit].name),
             names_text(&s->names,
                        s->model.units.at[stage->fused[i].first_unit + stage->fused[i].unit_count - 1].name));
+    uint32_t whole;
+    struct wavefront wave = wavefront_stage(&s->derivations[index], &whole);
+    if (wave.chunks > 1)
+        fprintf(out, ", %u time steps in %u chunks", wave.steps, wave.chunks);
     fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
             unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
             unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),
