@@ -27,8 +27,9 @@ static enum partita_status main_collective(const struct options *o);
 static enum partita_status main_schedule(const struct options *o);
 
 static const struct command main_commands[] = {
-    {"run", "partita run WORKLOAD|MODEL [options]",
-     "simulate a workload (or a model, --topology given) and print its summary", "tsdjqvnue", main_run},
+    {"run", "partita run WORKLOAD|MODEL|TRACE [options]",
+     "simulate a workload (or a model or trace, --topology given) and print its summary", "tsdjqvnuey",
+     main_run},
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
      main_explain},
@@ -59,10 +60,18 @@ enum { MAIN_REPLICATIONS = 10000 };
 
 static enum partita_status main_run(const struct options *o)
 {
+    const char *sets[OPTIONS_MOST + 1];
+    char compute[64];
+    uint32_t set_count = o->set_count;
+    memcpy(sets, o->sets, sizeof o->sets);
+    if (o->compute) {
+        snprintf(compute, sizeof compute, "trace.compute=%s", o->compute);
+        sets[set_count++] = compute;
+    }
     struct partita_options options = {.workload = o->arguments[0],
                                       .topology = o->topology,
-                                      .sets = o->sets,
-                                      .set_count = o->set_count,
+                                      .sets = sets,
+                                      .set_count = set_count,
                                       .database = o->database,
                                       .json = o->json,
                                       .quiet = o->quiet,

@@ -78,6 +78,8 @@ static const struct option {
      "seconds of the passes on each device; 1,1,1 by default"},
     {'x', "--format", OPTION_TEXT, offsetof(struct options, format), "NAME",
      "text, csv, or transfers: csv with SEND and RECV"},
+    {'y', "--compute", OPTION_TEXT, offsetof(struct options, compute), "HOW",
+     "of a trace: recorded durations, or roofline: FLOPs and bytes on the topology's devices"},
     {'S', "--steps", OPTION_FLAG, offsetof(struct options, steps), NULL,
      "simulate every transfer as a flow of its own"},
 };

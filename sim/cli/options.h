@@ -12,7 +12,7 @@ struct options {
     const char *arguments[8]; /* words that are not options */
     int argument_count;
     const char *topology, *database, *layer, *output, *format, *ranks, *size, *algorithm, *chunk, *levels,
-        *times;
+        *times, *compute;
     const char *sets[OPTIONS_MOST];
     uint32_t set_count;
     bool json, quiet, verbose, steps, help;

@@ -2,7 +2,13 @@
 
 #include <string.h>
 
-const struct discipline *const discipline_table[] = {&parameter_server_discipline, NULL};
+const struct discipline *const discipline_table[] = {&parameter_server_discipline,
+                                                     &backup_workers_discipline,
+                                                     &averaging_discipline,
+                                                     &gossip_discipline,
+                                                     &federated_discipline,
+                                                     &split_learning_discipline,
+                                                     NULL};
 
 static const struct field discipline_kind_field = {.key = "kind", .kind = FIELD_TEXT, .required = true};
 

@@ -23,7 +23,7 @@ struct script_cost {
     struct script_work add; /* adding one copy of the parameters to a sum of such */
 };
 
-/* The two halves of a model that is cut: what one step costs, and what crosses. */
+/* A part of a model that is cut: what one step costs, and what crosses. */
 struct script_half {
     struct script_work forward, backward, optimizer;
     double weight_bytes; /* of its parameters, one copy */
@@ -43,8 +43,9 @@ struct script {
     const struct value *tail;   /* the first layer of a last part that is the learners' again; NULL: none */
     /* Filled by whoever prices it. */
     struct script_cost *costs;    /* per rank */
-    struct script_half *clients;  /* per rank, of a cut: what the learners have */
-    struct script_half *bodies;   /* per rank, of a cut: what the servers have */
+    struct script_half *clients;  /* per rank, of a cut: the learners' first part */
+    struct script_half *bodies;   /* per rank, of a cut: the servers' part */
+    struct script_half *tails;    /* per rank, of two cuts: the learners' last part */
     double cut_bytes, tail_bytes; /* of a batch's activations at the cuts; their gradients have as many */
     double weight_bytes;          /* of the parameters as they are sent out */
     double gradient_bytes;        /* of the gradients as they are sent back */
@@ -66,7 +67,8 @@ struct stage {
 
 struct discipline {
     const char *name, *about;
-    const char *recurs; /* what a mark is the end of: "step" (of as many updates as there are workers), "round" */
+    const char
+        *recurs; /* what a mark is the end of: "step" (of as many updates as there are workers), "round" */
     const struct field *fields;
     uint32_t field_count;
     size_t size; /* of the settings */
@@ -79,7 +81,8 @@ struct discipline {
     const char *(*unfinished)(struct stage *stage);
 };
 
-extern const struct discipline parameter_server_discipline;
+extern const struct discipline parameter_server_discipline, backup_workers_discipline, averaging_discipline,
+    gossip_discipline, federated_discipline, split_learning_discipline;
 extern const struct discipline *const discipline_table[]; /* NULL-terminated */
 
 /* Reads `discipline:`; fini in either case. */

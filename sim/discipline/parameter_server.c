@@ -15,7 +15,7 @@ static const char *const parameter_server_modes[] = {"synchronous", "asynchronou
 struct parameter_server {
     const struct value *servers, *workers;
     int mode;
-    int64_t bound, steps;
+    int64_t bound, steps, local;
 };
 
 #define AT(member) offsetof(struct parameter_server, member)
@@ -44,8 +44,14 @@ static const struct field parameter_server_fields[] = {
      .offset = AT(steps),
      .low = 1,
      .high = 1e7,
-     .about = "steps per worker on average: the run ends after so many times the number of workers; 100 by "
+     .about = "pushes per worker on average: the run ends after so many times the number of workers; 100 by "
               "default"},
+    {.key = "local-steps",
+     .kind = FIELD_INTEGER,
+     .offset = AT(local),
+     .low = 1,
+     .high = 1e5,
+     .about = "steps with updates of its own that a worker makes before each push; 1 by default: a gradient"},
 };
 #undef AT
 
@@ -54,6 +60,7 @@ static void parameter_server_prepare(void *settings)
     struct parameter_server *own = settings;
     own->steps = 100;
     own->bound = -1;
+    own->local = 1;
 }
 
 static bool cast_servers(struct input *input, const struct parameter_server *own, struct script *script)
@@ -137,7 +144,9 @@ static void received_parameters(void *state, uint32_t w, uint32_t server)
         return;
     run->started++;
     account_count(stage->account, "lead", run->clocks[w] - slowest(run, 0));
-    stage_step(stage, run->script->learners.at[w], run->clocks[w]++, false,
+    for (int64_t i = 1; i < run->own->local; i++)
+        stage_step(stage, run->script->learners.at[w], run->clocks[w], true, (struct actors_then){0});
+    stage_step(stage, run->script->learners.at[w], run->clocks[w]++, run->own->local > 1,
                (struct actors_then){computed, w, 0});
 }
 
@@ -174,7 +183,7 @@ static void applied(void *state, uint32_t server, uint32_t w)
     view->clock++;
     view->waits = true;
     if (server == 0 && run->versions[0] % workers == 0)
-        stage_mark(stage, stage->script->batch * workers);
+        stage_mark(stage, stage->script->batch * workers * (double)run->own->local);
     run->applied += server == 0;
     uint32_t least = run->own->mode == ASYNCHRONOUS ? 0 : slowest(run, server);
     for (uint32_t other = 0; other < workers; other++) {

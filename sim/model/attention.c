@@ -1,7 +1,11 @@
 /* The attention core: S[b,g,r,q,k] = Q[b,q,g,r,d] K[b,k,g,d], softmax over k, O[b,q,g,r,e] = S V[b,k,g,e].
  * Heads are g groups times r per group; K and V have no r, and multi-head attention has none at all. The
- * projections around it are fc layers. With `flash`, scores and softmax live inside one kernel. */
+ * projections around it are fc layers. With `flash`, scores and softmax live inside one kernel.
+ *
+ * Multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434) adds a second product to the scores, of
+ * queries and keys of rotary positions, S += Q'[b,q,g,p] K'[b,k,p], where all heads share one key. */
 #include "model/builder.h"
+#include "model/frame.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -15,11 +19,12 @@ struct attention_keys {
     int mask, score;
     bool dropout, flash;
     int64_t buckets;
+    const struct value *cache;
 };
 
 /* What the operators share: the sizes by role (0: there is no such dimension). */
 struct attention_shape {
-    struct tensor q, k, v;
+    struct tensor q, k, v, q_position, k_position;
     uint64_t b, g, r, queries, keys, d, e;
     uint32_t value_label;
     double fraction;
@@ -38,6 +43,10 @@ static bool attention_read(struct builder *builder, struct attention_shape *shap
     shape->q = builder_input(builder, 0);
     shape->k = builder_input(builder, 1);
     shape->v = builder_input(builder, 2);
+    if (builder->input_count == 5) {
+        shape->q_position = builder_input(builder, 3);
+        shape->k_position = builder_input(builder, 4);
+    }
     shape->b = attention_size(builder, &shape->q, "b");
     shape->g = attention_size(builder, &shape->q, "g");
     shape->r = attention_size(builder, &shape->q, "r");
@@ -61,6 +70,24 @@ static bool attention_read(struct builder *builder, struct attention_shape *shap
                "k %s; v %s",
                builder_describe(builder, &shape->q), builder_describe(builder, &shape->k),
                builder_describe(builder, &shape->v));
+}
+
+/* The further queries and keys: q' as q but for its last dimension, k' with or without the heads. */
+static bool attention_read_positions(struct builder *builder, const struct attention_shape *shape)
+{
+    const struct tensor *q = &shape->q_position, *k = &shape->k_position;
+    bool good = q->rank == shape->q.rank && q->rank && k->rank >= 3 && k->rank <= shape->k.rank;
+    for (uint32_t i = 0; good && i + 1 < q->rank; i++)
+        good = q->dims[i].label == shape->q.dims[i].label && q->dims[i].size == shape->q.dims[i].size;
+    good = good && k->dims[k->rank - 1].size == q->dims[q->rank - 1].size;
+    good = good && attention_size(builder, k, "b") == shape->b;
+    good = good && attention_size(builder, k, "s") == shape->keys;
+    good = good && (k->rank == 3 || attention_size(builder, k, "g") == shape->g);
+    return good ||
+           builder_error(builder,
+                         "needs further queries of the shape of q and keys (b, s, [g]) of the same last "
+                         "dimension; got %s and %s",
+                         builder_describe(builder, q), builder_describe(builder, k));
 }
 
 /* Iteration dimensions of a product; -1: none. */
@@ -134,15 +161,20 @@ static void attention_hide(const struct builder *builder, const struct attention
 }
 
 /* Scores: a product of q and k, or (Bahdanau) a learned sum of tanh(q + k) over d. */
-static uint32_t attention_score(struct builder *builder, const struct attention_shape *shape, int score)
+static uint32_t attention_score(struct builder *builder, const struct attention_shape *shape, int score,
+                                bool positions)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "scores");
+    const struct tensor *tensors[2] = {positions ? &shape->q_position : &shape->q,
+                                       positions ? &shape->k_position : &shape->k};
+    const struct tensor_dim *last = &tensors[0]->dims[tensors[0]->rank - 1];
+    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION,
+                                           positions ? "scores.positions" : "scores");
     op->recomputed = !shape->flash;
-    struct attention_dims dims = attention_iterate(builder, op, shape, shape->d, "d");
+    struct attention_dims dims =
+        attention_iterate(builder, op, shape, last->size, names_text(builder->model->names, last->label));
     attention_mark(builder, op, shape, dims.q, dims.k);
-    const struct tensor *tensors[2] = {&shape->q, &shape->k};
     for (int i = 0; i < 2; i++) {
-        struct operand *operand = builder_operand(builder, op, builder->inputs[i]);
+        struct operand *operand = builder_operand(builder, op, builder->inputs[positions ? 3 + i : i]);
         attention_index(builder, operand, tensors[i], &dims, i ? dims.k : dims.q, dims.d);
         operand->saved = true;
     }
@@ -171,7 +203,7 @@ static void attention_buckets(struct builder *builder, struct operator* op, uint
 }
 
 static uint32_t attention_softmax(struct builder *builder, const struct attention_shape *shape,
-                                  uint32_t scores, int64_t buckets)
+                                  uint32_t scores, uint32_t positions, int64_t buckets)
 {
     struct operator* op = builder_pointwise(builder, scores, "softmax", 6);
     op->recomputed = !shape->flash;
@@ -182,6 +214,10 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
     attention_mark(builder, op, shape, (int8_t)(last - 1), (int8_t)last);
     op->fused = shape->flash;
     op->output_saved = !shape->flash;
+    if (positions != MODEL_NONE) {
+        builder_operand_alike(builder, op, positions);
+        op->flops_per_point++;
+    }
     if (buckets)
         attention_buckets(builder, op, (uint64_t)buckets);
     attention_hide(builder, shape, builder_newest(builder));
@@ -223,19 +259,55 @@ static void attention_context(struct builder *builder, const struct attention_sh
     op->saved_per_output = shape->flash ? 4.0 / (double)shape->e : 0; /* … and one fp32 log-sum-exp per row */
 }
 
+/* Marks what is kept for the tokens that follow: k and v, or the layers that `cache` names, from which they
+ * can be made again. */
+static bool attention_cache(struct builder *builder, const struct value *cache)
+{
+    struct tensor *tensors = builder->model->tensors.at;
+    if (!cache) {
+        tensors[builder->inputs[1]].cached = tensors[builder->inputs[2]].cached = true;
+        return true;
+    }
+    if (!fields_want_list(builder->input, cache, cache->place, "`cache`"))
+        return !(builder->failed = true);
+    for (uint32_t i = 0; i < cache->count; i++) {
+        const struct value *name = cache->entries[i].value;
+        struct named found =
+            name->text ? frame_find(builder, name->text) : (struct named){.tensor = MODEL_NONE};
+        if (found.tensor == MODEL_NONE)
+            return frame_unknown(builder, name->place, "cache", name->text ? name->text : "");
+        tensors[found.tensor].cached = true;
+    }
+    return true;
+}
+
+static bool attention_inputs(struct builder *builder, struct attention_shape *shape)
+{
+    if (builder->input_count != 3 && builder->input_count != 5)
+        return builder_error(builder,
+                             "needs q, k and v, or these and a further q and k; `from` gives %u inputs",
+                             builder->input_count);
+    return attention_read(builder, shape) &&
+           (builder->input_count == 3 || attention_read_positions(builder, shape));
+}
+
 static bool attention_build(struct builder *builder, const void *values)
 {
     const struct attention_keys *keys = values;
     struct attention_shape shape = {.fraction = 1, .flash = keys->flash};
-    if (!builder_want_inputs(builder, 3, 3) || !attention_read(builder, &shape))
+    if (!attention_inputs(builder, &shape))
         return false;
     if (keys->mask == ATTENTION_MASK_CAUSAL && shape.queries != shape.keys)
         return builder_error(builder, "has a causal mask, but %llu queries and %llu keys",
                              (unsigned long long)shape.queries, (unsigned long long)shape.keys);
     if (keys->mask == ATTENTION_MASK_CAUSAL && builder->model->causal)
         shape.fraction = ((double)shape.keys + 1) / (2 * (double)shape.keys);
-    uint32_t weights =
-        attention_softmax(builder, &shape, attention_score(builder, &shape, keys->score), keys->buckets);
+    if (!attention_cache(builder, keys->cache))
+        return false;
+    uint32_t scores = attention_score(builder, &shape, keys->score, false), positions = MODEL_NONE;
+    if (builder->input_count == 5)
+        positions = attention_score(builder, &shape, ATTENTION_SCORE_DOT, true);
+    uint32_t weights = attention_softmax(builder, &shape, scores, positions, keys->buckets);
     if (keys->dropout)
         weights = attention_dropout(builder, &shape, weights);
     attention_context(builder, &shape, weights);
@@ -255,11 +327,15 @@ static const struct field attention_fields[] = {
      .about = "rows of a table of learned relative positions, one column per head (T5: 32); default none"},
     {"flash", FIELD_FLAG, offsetof(struct attention_keys, flash),
      .about = "one kernel that never stores scores or weights; default no"},
+    {"cache", FIELD_VALUE, offsetof(struct attention_keys, cache),
+     .about =
+         "layers whose outputs are kept for the tokens that follow, in place of k and v (latent attention)"},
 };
 
 const struct layer_kind attention_layer = {
     .name = "attention",
-    .about = "scores, softmax and context of [q, k, v]",
+    .about =
+        "scores, softmax and context of [q, k, v], or [q, k, v, q', k'] with a second product in the scores",
     .fields = attention_fields,
     .field_count = FIELDS_COUNT(attention_fields),
     .build = attention_build,

@@ -35,6 +35,9 @@ const struct layer_kind *const build_kinds[] = {
     &recurrent_rnn_layer,
     &softmax_layer,
     &softmax_loss_layer,
+    &moe_layer,
+    &tables_layer,
+    &tables_pairs_layer,
     NULL,
 };
 

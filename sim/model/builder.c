@@ -168,6 +168,15 @@ int8_t builder_dim_labelled(struct builder *builder, struct operator* op, uint64
     return builder_dim(builder, op, size, label, o, i);
 }
 
+struct filling *builder_filling(const struct builder *builder, uint64_t size, uint64_t of, uint64_t **before)
+{
+    struct arena *arena = &builder->model->arena;
+    struct filling *filling = arena_alloc(arena, sizeof *filling);
+    *before = ARENA_ARRAY(arena, uint64_t, size + 1);
+    *filling = (struct filling){.before = *before, .of = of};
+    return filling;
+}
+
 uint64_t builder_dim_size(const struct operator* op, int8_t dim)
 {
     assert(dim >= 0 && (uint32_t)dim < op->dim_count);
@@ -253,7 +262,7 @@ static struct operand_dim *builder_grow(struct builder *builder, struct operand 
         if (tensor->dims[i].label == label && tensor->role == TENSOR_ACTIVATION && !builder->failed)
             builder_error(builder, "would give a tensor with two dimensions '%s'",
                           builder_text(builder, label));
-    tensor->dims[tensor->rank] = (struct tensor_dim){label, size};
+    tensor->dims[tensor->rank] = (struct tensor_dim){.label = label, .size = size};
     return &operand->dims[tensor->rank++];
 }
 
@@ -261,7 +270,9 @@ struct operand_dim *builder_extend(struct builder *builder, const struct operato
                                    struct operand *operand, uint32_t label, int8_t dim)
 {
     struct operand_dim *at = builder_grow(builder, operand, label, builder_dim_size(op, dim));
+    struct tensor *tensor = &builder->model->tensors.at[operand->tensor];
     at->dim = dim;
+    tensor->dims[at - operand->dims].filling = op->dims[dim].filling;
     return at;
 }
 
@@ -288,6 +299,7 @@ struct operator* builder_pointwise(struct builder *builder, uint32_t tensor, con
     op->flops_per_point = flops;
     for (uint32_t i = 0; i < shape.rank; i++) {
         int8_t dim = builder_dim_labelled(builder, op, shape.dims[i].size, shape.dims[i].label);
+        op->dims[dim].filling = shape.dims[i].filling;
         input->dims[i].dim = dim;
         builder_extend(builder, op, output, shape.dims[i].label, dim);
     }

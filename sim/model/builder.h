@@ -71,7 +71,8 @@ struct operand *builder_operand(struct builder *builder, struct operator* op, ui
 struct operand *builder_parameter(struct builder *builder, struct operator* op, const char *suffix);
 /* Makes the operator's output: a new tensor without dimensions. */
 struct operand *builder_output(struct builder *builder, struct operator* op);
-/* Appends a dimension to the tensor of an output or parameter, indexed by an iteration dimension. */
+/* Appends a dimension to the tensor of an output or parameter, indexed by an iteration dimension, and filled
+ * as that is. */
 struct operand_dim *builder_extend(struct builder *builder, const struct operator* op,
                                    struct operand *operand, uint32_t label, int8_t dim);
 /* Appends one whose index merges an outer and an inner dimension. */
@@ -89,6 +90,9 @@ struct operand *builder_operand_alike(struct builder *builder, struct operator* 
  * tensor dimensions that the bias has. Nothing when there is neither. */
 void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t features, bool bias, int activation);
 
+/* A filling of a dimension, in the model's arena; the caller fills its size + 1 entries *before. */
+struct filling *builder_filling(const struct builder *builder, uint64_t size, uint64_t of, uint64_t **before);
+
 /* The tensor that the newest operator gives. */
 uint32_t builder_newest(const struct builder *builder);
 /* Size of an iteration dimension. */
@@ -100,6 +104,7 @@ extern const struct layer_kind source_input_layer, conv_layer, conv_pool_layer, 
     pointwise_dropout_layer, pointwise_scale_layer, pointwise_rotary_layer, view_concat_layer,
     view_flatten_layer, view_sequence_layer, view_select_layer, view_prepend_layer, resample_reorg_layer,
     resample_upsample_layer, embedding_layer, embedding_position_layer, attention_layer, recurrent_lstm_layer,
-    recurrent_gru_layer, recurrent_rnn_layer, softmax_layer, softmax_loss_layer;
+    recurrent_gru_layer, recurrent_rnn_layer, softmax_layer, softmax_loss_layer, moe_layer, tables_layer,
+    tables_pairs_layer;
 
 #endif

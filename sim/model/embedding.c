@@ -50,7 +50,8 @@ static bool embedding_row(struct builder *builder, const struct value *out, stru
         return builder_error(builder, "gives one dimension; `out` has %u", out->count);
     if (!builder_integer(builder, map ? out->entries[0].value : out, "out", 1, &size))
         return false;
-    *row = (struct tensor_dim){builder_label(builder, map ? out->entries[0].key : "h"), (uint64_t)size};
+    *row = (struct tensor_dim){.label = builder_label(builder, map ? out->entries[0].key : "h"),
+                               .size = (uint64_t)size};
     return true;
 }
 

@@ -35,7 +35,7 @@ static bool fc_read_out(struct builder *builder, const struct value *out, struct
         int64_t size;
         if (!builder_integer(builder, map ? out->entries[i].value : out, "out", 1, &size))
             return false;
-        shape->out[i] = (struct tensor_dim){builder_label(builder, label), (uint64_t)size};
+        shape->out[i] = (struct tensor_dim){.label = builder_label(builder, label), .size = (uint64_t)size};
     }
     return true;
 }
@@ -84,13 +84,22 @@ struct fc_dims {
     int8_t x[TENSOR_DIMS], out[TENSOR_DIMS];
 };
 
+/* An iteration dimension over a dimension of the input, filled as that is. */
+static int8_t fc_dim_alike(struct builder *builder, struct operator* op, const struct tensor_dim *like,
+                           uint32_t name, uint32_t second)
+{
+    int8_t dim = builder_dim(builder, op, like->size, name, second, 0);
+    op->dims[dim].filling = like->filling;
+    return dim;
+}
+
 static void fc_iterate(struct builder *builder, struct operator* op, const struct fc_shape *shape,
                        struct fc_dims *dims)
 {
     const struct tensor *x = &shape->x;
     for (uint32_t i = 0; i < x->rank; i++)
         if (!(shape->over >> i & 1))
-            dims->x[i] = builder_dim(builder, op, x->dims[i].size, x->dims[i].label, 0, 0);
+            dims->x[i] = fc_dim_alike(builder, op, &x->dims[i], x->dims[i].label, 0);
     for (uint32_t i = 0; i < shape->out_count; i++) {
         uint32_t role = i == 0 ? builder_name(builder, "o") : shape->out[i].label;
         dims->out[i] =
@@ -104,7 +113,7 @@ static void fc_iterate(struct builder *builder, struct operator* op, const struc
         for (uint32_t k = 0; k < shape->out_count; k++)
             taken = taken || shape->out[k].label == x->dims[i].label;
         uint32_t role = first ? builder_name(builder, "i") : 0, label = taken ? 0 : x->dims[i].label;
-        dims->x[i] = builder_dim(builder, op, x->dims[i].size, role ? role : label, role ? label : 0, 0);
+        dims->x[i] = fc_dim_alike(builder, op, &x->dims[i], role ? role : label, role ? label : 0);
         first = false;
     }
 }

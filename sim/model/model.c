@@ -36,21 +36,35 @@ uint32_t model_find_unit(const struct model *model, const char *name)
     return MODEL_NONE;
 }
 
+double model_extent(const struct filling *filling, struct interval over)
+{
+    if (over.low >= over.high)
+        return 0;
+    if (!filling)
+        return (double)(over.high - over.low);
+    return (double)(filling->before[over.high] - filling->before[over.low]) / (double)filling->of;
+}
+
 double model_elements(const struct tensor *tensor)
 {
     double elements = 1;
     for (uint32_t i = 0; i < tensor->rank; i++)
-        elements *= (double)tensor->dims[i].size;
+        elements *= model_extent(tensor->dims[i].filling, (struct interval){0, tensor->dims[i].size});
     return elements;
 }
 
-/* In whole numbers: a sum of doubles is exact only up to 2^53. The builder keeps a tensor below 2^63. */
+/* In whole numbers: a sum of doubles is exact only up to 2^53. The builder keeps a tensor below 2^63. Of a
+ * partly filled dimension the places at one index are the size of another, which is divided first. */
 static uint64_t model_count(const struct tensor *tensor)
 {
-    uint64_t elements = 1;
-    for (uint32_t i = 0; i < tensor->rank; i++)
-        elements *= tensor->dims[i].size;
-    return elements;
+    uint64_t elements = 1, filled = 1, of = 1;
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        const struct filling *filling = tensor->dims[i].filling;
+        elements *= filling ? 1 : tensor->dims[i].size;
+        filled *= filling ? filling->before[tensor->dims[i].size] : 1;
+        of *= filling ? filling->of : 1;
+    }
+    return elements % of == 0 ? elements / of * filled : elements * filled / of;
 }
 
 uint64_t model_parameters(const struct model *model)
@@ -59,6 +73,39 @@ uint64_t model_parameters(const struct model *model)
     for (uint32_t i = 0; i < model->tensors.count; i++)
         if (model->tensors.at[i].role == TENSOR_PARAMETER)
             sum += model_count(&model->tensors.at[i]);
+    return sum;
+}
+
+/* The part of a parameter that one point of an operator uses: k of E experts. */
+static uint64_t model_active(const struct tensor *tensor, const struct operator* op,
+                             const struct operand *operand)
+{
+    uint64_t count = model_count(tensor);
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        int dim = operand->dims[i].dim;
+        const struct filling *filling = dim < 0 ? NULL : op->dims[dim].filling;
+        if (filling && filling->chosen && !tensor->dims[i].filling)
+            count = count / op->dims[dim].size * filling->chosen;
+    }
+    return count;
+}
+
+uint64_t model_active_parameters(const struct model *model)
+{
+    uint64_t sum = 0;
+    for (uint32_t t = 0; t < model->tensors.count; t++) {
+        const struct tensor *tensor = &model->tensors.at[t];
+        bool seen = tensor->role != TENSOR_PARAMETER;
+        uint32_t first = seen ? 0 : model->layers.at[tensor->layer].first_operator;
+        for (uint32_t o = first; !seen && o < model->operators.count; o++) {
+            const struct operator* op = & model->operators.at[o];
+            for (uint32_t i = 0; i < op->operand_count && !seen; i++)
+                if (op->operands[i].tensor == t) {
+                    sum += model_active(tensor, op, &op->operands[i]);
+                    seen = true;
+                }
+        }
+    }
     return sum;
 }
 
@@ -93,7 +140,7 @@ double model_points(const struct operator* op)
 {
     double points = op->fraction;
     for (uint32_t i = 0; i < op->dim_count; i++)
-        points *= (double)op->dims[i].size;
+        points *= model_extent(op->dims[i].filling, (struct interval){0, op->dims[i].size});
     return points;
 }
 

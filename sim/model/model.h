@@ -28,9 +28,20 @@ enum { TENSOR_DIMS = 6, OPERATOR_DIMS = 10, OPERATOR_OPERANDS = 8, DIM_NAMES = 3
 
 enum tensor_role { TENSOR_INPUT, TENSOR_ACTIVATION, TENSOR_PARAMETER, TENSOR_ROLE_COUNT };
 
+/* A dimension that is only partly filled: of `of` places at each index, before[i + 1] − before[i] exist at
+ * index i. Tokens that are sent to experts of a mixture (each of them to a few), tables of different lengths
+ * and triangles are such. Every index may be split off as if it were full; only work, bytes and elements
+ * count what exists. Integers, so that equal shares are equal to the bit. */
+struct filling {
+    const uint64_t *before; /* size + 1 entries, before[0] = 0; in the model's arena */
+    uint64_t of;
+    uint32_t chosen; /* how many of the indices one point uses (a token's experts); 0: not known */
+};
+
 struct tensor_dim {
     uint32_t label; /* interned */
     uint64_t size;
+    const struct filling *filling; /* NULL: full */
 };
 
 struct tensor {
@@ -42,6 +53,7 @@ struct tensor {
     uint8_t role;      /* enum tensor_role */
     bool discrete;     /* token identities: 4-byte integers without gradient */
     bool internal; /* lives inside a fused kernel (flash attention's scores): no memory traffic, never kept */
+    bool cached;   /* kept for the tokens that follow when a sequence is generated (keys and values) */
 };
 
 /* One dimension of an operator's iteration space. It answers to several names: its role ("o", "i", "y", "ky",
@@ -49,7 +61,8 @@ struct tensor {
 struct iteration_dim {
     uint32_t names[DIM_NAMES]; /* interned; 0 where unused */
     uint64_t size;
-    bool opaque;     /* may not be split (DESIGN rule 7) */
+    const struct filling *filling; /* NULL: full */
+    bool opaque;                   /* may not be split (DESIGN rule 7) */
     bool sequential; /* steps that follow one another (time of a recurrent layer): one launch each */
 };
 
@@ -121,6 +134,7 @@ struct operator
     uint32_t normalised;
     double statistics_forward, statistics_backward;
     bool statistics_local; /* may be left unsynchronised by an option (batch norm) */
+    bool expert;           /* work of a mixture's experts, which may lie on a mesh of its own */
 };
 
 struct layer {
@@ -162,9 +176,18 @@ uint32_t model_find_unit(const struct model *model, const char *name);
 /* Elements of a tensor. */
 double model_elements(const struct tensor *tensor);
 
+/* How much an interval of indices of a dimension holds: its length, or where the dimension is partly filled
+ * the sum of what exists. */
+struct interval {
+    uint64_t low, high; /* [low, high); empty when low >= high */
+};
+double model_extent(const struct filling *filling, struct interval over);
+
 /* Trainable parameters: every parameter tensor once, also when several layers use it (tied). */
 uint64_t model_parameters(const struct model *model);
 uint64_t model_layer_parameters(const struct model *model, uint32_t layer); /* those that the layer owns */
+/* Those that one token uses: of a mixture's experts only as many as it is sent to, and the shared ones. */
+uint64_t model_active_parameters(const struct model *model);
 
 /* Multiply-accumulates of one forward pass over `batch` samples: of einsums only, causal fraction applied. */
 double model_macs(const struct model *model);
@@ -176,9 +199,6 @@ double model_points(const struct operator* operator);
 /* The interval of tensor indices that an interval [low, high) of iteration dimension needs, for one operand
  * dimension of an operator; clipped to the tensor (windows reach into padding). For a merged dimension the
  * interval is of the outer one. */
-struct interval {
-    uint64_t low, high; /* [low, high); empty when low >= high */
-};
 struct interval model_needed(const struct model *model, const struct operator* operator,
                              const struct operand * operand, uint32_t tensor_dim, struct interval over);
 

@@ -132,16 +132,21 @@ static bool pointwise_scale_build(struct builder *builder, const void *keys)
 const struct layer_kind pointwise_scale_layer = {
     .name = "scale", .about = "product with a constant", .build = pointwise_scale_build};
 
+struct pointwise_rotary_keys {
+    const char *over;
+};
+
 /* Rotary positions: each pair of entries of d is turned by an angle of its position. */
-static bool pointwise_rotary_build(struct builder *builder, const void *keys)
+static bool pointwise_rotary_build(struct builder *builder, const void *values)
 {
-    (void)keys;
+    const struct pointwise_rotary_keys *keys = values;
+    const char *over = keys->over ? keys->over : "d";
     if (!builder_want_inputs(builder, 1, 1))
         return false;
     struct tensor x = builder_input(builder, 0);
-    int d = builder_find(builder, &x, "d");
+    int d = builder_find(builder, &x, over);
     if (d < 0 || x.dims[d].size % 2)
-        return builder_error(builder, "turns pairs of an even dimension d, but its input has %s",
+        return builder_error(builder, "turns pairs of an even dimension %s, but its input has %s", over,
                              builder_describe(builder, &x));
     struct operator* op = builder_pointwise(builder, builder->inputs[0], "", 3);
     op->dims[d].opaque = true;
@@ -149,6 +154,16 @@ static bool pointwise_rotary_build(struct builder *builder, const void *keys)
     return true;
 }
 
-const struct layer_kind pointwise_rotary_layer = {.name = "rotary",
-                                                  .about = "rotary positions: turns pairs of entries of d",
-                                                  .build = pointwise_rotary_build};
+static const struct field pointwise_rotary_fields[] = {
+    {"over", FIELD_TEXT, offsetof(struct pointwise_rotary_keys, over),
+     .about = "label of the entries that are turned; default d"},
+};
+
+const struct layer_kind pointwise_rotary_layer = {
+    .name = "rotary",
+    .about = "rotary positions: turns pairs of entries of d",
+    .fields = pointwise_rotary_fields,
+    .field_count = FIELDS_COUNT(pointwise_rotary_fields),
+    .build = pointwise_rotary_build,
+    .keys_size = sizeof(struct pointwise_rotary_keys),
+};

@@ -179,8 +179,8 @@ static uint32_t recurrent_state(struct builder *builder, const struct recurrent_
     state.dims[state.rank++] = shape->x.dims[0];
     state.dims[state.rank++] = shape->x.dims[1];
     if (shape->directions > 1)
-        state.dims[state.rank++] = (struct tensor_dim){builder_name(builder, "direction"), shape->directions};
-    state.dims[state.rank++] = (struct tensor_dim){builder_name(builder, "h"), shape->hidden};
+        state.dims[state.rank++] = (struct tensor_dim){.label = builder_name(builder, "direction"), .size = shape->directions};
+    state.dims[state.rank++] = (struct tensor_dim){.label = builder_name(builder, "h"), .size = shape->hidden};
     VECTOR_PUSH(&builder->model->tensors, state);
     return builder->model->tensors.count - 1;
 }

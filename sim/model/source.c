@@ -19,7 +19,7 @@ static bool source_input_build(struct builder *builder, const void *values)
                             .discrete = keys->discrete,
                             .name = builder->model->layers.at[builder->layer].name,
                             .rank = 1};
-    tensor.dims[0] = (struct tensor_dim){builder_name(builder, "b"), builder->model->batch};
+    tensor.dims[0] = (struct tensor_dim){.label = builder_name(builder, "b"), .size = builder->model->batch};
     if (!fields_want_map(builder->input, keys->dims, builder->place, "`dims`"))
         return !(builder->failed = true);
     if (keys->dims->count == 0 || keys->dims->count >= TENSOR_DIMS || value_get(keys->dims, "b"))
@@ -31,7 +31,8 @@ static bool source_input_build(struct builder *builder, const void *values)
         int64_t size;
         if (!builder_integer(builder, entry->value, entry->key, 1, &size))
             return false;
-        tensor.dims[tensor.rank++] = (struct tensor_dim){builder_label(builder, entry->key), (uint64_t)size};
+        tensor.dims[tensor.rank++] =
+            (struct tensor_dim){.label = builder_label(builder, entry->key), .size = (uint64_t)size};
         if (model_elements(&tensor) > 9e18)
             return builder_error(builder, "has more than 9e18 elements");
     }

@@ -4,6 +4,7 @@
 #include "plan/shares.h"
 #include "plan/state.h"
 #include "plan/streamed.h"
+#include "plan/work.h"
 
 #include <string.h>
 
@@ -29,9 +30,10 @@ void alike_fini(struct alike *alike)
 }
 
 /* The axes along which shares of a dimension differ in size, where `axes` split it: all of them, or none. */
-static uint32_t alike_uneven(const struct plan_stage *stage, uint32_t axes, uint64_t size)
+static uint32_t alike_uneven(const struct plan_stage *stage, uint32_t axes, uint64_t size,
+                             const struct filling *filling)
 {
-    bool even = true;
+    bool even = !filling;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (axes >> a & 1) {
             even &= !stage->axes[a].weights && size % stage->axes[a].size == 0;
@@ -54,7 +56,8 @@ static uint32_t alike_operator(const struct derivation *d, uint32_t index)
     bool causal = assign_causal(d->stage, operator, assignment);
     for (uint32_t i = 0; i < operator->dim_count; i++) {
         bool pairs = causal && ((int)i == operator->query ||(int) i == operator->key);
-        apart |= pairs ? splits[i] : alike_uneven(d->stage, splits[i], operator->dims[i].size);
+        apart |= pairs ? splits[i]
+                       : alike_uneven(d->stage, splits[i], operator->dims[i].size, operator->dims[i].filling);
     }
     for (uint32_t i = 0; i < operator->operand_count; i++)
         apart |= assign_misaligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i]);
@@ -72,7 +75,7 @@ static uint32_t alike_layout(const struct derivation *d, uint32_t tensor, const 
         else if (layout->place[a] == PLACE_ONE)
             apart |= 1u << a;
     for (uint32_t i = 0; i < of->rank; i++)
-        apart |= alike_uneven(d->stage, splits[i], of->dims[i].size);
+        apart |= alike_uneven(d->stage, splits[i], of->dims[i].size, of->dims[i].filling);
     return apart;
 }
 
@@ -95,11 +98,11 @@ uint32_t alike_axes(const struct derivation *d)
         const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
         apart |= streamed_apart(d, action);
         if (action->uneven)
-            apart |= alike_layout(d, action->tensor, layout, 1u << action->axis);
+            apart |= alike_layout(d, action->tensor, layout, action->axes);
         if (action->kind == ACTION_COLLECTIVE) /* the shares of a group: not which of its members it is */
             apart |= (alike_layout(d, action->tensor, &action->before, 0) |
                       alike_layout(d, action->tensor, &action->after, 0)) &
-                     ~(1u << action->axis);
+                     ~(uint32_t)action->axes;
     }
     return apart;
 }
@@ -130,6 +133,7 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
     const struct assignment *assignment = &d->operators.at[index].assignment;
     struct coordinates at = layout_coordinates(d->stage, member);
     uint32_t splits[OPERATOR_DIMS] = {0};
+    bool filled = false;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         if (assignment->split[a] == ASSIGN_ONE) {
             VECTOR_PUSH(out, at.at[a] ? 0.0 : 1.0);
@@ -139,17 +143,21 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
             splits[assignment->split[a]] |= 1u << a;
     }
     for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (assignment->shares || alike_uneven(d->stage, splits[i], operator->dims[i].size)) {
+        if (assignment->shares ||
+            alike_uneven(d->stage, splits[i], operator->dims[i].size, operator->dims[i].filling)) {
             struct interval share = assign_share(d->stage, operator, assignment, i, at);
-            VECTOR_PUSH(out, (double)(share.high - share.low));
+            VECTOR_PUSH(out, model_extent(operator->dims[i].filling, share));
+            filled |= operator->dims[i].filling != NULL;
         }
+    if (filled) /* which of its weights are touched */
+        VECTOR_PUSH(out, work_forward(d, index, member).bytes);
     if (assign_causal(d->stage, operator, assignment))
         VECTOR_PUSH(out, assign_points(d->stage, operator, assignment, at));
     for (uint32_t i = 0; i < operator->operand_count; i++)
         if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
             struct box box =
                 assign_box(d->stage, d->plan->model, operator, assignment, &operator->operands[i], at);
-            VECTOR_PUSH(out, layout_elements(&box, state_tensor(d, operator->operands[i].tensor)->rank));
+            VECTOR_PUSH(out, layout_volume(state_tensor(d, operator->operands[i].tensor), &box));
         }
 }
 

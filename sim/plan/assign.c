@@ -84,42 +84,70 @@ static void assign_joined(const struct plan_axis *axes, const struct model *mode
         }
 }
 
+/* What each axis of a mesh splits. */
+static void assign_axes(const struct plan_axis *axes, uint32_t count, const struct model *model,
+                        const struct operator* operator, int8_t chosen[PLAN_AXES])
+{
+    uint64_t ways[OPERATOR_DIMS];
+    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
+        ways[d] = 1;
+    for (uint32_t a = 0; a < count; a++) {
+        const struct plan_axis *axis = &axes[a];
+        if (axis->nests && a) {
+            chosen[a] = chosen[a - 1];
+            continue;
+        }
+        if (a + 1 < count && axis[1].joined) {
+            assign_joined(axis, model, operator, ways, &chosen[a]);
+            a++;
+            continue;
+        }
+        chosen[a] = (int8_t)(axis->size > 1 ? assign_axis(axis, model, operator, ways) : ASSIGN_ALL);
+        if (chosen[a] >= 0)
+            ways[chosen[a]] *= axis->size;
+        else if (axis->size > 1 && axis->combiner)
+            chosen[a] = ASSIGN_ONE;
+    }
+}
+
+const struct plan_mesh *assign_mesh(const struct plan_stage *stage, const struct model *model,
+                                    const struct operator* operator)
+{
+    return stage->meshes ? &stage->meshes[stage->mesh_of[operator- model->operators.at]] : NULL;
+}
+
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator)
 {
     struct assignment result = {.useful = 1};
-    uint64_t ways[OPERATOR_DIMS];
     for (uint32_t a = 0; a < PLAN_AXES; a++)
-        result.split[a] = -1;
-    for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
-        ways[d] = 1;
-    for (uint32_t a = 0; a < stage->axis_count; a++) {
-        const struct plan_axis *axis = &stage->axes[a];
-        if (axis->nests && a) {
-            result.split[a] = result.split[a - 1];
-            continue;
-        }
-        if (a + 1 < stage->axis_count && axis[1].joined) {
-            assign_joined(axis, model, operator, ways, &result.split[a]);
-            a++;
-            continue;
-        }
-        int chosen = axis->size > 1 ? assign_axis(axis, model, operator, ways) : -1;
-        if (chosen >= 0)
-            ways[chosen] *= axis->size;
-        else if (axis->size > 1 && axis->combiner)
-            chosen = ASSIGN_ONE;
-        result.split[a] = (int8_t)chosen;
+        result.split[a] = ASSIGN_ALL;
+    if (!stage->meshes) {
+        assign_axes(stage->axes, stage->axis_count, model, operator, result.split);
+        return result;
     }
+    const struct plan_mesh *mesh = assign_mesh(stage, model, operator);
+    int8_t chosen[PLAN_AXES];
+    assign_axes(mesh->axes, mesh->axis_count, model, operator, chosen);
+    for (uint32_t a = 0; a < mesh->axis_count; a++)
+        for (uint32_t part = 0; part < stage->axis_count; part++)
+            if (mesh->parts[a] >> part & 1)
+                result.split[part] = chosen[a];
     return result;
 }
 
-uint32_t assign_sequential(const struct plan_stage *stage, const struct operator* operator, uint32_t axis)
+uint32_t assign_sequential(const struct plan_stage *stage, const struct model *model,
+                           const struct operator* operator, uint32_t axis)
 {
-    for (uint32_t l = 0; l < PLAN_LABELS && stage->axes[axis].labels[l]; l++)
-        for (uint32_t d = 0; d < operator->dim_count && stage->axes[axis].size> 1; d++)
-            if (operator->dims[d].sequential && assign_named(&operator->dims[d], stage->axes[axis].labels[l]))
-                return stage->axes[axis].labels[l];
+    const struct plan_axis *around = &stage->axes[axis];
+    const struct plan_mesh *mesh = assign_mesh(stage, model, operator);
+    for (uint32_t a = 0; mesh && a < mesh->axis_count; a++)
+        if (mesh->parts[a] >> axis & 1)
+            around = &mesh->axes[a];
+    for (uint32_t l = 0; l < PLAN_LABELS && around->labels[l]; l++)
+        for (uint32_t d = 0; d < operator->dim_count && around->size> 1; d++)
+            if (operator->dims[d].sequential && assign_named(&operator->dims[d], around->labels[l]))
+                return around->labels[l];
     return 0;
 }
 
@@ -165,7 +193,7 @@ double assign_points(const struct plan_stage *stage, const struct operator* oper
     for (uint32_t d = 0; d < operator->dim_count; d++) {
         struct interval share = assign_share(stage, operator, assignment, d, member);
         if (!causal || ((int)d != operator->query &&(int) d != operator->key))
-            points *= (double)(share.high - share.low);
+            points *= model_extent(operator->dims[d].filling, share);
     }
     if (!causal)
         return points;

@@ -17,14 +17,21 @@ struct assignment {
                                 fused */
 };
 
-/* The first of each axis's labels that names a dimension of the operator which is not opaque, not taken by an
- * earlier axis and at least as large as the axis; failing that, the first that is merely there (some shares
- * are then empty). */
+/* For each axis of the operator's mesh (the stage's own axes, where all operators have one mesh): the first
+ * of its labels that names a dimension of the operator which is not opaque, not taken by an earlier axis and
+ * at least as large as the axis; failing that, the first that is merely there (some shares are then empty).
+ */
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
                                   const struct operator* operator);
 
-/* The first of an axis's labels that names a sequential dimension of the operator; 0: none does. */
-uint32_t assign_sequential(const struct plan_stage *stage, const struct operator* operator, uint32_t axis);
+/* The mesh of an operator; NULL where the stage's own axes are those of all. */
+const struct plan_mesh *assign_mesh(const struct plan_stage *stage, const struct model *model,
+                                    const struct operator* operator);
+
+/* The first label of an axis, or of the axis of the operator's mesh that it is a piece of, that names a
+ * sequential dimension of the operator; 0: none does. */
+uint32_t assign_sequential(const struct plan_stage *stage, const struct model *model,
+                           const struct operator* operator, uint32_t axis);
 
 /* A member's share of one iteration dimension. */
 struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,

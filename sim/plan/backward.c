@@ -93,6 +93,7 @@ static void backward_convert(struct derivation *d, const struct backward_group *
         action.kind = ACTION_COLLECTIVE;
         action.collective = steps[i].collective;
         action.axis = steps[i].axis;
+        action.axes = steps[i].axes;
         action.before = steps[i].before;
         action.after = steps[i].after;
         action.carried = i == 0 && group->fed_back;
@@ -181,14 +182,17 @@ static void backward_statistics(struct derivation *d, uint32_t index, struct act
     const struct stage_operator *so = &d->operators.at[index];
     if (operator->statistics_backward <= 0 ||(operator->statistics_local && !d->plan->synchronise_statistics))
         return;
+    uint32_t done = 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         int split = so->assignment.split[a];
-        if (split < 0 || !(operator->normalised>> split & 1))
+        if (split < 0 || !(operator->normalised>> split & 1) || done >> a & 1)
             continue;
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;
         action.collective = ALL_REDUCE;
         action.axis = (uint8_t)a;
+        action.axes = state_together(d, &so->assignment, a);
+        done |= action.axes;
         action.tensor = operator->output.tensor;
         action.elements = operator->statistics_backward;
         action.element_bytes = 4;

@@ -6,6 +6,8 @@
 #include "plan/state.h"
 #include "plan/streamed.h"
 
+#include <assert.h>
+
 static uint32_t cast_rank_of(struct cast *cast, uint32_t *rank_of_device, uint32_t device)
 {
     if (rank_of_device[device] == MODEL_NONE) {
@@ -223,11 +225,11 @@ uint32_t cast_barrier(struct cast *cast)
 
 /* What of a stage's derivation makes groups, or tells its members apart. */
 struct outline {
-    struct index_list
-        actions; /* with messages, and the first collective of each kind of group along each axis */
-    struct index_list axes; /* bit sets: along which parameters communicate */
-    struct index_list tied; /* parameters that other stages hold too */
-    struct alike work;      /* members by what they do */
+    struct index_list actions; /* with messages, and the first collective of each kind of group along each set
+                                  of axes */
+    struct index_list axes;    /* bit sets: along which parameters communicate */
+    struct index_list tied;    /* parameters that other stages hold too */
+    struct alike work;         /* members by what they do */
 };
 
 static void outline_fini(struct outline *outline)
@@ -246,15 +248,19 @@ static const struct action *cast_action(const struct derivation *d, uint32_t ind
 static void cast_outline(const struct cast *cast, uint32_t s, struct outline *outline)
 {
     const struct derivation *d = &cast->derivations[s];
-    uint32_t along = 0; /* bit set: axes of collectives so far */
+    uint64_t along = 0; /* bit set over sets of axes: those of collectives so far */
+    uint32_t rings[2] = {0};
+    static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action = cast_action(d, i);
-        uint32_t ring = !action->streamed                      ? 0u
-                        : action->collective == REDUCE_SCATTER ? 2 * PLAN_AXES
-                                                               : PLAN_AXES; /* rings have other groups */
-        bool first = action->kind == ACTION_COLLECTIVE && !(along >> (ring + action->axis) & 1);
-        if (first)
-            along |= 1u << (ring + action->axis);
+        bool ring = action->streamed, sums = action->collective == REDUCE_SCATTER;
+        uint32_t *streams = &rings[sums ? 1 : 0]; /* rings have groups of their own */
+        bool first = action->kind == ACTION_COLLECTIVE &&
+                     !(ring ? *streams >> action->axis & 1 : along >> action->axes & 1);
+        if (first && ring)
+            *streams |= 1u << action->axis;
+        else if (first)
+            along |= (uint64_t)1 << action->axes;
         if (first || action->message_count)
             VECTOR_PUSH(&outline->actions, i);
     }
@@ -305,8 +311,8 @@ static void cast_groups(struct cast *cast, const struct outline *outline, struct
         if (action->kind == ACTION_COLLECTIVE && action->streamed)
             cast_ring_groups(cast, rank, role, action);
         else if (action->kind == ACTION_COLLECTIVE)
-            cast_add_group(
-                rank, registry_axes(cast->registry, d->stage, role.stage, 1u << action->axis, role.member));
+            cast_add_group(rank,
+                           registry_axes(cast->registry, d->stage, role.stage, action->axes, role.member));
         uint32_t count;
         const uint32_t *messages = cast_messages(cast, role.stage, role.member, action, &count);
         for (uint32_t k = 0; k < count; k++)

@@ -1,12 +1,17 @@
 #include "plan/convert.h"
 
+#include "plan/mesh.h"
+
 #include <assert.h>
 
 static void convert_push(struct convert_step *steps, uint32_t *count, int collective, uint32_t axis,
                          struct layout *now, enum placement place, uint8_t dim)
 {
     struct convert_step *step = &steps[(*count)++];
-    *step = (struct convert_step){.collective = (uint8_t)collective, .axis = (uint8_t)axis, .before = *now};
+    *step = (struct convert_step){.collective = (uint8_t)collective,
+                                  .axis = (uint8_t)axis,
+                                  .axes = (uint8_t)(1u << axis),
+                                  .before = *now};
     now->place[axis] = (uint8_t)place;
     now->dim[axis] = dim;
     step->after = *now;
@@ -52,6 +57,44 @@ static void convert_slice(const struct plan_stage *stage, struct layout *now, co
             now->place[a] = PLACE_SPLIT;
             now->dim[a] = to->dim[a];
         }
+}
+
+/* An all-to-all over all pieces of one axis of a mesh: from the dimensions that they split to others. Their
+ * own nesting is no obstacle when they change together; that of the other axes is. */
+static bool convert_scatter_pieces(const struct plan_stage *stage, struct layout *now,
+                                   const struct layout *to, struct convert_step *steps, uint32_t *count)
+{
+    for (uint32_t i = 0; stage->meshes && i < stage->mesh_count * PLAN_AXES; i++) {
+        const struct plan_mesh *mesh = &stage->meshes[i / PLAN_AXES];
+        uint32_t axis = i % PLAN_AXES, pieces = axis < mesh->axis_count ? mesh->parts[axis] : 0, last = 0;
+        struct layout apart = *now, target = *to;
+        bool can = (pieces & (pieces - 1)) != 0;
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            if (pieces >> a & 1) {
+                can &=
+                    now->place[a] == PLACE_SPLIT && to->place[a] == PLACE_SPLIT && now->dim[a] != to->dim[a];
+                apart.place[a] = target.place[a] = PLACE_REPLICATED;
+                last = a;
+            }
+        for (uint32_t a = 0; can && a <= last; a++)
+            if (pieces >> a & 1) {
+                struct layout one = target;
+                one.place[a] = PLACE_SPLIT;
+                one.dim[a] = to->dim[a];
+                can = convert_loose(stage, &apart, a, now->dim[a]) && convert_takes(stage, &apart, &one, a);
+            }
+        if (!can)
+            continue;
+        convert_push(steps, count, ALL_TO_ALL, last, now, PLACE_SPLIT, to->dim[last]);
+        struct convert_step *step = &steps[*count - 1];
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            if (pieces >> a & 1)
+                now->dim[a] = to->dim[a];
+        step->axes = (uint8_t)pieces;
+        step->after = *now;
+        return true;
+    }
+    return false;
 }
 
 /* The first collective from or to the first member of an axis that is possible: what shrinks comes first. A
@@ -123,17 +166,35 @@ static bool convert_gather(const struct plan_stage *stage, struct layout *now, c
     return false;
 }
 
+uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct convert_step *last = kept ? &steps[kept - 1] : NULL;
+        if (last && last->collective == steps[i].collective &&
+            layout_equal(&last->after, &steps[i].before, stage->axis_count) &&
+            mesh_joins(stage, last->axes | steps[i].axes)) {
+            last->axes |= steps[i].axes;
+            last->after = steps[i].after;
+        } else {
+            steps[kept++] = steps[i];
+        }
+    }
+    return kept;
+}
+
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS])
 {
     uint32_t count = 0;
     do
         convert_slice(stage, &from, &to);
-    while (convert_scatter(stage, &from, &to, steps, &count) ||
+    while (convert_scatter_pieces(stage, &from, &to, steps, &count) ||
+           convert_scatter(stage, &from, &to, steps, &count) ||
            convert_root(stage, &from, &to, steps, &count) ||
            convert_gather(stage, &from, &to, steps, &count));
     assert(layout_equal(&from, &to, stage->axis_count));
-    return count;
+    return convert_join(stage, steps, count);
 }
 
 struct box convert_box(const struct convert_side *side, uint32_t member)
@@ -206,7 +267,7 @@ static void convert_receive(const struct convert_receiver *r, uint32_t holder, c
     if (r->self != MODEL_NONE && convert_alike(r->from, holder, r->self))
         return;
     struct box both = layout_intersection(held, &r->wanted, r->from->tensor->rank);
-    double elements = layout_elements(&both, r->from->tensor->rank);
+    double elements = layout_volume(r->from->tensor, &both);
     if (elements > 0)
         VECTOR_PUSH(r->out, ((struct message_part){convert_holder(r->from, holder, r->to, r->member),
                                                    r->member, elements}));

@@ -4,10 +4,11 @@
 
 #include "plan/derive.h"
 
-/* One collective of a conversion, along one axis. */
+/* One collective of a conversion, along one axis, or several that are pieces of one (mesh.h). */
 struct convert_step {
     uint8_t collective; /* enum collective_kind */
     uint8_t axis;
+    uint8_t axes; /* bit set: it runs over all of these together, of which `axis` is one */
     struct layout before, after;
 };
 
@@ -21,6 +22,10 @@ enum { CONVERT_STEPS = 4 * PLAN_AXES };
  */
 uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struct layout to,
                        struct convert_step steps[CONVERT_STEPS]);
+
+/* Makes one collective of equal ones that follow each other along the pieces of one axis of a mesh (mesh.h).
+ * Returns how many are left. */
+uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count);
 
 /* Shares of one dimension nest: a later axis splits the share of an earlier one. So an axis may take or give
  * up a dimension only while no later axis splits it. */

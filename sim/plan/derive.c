@@ -56,10 +56,11 @@ double derive_payload(const struct derivation *d, const struct action *action, s
         return elements * action->element_bytes;
     }
     const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
-    struct box box = layout_box(d->stage, tensor, layout, member, 1u << action->axis);
-    double elements = layout_elements(&box, tensor->rank);
-    if (action->collective == ALL_TO_ALL) /* shares may be uneven, but members speak of one number */
-        elements /= d->stage->axes[action->axis].size;
+    struct box box = layout_box(d->stage, tensor, layout, member, action->axes);
+    double elements = layout_volume(tensor, &box);
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (action->collective == ALL_TO_ALL && action->axes >> a & 1)
+            elements /= d->stage->axes[a].size; /* shares may be uneven, but members speak of one number */
     return elements * action->element_bytes;
 }
 
@@ -124,11 +125,16 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
                                                               .operator= operator_index,
                                                               .rows = derive_rows(d, so, operand)}));
     struct stage_parameter *parameter = &d->parameters.at[i];
+    uint32_t differ =
+        0; /* dimensions that an axis so far splits for one of them only: inner shares differ too */
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        uint8_t place = parameter->layout.place[a];
-        bool shared = place == PLACE_REPLICATED ||
-                      (place == layout.place[a] && layout.dim[a] == parameter->layout.dim[a]);
-        if (!shared) {
+        uint8_t place = parameter->layout.place[a], dim = parameter->layout.dim[a];
+        bool alike = place == layout.place[a] && dim == layout.dim[a];
+        if (!alike)
+            differ |= (place == PLACE_SPLIT ? 1u << dim : 0) |
+                      (layout.place[a] == PLACE_SPLIT ? 1u << layout.dim[a] : 0);
+        bool inside = place == PLACE_SPLIT && differ >> dim & 1;
+        if (place != PLACE_REPLICATED && (!alike || inside)) {
             parameter->layout.place[a] = PLACE_REPLICATED;
             parameter->layout.dim[a] = 0;
             parameter->partial_axes |= 1u << a;
@@ -139,7 +145,10 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
             parameter->partial_axes |= 1u << a;
     }
     parameter->last_unit = so->unit;
-    parameter->shard_axes = d->plan->training && d->plan->zero ? shard_axes(d->stage, &parameter->layout) : 0;
+    uint32_t first = d->operators.at[parameter->operator].operator;
+    parameter->shard_axes = 0;
+    if (d->plan->training && d->plan->zero)
+        parameter->shard_axes = shard_axes(d->plan, d->stage, first, &parameter->layout);
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */
@@ -150,13 +159,16 @@ static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index,
     const struct stage_operator *so = &d->operators.at[operator_index];
     if (operator->statistics_local && !(d->plan->training && d->plan->synchronise_statistics))
         return after;
+    uint32_t done = 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         int split = so->assignment.split[a];
-        if (split < 0 || !(operator->normalised>> split & 1) || operator->statistics_forward <= 0)
+        if (split < 0 ||
+            !(operator->normalised>> split & 1) || operator->statistics_forward <= 0 || done>> a & 1)
             continue;
         struct action action = {.kind = ACTION_COLLECTIVE,
                                 .collective = ALL_REDUCE,
                                 .axis = (uint8_t)a,
+                                .axes = state_together(d, &so->assignment, a),
                                 .operator= operator_index,
                                 .tensor = operator->output.tensor,
                                 .unit = so->unit,
@@ -165,6 +177,7 @@ static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index,
                                 .element_bytes = 4,
                                 .reason = REASON_STATISTICS,
                                 .because = operator->dims[split].names[0] };
+        done |= action.axes;
         after = state_action(d, false, action, &after, 1);
     }
     return after;
@@ -399,7 +412,7 @@ static void derive_possible(const struct derivation *d, struct report *report)
             continue;
         struct assignment assignment = assign_operator(d->stage, model, operator);
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            uint32_t label = assign_sequential(d->stage, operator, a);
+            uint32_t label = assign_sequential(d->stage, model, operator, a);
             if (label && assignment.split[a] < 0 && derive_feeds_back(operator))
                 report_error(report, d->stage->place,
                              "recurrent layer '%s' cannot be split along '%s': its time steps follow one "

@@ -39,7 +39,8 @@ struct message_part {
 struct action {
     uint8_t kind;       /* enum action_kind */
     uint8_t collective; /* enum collective_kind */
-    uint8_t axis;       /* of a collective */
+    uint8_t axis;       /* of a collective: the axis, or one of them */
+    uint8_t axes;       /* of a collective: bit set, all axes that it runs over together */
     uint8_t reason;     /* enum reason */
     bool backward;
     bool streamed; /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on

@@ -25,8 +25,9 @@ struct part {
     double *allocates, *frees;          /* inference, per forward action: bytes that live between kernels */
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
-        *backward_count;   /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    double saved;          /* bytes that F leaves for B */
+        *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
+    uint32_t *forward_shares, *backward_shares; /* per action: struct op's `shares` */
+    double saved;                               /* bytes that F leaves for B */
     double kept;           /* bytes of those, of recomputed ones and of gradients that I leaves for W */
     struct wavefront wave; /* how it goes about its sequence */
     struct parameters parameters;
@@ -180,7 +181,7 @@ static bool emit_absent(const struct part *part, const struct action *action)
 {
     struct coordinates at = layout_coordinates(part->d->stage, part->role.member);
     for (uint32_t a = 0; action->kind == ACTION_COLLECTIVE && a < part->d->stage->axis_count; a++)
-        if (a != action->axis && action->before.place[a] == PLACE_ONE && at.at[a])
+        if (!(action->axes >> a & 1) && action->before.place[a] == PLACE_ONE && at.at[a])
             return true;
     return false;
 }
@@ -212,13 +213,13 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     } else if (emit_absent(part, action)) {
         emit_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
-        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage,
-                                       1u << action->axis, part->role.member);
+        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
+                                       part->role.member);
         double bytes =
             e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
                                           bytes, action->part, &after);
-        e->builder.ops.at[op].shares = emit_shares(e, part, action);
+        e->builder.ops.at[op].shares = (backward ? part->backward_shares : part->forward_shares)[index];
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
@@ -716,7 +717,7 @@ static void emit_lifetimes(struct emitter *e, struct part *part)
             continue; /* a further piece of the same */
         struct box box = derive_box(d, import->tensor, import->form, part->role.member);
         const struct tensor *tensor = state_tensor(d, import->tensor);
-        double bytes = layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+        double bytes = layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
         uint32_t first = emit_edge(d, import->tile, false);
         if (first == MODEL_NONE)
             continue;
@@ -758,6 +759,12 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->again = ARENA_ARRAY(e->arena, bool, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
+    part->forward_shares = ARENA_ARRAY(e->arena, uint32_t, f);
+    part->backward_shares = ARENA_ARRAY(e->arena, uint32_t, b);
+    for (uint32_t i = 0; i < f; i++)
+        part->forward_shares[i] = emit_shares(e, part, &d->forward.at[i]);
+    for (uint32_t i = 0; i < b; i++)
+        part->backward_shares[i] = emit_shares(e, part, &d->backward.at[i]);
     for (uint32_t i = 0; i < f; i++)
         if (d->forward.at[i].kind == ACTION_KERNEL)
             part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);

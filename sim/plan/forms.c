@@ -7,8 +7,8 @@
 
 bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want)
 {
-    uint32_t splits[TENSOR_DIMS] = {0};
-    bool nested = false;
+    uint32_t splits[TENSOR_DIMS] = {0}, wanted_splits[TENSOR_DIMS] = {0};
+    bool nested = false; /* shares of shares: those of an inner axis depend on the outer one */
     if (form->streamed || (form->tile && form->tile != want->tile))
         return false;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
@@ -22,6 +22,8 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
                 return false;
             nested |= splits[form->layout.dim[a]]++ > 0;
         }
+        if (want->layout.place[a] == PLACE_SPLIT)
+            nested |= wanted_splits[want->layout.dim[a]]++ > 0;
     }
     if (!form->boxes && !want->boxes && !nested)
         return true;
@@ -68,6 +70,7 @@ static struct action forms_collective(const struct derivation *d, const struct c
     struct action action = {.kind = ACTION_COLLECTIVE,
                             .collective = step->collective,
                             .axis = step->axis,
+                            .axes = step->axes,
                             .tensor = want->tensor,
                             .before = step->before,
                             .after = step->after,

@@ -64,6 +64,14 @@ double layout_elements(const struct box *box, uint32_t rank)
     return elements;
 }
 
+double layout_volume(const struct tensor *tensor, const struct box *box)
+{
+    double elements = 1;
+    for (uint32_t d = 0; d < tensor->rank; d++)
+        elements *= model_extent(tensor->dims[d].filling, box->dims[d]);
+    return elements;
+}
+
 bool layout_covers(const struct box *outer, const struct box *inner, uint32_t rank)
 {
     for (uint32_t d = 0; d < rank; d++)

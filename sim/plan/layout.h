@@ -38,6 +38,8 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
                       const struct layout *layout, struct coordinates member, uint32_t ignore);
 
 double layout_elements(const struct box *box, uint32_t rank);
+/* What of a tensor is in a box: its elements, of partly filled dimensions those that exist. */
+double layout_volume(const struct tensor *tensor, const struct box *box);
 bool layout_covers(const struct box *outer, const struct box *inner, uint32_t rank);
 struct box layout_intersection(const struct box *a, const struct box *b, uint32_t rank);
 bool layout_equal(const struct layout *a, const struct layout *b, uint32_t axis_count);

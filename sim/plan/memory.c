@@ -15,7 +15,7 @@ double memory_parameter(const struct derivation *d, uint32_t index, uint32_t mem
     const struct tensor *tensor = state_tensor(d, parameter->tensor);
     struct box box =
         layout_box(d->stage, tensor, &parameter->layout, layout_coordinates(d->stage, member), 0);
-    return layout_elements(&box, tensor->rank);
+    return layout_volume(tensor, &box);
 }
 
 double memory_parameters(const struct derivation *d, uint32_t member)
@@ -66,7 +66,7 @@ static double memory_copy(const struct derivation *d, const struct stage_saved *
     if (tensor->internal)
         return 0;
     struct box box = derive_box(d, saved->tensor, saved->form, member);
-    return layout_elements(&box, tensor->rank) *
+    return layout_volume(tensor, &box) *
            (saved->extra > 0 ? saved->extra : derive_element_bytes(d->plan, tensor));
 }
 
@@ -100,5 +100,5 @@ double memory_output(const struct derivation *d, uint32_t index, uint32_t member
         return 0;
     struct box box = assign_box(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
                                 &operator->output, layout_coordinates(d->stage, member));
-    return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+    return layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
 }

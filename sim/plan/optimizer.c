@@ -24,7 +24,7 @@ double optimizer_bytes(const struct plan *plan)
 double optimizer_states(const struct plan *plan, const struct tensor *tensor, const struct box *box,
                         uint32_t rows)
 {
-    double elements = layout_elements(box, tensor->rank), high = 1, wide = 1;
+    double elements = layout_volume(tensor, box), high = 1, wide = 1;
     for (uint32_t d = 0; d < tensor->rank; d++)
         *(rows >> d & 1 ? &high : &wide) *= (double)(box->dims[d].high - box->dims[d].low);
     bool matrix = high > 1 && wide > 1;

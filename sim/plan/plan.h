@@ -10,7 +10,7 @@
 #include "platform/platform.h"
 #include "program/program.h"
 
-enum { PLAN_AXES = 4, PLAN_LABELS = 8 };
+enum { PLAN_AXES = 6, PLAN_LABELS = 8, PLAN_MESHES = 8 };
 
 struct plan_axis {
     uint32_t name;                /* interned: "data", "tensor", "y" … */
@@ -26,6 +26,15 @@ struct plan_axis {
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
+};
+
+/* One way to factorise a stage's devices, for a class of its operators: d·t for attention, d'·e·t' for
+ * experts, over the same devices. Its axes are made of neighbouring axes of the stage, which are fine enough
+ * for all its meshes (data 4 x tensor 2 and data 2 x expert 4: 2 x 2 x 2). */
+struct plan_mesh {
+    struct plan_axis axes[PLAN_AXES]; /* the last varies fastest */
+    uint32_t parts[PLAN_AXES];        /* bit set over the stage's axes, per axis of this mesh */
+    uint32_t axis_count;
 };
 
 /* Bytes that one device holds, at its peak. */
@@ -46,10 +55,13 @@ struct plan_stage {
     struct index_list devices; /* of the platform, in mesh order: the last axis varies fastest. Owned. */
     struct plan_axis axes[PLAN_AXES];
     uint32_t axis_count;
-    uint32_t direction; /* 1: a second copy of the model, whose micro-batches go the other way */
-    uint32_t balanced;  /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0: in
-                           order */
-    bool lazy;          /* partial sums are reduced as late as they can be (lazy.h) */
+    struct plan_mesh *meshes; /* NULL: the axes are those of every operator. Not owned */
+    uint32_t mesh_count;
+    const uint8_t *mesh_of; /* per operator of the model: its mesh. Not owned */
+    uint32_t direction;     /* 1: a second copy of the model, whose micro-batches go the other way */
+    uint32_t balanced;      /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0:
+                               in order */
+    bool lazy;              /* partial sums are reduced as late as they can be (lazy.h) */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are
@@ -125,6 +137,7 @@ struct plan {
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */
     bool fits;          /* every device has the memory */
+    bool replayed;      /* the job was read from a trace: there are no model and no stages */
 };
 
 void plan_init(struct plan *plan);

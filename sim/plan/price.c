@@ -1,5 +1,7 @@
 #include "plan/price.h"
 
+#include "plan/layout.h"
+#include "plan/mesh.h"
 #include "plan/workload.h"
 #include "platform/protocol.h"
 
@@ -16,8 +18,8 @@ struct price_list {
 struct prices {
     const struct plan *plan;
     const struct plan_stage *stage;
-    struct arena *arena; /* not owned */
-    struct price_list of[PLAN_AXES][COLLECTIVE_KIND_COUNT];
+    struct arena *arena;                                         /* not owned */
+    struct price_list of[1 << PLAN_AXES][COLLECTIVE_KIND_COUNT]; /* by bit set of axes */
 };
 
 struct prices *price_new(const struct plan *plan, const struct plan_stage *stage, struct arena *arena)
@@ -29,11 +31,20 @@ struct prices *price_new(const struct plan *plan, const struct plan_stage *stage
     return prices;
 }
 
+static uint32_t price_members(const struct plan_stage *stage, uint32_t axes)
+{
+    uint32_t members = 1;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        members *= axes >> a & 1 ? stage->axes[a].size : 1;
+    return members;
+}
+
 /* The algorithm that the workload names for the groups of an axis. */
-static const struct algorithm *price_wanted(const struct prices *prices, int kind, uint32_t axis)
+static const struct algorithm *price_wanted(const struct prices *prices, int kind, uint32_t axes)
 {
     const struct plan *plan = prices->plan;
-    const char *name = names_text(plan->platform->names, prices->stage->axes[axis].name);
+    char name[128];
+    mesh_name(prices->stage, axes, plan->platform->names, name, sizeof name);
     for (uint32_t i = 0; i < plan->carrier_count; i++) {
         const struct workload_carrier *carrier = &plan->carriers[i];
         bool group = !carrier->group || strcmp(carrier->group, name) == 0;
@@ -43,16 +54,20 @@ static const struct algorithm *price_wanted(const struct prices *prices, int kin
     return collective_usual(kind);
 }
 
-static bool price_add_protocol(struct prices *prices, int kind, uint32_t axis,
+static bool price_add_protocol(struct prices *prices, int kind, uint32_t axes,
                                const struct algorithm *algorithm, uint32_t protocol)
 {
     const struct plan_stage *stage = prices->stage;
-    uint32_t count = stage->axes[axis].size, stride = 1;
-    for (uint32_t a = axis + 1; a < stage->axis_count; a++)
-        stride *= stage->axes[a].size;
+    uint32_t count = price_members(stage, axes);
     struct index_list devices = {0};
-    for (uint32_t i = 0; i < count; i++)
-        VECTOR_PUSH(&devices, stage->devices.at[i * stride]);
+    for (uint32_t m = 0; m < stage->devices.count && devices.count < count; m++) {
+        struct coordinates at = layout_coordinates(stage, m);
+        bool first = true;
+        for (uint32_t a = 0; a < stage->axis_count; a++)
+            first &= (axes >> a & 1) || at.at[a] == 0;
+        if (first)
+            VECTOR_PUSH(&devices, stage->devices.at[m]);
+    }
     struct activity activity;
     const char *problem;
     bool good = collective_activity(prices->plan->platform, algorithm, kind, devices.at, count, NULL,
@@ -61,26 +76,26 @@ static bool price_add_protocol(struct prices *prices, int kind, uint32_t axis,
     VECTOR_FREE(&activity.path);
     VECTOR_FREE(&activity.sent);
     VECTOR_FREE(&devices);
-    struct price_list *list = &prices->of[axis][kind];
+    struct price_list *list = &prices->of[axes][kind];
     if (good)
         list->at[list->count++] = activity;
     return good;
 }
 
 /* By every protocol that the links have in common, or else on the bare wire. */
-static bool price_add(struct prices *prices, int kind, uint32_t axis, const struct algorithm *algorithm)
+static bool price_add(struct prices *prices, int kind, uint32_t axes, const struct algorithm *algorithm)
 {
     const struct index_list *names = &prices->plan->platform->protocol_names;
     bool any = false;
     for (uint32_t i = 0; i < names->count && !algorithm->loads; i++)
-        any = price_add_protocol(prices, kind, axis, algorithm, names->at[i]) || any;
-    return any || price_add_protocol(prices, kind, axis, algorithm, PROTOCOL_NONE);
+        any = price_add_protocol(prices, kind, axes, algorithm, names->at[i]) || any;
+    return any || price_add_protocol(prices, kind, axes, algorithm, PROTOCOL_NONE);
 }
 
-static void price_fill(struct prices *prices, int kind, uint32_t axis)
+static void price_fill(struct prices *prices, int kind, uint32_t axes)
 {
-    struct price_list *list = &prices->of[axis][kind];
-    const struct algorithm *wanted = price_wanted(prices, kind, axis);
+    struct price_list *list = &prices->of[axes][kind];
+    const struct algorithm *wanted = price_wanted(prices, kind, axes);
     uint32_t count = 0;
     while (collective_algorithms[count])
         count++;
@@ -90,25 +105,26 @@ static void price_fill(struct prices *prices, int kind, uint32_t axis)
     uint32_t protocols = prices->plan->platform->protocol_names.count;
     list->at = ARENA_ARRAY(prices->arena, struct activity, count * (protocols + 1));
     if (wanted != &collective_automatic) {
-        if (!price_add(prices, kind, axis, wanted) && wanted != collective_usual(kind))
-            price_add(prices, kind, axis, collective_usual(kind));
+        if (!price_add(prices, kind, axes, wanted) && wanted != collective_usual(kind))
+            price_add(prices, kind, axes, collective_usual(kind));
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct algorithm *algorithm = collective_algorithms[i];
-        bool many = algorithm->most && prices->stage->axes[axis].size > algorithm->most && kind != ALL_TO_ALL;
+        bool many =
+            algorithm->most && price_members(prices->stage, axes) > algorithm->most && kind != ALL_TO_ALL;
         if (algorithm->kinds >> kind & 1 && (!many || algorithm == collective_usual(kind)))
-            price_add(prices, kind, axis, algorithm);
+            price_add(prices, kind, axes, algorithm);
     }
 }
 
-double price_seconds(struct prices *prices, int kind, uint32_t axis, double bytes)
+double price_seconds(struct prices *prices, int kind, uint32_t axes, double bytes)
 {
-    struct price_list *list = &prices->of[axis][kind];
+    struct price_list *list = &prices->of[axes][kind];
     if (!list->known)
-        price_fill(prices, kind, axis);
+        price_fill(prices, kind, axes);
     if (!list->count)
-        return bytes * collective_factor(kind, prices->stage->axes[axis].size);
+        return bytes * collective_factor(kind, price_members(prices->stage, axes));
     double least = INFINITY, latency, cap;
     double pieces = collective_piece_count(bytes, prices->plan->chunk);
     for (uint32_t i = 0; i < list->count; i++)
@@ -116,10 +132,10 @@ double price_seconds(struct prices *prices, int kind, uint32_t axis, double byte
     return least;
 }
 
-const struct activity *price_activity(struct prices *prices, int kind, uint32_t axis, double bytes)
+const struct activity *price_activity(struct prices *prices, int kind, uint32_t axes, double bytes)
 {
-    double least = price_seconds(prices, kind, axis, bytes), latency, cap;
-    const struct price_list *list = &prices->of[axis][kind];
+    double least = price_seconds(prices, kind, axes, bytes), latency, cap;
+    const struct price_list *list = &prices->of[axes][kind];
     double pieces = collective_piece_count(bytes, prices->plan->chunk);
     for (uint32_t i = 0; i < list->count; i++)
         if (collective_pieces(&list->at[i], bytes, pieces, &latency, &cap) <= least)

@@ -12,12 +12,13 @@ struct prices;
 /* Prices of one stage, each worked out when it is first asked for. */
 struct prices *price_new(const struct plan *plan, const struct plan_stage *stage, struct arena *arena);
 
-/* Seconds of one collective (enum collective_kind) along an axis with this payload (struct op's `bytes`).
- * Where members have no route, which is reported elsewhere: the bytes of the busiest port at 1 byte/s. */
-double price_seconds(struct prices *prices, int kind, uint32_t axis, double bytes);
+/* Seconds of one collective (enum collective_kind) along an axis, or several together (bit set), with this
+ * payload (struct op's `bytes`). Where members have no route, which is reported elsewhere: the bytes of the
+ * busiest port at 1 byte/s. */
+double price_seconds(struct prices *prices, int kind, uint32_t axes, double bytes);
 
 /* What carries it in that time: the algorithm, its rounds and its bytes on the busiest link; its list of
  * links is not kept. NULL where members have no route. */
-const struct activity *price_activity(struct prices *prices, int kind, uint32_t axis, double bytes);
+const struct activity *price_activity(struct prices *prices, int kind, uint32_t axes, double bytes);
 
 #endif

@@ -1,5 +1,7 @@
 #include "plan/registry.h"
 
+#include "plan/mesh.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -77,13 +79,8 @@ uint32_t registry_channel(struct registry *registry, uint32_t from, uint32_t to,
 
 static uint32_t registry_axes_name(struct registry *registry, const struct plan_stage *stage, uint32_t mask)
 {
-    char text[128] = "";
-    size_t used = 0;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (mask >> a & 1 && used < sizeof text && !(stage->axes[a].joined && mask >> (a - 1) & 1))
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? "+" : "",
-                                     names_text(registry->names, stage->axes[a].name));
-    return names_add(registry->names, text);
+    char text[128];
+    return names_add(registry->names, mesh_name(stage, mask, registry->names, text, sizeof text));
 }
 
 uint32_t registry_axes(struct registry *registry, const struct plan_stage *stage, uint32_t stage_index,

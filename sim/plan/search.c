@@ -5,7 +5,6 @@
  * moving it could only make the others' payloads larger. */
 #include "plan/search.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -32,7 +31,7 @@ struct search {
     const struct plan_stage *stage;
     struct prices *prices;
     struct arena *arena;       /* not owned */
-    struct search_node *nodes; /* one per layout of the largest rank */
+    struct search_node *nodes; /* one per layout of the largest rank; NULL: too many, nothing is looked for */
     struct search_entry *entries[SEARCH_BUCKETS];
 };
 
@@ -54,8 +53,8 @@ struct search *search_new(const struct plan *plan, const struct plan_stage *stag
     size_t nodes = 1;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         nodes *= 3 + TENSOR_DIMS;
-    assert(nodes < SEARCH_START);
-    search->nodes = ARENA_ARRAY(arena, struct search_node, nodes);
+    if (nodes < SEARCH_START)
+        search->nodes = ARENA_ARRAY(arena, struct search_node, nodes);
     return search;
 }
 
@@ -70,7 +69,8 @@ static uint64_t search_share(const struct plan_axis *axis, uint64_t size)
     return largest;
 }
 
-/* Elements of the largest share in a layout, with one axis left out. */
+/* Elements of the largest share in a layout, with some axes (bit set) left out; partly filled dimensions
+ * count as evenly filled. */
 static double search_elements(const struct plan_stage *stage, const struct tensor *tensor,
                               const struct layout *layout, uint32_t ignore)
 {
@@ -79,11 +79,13 @@ static double search_elements(const struct plan_stage *stage, const struct tenso
     for (uint32_t d = 0; d < tensor->rank; d++)
         share[d] = tensor->dims[d].size;
     for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (layout->place[a] == PLACE_SPLIT && a != ignore) {
+        if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1)) {
             share[layout->dim[a]] = search_share(&stage->axes[a], share[layout->dim[a]]);
         }
     for (uint32_t d = 0; d < tensor->rank; d++)
-        elements *= (double)share[d];
+        elements *= (double)share[d] *
+                    model_extent(tensor->dims[d].filling, (struct interval){0, tensor->dims[d].size}) /
+                    (double)tensor->dims[d].size;
     return elements;
 }
 
@@ -91,10 +93,11 @@ double search_step_seconds(struct search *search, const struct tensor *tensor, d
                            const struct convert_step *step)
 {
     const struct layout *whole = step->collective == ALL_GATHER ? &step->after : &step->before;
-    double elements = search_elements(search->stage, tensor, whole, step->axis);
-    if (step->collective == ALL_TO_ALL)
-        elements /= search->stage->axes[step->axis].size;
-    return price_seconds(search->prices, step->collective, step->axis, elements * element_bytes);
+    double elements = search_elements(search->stage, tensor, whole, step->axes);
+    for (uint32_t a = 0; a < search->stage->axis_count; a++)
+        if (step->collective == ALL_TO_ALL && step->axes >> a & 1)
+            elements /= search->stage->axes[a].size;
+    return price_seconds(search->prices, step->collective, step->axes, elements * element_bytes);
 }
 
 static uint32_t search_code(const struct search_case *c, const struct layout *layout)
@@ -171,7 +174,7 @@ static void search_edge(struct search_case *c, uint32_t at, const struct layout 
     if (node->done || seconds >= c->bound || from->edges >= CONVERT_STEPS - 1)
         return;
     if (collective < COLLECTIVE_KIND_COUNT) {
-        struct convert_step step = {(uint8_t)collective, (uint8_t)axis, *now, after};
+        struct convert_step step = {(uint8_t)collective, (uint8_t)axis, (uint8_t)(1u << axis), *now, after};
         seconds += search_step_seconds(c->search, c->tensor, c->element_bytes, &step);
     }
     uint8_t edges = (uint8_t)(from->edges + (collective < COLLECTIVE_KIND_COUNT));
@@ -235,7 +238,7 @@ static uint32_t search_path(const struct search_case *c, uint32_t end, struct co
     for (uint32_t at = end; c->search->nodes[at].before != SEARCH_START;) {
         const struct search_node *node = &c->search->nodes[at];
         if (node->collective < COLLECTIVE_KIND_COUNT)
-            steps[--left] = (struct convert_step){node->collective, node->axis,
+            steps[--left] = (struct convert_step){node->collective, node->axis, (uint8_t)(1u << node->axis),
                                                   search_layout(c, node->before), search_layout(c, at)};
         at = node->before;
     }
@@ -255,9 +258,11 @@ static bool search_run(struct search_case *c, struct search_entry *entry)
     if (!(c->search->nodes[end].seconds < c->bound))
         return false;
     struct convert_step steps[CONVERT_STEPS];
-    entry->count = search_path(c, end, steps);
+    entry->count = convert_join(c->search->stage, steps, search_path(c, end, steps));
     entry->steps = arena_copy(c->search->arena, steps, (entry->count + 1) * sizeof *steps);
-    entry->seconds = c->search->nodes[end].seconds;
+    entry->seconds = 0;
+    for (uint32_t i = 0; i < entry->count; i++)
+        entry->seconds += search_step_seconds(c->search, c->tensor, c->element_bytes, &steps[i]);
     return true;
 }
 
@@ -269,7 +274,8 @@ static bool search_same(const struct search *search, const struct search_entry *
                 layout_equal(&entry->from, &c->from, search->stage->axis_count) &&
                 layout_equal(&entry->to, &c->to, search->stage->axis_count);
     for (uint32_t d = 0; same && d < entry->rank; d++)
-        same = entry->dims[d].size == c->tensor->dims[d].size;
+        same = entry->dims[d].size == c->tensor->dims[d].size &&
+               entry->dims[d].filling == c->tensor->dims[d].filling;
     return same;
 }
 
@@ -303,7 +309,7 @@ uint32_t search_steps(struct search *search, const struct tensor *tensor, double
     if (!entry) {
         entry = search_new_entry(&c);
         c.bound = entry->seconds * (1 - 1e-9);
-        if (entry->count)
+        if (entry->count && search->nodes)
             search_run(&c, entry);
         entry->next = *at;
         *at = entry;

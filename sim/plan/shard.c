@@ -6,23 +6,52 @@
 
 const char *const shard_keep_names[] = {"pass", "micro-batch", "step", NULL};
 
-void shard_mark(struct plan *plan)
+static bool shard_is_replica(const struct plan *plan, const struct plan_axis *axis)
 {
-    uint32_t batch = names_find(plan->model->names, "b");
-    for (uint32_t s = 0; s < plan->stages.count; s++)
-        for (uint32_t a = 0; a < plan->stages.at[s].axis_count; a++) {
-            struct plan_axis *axis = &plan->stages.at[s].axes[a];
-            bool replica = strcmp(names_text(plan->platform->names, axis->name), "replica") == 0;
-            axis->shards = plan->zero > 0 && axis->labels[0] == batch && !replica;
-        }
+    return strcmp(names_text(plan->platform->names, axis->name), "replica") == 0;
 }
 
-uint32_t shard_axes(const struct plan_stage *stage, const struct layout *layout)
+static void shard_mark_axes(const struct plan *plan, struct plan_axis *axes, uint32_t count)
 {
-    uint32_t axes = 0;
+    uint32_t batch = names_find(plan->model->names, "b");
+    for (uint32_t a = 0; a < count; a++)
+        axes[a].shards = plan->zero > 0 && axes[a].labels[0] == batch && !shard_is_replica(plan, &axes[a]);
+}
+
+void shard_mark(struct plan *plan)
+{
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        struct plan_stage *stage = &plan->stages.at[s];
+        if (!stage->meshes)
+            shard_mark_axes(plan, stage->axes, stage->axis_count);
+        for (uint32_t m = 0; stage->meshes && m < stage->mesh_count; m++)
+            shard_mark_axes(plan, stage->meshes[m].axes, stage->meshes[m].axis_count);
+    }
+}
+
+/* The stage's axes (bit set) along which the parameters of an operator may be shared out: its mesh has the
+ * marks, but replicas of the other layers are replicas of its own too. */
+static uint32_t shard_marked(const struct plan *plan, const struct plan_stage *stage, uint32_t operator)
+{
+    uint32_t axes = 0, replicas = 0;
+    for (uint32_t a = 0; a < stage->axis_count && !stage->meshes; a++)
+        axes |= stage->axes[a].shards ? 1u << a : 0;
+    for (uint32_t m = 0; stage->meshes && m < stage->mesh_count; m++)
+        for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++) {
+            const struct plan_axis *axis = &stage->meshes[m].axes[a];
+            axes |= axis->shards && stage->mesh_of[operator] == m ? stage->meshes[m].parts[a] : 0;
+            replicas |= shard_is_replica(plan, axis) ? stage->meshes[m].parts[a] : 0;
+        }
+    return axes & ~replicas;
+}
+
+uint32_t shard_axes(const struct plan *plan, const struct plan_stage *stage, uint32_t operator,
+                    const struct layout * layout)
+{
+    uint32_t axes = shard_marked(plan, stage, operator);
     for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (stage->axes[a].shards && layout->place[a] == PLACE_REPLICATED)
-            axes |= 1u << a;
+        if (layout->place[a] != PLACE_REPLICATED)
+            axes &= ~(1u << a);
     return axes;
 }
 

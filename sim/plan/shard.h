@@ -10,12 +10,14 @@
 
 #include "plan/derive.h"
 
-/* Marks the axes that share out states: those that split the batch, but not the replicas of a shard group. */
+/* Marks the axes, of every mesh, that share out states: those that split the batch, but not the replicas of a
+ * shard group. */
 void shard_mark(struct plan *plan);
 
-/* The sharded axes (bit set) of a parameter in a stage: those that are marked and along which it is
- * replicated. */
-uint32_t shard_axes(const struct plan_stage *stage, const struct layout *layout);
+/* The sharded axes (bit set) of a parameter in a stage: those that are marked in the mesh of the operator (of
+ * the model) that uses it, and along which it is replicated. */
+uint32_t shard_axes(const struct plan *plan, const struct plan_stage *stage, uint32_t operator,
+                    const struct layout * layout);
 
 /* How the gradient gets from partial sums to what the optimizer works on: a reduce-scatter along `scatter`
  * (0: none), then an all-reduce of a share along `sum` (0: none). */

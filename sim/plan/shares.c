@@ -5,17 +5,29 @@
 
 #include <math.h>
 
-/* What a member of the group holds of the tensor before or after the collective. */
-static struct box shares_box(const struct derivation *d, const struct action *action, uint32_t member,
-                             uint32_t place, bool after)
+/* The members with which one communicates, itself included, in the order of the mesh. */
+static void shares_group(const struct derivation *d, uint32_t axes, uint32_t member, struct index_list *group)
 {
-    struct coordinates at = layout_coordinates(d->stage, member);
-    at.at[action->axis] = place;
-    return layout_box(d->stage, state_tensor(d, action->tensor), after ? &action->after : &action->before, at,
-                      0);
+    struct coordinates mine = layout_coordinates(d->stage, member);
+    for (uint32_t m = 0; m < d->member_count; m++) {
+        struct coordinates at = layout_coordinates(d->stage, m);
+        bool alike = true;
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            alike &= (axes >> a & 1) || at.at[a] == mine.at[a];
+        if (alike)
+            VECTOR_PUSH(group, m);
+    }
 }
 
-/* Whether every split of a layout divides without a rest, as most do: then no share needs to be looked at. */
+static struct box shares_box(const struct derivation *d, const struct action *action, uint32_t member,
+                             bool after)
+{
+    return layout_box(d->stage, state_tensor(d, action->tensor), after ? &action->after : &action->before,
+                      layout_coordinates(d->stage, member), 0);
+}
+
+/* Whether every split of a layout divides a full dimension without a rest, as most do: then no share needs to
+ * be looked at. */
 static bool shares_divide(const struct derivation *d, const struct tensor *tensor,
                           const struct layout *layout)
 {
@@ -23,7 +35,7 @@ static bool shares_divide(const struct derivation *d, const struct tensor *tenso
         uint64_t ways = 1;
         for (uint32_t b = 0; b < d->stage->axis_count; b++) {
             bool same = layout->place[b] == PLACE_SPLIT && layout->dim[b] == layout->dim[a];
-            if (same && d->stage->axes[b].weights)
+            if (same && (d->stage->axes[b].weights || tensor->dims[layout->dim[b]].filling))
                 return false;
             ways *= same ? d->stage->axes[b].size : 1;
         }
@@ -51,18 +63,20 @@ void shares_of(const struct derivation *d, const struct action *action, uint32_t
         (kind != REDUCE_SCATTER && kind != ALL_GATHER && kind != ALL_TO_ALL))
         return;
     const struct tensor *tensor = state_tensor(d, action->tensor);
-    uint32_t size = d->stage->axes[action->axis].size;
+    struct index_list group = {0};
     if (shares_divide(d, tensor, &action->before) && shares_divide(d, tensor, &action->after))
         return;
     double whole = derive_payload(d, action, layout_coordinates(d->stage, member)) / action->element_bytes;
-    for (uint32_t from = 0; from < (kind == ALL_TO_ALL ? size : 1) && whole > 0; from++)
-        for (uint32_t to = 0; to < size; to++) {
-            struct box box = shares_box(d, action, member, to, kind != ALL_GATHER);
+    shares_group(d, action->axes, member, &group);
+    for (uint32_t from = 0; from < (kind == ALL_TO_ALL ? group.count : 1) && whole > 0; from++)
+        for (uint32_t to = 0; to < group.count; to++) {
+            struct box box = shares_box(d, action, group.at[to], kind != ALL_GATHER);
             if (kind == ALL_TO_ALL) {
-                struct box had = shares_box(d, action, member, from, false);
+                struct box had = shares_box(d, action, group.at[from], false);
                 box = layout_intersection(&had, &box, tensor->rank);
             }
-            VECTOR_PUSH(out, layout_elements(&box, tensor->rank) / whole);
+            VECTOR_PUSH(out, layout_volume(tensor, &box) / whole);
         }
+    VECTOR_FREE(&group);
     shares_drop_equal(out);
 }

@@ -1,6 +1,7 @@
 #include "plan/stages.h"
 
 #include "plan/balance.h"
+#include "plan/layout.h"
 #include "plan/orders.h"
 #include "plan/split.h"
 #include "platform/topology.h"
@@ -77,15 +78,76 @@ bool stages_mirror(struct input *input, struct plan *plan)
     return true;
 }
 
-/* The devices of one stage in the order of its mesh; in the list, tensor varies fastest, then context. */
-static void stages_devices(const struct stages_degrees *degrees, const struct plan *plan,
-                           const uint32_t *devices, struct plan_stage *stage)
+/* The axes that a name in `plan.order` means (bit set): the two of `tensor` where it is split in two, and
+ * with `data` its replicas. `pipeline` is one more, after the last. */
+static uint32_t stages_named(const struct plan *plan, const struct plan_stage *stage, const char *name)
 {
-    uint32_t c = degrees->context, t = degrees->tensor;
-    for (uint32_t i = 0; i < degrees->data * c * t; i++)
-        VECTOR_PUSH(&stage->devices, plan->attention != ATTENTION_ULYSSES
-                                         ? devices[i]
-                                         : devices[i / (c * t) * (c * t) + i % c * t + i / c % t]);
+    uint32_t axes = strcmp(name, "pipeline") == 0 ? 1u << stage->axis_count : 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        const char *own = names_text(plan->platform->names, stage->axes[a].name);
+        if (strcmp(own, name) == 0 || (strcmp(own, "replica") == 0 && strcmp(name, "data") == 0))
+            axes |= 1u << a;
+    }
+    return axes;
+}
+
+/* Places axes next on the list of devices, the last of them innermost. */
+static void stages_place(const struct stages_degrees *degrees, const struct plan_stage *stage, uint32_t axes,
+                         uint32_t steps[], uint32_t *step)
+{
+    for (uint32_t a = stage->axis_count + 1; a-- > 0;)
+        if (axes >> a & 1) {
+            steps[a] = *step;
+            *step *= a == stage->axis_count ? degrees->pipeline : stage->axes[a].size;
+        }
+}
+
+/* How far apart neighbours along each axis (and along the pipeline, last) stand in the list of devices. */
+static bool stages_order(struct input *input, const struct stages_degrees *degrees, const struct plan *plan,
+                         const struct plan_stage *stage, uint32_t steps[])
+{
+    static const struct field field = {.key = "order", .kind = FIELD_TEXT};
+    static const char *const all[] = {"tensor", "context", "data", "pipeline"}; /* the usual order */
+    uint32_t step = 1, done = 0;
+    if (degrees->order && !fields_want_list(input, degrees->order, degrees->order->place, "plan.order"))
+        return false;
+    for (uint32_t i = 0; degrees->order && i < degrees->order->count; i++) {
+        const char *name;
+        uint32_t known = 0;
+        const struct value *value = degrees->order->entries[i].value;
+        if (!fields_read_one(input, value, &field, NULL, &name))
+            return false;
+        while (known < FIELDS_COUNT(all) && strcmp(all[known], name) != 0)
+            known++;
+        if (known == FIELDS_COUNT(all))
+            return fields_no_such(input, value->place, "axis to place:", name, all, FIELDS_COUNT(all));
+        uint32_t axes = stages_named(plan, stage, name); /* none: of one member */
+        if (done & axes)
+            return report_error(&input->report, value->place, "plan.order names '%s' twice", name);
+        stages_place(degrees, stage, axes, steps, &step);
+        done |= axes;
+    }
+    for (uint32_t k = 0; k < FIELDS_COUNT(all); k++) /* what is not named follows */
+        stages_place(degrees, stage, stages_named(plan, stage, all[k]) & ~done, steps, &step);
+    return true;
+}
+
+static uint32_t stages_position(const struct plan_stage *stage, const uint32_t steps[], uint32_t number,
+                                uint32_t member)
+{
+    struct coordinates at = layout_coordinates(stage, member);
+    uint32_t position = number * steps[stage->axis_count];
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        position += at.at[a] * steps[a];
+    return position;
+}
+
+/* The devices of stage `number` in the order of its mesh. */
+static void stages_devices(const struct index_list *devices, const uint32_t steps[], uint32_t number,
+                           uint32_t members, struct plan_stage *stage)
+{
+    for (uint32_t i = 0; i < members; i++)
+        VECTOR_PUSH(&stage->devices, devices->at[stages_position(stage, steps, number, i)]);
 }
 
 /* A sequence can be dealt out where a mask makes its shares unequal and nothing reads neighbours along it. */
@@ -126,7 +188,10 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
                             "a pipeline of %u stages needs as many units; the model has %u", cuts, units);
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
-    stages_devices(degrees, plan, devices->at, &whole);
+    uint32_t steps[PLAN_AXES + 1];
+    if (!stages_order(input, degrees, plan, &whole, steps))
+        return false;
+    stages_devices(devices, steps, 0, each, &whole);
     bool used = true;
     for (uint32_t a = 0; a < whole.axis_count; a++)
         if (!split_used(plan, &whole, a))
@@ -139,15 +204,20 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
                 : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
                                                                                     : "f, g, r, v");
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
+    struct plan_stage meshed = whole;
+    if (used && degrees->experts.expert)
+        used = mesh_experts(input, &degrees->experts, plan, &meshed);
     if (used)
-        balance_units(plan, &whole, cuts, first, &input->arena);
+        balance_units(plan, &meshed, cuts, first, &input->arena);
     VECTOR_FREE(&whole.devices);
     for (uint32_t s = 0; used && s < stages; s++) {
         uint32_t cut = s % cuts, device = stages_device(plan, &shape, s);
         struct plan_stage stage = {
             .first_unit = first[cut], .unit_count = first[cut + 1] - first[cut], .direction = s / cuts};
         stages_template(degrees, plan, &stage);
-        stages_devices(degrees, plan, devices->at + device * each, &stage);
+        stages_devices(devices, steps, device, each, &stage);
+        if (degrees->experts.expert)
+            used = mesh_experts(input, &degrees->experts, plan, &stage);
         VECTOR_PUSH(&plan->stages, stage);
     }
     return used;
@@ -295,7 +365,7 @@ static bool stages_deal(struct input *input, const struct stages_entry *entry, u
 }
 
 static bool stages_entry(struct input *input, const struct value *item, struct plan *plan,
-                         struct plan_stage *stage)
+                         struct plan_stage *stage, bool layered)
 {
     struct stages_entry entry = {.lazy = stage->lazy};
     if (!fields_want_map(input, item, item->place, "stage") ||
@@ -318,7 +388,7 @@ static bool stages_entry(struct input *input, const struct value *item, struct p
     bool whole = stage->fused_count && stage->fused[0].unit_count == stage->unit_count;
     if (good && whole && stage->axis_count && members != stage->devices.count)
         return stages_deal(input, &entry, members, plan, stage);
-    if (good && members != stage->devices.count)
+    if (good && members != stage->devices.count && !(layered && !entry.split))
         good =
             report_error(&input->report, item->place, "the split makes %u shares; the stage has %u devices",
                          members, stage->devices.count);
@@ -342,13 +412,13 @@ static bool stages_idle(const struct plan *plan, uint32_t unit)
     return true;
 }
 
-bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan)
+bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan, bool layered)
 {
     bool good = fields_want_list(input, list, list->place, "plan.stages");
     uint32_t next = 0;
     for (uint32_t i = 0; good && i < list->count; i++) {
         struct plan_stage stage = {.lazy = lazy};
-        good = stages_entry(input, list->entries[i].value, plan, &stage);
+        good = stages_entry(input, list->entries[i].value, plan, &stage, layered);
         while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
             stage.first_unit--;
             stage.unit_count++;

@@ -1,5 +1,7 @@
 #include "plan/state.h"
 
+#include "plan/mesh.h"
+
 /* Whether shares on the axes that a collective does not run along differ in size. */
 static bool state_uneven(const struct derivation *d, const struct action *action)
 {
@@ -9,9 +11,10 @@ static bool state_uneven(const struct derivation *d, const struct action *action
         sizes[i] = state_tensor(d, action->tensor)->dims[i].size;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         const struct plan_axis *axis = &d->stage->axes[a];
-        if (layout->place[a] != PLACE_SPLIT || a == action->axis)
+        if (layout->place[a] != PLACE_SPLIT || action->axes >> a & 1)
             continue;
-        if (axis->weights || sizes[layout->dim[a]] % axis->size)
+        if (axis->weights || state_tensor(d, action->tensor)->dims[layout->dim[a]].filling ||
+            sizes[layout->dim[a]] % axis->size)
             return true;
         sizes[layout->dim[a]] /= axis->size;
     }
@@ -133,6 +136,15 @@ bool state_owns_shares(const struct derivation *d, const struct form *form, uint
             return false;
     }
     return true;
+}
+
+uint8_t state_together(const struct derivation *d, const struct assignment *assignment, uint32_t axis)
+{
+    uint32_t axes = 1u << axis;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (assignment->split[a] == assignment->split[axis] && mesh_joins(d->stage, axes | 1u << a))
+            axes |= 1u << a;
+    return (uint8_t)axes;
 }
 
 void state_needs_gradient(const struct model *model, bool *needs)

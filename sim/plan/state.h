@@ -35,6 +35,10 @@ struct box *state_boxes(struct derivation *d, const struct operator* operator,
  * the shares. */
 bool state_owns_shares(const struct derivation *d, const struct form *form, uint32_t tensor);
 
+/* The axes, as a bit set, along which a collective of an operator's statistics runs with `axis`: the pieces
+ * of one axis that split the same dimension. */
+uint8_t state_together(const struct derivation *d, const struct assignment *assignment, uint32_t axis);
+
 /* Marks the tensors that get a gradient: those that depend on a parameter. `needs` has one entry per tensor.
  */
 void state_needs_gradient(const struct model *model, bool *needs);

@@ -30,8 +30,9 @@ void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t fo
     struct action *action = &d->forward.at[last];
     uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
     if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
-        action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
-            action->before.dim[action->axis] != keys || so->assignment.split[action->axis] !=
+        action->operator!= index || action->axes != 1u << action->axis || d->forms.at[form]
+                .boxes || keys == MODEL_NONE || action->before.dim[action->axis] != keys ||
+            so->assignment.split[action->axis] !=
             operator->query || so->fused || saved_source(d, action->tensor, form) == form)
         return;
     action->streamed = true;
@@ -52,6 +53,7 @@ void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct c
     struct action action = {.kind = ACTION_COLLECTIVE,
                             .collective = REDUCE_SCATTER,
                             .axis = (uint8_t)axis,
+                            .axes = (uint8_t)(1u << axis),
                             .tensor = operand->tensor,
                             .operator= index,
                             .unit = so->unit,

@@ -80,6 +80,16 @@ uint32_t wavefront_between(const struct wavefront *one, const struct wavefront *
     return one->chunks == other->chunks && one->steps == other->steps ? one->chunks : 1;
 }
 
+uint32_t wavefront_transfer(const struct derivation *d, uint32_t peer)
+{
+    uint32_t operator;
+    if (d->plan->time_chunks <= 1 || peer == MODEL_NONE)
+        return 1;
+    struct wavefront here = wavefront_stage(d, &operator);
+    struct wavefront there = wavefront_stage(d - d->stage_index + peer, &operator);
+    return wavefront_between(&here, &there);
+}
+
 struct interval wavefront_chunk(const struct wavefront *wave, uint32_t chunk)
 {
     uint64_t steps = wave->steps;

@@ -21,6 +21,10 @@ struct wavefront wavefront_stage(const struct derivation *derivation, uint32_t *
  */
 uint32_t wavefront_between(const struct wavefront *one, const struct wavefront *other);
 
+/* The same for what a stage sends to, or receives from, stage `peer` (MODEL_NONE: the input device) of its
+ * plan, whose derivations stand in one array. */
+uint32_t wavefront_transfer(const struct derivation *derivation, uint32_t peer);
+
 /* The time steps of a chunk: [low, high), in time. */
 struct interval wavefront_chunk(const struct wavefront *wave, uint32_t chunk);
 

@@ -14,6 +14,25 @@ void work_add(struct work *sum, const struct work *other)
     sum->seconds += other->seconds;
 }
 
+/* The part of an operand's box that is touched: where the operator is partly filled along a dimension of a
+ * full operand, indices at which nothing exists are not (weights of experts that no token is sent to). */
+static double work_touched(const struct operator* operator, const struct operand * operand,
+                           const struct tensor *tensor, const struct box *box)
+{
+    double part = 1;
+    for (uint32_t d = 0; d < tensor->rank; d++) {
+        int dim = operand->dims[d].dim;
+        const struct filling *filling = dim < 0 ? NULL : operator->dims[dim].filling;
+        if (!filling || tensor->dims[d].filling || box->dims[d].low >= box->dims[d].high)
+            continue;
+        uint64_t there = 0;
+        for (uint64_t i = box->dims[d].low; i < box->dims[d].high; i++)
+            there += filling->before[i + 1] > filling->before[i];
+        part *= (double)there / (double)(box->dims[d].high - box->dims[d].low);
+    }
+    return part;
+}
+
 void work_scale(struct work *work, double share)
 {
     work->flops *= share;
@@ -34,7 +53,30 @@ static double work_bytes(const struct derivation *d, uint32_t index, const struc
     struct box box =
         assign_box(d->stage, d->plan->model, state_operator(d, index), &d->operators.at[index].assignment,
                    operand, layout_coordinates(d->stage, member));
-    return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+    return layout_volume(tensor, &box) * work_touched(state_operator(d, index), operand, tensor, &box) *
+           derive_element_bytes(d->plan, tensor);
+}
+
+/* Bytes of the rows that a look-up reads: as many as it gives, or where several are added as many times that.
+ */
+static double work_rows(const struct derivation *d, uint32_t index, uint32_t member, double output)
+{
+    const struct operator* operator= state_operator(d, index);
+    const struct stage_operator *so = &d->operators.at[index];
+    const struct operand *rows = NULL;
+    for (uint32_t i = 0; i < operator->operand_count; i++)
+        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+            rows = &operator->operands[i];
+    for (uint32_t dim = 0; rows && dim < operator->dim_count; dim++) {
+        bool summed = true; /* neither in the output nor of the table: places of a sum */
+        for (uint32_t k = 0; k < TENSOR_DIMS; k++)
+            summed &= rows->dims[k].dim != (int)dim && operator->output.dims[k].dim !=(int) dim;
+        struct interval share =
+            assign_share(d->stage, operator, & so->assignment, dim, layout_coordinates(d->stage, member));
+        if (summed)
+            output *= model_extent(operator->dims[dim].filling, share);
+    }
+    return output;
 }
 
 /* The same over all kernels of the operator: one that goes step by step reads what has no steps (weights) in
@@ -93,7 +135,8 @@ struct work work_forward(const struct derivation *d, uint32_t index, uint32_t me
         for (uint32_t i = 0; i < operator->operand_count; i++) {
             bool table = operator->kind == OPERATOR_LOOKUP && state_tensor(d, operator->operands[i].tensor)
                              ->role == TENSOR_PARAMETER;
-            work.bytes += table ? output : work_reads(d, index, &operator->operands[i], member);
+            work.bytes += table ? work_rows(d, index, member, output)
+                                : work_reads(d, index, &operator->operands[i], member);
         }
     }
     work_price(d, operator, d->stage->devices.at[member], &work);
@@ -163,7 +206,8 @@ static struct work work_gradients(const struct derivation *d, uint32_t index, ui
             const struct operand *operand = &operator->operands[i];
             bool table = operator->kind == OPERATOR_LOOKUP && state_tensor(d, operand->tensor)->role ==
                          TENSOR_PARAMETER;
-            double bytes = table ? 2 * output : work_bytes(d, index, operand, member);
+            double bytes =
+                table ? 2 * work_rows(d, index, member, output) : work_bytes(d, index, operand, member);
             work.bytes += bytes * ((operand->saved ? 1 : 0) + (work_wanted(d, operand) ? 1 : 0));
         }
         if (operator->fused)

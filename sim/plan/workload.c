@@ -2,6 +2,7 @@
 
 #include "cost/cost.h"
 #include "input/document.h"
+#include "plan/mesh.h"
 #include "plan/optimizer.h"
 #include "plan/recompute.h"
 #include "plan/schedule_csv.h"
@@ -29,6 +30,11 @@ const struct field workload_fields[] = {
      .offset = AT(model),
      .required = true,
      .about = "a model's name or file, or a map: `name` and values for its parameters"},
+    {.key = "trace",
+     .kind = FIELD_VALUE,
+     .offset = AT(trace),
+     .about =
+         "instead of model and plan: execution traces to replay, or a map: path, compute, groups, missing"},
     {.key = "step",
      .kind = FIELD_CHOICE,
      .offset = AT(step),
@@ -192,7 +198,8 @@ struct workload_plan {
     double bucket;
     bool overlap;
     bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
-    const struct value *stages, *devices, *input;
+    const struct value *stages, *devices, *input, *layers, *order;
+    int64_t expert, expert_tensor;
 };
 
 static const char *const workload_saved[] = {"used", "produced", NULL};
@@ -217,6 +224,26 @@ const struct field workload_plan_fields[] = {
      .low = 1,
      .high = 1e5,
      .about = "stages, balanced by predicted time"},
+    {.key = "expert",
+     .kind = FIELD_INTEGER,
+     .offset = AT(expert),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that divide the experts of a mixture, of those of data and tensor"},
+    {.key = "expert-tensor",
+     .kind = FIELD_INTEGER,
+     .offset = AT(expert_tensor),
+     .low = 1,
+     .high = 1e6,
+     .about = "devices that divide each expert's inner features; by default as many as tensor"},
+    {.key = "layers",
+     .kind = FIELD_VALUE,
+     .offset = AT(layers),
+     .about = "splits of single layers: a list of {match: PATTERN, split: {dimension: shares}}"},
+    {.key = "order",
+     .kind = FIELD_VALUE,
+     .offset = AT(order),
+     .about = "which devices are neighbours: axes, the innermost first; [tensor, data, pipeline] by default"},
     {.key = "context",
      .kind = FIELD_INTEGER,
      .offset = AT(context),
@@ -476,6 +503,18 @@ static bool workload_read_network(struct input *input, struct workload *workload
     return !workload->algorithm || workload_read_carriers(input, workload);
 }
 
+/* The workload's own keys: a trace stands for the model. */
+static bool workload_read_own(struct input *input, const struct value *document, struct workload *workload)
+{
+    struct field fields[FIELDS_COUNT(workload_fields)];
+    for (size_t i = 0; i < FIELDS_COUNT(workload_fields); i++) {
+        fields[i] = workload_fields[i];
+        fields[i].required = fields[i].required && !value_get(document, "trace");
+    }
+    return fields_read(input, document, document->place, "workload", fields, FIELDS_COUNT(fields), NULL,
+                       workload);
+}
+
 bool workload_read(struct input *input, const struct value *document, struct workload *workload)
 {
     *workload = (struct workload){.name = "unnamed",
@@ -486,8 +525,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                                   .optimizer = OPTIMIZER_SGD,
                                   .level = WORKLOAD_LEVEL_FLUID,
                                   .place = document->place};
-    bool good = fields_read(input, document, document->place, "workload", workload_fields,
-                            workload_field_count, NULL, workload);
+    bool good = workload_read_own(input, document, workload);
     if (workload->precision && workload->precision->kind == VALUE_MAP)
         good &= fields_read(input, workload->precision, workload->precision->place, "precision",
                             workload_precision_fields, workload_precision_field_count, NULL, workload);
@@ -562,9 +600,9 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
                             "stage, not once per chunk",
                             plan->zero == 3 ? "zero: 3" : "recompute");
     if (plan->stages && good) {
-        static const char *const degrees[] = {"tensor",   "data",    "pipeline",          "context",
-                                              "balanced", "convert", "sequence-parallel", "zero-group",
-                                              "devices"};
+        static const char *const degrees[] = {"tensor",     "data",    "pipeline",          "context",
+                                              "balanced",   "convert", "sequence-parallel", "devices",
+                                              "zero-group", "expert",  "expert-tensor",     "order"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
             if (value_get(workload->plan, degrees[i]))
                 good = report_error(
@@ -823,6 +861,18 @@ static bool workload_computes(struct input *input, const struct workload *worklo
     return true;
 }
 
+/* The mesh of experts: as the keys say it, none when neither does. */
+static struct mesh_experts workload_experts(const struct workload *workload, const struct workload_plan *read)
+{
+    if (!read->expert && !read->expert_tensor)
+        return (struct mesh_experts){0};
+    const char *key = read->expert ? "expert" : "expert-tensor";
+    return (struct mesh_experts){.expert = read->expert ? (uint32_t)read->expert : 1,
+                                 .tensor =
+                                     (uint32_t)(read->expert_tensor ? read->expert_tensor : read->tensor),
+                                 .place = value_get(workload->plan, key)->place};
+}
+
 /* Shares are made among equal parts of the data-parallel devices, and in training. */
 static bool workload_group(struct input *input, const struct workload *workload,
                            const struct workload_plan *read, int64_t data)
@@ -866,7 +916,8 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     if (read.stages) {
         plan->micro_batch = model->batch;
-        good = stages_read(input, read.stages, read.lazy, plan) && stages_mirror(input, plan);
+        good = stages_read(input, read.stages, read.lazy, plan, read.layers != NULL) &&
+               stages_mirror(input, plan);
     } else {
         struct index_list devices = {0};
         good = workload_devices(input, &read, platform, &devices);
@@ -881,6 +932,8 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              plan->chunks,
                                              (uint32_t)(read.group ? read.group : data),
                                              read.sequence_parallel,
+                                             workload_experts(workload, &read),
+                                             read.order,
                                              read.balanced,
                                              read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
@@ -889,6 +942,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         }
         VECTOR_FREE(&devices);
     }
+    good = good && (!read.layers || mesh_layers(input, read.layers, plan));
     shard_mark(plan);
     good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);

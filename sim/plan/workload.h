@@ -19,7 +19,8 @@ struct workload {
     const char *name, *about;
     const struct value *topology;   /* a name, or NULL */
     const struct value *set;        /* parameters of the topology, or NULL */
-    const struct value *model;      /* a name, or a map with `name` and parameters */
+    const struct value *model;      /* a name, or a map with `name` and parameters; NULL beside a trace */
+    const struct value *trace;      /* instead of model and plan: a path or a map, or NULL */
     const struct value *batch;      /* a number or a map */
     const struct value *plan;       /* a map, or NULL */
     const struct value *network;    /* a map, or NULL */

@@ -105,8 +105,11 @@ static bool recorder_describe(const struct recorder *recorder, const struct rows
     bool ok =
         statement &&
         rows_add(statement, "rttttttiiuuuurui", wall_seconds, rows_name(rows, plan->model->name),
-                 plan->training ? "training" : "inference", plan->schedule ? plan->schedule->name : NULL,
-                 precision_names[plan->precision], plan->training ? optimizer_names[plan->optimizer] : NULL,
+                 plan->replayed   ? NULL
+                 : plan->training ? "training"
+                                  : "inference",
+                 plan->schedule ? plan->schedule->name : NULL, precision_names[plan->precision],
+                 plan->training ? optimizer_names[plan->optimizer] : NULL,
                  plan->training ? recompute_names[plan->recompute] : NULL, (int64_t)plan->global_batch,
                  (int64_t)plan->micro_batch, plan->micro_batches, rows->job->steps, rows->job->rank_count,
                  (uint32_t)plan->fits, rows->metrics->window, (uint32_t)SCHEMA_BINS, recorder->run);

@@ -297,6 +297,9 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
                                           .set_count = options->set_count,
                                           .data_root = options->data_root};
         good = scenario_load(&s, &wanted);
+        if (good && s.plan.replayed)
+            good = report_error(&s.input.report, s.document->place,
+                                "a trace has no layers to explain; `partita run` replays it");
         report_print(&s.input.report, err);
         good = good && explain_wanted(&s.model, options->layer, &layer, err);
         if (good)

@@ -98,7 +98,7 @@ double explain_cost_seconds(struct explain_stage *stage, const struct action *ac
     if (action->kind != ACTION_COLLECTIVE)
         return steps * explain_cost_messages(stage, action, &busiest);
     double bytes = derive_payload(d, action, (struct coordinates){{0}}) * explain_cost_part(d, action);
-    return steps * price_seconds(stage->prices, action->collective, action->axis, bytes);
+    return steps * price_seconds(stage->prices, action->collective, action->axes, bytes);
 }
 
 void explain_cost_text(struct explain_stage *stage, const struct action *action, FILE *out)
@@ -109,7 +109,7 @@ void explain_cost_text(struct explain_stage *stage, const struct action *action,
     const char *each = action->loop == MODEL_NONE || action->streamed ? "" : " in each step";
     if (action->kind == ACTION_COLLECTIVE) {
         bytes = derive_payload(d, action, (struct coordinates){{0}}) * explain_cost_part(d, action);
-        const struct activity *by = price_activity(stage->prices, action->collective, action->axis, bytes);
+        const struct activity *by = price_activity(stage->prices, action->collective, action->axes, bytes);
         if (!by) {
             fprintf(out, "its devices have no route to each other");
             return;

@@ -94,12 +94,12 @@ static uint32_t explain_derivation_label(const uint32_t *labels, const struct it
     return dim->names[0];
 }
 
-static void explain_derivation_axis(const struct derivation *d, uint32_t index, uint32_t a, FILE *out)
+/* An axis of the operator's mesh that splits dimension `split`, or none. */
+static void explain_derivation_axis(const struct derivation *d, uint32_t index, const struct plan_axis *axis,
+                                    int split, FILE *out)
 {
     const struct operator* operator= state_operator(d, index);
-    const struct plan_axis *axis = &d->stage->axes[a];
     const uint32_t *labels = operator->attends && axis->within[0] ? axis->within : axis->labels;
-    int split = d->operators.at[index].assignment.split[a];
     fprintf(out, "      %s (%u) splits ", explain_derivation_name(d, axis->name), axis->size);
     for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++)
         fprintf(out, "%s`%s`", l ? ", else " : "", explain_derivation_name(d, labels[l]));
@@ -117,6 +117,20 @@ static void explain_derivation_axis(const struct derivation *d, uint32_t index, 
         fprintf(out, " (it is also called `%s`)",
                 explain_derivation_name(d, explain_derivation_label(labels, &operator->dims[split])));
     fprintf(out, "\n");
+}
+
+static void explain_derivation_axes(const struct derivation *d, uint32_t index, FILE *out)
+{
+    const struct assignment *assignment = &d->operators.at[index].assignment;
+    const struct plan_mesh *mesh = assign_mesh(d->stage, d->plan->model, state_operator(d, index));
+    for (uint32_t a = 0; !mesh && a < d->stage->axis_count; a++)
+        explain_derivation_axis(d, index, &d->stage->axes[a], assignment->split[a], out);
+    for (uint32_t a = 0; mesh && a < mesh->axis_count; a++) {
+        uint32_t piece = 0;
+        while (!(mesh->parts[a] >> piece & 1))
+            piece++;
+        explain_derivation_axis(d, index, &mesh->axes[a], assignment->split[piece], out);
+    }
 }
 
 /* "y 0..55 x 112..223; 925 MFLOP forward in 102 ms": dimensions that are not whole. */
@@ -360,7 +374,7 @@ static void explain_derivation_memory(const struct explain_stage *stage, uint32_
         fprintf(out, "      %s%s as %s: %s, %s\n", explain_derivation_name(d, tensor->name),
                 saved->extra > 0 ? " (what its backward pass needs besides)" : "",
                 explain_derivation_layout(d, saved->tensor, &d->forms.at[saved->form].layout, layout),
-                unit_format(layout_elements(&box, tensor->rank) * each, UNIT_BYTES, text, TEXT),
+                unit_format(layout_volume(tensor, &box) * each, UNIT_BYTES, text, TEXT),
                 !saved->kept        ? "made again in the backward pass"
                 : saved->first_kept ? "kept for the backward pass"
                                     : "kept for the backward pass, counted where it is kept first");
@@ -388,8 +402,8 @@ static void explain_derivation_operator(struct explain_stage *stage, uint32_t in
                 "      each tile is grown backwards from what the block gives: `%s` computes what later layers "
                 "need of it\n",
                 explain_derivation_name(d, d->plan->model->layers.at[operator->layer].name));
-    for (uint32_t a = 0; a < d->stage->axis_count && !(block && block->dealt); a++)
-        explain_derivation_axis(d, index, a, out);
+    if (!block || !block->dealt)
+        explain_derivation_axes(d, index, out);
     for (uint32_t o = index; o != MODEL_NONE && operator->kind != OPERATOR_VIEW; o = stage->next_round[o]) {
         if (stage->next_round[index] != MODEL_NONE)
             fprintf(out, "     tile %u of each device\n",

@@ -1,6 +1,7 @@
 #include "study/explain_json.h"
 
 #include "plan/memory.h"
+#include "plan/mesh.h"
 #include "plan/shard.h"
 #include "plan/state.h"
 #include "study/explain_einsum.h"
@@ -9,10 +10,13 @@
 
 #include <stdlib.h>
 
+enum { AXES = 128 };
+
 static json_t *explain_json_action(const struct derivation *d, const struct action *action)
 {
     const struct names *names = d->plan->model->names;
     bool collective = action->kind == ACTION_COLLECTIVE;
+    char axes[AXES];
     double bytes =
         collective ? derive_payload(d, action, (struct coordinates){{0}}) : explain_stage_bytes(d, action);
     json_t *item =
@@ -20,7 +24,8 @@ static json_t *explain_json_action(const struct derivation *d, const struct acti
                   "dimension", names_text(names, action->because), "reason", derive_reasons[action->reason],
                   "tensor", names_text(names, state_tensor(d, action->tensor)->name));
     if (collective)
-        json_object_set_new(item, "axis", json_string(names_text(names, d->stage->axes[action->axis].name)));
+        json_object_set_new(item, "axis",
+                            json_string(mesh_name(d->stage, action->axes, names, axes, sizeof axes)));
     if (action->streamed)
         json_object_set_new(item, "streamed", json_true());
     else if (action->loop != MODEL_NONE)
@@ -51,22 +56,22 @@ static json_t *explain_json_weights(const struct explain_stage *stage, uint32_t 
     const struct derivation *d = stage->d;
     const struct names *names = d->plan->model->names;
     json_t *list = json_array();
+    char axes[AXES];
     for (uint32_t p = 0; d->plan->training && p < d->parameters.count; p++) {
         const struct stage_parameter *parameter = &d->parameters.at[p];
         struct shard_reduction reduction = shard_reduction(parameter);
         double bytes = memory_parameter(d, p, 0) * precision_bytes(d->plan->communication_precision);
         if (parameter->operator<first || parameter->operator>= end)
             continue;
-        for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            bool scatter = reduction.scatter >> a & 1;
-            if (scatter || reduction.sum >> a & 1)
+        const uint32_t sets[] = {reduction.scatter, reduction.sum};
+        for (int k = 0; k < 2; k++)
+            if (sets[k])
                 json_array_append_new(
                     list, json_pack("{s:s, s:f, s:s, s:s}", "kind",
-                                    communication_names[scatter ? REDUCE_SCATTER : ALL_REDUCE], "bytes",
-                                    scatter ? bytes : bytes / shard_members(d->stage, reduction.scatter),
-                                    "axis", names_text(names, d->stage->axes[a].name), "tensor",
+                                    communication_names[k ? ALL_REDUCE : REDUCE_SCATTER], "bytes",
+                                    k ? bytes / shard_members(d->stage, reduction.scatter) : bytes, "axis",
+                                    mesh_name(d->stage, sets[k], names, axes, sizeof axes), "tensor",
                                     names_text(names, state_tensor(d, parameter->tensor)->name)));
-        }
     }
     return list;
 }
@@ -84,8 +89,11 @@ static json_t *explain_json_device(const struct explain_stage *stage, uint32_t f
         sum.weights += share.weights;
         sum.output = share.output;
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            int dim = d->operators.at[i].assignment.split[a];
-            const char *axis = names_text(d->plan->model->names, d->stage->axes[a].name);
+            const struct assignment *assignment = &d->operators.at[i].assignment;
+            int dim = assignment->split[a];
+            char axes[AXES];
+            const char *axis = mesh_name(d->stage, state_together(d, assignment, a), d->plan->model->names,
+                                         axes, sizeof axes);
             if (dim >= 0 && !json_object_get(split, axis))
                 json_object_set_new(
                     split, axis,

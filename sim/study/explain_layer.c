@@ -1,6 +1,8 @@
 #include "study/explain_layer.h"
 
 #include "plan/fuse.h"
+#include "plan/mesh.h"
+#include "plan/shard.h"
 #include "plan/state.h"
 #include "study/explain_einsum.h"
 #include "study/explain_reason.h"
@@ -49,32 +51,44 @@ void explain_layer_range(double least, double most, enum unit unit, FILE *out)
     fprintf(out, "%s", unit_format(most, unit, text, TEXT));
 }
 
+/* "y (2), x (3); fused: …": of tiles that are dealt to the devices. */
+static void explain_layer_dealt(const struct derivation *d, FILE *out)
+{
+    for (uint32_t a = 0; a < d->stage->tile_axis_count; a++)
+        fprintf(out, "%s%s (%u)", a ? ", " : "",
+                names_text(d->plan->model->names, d->stage->tile_axes[a].name), d->stage->tile_axes[a].size);
+    fprintf(out, "; fused: tiles overlap, dealt to the devices in turn");
+}
+
 void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
 {
     const struct operator* operator= state_operator(d, index);
     const struct names *names = d->plan->model->names;
     const struct stage_operator *so = &d->operators.at[index];
     const char *between = "";
-    bool dealt = so->fused && so->fused->dealt;
-    const struct plan_axis *axes = dealt ? d->stage->tile_axes : d->stage->axes;
-    for (uint32_t a = 0; a < (dealt ? d->stage->tile_axis_count : d->stage->axis_count); a++) {
+    char text[LAYOUT];
+    if (so->fused && so->fused->dealt) {
+        explain_layer_dealt(d, out);
+        return;
+    }
+    for (uint32_t a = 0, done = 0; a < d->stage->axis_count; a++) {
         int split = so->assignment.split[a];
-        const char *axis = names_text(names, axes[a].name);
-        if (dealt)
-            fprintf(out, "%s%s (%u)", between, axis, axes[a].size);
-        else if (split >= 0)
-            fprintf(out, "%s%s over %s (%u)", between, names_text(names, operator->dims[split].names[0]),
-                    axis, axes[a].size);
-        else if (split == ASSIGN_ONE)
-            fprintf(out, "%sthe first device of %s alone", between, axis);
-        else
+        uint32_t together = state_together(d, &so->assignment, a);
+        const char *axis = mesh_name(d->stage, together, names, text, sizeof text);
+        if (done >> a & 1 || split == ASSIGN_ALL)
             continue;
+        done |= together;
+        if (split >= 0)
+            fprintf(out, "%s%s over %s (%u)", between, names_text(names, operator->dims[split].names[0]),
+                    axis, shard_members(d->stage, together));
+        else
+            fprintf(out, "%sthe first device of %s alone", between, axis);
         between = ", ";
     }
     if (!*between)
         fprintf(out, d->member_count > 1 ? "nothing: every device does all of it" : "nothing");
     if (so->fused)
-        fprintf(out, "; fused: tiles overlap%s", dealt ? ", dealt to the devices in turn" : "");
+        fprintf(out, "; fused: tiles overlap");
 }
 
 struct layout explain_layer_layout(const struct explain_stage *stage, uint32_t index, uint32_t operand)
@@ -128,7 +142,7 @@ static void explain_layer_layouts(const struct explain_stage *stage, uint32_t in
 
 static bool explain_layer_same(const struct action *a, const struct action *b)
 {
-    return a->kind == b->kind && a->collective == b->collective && a->axis == b->axis &&
+    return a->kind == b->kind && a->collective == b->collective && a->axes == b->axes &&
            a->tensor == b->tensor && a->reason == b->reason && a->because == b->because;
 }
 

@@ -2,12 +2,14 @@
 
 #include "base/unit.h"
 #include "plan/memory.h"
+#include "plan/mesh.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/wavefront.h"
 
 #include <string.h>
 
-enum { TEXT = 64 };
+enum { TEXT = 64, AXES = 128 };
 
 /* $d stands for the dimension, $w for whose it is, $o for the one that is split afterwards, $a for the axis,
  * $p for the other stage. */
@@ -30,9 +32,10 @@ const char *explain_reason_what(const struct action *action)
     return action->kind == ACTION_EXCHANGE ? "exchange" : action->kind == ACTION_SEND ? "send" : "receive";
 }
 
-static const char *explain_reason_axis(const struct derivation *d, const struct action *action)
+/* The name of a set of axes, in `text`. */
+static const char *explain_reason_axes(const struct derivation *d, uint32_t axes, char text[AXES])
 {
-    return names_text(d->plan->model->names, d->stage->axes[action->axis].name);
+    return mesh_name(d->stage, axes, d->plan->model->names, text, AXES);
 }
 
 /* The dimension that a layout after a collective is split along its axis. */
@@ -58,6 +61,7 @@ static void explain_reason_peer(const struct derivation *d, const struct action 
 static void explain_reason_fill(const struct derivation *d, const struct action *action, const char *text,
                                 FILE *out)
 {
+    char axes[AXES];
     for (; *text; text++) {
         if (*text != '$') {
             fputc(*text, out);
@@ -71,7 +75,7 @@ static void explain_reason_fill(const struct derivation *d, const struct action 
         else if (*text == 'w')
             fputs(action->backward ? " of what reads it" : "", out);
         else if (*text == 'a')
-            fputs(explain_reason_axis(d, action), out);
+            fputs(explain_reason_axes(d, action->axes, axes), out);
         else
             explain_reason_peer(d, action, out);
     }
@@ -80,9 +84,10 @@ static void explain_reason_fill(const struct derivation *d, const struct action 
 static void explain_reason_why(const struct derivation *d, const struct action *action, FILE *out)
 {
     const char *text = explain_reasons[action->reason];
+    char axes[AXES];
     bool nameless = text && strchr(text, 'd') && strstr(text, "$d") && !action->because;
     if (action->reason == REASON_CONTRACTED && nameless)
-        fprintf(out, "partial sums over `%s`", explain_reason_axis(d, action));
+        fprintf(out, "partial sums over `%s`", explain_reason_axes(d, action->axes, axes));
     else if (text && !nameless)
         explain_reason_fill(d, action, text, out);
     else
@@ -131,35 +136,52 @@ void explain_reason_text(const struct derivation *d, const struct action *action
         fprintf(out, ", %u message%s, %s in all", messages, messages == 1 ? "" : "s",
                 unit_format(bytes / steps, UNIT_BYTES, text, TEXT));
     explain_reason_loop(d, action, out);
+    bool crosses = action->kind == ACTION_SEND || action->kind == ACTION_RECEIVE;
+    uint32_t chunks = crosses ? wavefront_transfer(d, action->peer) : 1;
+    if (chunks > 1)
+        fprintf(out, ", in %u chunks of the sequence", chunks);
     if (times > 1)
         fprintf(out, ", for %u tiles one after the other", times);
 }
 
-/* The dimension that makes a parameter's gradient partial along an axis: what its first operator splits. */
+/* The dimension that makes a parameter's gradient partial along all of these axes: what its first operator
+ * splits; NULL where it splits none or several. */
 static const char *explain_reason_partial(const struct derivation *d, const struct stage_parameter *parameter,
-                                          uint32_t axis)
+                                          uint32_t axes)
 {
     const struct operator* operator= state_operator(d, parameter->operator);
-    int split = d->operators.at[parameter->operator].assignment.split[axis];
+    int split = ASSIGN_ALL;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
+        int own = d->operators.at[parameter->operator].assignment.split[a];
+        if (!(axes >> a & 1))
+            continue;
+        if (own < 0 || (split >= 0 && own != split))
+            return NULL;
+        split = own;
+    }
     return split >= 0 ? names_text(d->plan->model->names, operator->dims[split].names[0]) : NULL;
 }
 
+/* One line for each dimension whose split makes partial sums; what is communicated is one collective. */
 static void explain_reason_partials(const struct derivation *d, const struct stage_parameter *parameter,
                                     uint32_t axes, const char *before, const char *after, double bytes,
                                     FILE *out)
 {
-    char text[TEXT];
-    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        if (!(axes >> a & 1))
+    char text[TEXT], name[AXES];
+    const struct assignment *assignment = &d->operators.at[parameter->operator].assignment;
+    for (uint32_t a = 0, done = 0; a < d->stage->axis_count; a++) {
+        if (!(axes >> a & 1) || done >> a & 1)
             continue;
-        const char *axis = names_text(d->plan->model->names, d->stage->axes[a].name);
-        const char *dim = explain_reason_partial(d, parameter, a);
+        uint32_t together = state_together(d, assignment, a) & axes;
+        const char *axis = explain_reason_axes(d, together, name);
+        const char *dim = explain_reason_partial(d, parameter, together);
         fprintf(out, "%s", before);
         if (dim)
             fprintf(out, "contracted dimension `%s` is split over `%s`: partial sums", dim, axis);
         else
             fprintf(out, "several layers use it, split differently over `%s`: partial sums", axis);
         fprintf(out, " → %s, %s\n", after, unit_format(bytes, UNIT_BYTES, text, TEXT));
+        done |= together;
     }
 }
 
@@ -170,17 +192,15 @@ void explain_reason_parameter(const struct derivation *d, uint32_t index, const 
     double elements = memory_parameter(d, index, 0);
     double bytes = elements * precision_bytes(d->plan->communication_precision);
     double share = bytes / shard_members(d->stage, reduction.scatter);
-    char text[TEXT];
+    char text[TEXT], axes[AXES];
     explain_reason_partials(d, parameter, reduction.scatter, before,
                             d->plan->zero >= 2 ? "reduce-scatter in each micro-batch"
                                                : "reduce-scatter once per step",
                             bytes, out);
     explain_reason_partials(d, parameter, reduction.sum, before, "all-reduce once per step", share, out);
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (parameter->shard_axes >> a & 1)
-            fprintf(
-                out, "%skept in shares over `%s`, used whole → all-gather %s, %s\n", before,
-                names_text(d->plan->model->names, d->stage->axes[a].name),
+    if (parameter->shard_axes)
+        fprintf(out, "%skept in shares over `%s`, used whole → all-gather %s, %s\n", before,
+                explain_reason_axes(d, parameter->shard_axes, axes),
                 d->plan->zero >= 3 ? "before each use" : "after the update",
                 unit_format(elements * precision_bytes(d->plan->weight_precision), UNIT_BYTES, text, TEXT));
 }

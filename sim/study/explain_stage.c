@@ -94,7 +94,7 @@ static double explain_stage_operand(const struct derivation *d, uint32_t index, 
     struct box box =
         assign_box(d->stage, d->plan->model, state_operator(d, index), &d->operators.at[index].assignment,
                    operand, layout_coordinates(d->stage, member));
-    return layout_elements(&box, tensor->rank) * derive_element_bytes(d->plan, tensor);
+    return layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
 }
 
 struct explain_share explain_stage_share(const struct explain_stage *stage, uint32_t index, uint32_t member)
@@ -134,6 +134,8 @@ static bool explain_stage_even(const struct derivation *d, uint32_t index)
         const struct plan_axis *axis = &d->stage->axes[a];
         int split = assignment->split[a];
         if (split == ASSIGN_ONE || (split >= 0 && (axis->weights || size[split] % axis->size)))
+            return false;
+        if (split >= 0 && operator->dims[split].filling)
             return false;
         if (split >= 0)
             size[split] /= axis->size;

@@ -13,6 +13,7 @@
 #include "study/changes.h"
 #include "study/default_workload.h"
 #include "study/pricing.h"
+#include "study/scenario_trace.h"
 
 #include <string.h>
 
@@ -113,8 +114,10 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
         else
             good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
-        if (!topology)
+        if (!topology) {
             scenario_spell_model(scenario);
+            scenario_trace_spell(&scenario->input, scenario->document);
+        }
     }
     return good;
 }
@@ -124,9 +127,9 @@ static bool scenario_is(struct scenario *scenario, const struct value *document,
 {
     static const struct {
         const char *key, *kind;
-    } marks[] = {{"model", "workload"},   {"plan", "workload"},      {"layers", "model"},
-                 {"devices", "topology"}, {"links", "topology"},     {"switches", "topology"},
-                 {"peak", "device type"}, {"bandwidth", "link type"}};
+    } marks[] = {{"model", "workload"},    {"trace", "workload"},   {"plan", "workload"},
+                 {"layers", "model"},      {"devices", "topology"}, {"links", "topology"},
+                 {"switches", "topology"}, {"peak", "device type"}, {"bandwidth", "link type"}};
     const char *kind = NULL;
     for (size_t i = 0; i < FIELDS_COUNT(marks); i++) {
         if (!value_get(document, marks[i].key))
@@ -282,6 +285,9 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
             document_parse(input, "default workload", options->text, strlen(options->text), false);
         return scenario->document;
     }
+    scenario->document = scenario_trace_document(input, options->workload);
+    if (scenario->document)
+        return true;
     const char *path = scenario_find(input, "workloads", options->workload);
     if (!path)
         path = scenario_find(input, "workloads/models", options->workload);
@@ -341,6 +347,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     if (model)
         return scenario_of_model(scenario, options, model);
     scenario_spell_model(scenario);
+    scenario_trace_spell(input, scenario->document);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
     if (options->seed)
@@ -352,6 +359,8 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
                                 &scenario->changes, &scenario->change_count);
     good =
         good && randomness_read(input, scenario->workload.random, &scenario->platform, &scenario->randomness);
+    if (good && scenario->workload.trace)
+        return scenario_trace_load(scenario) && scenario_connected(scenario);
     good = good && scenario_discipline(scenario);
     const struct value *shape = scenario->workload.model ? scenario_model_document(scenario) : NULL;
     if (!good || !shape || !scenario_model(scenario, shape, options->unplanned))

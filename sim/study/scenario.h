@@ -9,6 +9,7 @@
 #include "plan/derive.h"
 #include "plan/workload.h"
 #include "study/randomness.h"
+#include "trace/replay.h"
 
 struct scenario_options {
     const char *workload;    /* path or shipped name */
@@ -17,9 +18,16 @@ struct scenario_options {
     uint32_t set_count;
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
-    const char *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
-    bool unplanned;        /* only the topology and the model (for one sample) are wanted */
-    bool brief;            /* only the last steps are wanted: the ones before need not be written out */
+    const char
+        *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+    bool unplanned; /* only the topology and the model (for one sample) are wanted */
+    bool brief;     /* only the last steps are wanted: the ones before need not be written out */
+};
+
+/* Of a workload that is a trace. */
+struct scenario_replay {
+    uint32_t ranks, copies, nodes; /* copies: ranks without a file of their own */
+    enum replay_compute compute;
 };
 
 struct scenario {
@@ -42,6 +50,7 @@ struct scenario {
     struct steady steady;           /* as well */
     const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
+    struct scenario_replay replay; /* where plan.replayed */
     const char *chosen; /* of a bare model: the settings that were chosen for it, on one line; else NULL */
 };
 

@@ -25,6 +25,20 @@ static void summary_share(FILE *out, const char *what, double seconds, double wi
             100 * seconds / window);
 }
 
+/* The same of a trace. */
+static void summary_trace(const struct scenario *s, FILE *out)
+{
+    fprintf(out, "trace     %u ranks, %u nodes; computations %s\n", s->replay.ranks, s->replay.nodes,
+            s->replay.compute == REPLAY_RECORDED ? "take the time recorded"
+                                                 : "by their FLOPs and bytes on the devices");
+    if (s->replay.copies)
+        fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
+    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
+            s->job.rank_count, s->platform.devices.count);
+    if (s->workload.level != WORKLOAD_LEVEL_FLUID)
+        fprintf(out, "network   %s level\n", workload_levels[s->workload.level]);
+}
+
 static void summary_plan(const struct scenario *s, FILE *out)
 {
     const struct plan *plan = &s->plan;
@@ -95,14 +109,10 @@ static const char *summary_number(double value, char *buffer)
     return buffer;
 }
 
-void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
+/* How fast it is, of a model with its plan. */
+static void summary_rates(const struct scenario *s, const struct metrics *m, FILE *out)
 {
-    char text[3][TEXT];
-    fprintf(out, "%s\n", s->workload.name);
-    if (s->chosen)
-        fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
-    summary_plan(s, out);
-    summary_verdict(s, out);
+    char text[2][TEXT];
     fprintf(out, "\n");
     if (s->script.discipline)
         performance_print(s, m, out);
@@ -116,11 +126,39 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
             "compute rate", unit_format(m->flops_per_device, UNIT_FLOPS, text[0], TEXT), 100 * m->mfu,
             s->model.causal ? "causal" : "full",
             unit_format(m->peak_flops / s->job.rank_count, UNIT_FLOPS, text[1], TEXT), s->job.rank_count);
-    fprintf(out, "%-30s %s\n", "bytes sent", unit_format(m->bytes_sent, UNIT_BYTES, text[0], TEXT));
-    fprintf(out, "%-30s %s\n", "peak memory of a device",
-            unit_format(m->peak_memory, UNIT_BYTES, text[0], TEXT));
+}
+
+/* The same of a trace, of which only the time is certain. */
+static void summary_trace_rates(const struct scenario *s, const struct metrics *m, FILE *out)
+{
+    char text[TEXT];
+    fprintf(out, "\n%-30s %s\n", s->job.steps > 1 ? "step time" : "makespan",
+            unit_format(m->step_time, UNIT_SECONDS, text, TEXT));
+    if (m->flops_per_device > 0)
+        fprintf(out, "%-30s %s per device\n", "compute rate",
+                unit_format(m->flops_per_device, UNIT_FLOPS, text, TEXT));
+}
+
+void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
+{
+    char text[TEXT];
+    fprintf(out, "%s\n", s->workload.name);
+    if (s->plan.replayed) {
+        summary_trace(s, out);
+        summary_trace_rates(s, m, out);
+    } else {
+        if (s->chosen)
+            fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
+        summary_plan(s, out);
+        summary_verdict(s, out);
+        summary_rates(s, m, out);
+    }
+    fprintf(out, "%-30s %s\n", "bytes sent", unit_format(m->bytes_sent, UNIT_BYTES, text, TEXT));
+    if (!s->plan.replayed)
+        fprintf(out, "%-30s %s\n", "peak memory of a device",
+                unit_format(m->peak_memory, UNIT_BYTES, text, TEXT));
     if (m->energy > 0)
-        fprintf(out, "%-30s %s\n", "energy", unit_format(m->energy, UNIT_JOULES, text[0], TEXT));
+        fprintf(out, "%-30s %s\n", "energy", unit_format(m->energy, UNIT_JOULES, text, TEXT));
     fprintf(out, "\nwhere the time goes (mean over %u devices)\n", s->job.rank_count);
     summary_share(out, "compute", m->compute, m->window);
     for (uint32_t i = 0; i < m->exposed.count; i++) {
@@ -162,7 +200,10 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
         json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:f, s:f, "
                   "s:b, s:f, s:I, s:I, s:s, s:o, s:I, s:f}",
                   "name", s->workload.name, "model", summary_name(s, s->model.name), "topology",
-                  summary_name(s, s->platform.name), "step", s->plan.training ? "training" : "inference",
+                  summary_name(s, s->platform.name), "step",
+                  s->plan.replayed   ? "replay"
+                  : s->plan.training ? "training"
+                                     : "inference",
                   "step_time_s", m->step_time, "window_s", m->window, "samples_per_s", m->samples_per_s,
                   "tokens_per_s", m->tokens_per_s, "flops_per_device", m->flops_per_device, "mfu", m->mfu,
                   "bubble_fraction", m->bubble_fraction, "compute_s", m->compute, "bubble_s", m->bubble,

@@ -67,6 +67,7 @@ static inline void play_price(struct play *play, double forward, double backward
     uint32_t count = script->devices.count;
     script->costs = ARENA_ARRAY(&play->input.arena, struct script_cost, count);
     script->clients = ARENA_ARRAY(&play->input.arena, struct script_half, count);
+    script->tails = ARENA_ARRAY(&play->input.arena, struct script_half, count);
     script->bodies = ARENA_ARRAY(&play->input.arena, struct script_half, count);
     for (uint32_t r = 0; r < count; r++)
         script->costs[r] = (struct script_cost){.forward = {.seconds = forward},

@@ -590,7 +590,7 @@ static void the_examples_of_the_manual_build(void **state)
         built_fini(&built);
         count++;
     }
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 3);
 }
 
 static void the_manual_lists_every_kind_and_key(void **state)

@@ -57,6 +57,19 @@ static const struct truth truths[] = {
     {"t5-large", NULL, 737668096, 0, NULL},
     {"t5-3b", NULL, 2851598336, 0, NULL},
     {"t5-11b", NULL, 11307321344, 0, NULL},
+    /* The released checkpoints' totals, which their config.json gives by arithmetic. */
+    {"mixtral-8x7b", NULL, 46702792704, 0, NULL},
+    {"mixtral-8x22b", NULL, 140620634112, 0, NULL},
+    {"qwen1.5-moe", NULL, 14315784192, 0, NULL},
+    {"qwen2-57b-a14b", NULL, 57408658944, 0, NULL},
+    {"qwen3-30b-a3b", NULL, 30532122624, 0, NULL},
+    {"qwen3-235b-a22b", NULL, 235093634560, 0, NULL},
+    {"deepseek-v2", NULL, 235741434880, 0, NULL},
+    {"deepseek-v2-lite", NULL, 15706484224, 0, NULL},
+    {"deepseek-v3", NULL, 671026419200, 0, NULL}, /* without the module that predicts a second token */
+    /* 187,767,399 rows of 128, and by arithmetic 13·512 + 512 + 512·256 + 256 + 256·128 + 128 below and
+     * (351 + 128)·1024 + 1024 + 1024·1024 + 1024 + 1024·512 + 512 + 512·256 + 256 + 256 + 1 above. */
+    {"dlrm", NULL, 24034227072 + 171392 + 2197505, 0, NULL},
     {"mnist-cnn", NULL, 1663370, 0, NULL}, /* McMahan et al. 2016 */
     {"mnist-2nn", NULL, 199210, 0, NULL},
 };

@@ -70,7 +70,9 @@ static inline bool run_inside(const struct tensor *tensor, const struct box *box
 {
     for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
         uint64_t i = at % tensor->dims[d].size;
-        if (i < box->dims[d].low || i >= box->dims[d].high)
+        const struct filling *filling = tensor->dims[d].filling;
+        if (i < box->dims[d].low || i >= box->dims[d].high ||
+            (filling && filling->before[i + 1] == filling->before[i]))
             return false;
     }
     return true;
@@ -419,6 +421,16 @@ static inline bool run_deprived(const struct executor *x, const struct stage_run
     return false;
 }
 
+/* Whether a member is not the first along some axes. */
+static inline bool run_is_other(const struct stage_run *s, uint32_t axes, uint32_t member)
+{
+    struct coordinates at = run_at(s, member);
+    for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+        if (axes >> a & 1 && at.at[a])
+            return true;
+    return false;
+}
+
 static inline struct holding run_collective(struct executor *x, const struct stage_run *s,
                                             const struct action *a, const struct holding *in, bool maximum)
 {
@@ -431,10 +443,13 @@ static inline struct holding run_collective(struct executor *x, const struct sta
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         struct box after = run_layout_box(s, tensor, &a->after, m);
         out.member[m] = run_array(x, a->tensor, sums ? (maximum ? -INFINITY : 0) : NAN);
-        for (uint32_t k = 0; k < s->d->stage->axes[a->axis].size; k++) {
-            struct coordinates at = run_at(s, m);
-            at.at[a->axis] = k;
-            uint32_t other = layout_member(s->d->stage, at);
+        for (uint32_t other = 0; other < s->d->member_count; other++) {
+            struct coordinates at = run_at(s, m), there = run_at(s, other);
+            bool group = true;
+            for (uint32_t i = 0; i < s->d->stage->axis_count; i++)
+                group &= (a->axes >> i & 1) || at.at[i] == there.at[i];
+            if (!group)
+                continue;
             struct box before = run_layout_box(s, tensor, &a->before, other);
             for (size_t i = 0; i < count; i++) {
                 double value = run_value(in, other, i);
@@ -449,7 +464,7 @@ static inline struct holding run_collective(struct executor *x, const struct sta
         for (size_t i = 0; i < count; i++) /* what is whole along the axis is all that was there */
             if ((shares || a->after.place[a->axis] == PLACE_SPLIT)
                     ? !run_inside(tensor, &after, i)
-                    : a->after.place[a->axis] == PLACE_ONE && run_at(s, m).at[a->axis])
+                    : a->after.place[a->axis] == PLACE_ONE && run_is_other(s, a->axes, m))
                 out.member[m][i] = NAN;
     }
     return out;
@@ -462,10 +477,10 @@ static inline void run_message(struct executor *x, uint32_t tensor, const struct
                                double *out, bool add)
 {
     struct box both = layout_intersection(held, wanted, run_tensor(x, tensor)->rank);
-    if (layout_elements(&both, run_tensor(x, tensor)->rank) != message->elements)
+    if (layout_volume(run_tensor(x, tensor), &both) != message->elements)
         run_fault(x, "a message of %s from %u to %u has %g elements, but the boxes meet in %g",
                   names_text(x->model->names, run_tensor(x, tensor)->name), message->from, message->to,
-                  message->elements, layout_elements(&both, run_tensor(x, tensor)->rank));
+                  message->elements, layout_volume(run_tensor(x, tensor), &both));
     for (size_t i = 0; i < run_elements(x, tensor); i++) {
         if (!run_inside(run_tensor(x, tensor), &both, i))
             continue;

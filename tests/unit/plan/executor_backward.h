@@ -445,7 +445,7 @@ static inline void run_backward_action(struct executor *x, struct stage_run *s, 
         s->backward[i] = run_backward_exchange(x, s, a, removed);
     } else if (a->elements > 0) {
         if (!removed)
-            s->backward_statistics[a->operator] |= 1u << a->axis;
+            s->backward_statistics[a->operator] |= a->axes;
     } else if (a->kind == ACTION_COLLECTIVE && run_scattered(s, a->operator, a->tensor) == i) {
         s->backward[i] = run_scatter(x, s, a, removed);
     } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED && a->streamed) {

@@ -503,7 +503,7 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
         s->forward[i] = run_kernel(x, s, i);
     } else if (a->elements > 0) {
         if (!removed)
-            s->forward_statistics[a->operator] |= 1u << a->axis;
+            s->forward_statistics[a->operator] |= a->axes;
     } else if (a->streamed) { /* who reads it passes it on */
         s->forward[i] = run_union(x, s, a, a->tensor);
         run_shares(x, s, a, &a->before, &s->forward[i]);

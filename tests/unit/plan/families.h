@@ -107,6 +107,38 @@ static const struct family families[] = {
      "  - {norm: n, type: batch}\n  - {dropout: z}\n  - {pool: p, global: yes}\n  - {fc: d, out: 5}\n  - "
      "{softmax: y}\n",
      2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, true},
+    {"mixture of experts",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 4}}\n  - {fc: p, out: {h: 4}}\n"
+     "  - {moe: m, experts: 4, top-k: 2, inner: 3, skew: 0.5}\n  - {add: r, from: [m, p]}\n  - {norm: n}\n"
+     "  - {fc: q, out: {h: 3}}\n",
+     2, (const char *const[]){"b", "s", "e", "f", "h", "o", "i", "e,f", "g,r,f,v,s", NULL}, false},
+    {"mixture of experts that drops tokens",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 5, h: 4}}\n  - {fc: p, out: {h: 4}}\n"
+     "  - {moe: m, experts: 3, top-k: 2, inner: 4, capacity: 0.8, gated: no, act: gelu, correction: yes, "
+     "shared: 3, shared-gate: yes}\n"
+     "  - {add: r, from: [m, p]}\n  - {fc: q, out: {h: 3}}\n",
+     2, (const char *const[]){"b", "s", "e", "f", "h", "o", "e,f", "e,f,s", NULL}, false},
+    {"latent attention",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 4, h: 4}}\n  - {fc: e, out: {h: 4}}\n"
+     "  - {fc: a, from: e, out: {l: 3}, bias: no}\n  - {norm: na, type: rms}\n"
+     "  - {fc: q, from: na, out: {g: 3, d: 2}}\n  - {fc: qp, from: na, out: {g: 3, p: 2}}\n  - {rotary: qr, "
+     "over: p}\n"
+     "  - {fc: z, from: e, out: {l: 3}}\n  - {norm: nz, type: rms}\n  - {fc: k, from: nz, out: {g: 3, d: "
+     "2}}\n"
+     "  - {fc: v, from: nz, out: {g: 3, d: 4}}\n  - {fc: kp, from: e, out: {p: 2}}\n  - {rotary: kr, over: "
+     "p}\n"
+     "  - {attention: c, from: [q, k, v, qr, kr], cache: [nz, kr]}\n  - {fc: w, over: [g, d], out: {h: "
+     "4}}\n",
+     2, (const char *const[]){"g,r,f", "g,r,f,s", "b", "s", "q", "k", "l", "p", "d", NULL}, false},
+    {"tables and pairs of features",
+     "name: m\nlayers:\n  - {input: x, dims: {i: 3}}\n  - {fc: a, out: {table: 1, d: 2}, act: relu}\n"
+     "  - {input: ids, dims: {table: 4, place: 2}, discrete: yes}\n"
+     "  - {tables: t, rows: [5, 7, 2, 6], out: 2}\n  - {concat: z, from: [a, t], dim: table}\n  - {pairs: "
+     "p}\n"
+     "  - {fc: c, over: [table, other], out: 3, bias: no}\n  - {fc: d, from: a, out: 3}\n  - {add: s, from: "
+     "[c, d]}\n"
+     "  - {act: r, function: relu}\n  - {fc: y, out: 2}\n",
+     4, (const char *const[]){"b", "table", "d", "v", "o", "other", "i", "table,b", "place", NULL}, false},
     {"partial sums that meet",
      "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {fc: e, out: {h: 4}}\n"
      "  - {fc: u, from: e, out: {f: 5}, act: gelu}\n  - {fc: w, over: f, out: {h: 4}}\n"

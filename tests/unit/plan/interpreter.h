@@ -27,7 +27,9 @@ enum flavour {
     FLAVOUR_ROTARY,
     FLAVOUR_NORM,
     FLAVOUR_SOFTMAX,
-    FLAVOUR_LOSS
+    FLAVOUR_LOSS,
+    FLAVOUR_ROUTE,   /* softmax, of which the k largest stay that find a place */
+    FLAVOUR_DISPATCH /* a copy where the second operand is not 0 */
 };
 
 /* One operator on one member. Arrays have the whole tensor's size. */
@@ -56,6 +58,7 @@ static inline const char *evaluation_kind(const struct evaluation *e)
 static inline enum flavour evaluation_flavour(const struct evaluation *e)
 {
     const char *kind = evaluation_kind(e), *name = names_text(e->model->names, e->op->name);
+    const char *last = strrchr(name, '.') ? strrchr(name, '.') + 1 : name;
     switch (e->op->kind) {
     case OPERATOR_EINSUM:
         return FLAVOUR_PRODUCT_SUM;
@@ -77,6 +80,10 @@ static inline enum flavour evaluation_flavour(const struct evaluation *e)
     if (strcmp(kind, "softmax") == 0 || strcmp(name, "softmax") == 0)
         return FLAVOUR_SOFTMAX;
     if (strcmp(kind, "multiply") == 0 || strcmp(kind, "glu") == 0)
+        return FLAVOUR_PRODUCT;
+    if (strcmp(name, "route") == 0 || strcmp(name, "dispatch") == 0)
+        return *name == 'r' ? FLAVOUR_ROUTE : FLAVOUR_DISPATCH;
+    if (strcmp(name, "combine") == 0 || strcmp(last, "glu") == 0 || strcmp(last, "gated") == 0)
         return FLAVOUR_PRODUCT;
     return strcmp(kind, "rotary") == 0 ? FLAVOUR_ROTARY : FLAVOUR_SUM;
 }
@@ -175,6 +182,17 @@ static inline size_t evaluation_output(const struct evaluation *e, const uint64_
     return spot.at;
 }
 
+/* Whether anything exists at a point (partly filled dimensions may have nothing at an index). */
+static inline bool evaluation_exists(const struct evaluation *e, const uint64_t *point)
+{
+    for (uint32_t d = 0; d < e->op->dim_count; d++) {
+        const struct filling *filling = e->op->dims[d].filling;
+        if (filling && filling->before[point[d] + 1] == filling->before[point[d]])
+            return false;
+    }
+    return true;
+}
+
 /* Whether a key is after its query. */
 static inline bool evaluation_masked(const struct evaluation *e, const uint64_t *point)
 {
@@ -196,7 +214,7 @@ static inline void evaluation_visit(struct evaluation *e, const struct interval 
         point[d] = share[d].low;
     }
     for (;;) {
-        if (!evaluation_masked(e, point)) {
+        if (evaluation_exists(e, point) && !evaluation_masked(e, point)) {
             visitor(e, point, state);
             e->visited++;
         }
@@ -250,6 +268,48 @@ static inline bool evaluation_first(const struct evaluation *e, const uint64_t *
     return true;
 }
 
+/* The filling of a mixture's experts: of the operator that sends the tokens, in the same layer. */
+static inline const struct filling *evaluation_experts(const struct evaluation *e)
+{
+    for (const struct operator* op = e->op;; op++)
+        for (uint32_t d = 0; d < op->dim_count; d++)
+            if (op->dims[d].filling)
+                return op->dims[d].filling;
+}
+
+/* Whether a token is among the k for which an expert's score is largest. */
+static inline bool evaluation_chooses(const struct evaluation *e, const uint64_t *point, uint32_t k)
+{
+    uint64_t other[OPERATOR_DIMS];
+    uint32_t last = e->op->dim_count - 1, above = 0;
+    double z = evaluation_z(e, e->in, point);
+    memcpy(other, point, sizeof other);
+    for (other[last] = 0; other[last] < e->op->dims[last].size; other[last]++) {
+        double w = evaluation_z(e, e->in, other);
+        above += w > z || (w == z && other[last] < point[last]);
+    }
+    return above < k;
+}
+
+/* 1 where a token is sent to an expert: it is one of its k, and (with a capacity) fewer than `places` tokens
+ * of its sample came before it. The scores of the sample must all be there. */
+static inline double evaluation_sent(const struct evaluation *e, const uint64_t *point)
+{
+    const struct filling *filling = evaluation_experts(e);
+    uint64_t earlier[OPERATOR_DIMS], before = 0;
+    if (!evaluation_chooses(e, point, filling->chosen))
+        return 0;
+    if (e->op->dim_count < 3 || !e->op->dims[1].opaque)
+        return 1;
+    memcpy(earlier, point, sizeof earlier);
+    for (earlier[1] = 0; earlier[1] < point[1]; earlier[1]++) {
+        before += evaluation_chooses(e, earlier, filling->chosen);
+        if (isnan(evaluation_z(e, e->in, earlier)))
+            return NAN;
+    }
+    return before < filling->before[1] / e->op->dims[0].size;
+}
+
 static inline void evaluation_sum_forward(struct evaluation *e, const uint64_t *point, void *state)
 {
     struct sums *sums = state;
@@ -276,7 +336,8 @@ static inline void evaluation_sum_backward(struct evaluation *e, const uint64_t 
         sums->second[row] +=
             dy * evaluation_scale(e, e->statistics, point) * evaluation_read(e, e->statistics, 0, point);
     else
-        sums->second[row] += dy * exp(evaluation_z(e, e->statistics, point)) / sums->first[row];
+        sums->second[row] += dy * exp(evaluation_z(e, e->statistics, point)) / sums->first[row] *
+                             (e->flavour == FLAVOUR_ROUTE ? evaluation_sent(e, point) : 1);
 }
 
 static inline void evaluation_statistics(struct evaluation *e, bool backward, struct sums *sums)
@@ -308,6 +369,19 @@ static inline void evaluation_release(struct sums *sums)
 }
 
 /* ---- forward ---- */
+
+/* The iteration dimension of a table's rows: its weight has it, its output has not. */
+static inline int evaluation_rows(const struct evaluation *e)
+{
+    const struct operand *table = &e->op->operands[1];
+    for (uint32_t d = 0;; d++) {
+        bool given = false;
+        for (uint32_t o = 0; o < TENSOR_DIMS; o++)
+            given |= e->op->output.dims[o].dim == table->dims[d].dim;
+        if (!given)
+            return table->dims[d].dim;
+    }
+}
 
 static inline double evaluation_turned(const struct evaluation *e, const double *array, const uint64_t *point,
                                        double sign)
@@ -395,7 +469,7 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
         x = evaluation_read(e, e->in, 0, point);
         if (isnan(x))
             *out = x;
-        else if ((uint64_t)x == point[e->op->operands[1].dims[0].dim])
+        else if ((uint64_t)x == point[evaluation_rows(e)])
             *out += evaluation_read(e, e->in, 1, point);
         break;
     case FLAVOUR_SUM:
@@ -413,6 +487,13 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
         break;
     case FLAVOUR_SOFTMAX:
         *out += exp(evaluation_z(e, e->in, point)) / sums->first[row];
+        break;
+    case FLAVOUR_ROUTE:
+        *out += exp(evaluation_z(e, e->in, point)) / sums->first[row] * evaluation_sent(e, point);
+        break;
+    case FLAVOUR_DISPATCH:
+        x = evaluation_read(e, e->in, 1, point);
+        *out += evaluation_read(e, e->in, 0, point) * (isnan(x) ? x : x != 0);
         break;
     case FLAVOUR_LOSS:
         *out = log(sums->first[row]) - sums->third[row] + 0 * evaluation_z(e, e->in, point);
@@ -532,7 +613,7 @@ static inline void evaluation_backward_point(struct evaluation *e, const uint64_
         break;
     case FLAVOUR_LOOKUP:
         x = evaluation_read(e, e->in, 0, point);
-        if (isnan(x) || (uint64_t)x == point[e->op->operands[1].dims[0].dim])
+        if (isnan(x) || (uint64_t)x == point[evaluation_rows(e)])
             evaluation_give(e, 1, point, dy + 0 * x);
         break;
     case FLAVOUR_SUM:
@@ -551,6 +632,16 @@ static inline void evaluation_backward_point(struct evaluation *e, const uint64_
         x = exp(evaluation_z(e, e->in, point)) / sums->first[row] * (dy - sums->second[row]);
         for (uint32_t i = 0; i < e->op->operand_count; i++)
             evaluation_give(e, i, point, x);
+        break;
+    case FLAVOUR_ROUTE:
+        x = exp(evaluation_z(e, e->in, point)) / sums->first[row] *
+            (dy * evaluation_sent(e, point) - sums->second[row]);
+        for (uint32_t i = 0; i < e->op->operand_count; i++)
+            evaluation_give(e, i, point, x);
+        break;
+    case FLAVOUR_DISPATCH:
+        x = evaluation_read(e, e->in, 1, point);
+        evaluation_give(e, 0, point, dy * (isnan(x) ? x : x != 0));
         break;
     case FLAVOUR_LOSS:
         x = exp(evaluation_z(e, e->in, point)) / sums->first[row] - (evaluation_first(e, point) ? 1 : 0);

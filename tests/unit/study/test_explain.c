@@ -244,6 +244,35 @@ static void layers_of_all_kinds_can_be_explained(void **state)
     explain_all("mnist-cnn", NULL, "o:3/0/1", 2);
 }
 
+/* What crosses between stages of a wave, and that it does so in chunks. */
+static void transfers_of_a_wave_tell_their_chunks(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    struct explain_stage explained;
+    char *text = NULL;
+    size_t length = 0;
+    case_init(&c,
+              "name: m\nlayers:\n  - {input: x, dims: {t: 50, h: 24}}\n  - {lstm: k, hidden: 64}\n"
+              "  - {lstm: l, hidden: 64}\n",
+              8);
+    c.plan.time_chunks = 5;
+    case_stage(&c, 2, "");
+    case_stage(&c, 1, "");
+    assert_true(case_derive(&c));
+    explain_stage_init(&explained, &c.derivations[0]);
+    FILE *memory = open_memstream(&text, &length);
+    explain_layer_boundary(&explained, MODEL_NONE, memory);
+    fclose(memory);
+    explain_stage_fini(&explained);
+    /* 8 · 50 · 64 · 4 bytes */
+    expect(text,
+           "forward  k: stage 1 needs it → send, 1 message, 102 KB in all, in 5 chunks of the sequence");
+    expect(text, "backward gradient of k: made in stage 1 → receive, 1 message, 102 KB in all, in 5 chunks");
+    free(text);
+    case_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +283,7 @@ int main(void)
         cmocka_unit_test(dealt_tiles_count_all_rounds),
         cmocka_unit_test(unequal_shares_print_a_range),
         cmocka_unit_test(a_full_derivation_predicts_the_seconds_of_a_ring),
+        cmocka_unit_test(transfers_of_a_wave_tell_their_chunks),
         cmocka_unit_test(layers_of_all_kinds_can_be_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,162 @@
+#include "study/scenario_trace.h"
+
+#include "trace/trace_load.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* What stands under `trace:`. */
+struct trace_keys {
+    const char *path, *groups;
+    int compute, missing;
+};
+
+static const char *const trace_missing[] = {"error", "copy", NULL};
+
+#define AT(member) offsetof(struct trace_keys, member)
+static const struct field trace_fields[] = {
+    {.key = "path",
+     .kind = FIELD_TEXT,
+     .offset = AT(path),
+     .required = true,
+     .about = "PREFIX of the files PREFIX.RANK.et, one of them, or their folder"},
+    {.key = "compute",
+     .kind = FIELD_CHOICE,
+     .offset = AT(compute),
+     .choices = replay_compute_names,
+     .about = "recorded: durations of the trace; roofline: its FLOPs and bytes on the topology's devices"},
+    {.key = "groups",
+     .kind = FIELD_TEXT,
+     .offset = AT(groups),
+     .about = "JSON file of process groups: name -> ranks; PREFIX.json by default, if it is there"},
+    {.key = "missing",
+     .kind = FIELD_CHOICE,
+     .offset = AT(missing),
+     .choices = trace_missing,
+     .about = "a rank without a file is an error, or copies what the lowest rank does"},
+};
+#undef AT
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+struct value *scenario_trace_document(struct input *input, const char *text)
+{
+    struct arena *arena = &input->arena;
+    const char *prefix = trace_load_prefix(text, arena);
+    struct place place = {text, 0, 0};
+    if (!prefix)
+        return NULL;
+    struct value *document = value_new(arena, place, VALUE_MAP), *trace = value_new(arena, place, VALUE_MAP);
+    value_put(arena, document, "name", place, value_new_scalar(arena, place, base_of(prefix), true));
+    value_put(arena, document, "trace", place, trace);
+    value_put(arena, trace, "path", place, value_new_scalar(arena, place, arena_text(arena, text), true));
+    return document;
+}
+
+void scenario_trace_spell(struct input *input, struct value *document)
+{
+    struct value *trace = value_get(document, "trace");
+    if (!trace || trace->kind != VALUE_SCALAR)
+        return;
+    struct value *path = value_new_scalar(&input->arena, trace->place, trace->text, trace->quoted);
+    *trace = *value_new(&input->arena, path->place, VALUE_MAP);
+    value_put(&input->arena, trace, "path", path->place, path);
+}
+
+/* Beside the workload's file, else as it stands. */
+static const char *path_beside(struct input *input, const struct value *workload, const char *path)
+{
+    const char *file = workload->place.file, *slash = file ? strrchr(file, '/') : NULL;
+    if (!slash || *path == '/')
+        return path;
+    const char *beside = arena_format(&input->arena, "%.*s%s", (int)(slash - file + 1), file, path);
+    return trace_load_prefix(beside, &input->arena) ? beside : path;
+}
+
+/* Keys of a workload that say how a model is split have nothing to act on. */
+static bool only_trace(struct scenario *scenario)
+{
+    static const char *const others[] = {"model",     "plan",  "batch", "optimizer",
+                                         "gradients", "steps", "step",  "discipline"};
+    bool good = true;
+    for (size_t i = 0; i < FIELDS_COUNT(others); i++) {
+        const struct entry *entry = value_entry(scenario->document, others[i]);
+        if (entry)
+            good = report_error(&scenario->input.report, entry->place,
+                                "'%s' cannot stand beside 'trace', which says all that happens", others[i]);
+    }
+    return good;
+}
+
+static double model_flops(const struct job *job)
+{
+    double sum = 0;
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct program *program = &job->programs[job->ranks[r].program];
+        for (uint32_t i = 0; i < program->op_count; i++)
+            sum += program->ops[i].step + 1 == job->steps ? program->ops[i].model_flops : 0;
+    }
+    return sum;
+}
+
+static void trace_notes(struct scenario *scenario, const struct trace *trace)
+{
+    for (uint32_t r = 0; r < trace->ranks.count; r++)
+        for (uint32_t i = 0; i < trace->ranks.at[r].nodes.count; i++)
+            if (trace->ranks.at[r].nodes.at[i].dimensions) {
+                report_warning(&scenario->input.report, (struct place){trace->ranks.at[r].path, 0, 0},
+                               "'involved_dim' is not used: a collective takes in all of its process group");
+                return;
+            }
+}
+
+static void trace_plan(struct scenario *scenario, const struct trace *trace)
+{
+    struct plan *plan = &scenario->plan;
+    plan->model = &scenario->model;
+    plan->platform = &scenario->platform;
+    plan->global_batch = plan->micro_batch = plan->micro_batches = 1;
+    plan->model_flops = model_flops(&scenario->job);
+    plan->fits = plan->replayed = true;
+    scenario->model.name = names_add(&scenario->names, scenario->workload.name);
+    scenario->replay.ranks = trace->ranks.count;
+    scenario->replay.copies = trace->copies;
+    for (uint32_t r = 0; r < trace->ranks.count; r++)
+        scenario->replay.nodes += trace->ranks.at[r].nodes.count;
+}
+
+bool scenario_trace_load(struct scenario *scenario)
+{
+    struct input *input = &scenario->input;
+    const struct value *value = scenario->workload.trace;
+    struct trace_keys keys = {.compute = REPLAY_AUTOMATIC};
+    if (!fields_want_map(input, value, value->place, "trace") ||
+        !fields_read(input, value, value->place, "trace", trace_fields, FIELDS_COUNT(trace_fields), NULL,
+                     &keys) ||
+        !only_trace(scenario))
+        return false;
+    const struct value *path = value_get(value, "path"), *groups = value_get(value, "groups");
+    if (keys.groups && !(keys.groups = document_find(input, "workloads", keys.groups, groups->place)))
+        return false;
+    struct trace_load_options load = {path_beside(input, path, keys.path), keys.groups, keys.missing == 1,
+                                      path->place};
+    int precision = scenario->workload.precisions.activations;
+    plan_precisions(&scenario->plan, precision < 0 ? FP32 : (enum precision)precision);
+    struct replay_options options = {(enum replay_compute)keys.compute, scenario->plan.precision,
+                                     scenario->topology_document->place};
+    struct trace trace;
+    trace_init(&trace, &scenario->names);
+    bool good =
+        trace_load(input, &load, &trace) && replay_job(&trace, &scenario->platform, &options, &scenario->job,
+                                                       &scenario->replay.compute, &input->report);
+    if (good) {
+        trace_plan(scenario, &trace);
+        trace_notes(scenario, &trace);
+    }
+    trace_fini(&trace);
+    return good;
+}

@@ -1,0 +1,17 @@
+/* Scenario_trace: a scenario whose workload is a trace instead of a model with a plan. */
+#ifndef PARTITA_STUDY_SCENARIO_TRACE_H
+#define PARTITA_STUDY_SCENARIO_TRACE_H
+
+#include "study/scenario.h"
+
+/* The document of a workload that replays the trace which `text` names; NULL: it names none. */
+struct value *scenario_trace_document(struct input *input, const char *text);
+
+/* `trace: PREFIX` is short for `trace: {path: PREFIX}`; written out, so that --set trace.KEY has a map to go
+ * to. */
+void scenario_trace_spell(struct input *input, struct value *document);
+
+/* Reads the trace of scenario->workload and makes job and plan of it. False after reporting. */
+bool scenario_trace_load(struct scenario *scenario);
+
+#endif

@@ -1,0 +1,21 @@
+/* Trace_load: the files of a trace: PREFIX.RANK.et, and the process groups beside them. */
+#ifndef PARTITA_TRACE_TRACE_LOAD_H
+#define PARTITA_TRACE_TRACE_LOAD_H
+
+#include "input/document.h"
+#include "trace/trace.h"
+
+struct trace_load_options {
+    const char *path;   /* PREFIX, one of its files, or a folder that holds one trace */
+    const char *groups; /* JSON file: {"1": [0, 1, …], …}; NULL: PREFIX.json if it is there */
+    bool copy; /* a rank that has no file does what the lowest one does, in the groups of its own place */
+    struct place place; /* of the path, for messages */
+};
+
+/* Whether a text names a trace: there is a file PREFIX.RANK.et. Returns the prefix, in the arena, or NULL. */
+const char *trace_load_prefix(const char *path, struct arena *arena);
+
+/* Reads all files of a trace, groups included, and links it. False after reporting. */
+bool trace_load(struct input *input, const struct trace_load_options *options, struct trace *trace);
+
+#endif
