@@ -40,15 +40,19 @@ static bool explain_wanted(const struct model *model, const char *name, uint32_t
 static void explain_totals(const struct model *model, FILE *out)
 {
     double macs = model_macs(model) / (double)model->batch;
-    fprintf(out, "%s: %llu parameters, %.0f MACs forward per %s (attention counted %s)\n",
-            names_text(model->names, model->name), (unsigned long long)model_parameters(model), macs,
-            model->sample, model->causal ? "causal" : "full");
+    uint64_t all = model_parameters(model), active = model_active_parameters(model);
+    fprintf(out, "%s: %llu parameters", names_text(model->names, model->name), (unsigned long long)all);
+    if (active < all)
+        fprintf(out, " (%llu active for a token)", (unsigned long long)active);
+    fprintf(out, ", %.0f MACs forward per %s (attention counted %s)\n", macs, model->sample,
+            model->causal ? "causal" : "full");
 }
 
 static json_t *explain_model_json(const struct model *model)
 {
-    return json_pack("{s:s, s:I, s:f, s:s, s:s}", "model", names_text(model->names, model->name),
-                     "parameters", (json_int_t)model_parameters(model), "macs_forward",
+    return json_pack("{s:s, s:I, s:I, s:f, s:s, s:s}", "model", names_text(model->names, model->name),
+                     "parameters", (json_int_t)model_parameters(model), "active_parameters",
+                     (json_int_t)model_active_parameters(model), "macs_forward",
                      model_macs(model) / (double)model->batch, "attention", model->causal ? "causal" : "full",
                      "sample", model->sample);
 }
