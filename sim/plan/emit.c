@@ -9,6 +9,7 @@
 #include "plan/scheduled.h"
 #include "plan/shares.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 #include "plan/wavefront.h"
 
 #include <assert.h>
@@ -91,7 +92,7 @@ static void emit_collect(const struct part *part, bool backward, uint32_t index,
     uint32_t count = backward ? part->backward_count[index] : part->forward_count[index];
     for (uint32_t i = 0; i < count; i++)
         VECTOR_PUSH(out, first + i);
-    if (action->kind == ACTION_EXCHANGE || action->kind == ACTION_RECEIVE)
+    if (action->kind == ACTION_EXCHANGE || action->kind == ACTION_RECEIVE || action->streamed)
         for (uint32_t i = 0; i < action->dependency_count; i++)
             emit_collect(part, backward, part->d->dependencies.at[action->first_dependency + i], out);
 }
@@ -284,7 +285,9 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         struct work work = !backward                   ? part->forward_work[index]
                            : e->builder.pass == PASS_I ? part->input_work[index]
                                                        : part->backward_work[index];
-        if (action->loop == MODEL_NONE)
+        const struct step_loop *loop =
+            action->loop == MODEL_NONE ? NULL : emit_loop(part, backward, action->loop);
+        if (!loop || loop->ring)
             work = work_part(part->d, action->operator, part->role.member, &work, backward, e->share);
         else
             work_scale(&work, e->share);
@@ -303,6 +306,102 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     }
     emit_behind(e, part, backward, index, first);
     VECTOR_FREE(&after);
+}
+
+static void emit_free(struct emitter *e, double bytes)
+{
+    if (e->builder.last_compute != PROGRAM_NONE)
+        e->builder.ops.at[e->builder.last_compute].frees += bytes;
+}
+
+/* Passes the block of a step on, and receives the next step's. Returns the operation that receives it. */
+static uint32_t emit_pass(struct emitter *e, const struct part *part, const struct action *action,
+                          uint32_t step, const struct index_list *after)
+{
+    uint32_t stage = part->role.stage, member = part->role.member;
+    uint32_t next = streamed_member(part->d->stage, member, action->axis, 1);
+    uint32_t before =
+        streamed_member(part->d->stage, member, action->axis, part->d->stage->axes[action->axis].size - 1);
+    builder_communicate(&e->builder, OP_SEND, 0, cast_ring(e->cast, stage, action, member, next), MODEL_NONE,
+                        streamed_elements(part->d, action, member, step) * action->element_bytes,
+                        action->part, after);
+    return builder_communicate(
+        &e->builder, OP_RECEIVE, 0, cast_ring(e->cast, stage, action, before, member), MODEL_NONE,
+        streamed_elements(part->d, action, before, step) * action->element_bytes, action->part, NULL);
+}
+
+/* Passes what one kind of streamed actions of a loop has in a step: operands wait for the block before to
+ * have arrived, gradients also for the kernel that adds to them. `arrived`: per action of the loop. */
+static void emit_passes(struct emitter *e, struct part *part, bool backward, uint32_t l, int collective,
+                        uint32_t step, uint32_t *arrived)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    struct index_list after = {0};
+    for (uint32_t i = loop->first; i < loop->end; i++) {
+        const struct action *action = emit_action(part, backward, i);
+        if (action->loop != l || !action->streamed || action->collective != collective ||
+            emit_absent(part, action))
+            continue;
+        after.count = 0;
+        if (step == 0 || collective == REDUCE_SCATTER)
+            emit_after(part, backward, action, &after);
+        if ((backward ? part->backward_count : part->forward_count)[i])
+            VECTOR_PUSH(&after, (backward ? part->backward_op : part->forward_op)[i]);
+        arrived[i - loop->first] = emit_pass(e, part, action, step, &after);
+    }
+    VECTOR_FREE(&after);
+}
+
+static void emit_arrived(struct part *part, bool backward, uint32_t l, int collective,
+                         const uint32_t *arrived)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    for (uint32_t i = loop->first; i < loop->end; i++) {
+        const struct action *action = emit_action(part, backward, i);
+        if (action->loop == l && action->streamed && action->collective == collective &&
+            !emit_absent(part, action))
+            emit_note(part, backward, i, arrived[i - loop->first], 1);
+    }
+}
+
+/* The kernels of a loop on the block of a step; those of which a mask leaves nothing do not run. */
+static void emit_block(struct emitter *e, struct part *part, bool backward, uint32_t l, uint32_t step)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    for (uint32_t i = loop->first; i < loop->end; i++) {
+        const struct action *action = emit_action(part, backward, i);
+        if (action->loop != l || action->kind != ACTION_KERNEL)
+            continue;
+        e->share = streamed_share(part->d, action->operator, loop->axis, part->role.member, step);
+        if (e->share > 0 || step == 0)
+            emit_one(e, part, backward, i);
+        else if (!e->plan->training && e->last_step)
+            e->builder.frees += part->frees[i];
+    }
+}
+
+/* Emits a ring (streamed.h): in each step the blocks of the next are on their way. */
+static void emit_ring(struct emitter *e, struct part *part, bool backward, uint32_t l)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    uint32_t *arrived = ARENA_ARRAY(e->arena, uint32_t, loop->end - loop->first);
+    double buffer = streamed_buffer(part->d, backward, l, part->role.member);
+    e->builder.allocates += buffer;
+    for (uint32_t step = 0; step < loop->steps; step++) {
+        bool passes = step + 1 < loop->steps;
+        e->first_step = step == 0;
+        e->last_step = !passes;
+        if (passes)
+            emit_passes(e, part, backward, l, ALL_GATHER, step, arrived);
+        emit_block(e, part, backward, l, step);
+        if (passes)
+            emit_arrived(part, backward, l, ALL_GATHER, arrived);
+        if (step > 0) {
+            emit_passes(e, part, backward, l, REDUCE_SCATTER, step, arrived);
+            emit_arrived(part, backward, l, REDUCE_SCATTER, arrived);
+        }
+    }
+    emit_free(e, buffer);
 }
 
 /* The time steps of the chunk at hand, counted in the order of the pass. */
@@ -337,6 +436,10 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
     for (uint32_t i = index; i < loops[l].end; i++)
         if (emit_action(part, backward, i)->loop != l)
             emit_one(e, part, backward, i);
+    if (loops[l].ring) {
+        emit_ring(e, part, backward, l);
+        return loops[l].end;
+    }
     e->share = 1.0 / loops[l].steps;
     if (part->wave.chunks == 1)
         steps = (struct interval){0, loops[l].steps};

@@ -241,25 +241,6 @@ static void explain_no_subject(struct input *input, const char *name)
     fields_no_such(input, (struct place){NULL, 0, 0}, "workload or model", name, known, workloads + models);
 }
 
-/* The document if the subject is a model; NULL if it is (or should be) a workload, or after reporting. */
-static struct value *explain_as_model(struct input *input, const struct explain_options *options)
-{
-    static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
-                                         "devices", "switches", "links", "peak",  "bandwidth"};
-    const char *path = explain_find(input, "workloads", options->subject);
-    if (!path)
-        path = explain_find(input, "workloads/models", options->subject);
-    if (!path)
-        explain_no_subject(input, options->subject);
-    struct value *document = path ? model_file_load(input, path) : NULL;
-    if (!document || value_get(document, "layers"))
-        return document;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (value_get(document, others[i]))
-            return NULL;
-    return document;
-}
-
 /* `--set model.KEY=VALUE` or `--set KEY=VALUE`: parameters of the model. */
 static struct value *explain_model_set(struct input *input, const struct explain_options *options)
 {
@@ -277,11 +258,32 @@ static struct value *explain_model_set(struct input *input, const struct explain
     return set;
 }
 
+/* The document if the subject is a model; NULL if it is (or should be) a workload, or after reporting. */
+static struct value *explain_as_model(struct input *input, const struct explain_options *options,
+                                      struct value *set)
+{
+    static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
+                                         "devices", "switches", "links", "peak",  "bandwidth"};
+    const char *path = explain_find(input, "workloads", options->subject);
+    if (!path)
+        path = explain_find(input, "workloads/models", options->subject);
+    if (!path)
+        explain_no_subject(input, options->subject);
+    struct value *document = path ? model_file_load(input, path, set) : NULL;
+    if (!document || value_get(document, "layers"))
+        return document;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (value_get(document, others[i]))
+            return NULL;
+    return document;
+}
+
 bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
 {
     struct input input;
     input_init(&input, options->data_root);
-    struct value *document = explain_as_model(&input, options);
+    struct value *set = explain_model_set(&input, options);
+    struct value *document = explain_as_model(&input, options, set);
     bool good = input.report.errors == 0;
     uint32_t layer;
     if (!good) {
@@ -291,7 +293,6 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
         struct model model;
         names_init(&names);
         model_init(&model, &names);
-        struct value *set = explain_model_set(&input, options);
         good = input.report.errors == 0 && build_model(&input, document, set, 1, &model);
         report_print(&input.report, err);
         good = good && explain_wanted(&model, options->layer, &layer, err);
