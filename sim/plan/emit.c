@@ -308,12 +308,6 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     VECTOR_FREE(&after);
 }
 
-static void emit_free(struct emitter *e, double bytes)
-{
-    if (e->builder.last_compute != PROGRAM_NONE)
-        e->builder.ops.at[e->builder.last_compute].frees += bytes;
-}
-
 /* Passes the block of a step on, and receives the next step's. Returns the operation that receives it. */
 static uint32_t emit_pass(struct emitter *e, const struct part *part, const struct action *action,
                           uint32_t step, const struct index_list *after)
@@ -375,8 +369,8 @@ static void emit_block(struct emitter *e, struct part *part, bool backward, uint
         e->share = streamed_share(part->d, action->operator, loop->axis, part->role.member, step);
         if (e->share > 0 || step == 0)
             emit_one(e, part, backward, i);
-        else if (!e->plan->training && e->last_step)
-            e->builder.frees += part->frees[i];
+        else
+            emit_behind(e, part, backward, i, e->builder.ops.count);
     }
 }
 
@@ -386,7 +380,8 @@ static void emit_ring(struct emitter *e, struct part *part, bool backward, uint3
     const struct step_loop *loop = emit_loop(part, backward, l);
     uint32_t *arrived = ARENA_ARRAY(e->arena, uint32_t, loop->end - loop->first);
     double buffer = streamed_buffer(part->d, backward, l, part->role.member);
-    e->builder.allocates += buffer;
+    uint32_t label = emit_action(part, backward, loop->first)->part;
+    builder_take(&e->builder, MEMORY_COMMUNICATION, label, buffer);
     for (uint32_t step = 0; step < loop->steps; step++) {
         bool passes = step + 1 < loop->steps;
         e->first_step = step == 0;
@@ -401,7 +396,7 @@ static void emit_ring(struct emitter *e, struct part *part, bool backward, uint3
             emit_arrived(part, backward, l, REDUCE_SCATTER, arrived);
         }
     }
-    emit_free(e, buffer);
+    builder_change(&e->builder, PROGRAM_NONE, MEMORY_COMMUNICATION, label, -buffer);
 }
 
 /* The time steps of the chunk at hand, counted in the order of the pass. */

@@ -1,6 +1,7 @@
 #include "plan/lifetime.h"
 
 #include "plan/memory.h"
+#include "plan/recompute.h"
 #include "plan/state.h"
 
 static void lifetime_init(struct lifetimes *l, uint32_t actions, struct arena *arena)
@@ -81,8 +82,8 @@ static double lifetime_communicated(const struct derivation *d, const struct act
 {
     if (action->kind == ACTION_EXCHANGE)
         return lifetime_received(d, action, member);
-    if (action->kind != ACTION_COLLECTIVE || lifetime_in_place(action))
-        return 0;
+    if (action->kind != ACTION_COLLECTIVE || action->streamed || lifetime_in_place(action))
+        return 0;             /* what is streamed has its blocks' buffers (streamed.h) */
     if (action->elements > 0) /* statistics */
         return derive_payload(d, action, layout_coordinates(d->stage, member));
     return lifetime_box(d, action->tensor, &action->after, NULL, member);
@@ -120,7 +121,10 @@ static void lifetime_uses(const struct derivation *d, const bool *again, const u
             use[j] = d->plan->training || action->kind != ACTION_KERNEL ? j : end;
         for (uint32_t k = 0; k < action->dependency_count; k++) {
             uint32_t from = d->dependencies.at[action->first_dependency + k];
-            bool passes = root[j] == root[from] || action->kind == ACTION_EXCHANGE;
+            if (again && recompute_chunk(d->plan, d->stage, d->forward.at[from].unit).first !=
+                             recompute_chunk(d->plan, d->stage, action->unit).first)
+                continue; /* they run at different times: what is read there is kept */
+            bool passes = root[j] == root[from] || action->kind == ACTION_EXCHANGE || action->streamed;
             uint32_t until = passes ? use[j] : j;
             use[from] = until > use[from] ? until : use[from];
         }
@@ -323,7 +327,7 @@ static uint32_t lifetime_until(const struct lifetime_backward *b, uint32_t tenso
     for (uint32_t k = 0; k < gradient->count; k++) {
         uint32_t i = b->actions[gradient->first + k];
         const struct action *action = &b->d->backward.at[i];
-        if (i > from && action->kind == ACTION_COLLECTIVE && !lifetime_in_place(action))
+        if (i > from && action->kind == ACTION_COLLECTIVE && !action->streamed && !lifetime_in_place(action))
             return i;
     }
     return gradient->end;
@@ -347,8 +351,9 @@ static void lifetime_contributions(struct lifetime_backward *b, uint32_t tensor)
     const struct derivation *d = b->d;
     for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
         const struct contribution *given = &d->contributions.at[c];
-        if (given->action == MODEL_NONE || lifetime_alias(d, tensor, given))
-            continue;
+        if (given->action == MODEL_NONE || d->backward.at[given->action].streamed ||
+            lifetime_alias(d, tensor, given))
+            continue; /* what streams to its owner arrives in a block's buffer */
         uint32_t to = given->action;
         if (lifetime_holder(d, tensor, given->tile) == c)
             to = given->tile ? lifetime_tile(b, tensor, given->tile)
