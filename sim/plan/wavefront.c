@@ -99,21 +99,22 @@ struct interval wavefront_chunk(const struct wavefront *wave, uint32_t chunk)
 bool wavefront_check(const struct plan *plan, const struct derivation *derivations, struct report *report)
 {
     const struct model *model = plan->model;
-    uint32_t moving = 0;
-    for (uint32_t s = 0; s < plan->stages.count && plan->time_chunks > 1; s++) {
-        uint32_t operator;
-        moving += wavefront_stage(&derivations[s], &operator).chunks > 1;
-        if (operator!= MODEL_NONE)
-            report_warning(report, plan->stages.at[s].place,
-                           "stage %u works on its sequence whole, not in time chunks: '%s' cannot go through it "
-                           "from its beginning, position by position",
-                           s, names_text(model->names,
-                                         model->layers.at[model->operators.at[operator].layer].name));
-    }
-    if (plan->time_chunks <= 1 || moving)
+    uint32_t operator, blocks = MODEL_NONE;
+    if (plan->time_chunks <= 1)
         return true;
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        if (wavefront_stage(&derivations[s], &operator).chunks > 1)
+            return true;
+        blocks = blocks == MODEL_NONE ? operator: blocks;
+    }
+    const char *layer =
+        blocks == MODEL_NONE
+            ? "input"
+            : names_text(model->names, model->layers.at[model->operators.at[blocks].layer].name);
     return report_error(
         report, plan->stages.at[0].place,
-        "plan.time-chunks: no stage can work on its sequence in chunks; recurrent layers that "
-        "read it in one direction can, in stages of their own");
+        "plan.time-chunks: no stage can go through its sequence position by position, the first "
+        "one because of '%s'; recurrent layers that read in one direction can, in stages of "
+        "their own",
+        layer);
 }

@@ -28,7 +28,7 @@ uint32_t wavefront_transfer(const struct derivation *derivation, uint32_t peer);
 /* The time steps of a chunk: [low, high), in time. */
 struct interval wavefront_chunk(const struct wavefront *wave, uint32_t chunk);
 
-/* Warns about stages that work on the sequence whole although chunks were asked for; an error if all do. */
+/* Reports that chunks were asked for, but all stages work on their sequence whole. */
 bool wavefront_check(const struct plan *plan, const struct derivation *derivations, struct report *report);
 
 #endif

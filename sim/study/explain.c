@@ -158,6 +158,9 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
     struct wavefront wave = wavefront_stage(&s->derivations[index], &whole);
     if (wave.chunks > 1)
         fprintf(out, ", %u time steps in %u chunks", wave.steps, wave.chunks);
+    else if (whole != MODEL_NONE)
+        fprintf(out, ", its sequence whole because of %s",
+                names_text(&s->names, s->model.layers.at[s->model.operators.at[whole].layer].name));
     fprintf(out, "; memory %s: parameters %s, gradients %s, optimizer %s, activations %s\n",
             unit_format(stage->memory.total, UNIT_BYTES, text[0], 64),
             unit_format(stage->memory.parameters, UNIT_BYTES, text[1], 64),
