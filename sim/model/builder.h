@@ -104,7 +104,9 @@ extern const struct layer_kind source_input_layer, conv_layer, conv_pool_layer, 
     pointwise_dropout_layer, pointwise_scale_layer, pointwise_rotary_layer, view_concat_layer,
     view_flatten_layer, view_sequence_layer, view_select_layer, view_prepend_layer, resample_reorg_layer,
     resample_upsample_layer, embedding_layer, embedding_position_layer, attention_layer, recurrent_lstm_layer,
-    recurrent_gru_layer, recurrent_rnn_layer, softmax_layer, softmax_loss_layer, moe_layer, tables_layer,
+    recurrent_gru_layer, recurrent_rnn_layer, softmax_layer, softmax_loss_layer, general_parameter_layer,
+    general_elementwise_layer, general_reshape_layer, general_transpose_layer, general_rearrange_layer,
+    general_lookup_layer, einsum_layer, einsum_reduce_layer, conv_transposed_layer, moe_layer, tables_layer,
     tables_pairs_layer;
 
 #endif

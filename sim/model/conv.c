@@ -1,15 +1,18 @@
-/* Convolution and pooling: windows over y and x. The iteration space of a convolution is b, [groups], o, i,
- * y, x, ky, kx; grouped channels are merged, c = (groups, i) on the input and (groups, o) on the output; a
- * depthwise convolution has the one dimension c for all three. */
+/* Convolution and pooling: windows over y and x (or x; or z, y and x). The iteration space of a convolution
+ * is b, [groups], o, i, y, x, ky, kx; grouped channels are merged, c = (groups, i) on the input and (groups,
+ * o) on the output; a depthwise convolution has the one dimension c for all three. */
 #include "model/builder.h"
 
 #include <stddef.h>
 #include <string.h>
 
+enum { CONV_AXES = 3 };
+
 struct window {
-    int64_t kernel[2], stride[2], dilation[2];
-    int64_t pad[2]; /* at the low end: y, x */
-    uint64_t out[2];
+    uint32_t axes; /* 1: x, 2: y and x, 3: z, y and x */
+    int64_t kernel[CONV_AXES], stride[CONV_AXES], dilation[CONV_AXES];
+    int64_t pad[CONV_AXES], high[CONV_AXES]; /* at the low and the high end */
+    uint64_t out[CONV_AXES];
 };
 
 /* Keys as they stand in the file; NULL where the key is absent. */
@@ -18,13 +21,13 @@ struct window_values {
 };
 
 /* Rows that a window reaches over. */
-static uint64_t conv_reach(const struct window *window, int axis)
+static uint64_t conv_reach(const struct window *window, uint32_t axis)
 {
     return (uint64_t)(window->dilation[axis] * (window->kernel[axis] - 1) + 1);
 }
 
 /* `pad: same` keeps ceil(size / stride) positions; an odd remainder of the padding goes to the high end. */
-static void conv_pad_same(struct window *window, int axis, uint64_t size)
+static void conv_pad_same(struct window *window, uint32_t axis, uint64_t size)
 {
     uint64_t stride = (uint64_t)window->stride[axis];
     window->out[axis] = (size + stride - 1) / stride;
@@ -32,17 +35,63 @@ static void conv_pad_same(struct window *window, int axis, uint64_t size)
     window->pad[axis] = span > size ? (int64_t)((span - size) / 2) : 0;
 }
 
-static bool conv_axis(struct builder *builder, struct window *window, int axis, uint64_t size, bool ceil)
+/* The name of a dimension: x; y, x; z, y, x. With `kernel`, that of the window. */
+static uint32_t conv_name(struct builder *builder, uint32_t axes, uint32_t axis, bool kernel)
 {
-    uint64_t padded = size + 2 * (uint64_t)window->pad[axis], reach = conv_reach(window, axis);
+    static const char *const names[] = {"x", "y", "z"}, *const kernels[] = {"kx", "ky", "kz"};
+    return builder_name(builder, (kernel ? kernels : names)[axes - 1 - axis]);
+}
+
+static bool conv_axis(struct builder *builder, struct window *window, uint32_t axis, uint64_t size, bool ceil)
+{
+    uint64_t padded = size + (uint64_t)window->pad[axis] + (uint64_t)window->high[axis],
+             reach = conv_reach(window, axis);
     uint64_t stride = (uint64_t)window->stride[axis];
     if (padded < reach)
         return builder_error(
             builder, "has a kernel that reaches over %llu positions of %c, but its padded input has %llu",
-            (unsigned long long)reach, "yx"[axis], (unsigned long long)padded);
+            (unsigned long long)reach, "xyz"[window->axes - 1 - axis], (unsigned long long)padded);
     window->out[axis] = (padded - reach + (ceil ? stride - 1 : 0)) / stride + 1;
     if (ceil && (window->out[axis] - 1) * stride >= size + (uint64_t)window->pad[axis])
         window->out[axis]--; /* a window that starts beyond the input and its low padding is dropped */
+    return true;
+}
+
+/* One number for all dimensions, or a list of one for each. */
+static bool conv_list(struct builder *builder, const struct value *value, const char *key, int64_t low,
+                      uint32_t axes, int64_t *list)
+{
+    if (axes == 2)
+        return builder_pair(builder, value, key, low, list);
+    if (value->kind != VALUE_LIST) {
+        if (!builder_integer(builder, value, key, low, &list[0]))
+            return false;
+        for (uint32_t i = 1; i < axes; i++)
+            list[i] = list[0];
+        return true;
+    }
+    if (value->count != axes)
+        return builder_error(builder, "needs one number or %u for `%s`, but this list has %u", axes, key,
+                             value->count);
+    for (uint32_t i = 0; i < axes; i++)
+        if (!builder_integer(builder, value->entries[i].value, key, low, &list[i]))
+            return false;
+    return true;
+}
+
+/* Twice as many numbers as dimensions are those of the low ends, then of the high ones. */
+static bool conv_pads(struct builder *builder, const struct value *pad, struct window *window)
+{
+    bool ends = pad->kind == VALUE_LIST && pad->count == 2 * window->axes;
+    if (!ends && !conv_list(builder, pad, "pad", 0, window->axes, window->pad))
+        return false;
+    for (uint32_t i = 0; i < window->axes; i++) {
+        if (!ends)
+            window->high[i] = window->pad[i];
+        else if (!builder_integer(builder, pad->entries[i].value, "pad", 0, &window->pad[i]) ||
+                 !builder_integer(builder, pad->entries[window->axes + i].value, "pad", 0, &window->high[i]))
+            return false;
+    }
     return true;
 }
 
@@ -51,16 +100,18 @@ static bool conv_window(struct builder *builder, const struct window_values *val
                         bool ceil, struct window *window)
 {
     bool same = values->pad && values->pad->text && strcmp(values->pad->text, "same") == 0;
-    *window = (struct window){.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
-    if (values->kernel && !builder_pair(builder, values->kernel, "kernel", 1, window->kernel))
+    *window =
+        (struct window){.axes = x->rank - 2, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
+    if (values->kernel && !conv_list(builder, values->kernel, "kernel", 1, window->axes, window->kernel))
         return false;
-    if (values->stride && !builder_pair(builder, values->stride, "stride", 1, window->stride))
+    if (values->stride && !conv_list(builder, values->stride, "stride", 1, window->axes, window->stride))
         return false;
-    if (values->dilation && !builder_pair(builder, values->dilation, "dilation", 1, window->dilation))
+    if (values->dilation &&
+        !conv_list(builder, values->dilation, "dilation", 1, window->axes, window->dilation))
         return false;
-    if (values->pad && !same && !builder_pair(builder, values->pad, "pad", 0, window->pad))
+    if (values->pad && !same && !conv_pads(builder, values->pad, window))
         return false;
-    for (int axis = 0; axis < 2; axis++) {
+    for (uint32_t axis = 0; axis < window->axes; axis++) {
         uint64_t size = x->dims[2 + axis].size;
         if (same)
             conv_pad_same(window, axis, size);
@@ -70,7 +121,7 @@ static bool conv_window(struct builder *builder, const struct window_values *val
     return true;
 }
 
-static void conv_index(struct operand *operand, const struct window *window, int axis, int8_t dim,
+static void conv_index(struct operand *operand, const struct window *window, uint32_t axis, int8_t dim,
                        int8_t kernel)
 {
     struct operand_dim *at = &operand->dims[2 + axis];
@@ -115,10 +166,40 @@ static void conv_index_channels(struct operand *operand, int8_t group, int8_t ow
     operand->dims[1].inner = group >= 0 ? own : (int8_t)-1;
 }
 
+/* The iteration dimensions of a window: its places, and its elements. */
+struct conv_places {
+    int8_t at[CONV_AXES], kernel[CONV_AXES];
+};
+
+/* A second input is the weight: its dimensions are output channels, input channels, the window. */
+static void conv_shared_weight(struct builder *builder, struct operator* op, struct conv_channels channels,
+                               const struct conv_places *places, uint32_t axes)
+{
+    struct tensor tensor = builder_input(builder, 1);
+    struct operand *weight = builder_operand(builder, op, builder->inputs[1]);
+    bool fits = tensor.rank == axes + 2;
+    weight->saved = tensor.role != TENSOR_PARAMETER;
+    conv_index_channels(weight, channels.group, channels.out);
+    weight->dims[0] = weight->dims[1];
+    weight->dims[1] =
+        (struct operand_dim){.dim = channels.in, .inner = -1, .kernel = -1, .stride = 1, .dilation = 1};
+    for (uint32_t i = 0; fits && i < axes; i++) {
+        weight->dims[2 + i].dim = places->kernel[i];
+        fits = tensor.dims[2 + i].size == op->dims[places->kernel[i]].size;
+    }
+    if (!fits)
+        builder_error(builder, "reads a weight that does not fit its window: %s",
+                      builder_describe(builder, &tensor));
+}
+
 static void conv_weight(struct builder *builder, struct operator* op, struct conv_channels channels,
-                        int8_t ky, int8_t kx)
+                        const struct conv_places *places, uint32_t axes)
 {
     uint32_t c = builder_name(builder, "c");
+    if (builder->input_count == 2) {
+        conv_shared_weight(builder, op, channels, places, axes);
+        return;
+    }
     struct operand *weight = builder_parameter(builder, op, "weight");
     if (channels.group < 0)
         builder_extend(builder, op, weight, c, channels.out);
@@ -128,8 +209,8 @@ static void conv_weight(struct builder *builder, struct operator* op, struct con
         builder_extend_merged(builder, op, weight, c, channels.group, channels.out);
     if (channels.in >= 0)
         builder_extend(builder, op, weight, builder_name(builder, "i"), channels.in);
-    builder_extend(builder, op, weight, builder_name(builder, "ky"), ky);
-    builder_extend(builder, op, weight, builder_name(builder, "kx"), kx);
+    for (uint32_t i = 0; i < axes; i++)
+        builder_extend(builder, op, weight, conv_name(builder, axes, i, true), places->kernel[i]);
 }
 
 static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_t out, uint64_t groups,
@@ -139,20 +220,22 @@ static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_
     struct operator* op =
         builder_operator(builder, OPERATOR_EINSUM, depthwise ? KERNEL_DEPTHWISE : KERNEL_CONV, "");
     const struct tensor_dim *dims = x->dims;
-    uint32_t y_name = builder_name(builder, "y"), x_name = builder_name(builder, "x");
+    struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
     int8_t b = builder_dim(builder, op, dims[0].size, dims[0].label, 0, 0);
     struct conv_channels channels = conv_channel_dims(builder, op, dims[1].size, out, groups);
-    int8_t at_y = builder_dim(builder, op, window->out[0], y_name, 0, 0);
-    int8_t at_x = builder_dim(builder, op, window->out[1], x_name, 0, 0);
-    int8_t ky = builder_dim(builder, op, (uint64_t)window->kernel[0], builder_name(builder, "ky"), 0, 0);
-    int8_t kx = builder_dim(builder, op, (uint64_t)window->kernel[1], builder_name(builder, "kx"), 0, 0);
+    uint32_t axes = window->axes;
+    for (uint32_t i = 0; i < axes; i++)
+        places.at[i] = builder_dim(builder, op, window->out[i], conv_name(builder, axes, i, false), 0, 0);
+    for (uint32_t i = 0; i < axes; i++)
+        places.kernel[i] =
+            builder_dim(builder, op, (uint64_t)window->kernel[i], conv_name(builder, axes, i, true), 0, 0);
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     input->saved = true;
     input->dims[0].dim = b;
     conv_index_channels(input, channels.group, channels.in);
-    conv_index(input, window, 0, at_y, ky);
-    conv_index(input, window, 1, at_x, kx);
-    conv_weight(builder, op, channels, ky, kx);
+    for (uint32_t i = 0; i < axes; i++)
+        conv_index(input, window, i, places.at[i], places.kernel[i]);
+    conv_weight(builder, op, channels, &places, axes);
     struct operand *output = builder_output(builder, op);
     builder_extend(builder, op, output, dims[0].label, b);
     if (channels.group >= 0 && channels.out >= 0)
@@ -160,15 +243,24 @@ static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_
     else
         builder_extend(builder, op, output, dims[1].label,
                        channels.group >= 0 ? channels.group : channels.out);
-    builder_extend(builder, op, output, y_name, at_y);
-    builder_extend(builder, op, output, x_name, at_x);
+    for (uint32_t i = 0; i < axes; i++)
+        builder_extend(builder, op, output, conv_name(builder, axes, i, false), places.at[i]);
+}
+
+/* A map: b, c, and 1 to 3 dimensions of space. */
+static bool conv_want_map(struct builder *builder)
+{
+    static const char *const maps[] = {"b c x", "b c y x", "b c z y x"};
+    struct tensor x = builder_input(builder, 0);
+    bool channels = builder_find(builder, &x, "c") == 1;
+    return builder_want_dims(builder, 0, maps[!channels ? 1 : x.rank == 3 ? 0 : x.rank == 5 ? 2 : 1]);
 }
 
 static bool conv_build(struct builder *builder, const void *values)
 {
     const struct conv_keys *keys = values;
     struct window window;
-    if (!builder_want_inputs(builder, 1, 1) || !builder_want_dims(builder, 0, "b c y x"))
+    if (!builder_want_inputs(builder, 1, 2) || !conv_want_map(builder))
         return false;
     struct tensor x = builder_input(builder, 0);
     int64_t channels = (int64_t)x.dims[1].size;
@@ -191,7 +283,8 @@ static const struct field conv_fields[] = {
     {"stride", FIELD_VALUE, offsetof(struct conv_keys, window.stride),
      .about = "one number, or [y, x]; default 1"},
     {"pad", FIELD_VALUE, offsetof(struct conv_keys, window.pad),
-     .about = "zeros added at each end: one number, [y, x], or `same`; default 0"},
+     .about = "zeros added at each end: one number, [y, x], [y, x, y, x] for low and high ends, or `same`; "
+              "default 0"},
     {"dilation", FIELD_VALUE, offsetof(struct conv_keys, window.dilation),
      .about = "distance of the window's elements: one number, or [y, x]; default 1"},
     {"groups", FIELD_INTEGER, offsetof(struct conv_keys, groups), .low = 1, .high = 1e9,
@@ -205,12 +298,106 @@ static const struct conv_keys conv_defaults = {.groups = 1, .bias = true};
 
 const struct layer_kind conv_layer = {
     .name = "conv",
-    .about = "convolution over y and x, with bias and activation",
+    .about =
+        "convolution over y and x (or x; or z, y, x), with bias and activation; a second input is its weight",
     .fields = conv_fields,
     .field_count = FIELDS_COUNT(conv_fields),
     .build = conv_build,
     .keys_size = sizeof(struct conv_keys),
     .defaults = &conv_defaults,
+};
+
+/* ---- transposed convolution ---- */
+
+struct conv_transposed_keys {
+    int64_t out, groups;
+    const struct value *kernel, *size;
+    bool bias;
+    int act;
+};
+
+/* Each input element adds its product with the kernel to a window of the output: the iteration space has the
+ * input's y and x. Where windows overlap the notation cannot say which outputs a point gives: all of the map,
+ * so y and x of the output are not split. */
+static void conv_transposed_einsum(struct builder *builder, const struct tensor *x,
+                                   const struct conv_transposed_keys *keys, const struct window *window)
+{
+    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_CONV, "");
+    struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
+    uint32_t axes = window->axes;
+    int8_t b = builder_dim(builder, op, x->dims[0].size, x->dims[0].label, 0, 0);
+    struct conv_channels channels =
+        conv_channel_dims(builder, op, x->dims[1].size, (uint64_t)keys->out, (uint64_t)keys->groups);
+    for (uint32_t i = 0; i < axes; i++) {
+        places.at[i] = builder_dim(builder, op, x->dims[2 + i].size, x->dims[2 + i].label, 0, 0);
+        op->dims[places.at[i]].opaque = true;
+    }
+    for (uint32_t i = 0; i < axes; i++)
+        places.kernel[i] =
+            builder_dim(builder, op, (uint64_t)window->kernel[i], conv_name(builder, axes, i, true), 0, 0);
+    struct operand *input = builder_operand(builder, op, builder->inputs[0]);
+    input->saved = true;
+    input->dims[0].dim = b;
+    conv_index_channels(input, channels.group, channels.in);
+    for (uint32_t i = 0; i < axes; i++)
+        input->dims[2 + i].dim = places.at[i];
+    conv_weight(builder, op, channels, &places, axes);
+    struct operand *output = builder_output(builder, op);
+    builder_extend(builder, op, output, x->dims[0].label, b);
+    if (channels.group >= 0 && channels.out >= 0)
+        builder_extend_merged(builder, op, output, x->dims[1].label, channels.group, channels.out);
+    else
+        builder_extend(builder, op, output, x->dims[1].label,
+                       channels.group >= 0 ? channels.group : channels.out);
+    for (uint32_t i = 0; i < axes; i++)
+        builder_extend_whole(builder, output, x->dims[2 + i].label, window->out[i]);
+}
+
+static bool conv_transposed_build(struct builder *builder, const void *values)
+{
+    const struct conv_transposed_keys *keys = values;
+    int64_t size[CONV_AXES];
+    if (!builder_want_inputs(builder, 1, 2) || !conv_want_map(builder))
+        return false;
+    struct tensor x = builder_input(builder, 0);
+    struct window window = {.axes = x.rank - 2};
+    if ((int64_t)x.dims[1].size % keys->groups || keys->out % keys->groups)
+        return builder_error(builder, "has %lld groups, which do not divide its channels",
+                             (long long)keys->groups);
+    if (!conv_list(builder, keys->kernel, "kernel", 1, window.axes, window.kernel) ||
+        !conv_list(builder, keys->size, "size", 1, window.axes, size))
+        return false;
+    for (uint32_t i = 0; i < window.axes; i++)
+        window.out[i] = (uint64_t)size[i];
+    conv_transposed_einsum(builder, &x, keys, &window);
+    builder_epilogue(builder, builder_newest(builder), 1u << 1, keys->bias, keys->act);
+    return true;
+}
+
+static const struct field conv_transposed_fields[] = {
+    {"out", FIELD_INTEGER, offsetof(struct conv_transposed_keys, out), .required = true, .low = 1,
+     .high = 1e9, .about = "output channels"},
+    {"kernel", FIELD_VALUE, offsetof(struct conv_transposed_keys, kernel), .required = true,
+     .about = "window: one number, or [y, x]"},
+    {"size", FIELD_VALUE, offsetof(struct conv_transposed_keys, size), .required = true,
+     .about = "the output's y and x: one number, or [y, x]"},
+    {"groups", FIELD_INTEGER, offsetof(struct conv_transposed_keys, groups), .low = 1, .high = 1e9,
+     .about = "independent channel groups; default 1"},
+    {"bias", FIELD_FLAG, offsetof(struct conv_transposed_keys, bias),
+     .about = "adds a learned value per channel; default yes"},
+    {"act", FIELD_CHOICE, offsetof(struct conv_transposed_keys, act), .choices = activation_names,
+     .about = "activation that follows; default none"},
+};
+static const struct conv_transposed_keys conv_transposed_defaults = {.groups = 1, .bias = true};
+
+const struct layer_kind conv_transposed_layer = {
+    .name = "deconv",
+    .about = "transposed convolution over y and x (or x; or z, y, x): enlarges a map",
+    .fields = conv_transposed_fields,
+    .field_count = FIELDS_COUNT(conv_transposed_fields),
+    .build = conv_transposed_build,
+    .keys_size = sizeof(struct conv_transposed_keys),
+    .defaults = &conv_transposed_defaults,
 };
 
 /* ---- pooling ---- */
@@ -243,7 +430,7 @@ static struct operator* conv_pool_operator(struct builder *builder, const struct
 static void conv_pool_global(struct builder *builder, const struct tensor *x, int function)
 {
     struct operator* op = conv_pool_operator(builder, x, function);
-    for (int i = 2; i < 4; i++)
+    for (uint32_t i = 2; i < x->rank; i++)
         op->operands[0].dims[i].dim = builder_dim_labelled(builder, op, x->dims[i].size, x->dims[i].label);
 }
 
@@ -252,7 +439,7 @@ static bool conv_pool_build(struct builder *builder, const void *values)
     const struct conv_pool_keys *keys = values;
     struct window_values where = keys->window;
     struct window window;
-    if (!builder_want_inputs(builder, 1, 1) || !builder_want_dims(builder, 0, "b c y x"))
+    if (!builder_want_inputs(builder, 1, 1) || !conv_want_map(builder))
         return false;
     struct tensor x = builder_input(builder, 0);
     if (keys->global) {
@@ -266,8 +453,8 @@ static bool conv_pool_build(struct builder *builder, const void *values)
     if (!conv_window(builder, &where, &x, keys->ceil, &window))
         return false;
     struct operator* op = conv_pool_operator(builder, &x, keys->function);
-    for (int axis = 0; axis < 2; axis++) {
-        uint32_t label = x.dims[2 + axis].label, kernel_name = builder_name(builder, axis ? "kx" : "ky");
+    for (uint32_t axis = 0; axis < window.axes; axis++) {
+        uint32_t label = x.dims[2 + axis].label, kernel_name = conv_name(builder, window.axes, axis, true);
         int8_t dim = builder_dim(builder, op, window.out[axis], label, 0, 0);
         int8_t kernel = builder_dim(builder, op, (uint64_t)window.kernel[axis], kernel_name, 0, 0);
         conv_index(&op->operands[0], &window, axis, dim, kernel);
@@ -284,7 +471,9 @@ static const struct field conv_pool_fields[] = {
     {"stride", FIELD_VALUE, offsetof(struct conv_pool_keys, window.stride),
      .about = "one number, or [y, x]; default: the kernel"},
     {"pad", FIELD_VALUE, offsetof(struct conv_pool_keys, window.pad),
-     .about = "one number, [y, x], or `same`; default 0"},
+     .about = "one number, [y, x], [y, x, y, x] for low and high ends, or `same`; default 0"},
+    {"dilation", FIELD_VALUE, offsetof(struct conv_pool_keys, window.dilation),
+     .about = "distance of the window's elements: one number, or [y, x]; default 1"},
     {"ceil", FIELD_FLAG, offsetof(struct conv_pool_keys, ceil),
      .about = "rounds the output's size up instead of down"},
     {"global", FIELD_FLAG, offsetof(struct conv_pool_keys, global),

@@ -5,23 +5,17 @@
 #include <stdarg.h>
 #include <string.h>
 
-const struct hf_architecture *const hf_architectures[] = {&hf_decoders_llama,
-                                                          &hf_decoders_mistral,
-                                                          &hf_decoders_qwen2,
-                                                          &hf_decoders_qwen3,
-                                                          &hf_decoders_gemma,
-                                                          &hf_decoders_gemma2,
-                                                          &hf_decoders_phi3,
-                                                          &hf_decoders_gpt2,
-                                                          &hf_decoders_gpt_neox,
-                                                          &hf_decoders_opt,
-                                                          &hf_decoders_bloom,
-                                                          &hf_decoders_falcon,
-                                                          &hf_encoders_bert,
-                                                          &hf_encoders_roberta,
-                                                          &hf_encoders_t5,
-                                                          &hf_encoders_vit,
-                                                          NULL};
+const struct hf_architecture *const hf_architectures[] = {&hf_decoders_llama,    &hf_decoders_mistral,
+                                                          &hf_decoders_qwen2,    &hf_decoders_qwen3,
+                                                          &hf_decoders_gemma,    &hf_decoders_gemma2,
+                                                          &hf_decoders_phi3,     &hf_decoders_gpt2,
+                                                          &hf_decoders_gpt_neox, &hf_decoders_opt,
+                                                          &hf_decoders_bloom,    &hf_decoders_falcon,
+                                                          &hf_experts_mixtral,   &hf_experts_qwen2,
+                                                          &hf_experts_qwen3,     &hf_experts_deepseek2,
+                                                          &hf_experts_deepseek3, &hf_encoders_bert,
+                                                          &hf_encoders_roberta,  &hf_encoders_t5,
+                                                          &hf_encoders_vit,      NULL};
 
 bool hf_is(const struct value *document)
 {

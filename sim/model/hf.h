@@ -52,6 +52,8 @@ extern const struct hf_architecture hf_decoders_llama, hf_decoders_mistral, hf_d
     hf_decoders_qwen3, hf_decoders_gemma, hf_decoders_gemma2, hf_decoders_phi3, hf_decoders_gpt2,
     hf_decoders_gpt_neox, hf_decoders_opt, hf_decoders_bloom, hf_decoders_falcon;
 extern const struct hf_architecture hf_encoders_bert, hf_encoders_roberta, hf_encoders_t5, hf_encoders_vit;
+extern const struct hf_architecture hf_experts_mixtral, hf_experts_qwen2, hf_experts_qwen3,
+    hf_experts_deepseek2, hf_experts_deepseek3;
 extern const struct hf_head hf_decoders_heads[];
 
 /* Whether a document that was read is a config.json. */
@@ -68,5 +70,7 @@ bool hf_number(struct hf *hf, const char *names, int64_t otherwise, int64_t *out
 bool hf_flag(struct hf *hf, const char *names, bool otherwise, bool *out);
 void hf_set(struct hf *hf, const char *parameter, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Sets the longest sequence, but 4,096 at most: long ones have to be asked for. */
+bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise);
 
 #endif

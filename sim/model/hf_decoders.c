@@ -19,8 +19,7 @@ const struct hf_head hf_decoders_heads[] = {{"ForCausalLM", lm_head},
 static const char window[] = "sliding windows are not modelled; attention is counted over the whole sequence";
 static const char quantised[] = "the precision of quantised weights is not read; say it as `precision`";
 
-/* The longest sequence, but 4,096 at most: long ones have to be asked for. */
-static bool set_sequence(struct hf *hf, const char *field, int64_t otherwise)
+bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise)
 {
     int64_t longest;
     if (!hf_number(hf, field, otherwise, &longest))
@@ -52,7 +51,7 @@ static const struct hf_key llama_keys[] = {
 
 static bool llama_refine(struct hf *hf)
 {
-    return set_sequence(hf, "max_position_embeddings", 2048);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 2048);
 }
 
 const struct hf_architecture hf_decoders_llama = {
@@ -76,7 +75,7 @@ static const struct hf_key mistral_keys[] = {
 
 static bool mistral_refine(struct hf *hf)
 {
-    return set_sequence(hf, "max_position_embeddings", 131072);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 131072);
 }
 
 const struct hf_architecture hf_decoders_mistral = {
@@ -100,7 +99,7 @@ static const struct hf_key qwen2_keys[] = {
 
 static bool qwen_refine(struct hf *hf)
 {
-    return set_sequence(hf, "max_position_embeddings", 32768);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 32768);
 }
 
 const struct hf_architecture hf_decoders_qwen2 = {
@@ -150,7 +149,7 @@ static const struct hf_key gemma_keys[] = {
 
 static bool gemma_refine(struct hf *hf)
 {
-    return set_sequence(hf, "max_position_embeddings", 8192);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 8192);
 }
 
 const struct hf_architecture hf_decoders_gemma = {
@@ -198,7 +197,7 @@ static const struct hf_key phi3_keys[] = {
 
 static bool phi3_refine(struct hf *hf)
 {
-    return set_sequence(hf, "max_position_embeddings", 4096);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 4096);
 }
 
 const struct hf_architecture hf_decoders_phi3 = {
@@ -234,7 +233,7 @@ static const struct hf_key gpt2_keys[] = {
 
 static bool gpt2_refine(struct hf *hf)
 {
-    return set_sequence(hf, "n_positions|max_position_embeddings", 1024);
+    return hf_decoders_sequence(hf, "n_positions|max_position_embeddings", 1024);
 }
 
 const struct hf_architecture hf_decoders_gpt2 = {
@@ -301,7 +300,7 @@ static bool opt_refine(struct hf *hf)
         return false;
     hf_set(hf, "positions", "%lld", (long long)positions + 2);
     hf_set(hf, "final-norm", "%s", before && !removed ? "yes" : "no");
-    return set_sequence(hf, "max_position_embeddings", 2048);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 2048);
 }
 
 const struct hf_architecture hf_decoders_opt = {
@@ -325,7 +324,7 @@ static const struct hf_key bloom_keys[] = {
 static bool bloom_refine(struct hf *hf)
 {
     hf_set(hf, "act", "gelu");
-    return set_sequence(hf, "seq_length", 2048);
+    return hf_decoders_sequence(hf, "seq_length", 2048);
 }
 
 const struct hf_architecture hf_decoders_bloom = {
@@ -370,7 +369,7 @@ static bool falcon_refine(struct hf *hf)
     hf_set(hf, "parallel", "%s", parallel ? "yes" : "no");
     hf_set(hf, "shared-norm", "%s", parallel && norms < 2 ? "yes" : "no");
     hf_set(hf, "rotary", "%s", alibi ? "no" : "yes");
-    return set_sequence(hf, "max_position_embeddings", 2048);
+    return hf_decoders_sequence(hf, "max_position_embeddings", 2048);
 }
 
 const struct hf_architecture hf_decoders_falcon = {

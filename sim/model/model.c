@@ -123,7 +123,9 @@ uint64_t model_layer_parameters(const struct model *model, uint32_t layer)
 {
     assert(layer < model->layers.count);
     uint64_t sum = 0;
-    uint32_t first = model->layers.at[layer].first_operator;
+    uint32_t first = model->layers.at[layer].first_operator, output = model->layers.at[layer].output;
+    if (output != MODEL_NONE && model->tensors.at[output].role == TENSOR_PARAMETER)
+        return model_count(&model->tensors.at[output]);
     for (uint32_t o = first; o < first + model->layers.at[layer].operator_count; o++) {
         const struct operator* op = & model->operators.at[o];
         for (uint32_t i = 0; i < op->operand_count; i++) {

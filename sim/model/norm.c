@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
-enum norm_type { NORM_LAYER, NORM_RMS, NORM_BATCH, NORM_GROUP, NORM_LRN };
-static const char *const norm_types[] = {"layer", "rms", "batch", "group", "lrn", NULL};
+enum norm_type { NORM_LAYER, NORM_RMS, NORM_BATCH, NORM_GROUP, NORM_LRN, NORM_INSTANCE };
+static const char *const norm_types[] = {"layer", "rms", "batch", "group", "lrn", "instance", NULL};
 
 struct norm_keys {
     int type, act;
@@ -18,12 +18,18 @@ struct norm_keys {
 
 static const struct {
     double flops, statistics;
-} norm_costs[] = {[NORM_LAYER] = {8, 2}, [NORM_RMS] = {6, 1}, [NORM_BATCH] = {7, 2}, [NORM_GROUP] = {8, 2}};
+} norm_costs[] = {[NORM_LAYER] = {8, 2},
+                  [NORM_RMS] = {6, 1},
+                  [NORM_BATCH] = {7, 2},
+                  [NORM_GROUP] = {8, 2},
+                  [NORM_INSTANCE] = {8, 2}};
 
 /* Bits of the dimensions that are normalised: the label or list of labels `over`, or the type's own. */
 static uint32_t norm_over(struct builder *builder, const struct norm_keys *keys, const struct tensor *x)
 {
     uint32_t bits = 0, count = keys->over && keys->over->kind == VALUE_LIST ? keys->over->count : 1;
+    if (!keys->over && keys->type == NORM_INSTANCE && x->rank > 2)
+        return ((1u << x->rank) - 1) & ~3u;
     if (!keys->over && keys->type != NORM_BATCH)
         return 1u << (x->rank - 1);
     if (!keys->over) {
@@ -139,7 +145,9 @@ static bool norm_build(struct builder *builder, const void *values)
     uint32_t over = norm_over(builder, keys, &x);
     if (builder->failed)
         return false;
-    uint32_t features = keys->type == NORM_BATCH ? ((1u << x.rank) - 1) & ~over : over;
+    uint32_t features = keys->type == NORM_BATCH      ? ((1u << x.rank) - 1) & ~over
+                        : keys->type == NORM_INSTANCE ? 1u << 1
+                                                      : over;
     if (!over || !features)
         return builder_error(builder, "finds no channels in its input, %s", builder_describe(builder, &x));
     struct operator* op = builder_pointwise(builder, builder->inputs[0], "", 0);
@@ -151,9 +159,10 @@ static bool norm_build(struct builder *builder, const void *values)
 
 static const struct field norm_fields[] = {
     {"type", FIELD_CHOICE, offsetof(struct norm_keys, type), .choices = norm_types,
-     .about = "layer, rms, batch, group or lrn (local response); default layer"},
+     .about = "layer, rms, batch, instance, group or lrn (local response); default layer"},
     {"over", FIELD_VALUE, offsetof(struct norm_keys, over),
-     .about = "labels that are normalised; default: the last (layer, rms), all but the channels (batch)"},
+     .about = "labels that are normalised; default: the last (layer, rms), all but the channels (batch), all "
+              "but the first two (instance)"},
     {"affine", FIELD_FLAG, offsetof(struct norm_keys, affine),
      .about = "learned scale and shift; default yes"},
     {"bias", FIELD_FLAG, offsetof(struct norm_keys, bias), .about = "the shift; default yes; rms has none"},

@@ -10,6 +10,7 @@
 
 struct recurrent_keys {
     int64_t hidden, directions, biases;
+    bool peephole;
 };
 
 struct recurrent_shape {
@@ -123,7 +124,7 @@ static uint32_t recurrent_step(struct builder *builder, const struct recurrent_s
 }
 
 static void recurrent_gates(struct builder *builder, const struct recurrent_shape *shape,
-                            const uint32_t sums[2], int64_t biases)
+                            const uint32_t sums[2], int64_t biases, bool peephole)
 {
     static const char *const names[] = {"input.bias", "recurrent.bias"};
     struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "gates");
@@ -140,6 +141,14 @@ static void recurrent_gates(struct builder *builder, const struct recurrent_shap
     }
     for (int64_t i = 0; i < biases; i++)
         recurrent_extend_gates(builder, op, builder_parameter(builder, op, names[i]), &dims);
+    if (!peephole)
+        return;
+    op->flops_per_point += 2;
+    struct operand *weight = builder_parameter(builder, op, "peephole");
+    if (dims.direction >= 0)
+        builder_extend(builder, op, weight, builder_name(builder, "direction"), dims.direction);
+    builder_extend_whole(builder, weight, builder_name(builder, "g"), 3);
+    builder_extend(builder, op, weight, builder_name(builder, "h"), dims.o);
 }
 
 /* Makes the hidden state the output of the gates. */
@@ -206,7 +215,7 @@ static bool recurrent_build(struct builder *builder, const struct recurrent_keys
     uint32_t state = recurrent_state(builder, &shape);
     uint32_t sums[2] = {recurrent_input(builder, &shape)};
     sums[1] = recurrent_step(builder, &shape, state, sums[0]);
-    recurrent_gates(builder, &shape, sums, keys->biases);
+    recurrent_gates(builder, &shape, sums, keys->biases, keys->peephole);
     recurrent_close(builder, &shape, state);
     if (shape.directions > 1)
         recurrent_join(builder, state);
@@ -235,6 +244,8 @@ static const struct field recurrent_fields[] = {
      .about = "2: forwards and backwards, outputs side by side; default 1"},
     {"biases", FIELD_INTEGER, offsetof(struct recurrent_keys, biases), .low = 0, .high = 2,
      .about = "bias vectors per gate: 2 as in PyTorch, 1 as in Keras, 0; default 2"},
+    {"peephole", FIELD_FLAG, offsetof(struct recurrent_keys, peephole),
+     .about = "the input, forget and output gates see the cell's state too (lstm); default no"},
 };
 static const struct recurrent_keys recurrent_defaults = {.directions = 1, .biases = 2};
 

@@ -6,7 +6,7 @@
 
 struct source_keys {
     const struct value *dims;
-    bool discrete;
+    bool discrete, batched;
 };
 
 /* The batch dimension comes first by itself. */
@@ -18,11 +18,14 @@ static bool source_input_build(struct builder *builder, const void *values)
                             .role = TENSOR_INPUT,
                             .discrete = keys->discrete,
                             .name = builder->model->layers.at[builder->layer].name,
-                            .rank = 1};
-    tensor.dims[0] = (struct tensor_dim){.label = builder_name(builder, "b"), .size = builder->model->batch};
+                            .rank = keys->batched};
+    if (keys->batched)
+        tensor.dims[0] =
+            (struct tensor_dim){.label = builder_name(builder, "b"), .size = builder->model->batch};
     if (!fields_want_map(builder->input, keys->dims, builder->place, "`dims`"))
         return !(builder->failed = true);
-    if (keys->dims->count == 0 || keys->dims->count >= TENSOR_DIMS || value_get(keys->dims, "b"))
+    if (keys->dims->count == 0 || keys->dims->count + keys->batched > TENSOR_DIMS ||
+        (keys->batched && value_get(keys->dims, "b")))
         return builder_error(builder,
                              "needs 1 to %d dimensions besides the batch b, which is added by itself",
                              (int)TENSOR_DIMS - 1);
@@ -46,7 +49,10 @@ static const struct field source_fields[] = {
      .about = "labelled sizes without the batch, such as {c: 3, y: 224, x: 224} or {s: sequence}"},
     {"discrete", FIELD_FLAG, offsetof(struct source_keys, discrete),
      .about = "token identities (4-byte integers) rather than numbers; default no"},
+    {"batched", FIELD_FLAG, offsetof(struct source_keys, batched),
+     .about = "the batch is its first dimension; no: its dimensions are those of `dims`; default yes"},
 };
+static const struct source_keys source_defaults = {.batched = true};
 
 const struct layer_kind source_input_layer = {
     .name = "input",
@@ -55,4 +61,5 @@ const struct layer_kind source_input_layer = {
     .field_count = FIELDS_COUNT(source_fields),
     .build = source_input_build,
     .keys_size = sizeof(struct source_keys),
+    .defaults = &source_defaults,
 };

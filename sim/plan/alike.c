@@ -3,6 +3,7 @@
 #include "plan/memory.h"
 #include "plan/shares.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 #include "plan/work.h"
 
 #include <string.h>
@@ -95,6 +96,7 @@ uint32_t alike_axes(const struct derivation *d)
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
         const struct layout *layout = action->collective == ALL_GATHER ? &action->after : &action->before;
+        apart |= streamed_apart(d, action);
         if (action->uneven)
             apart |= alike_layout(d, action->tensor, layout, action->axes);
         if (action->kind == ACTION_COLLECTIVE) /* the shares of a group: not which of its members it is */
@@ -159,6 +161,18 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
         }
 }
 
+/* What a member passes on, or does, in each step of a ring. */
+static void alike_sign_ring(const struct derivation *d, const struct action *action, uint32_t member,
+                            struct signature *out)
+{
+    const struct step_loop *loop =
+        action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
+    for (uint32_t step = 0; step < loop->steps; step++)
+        VECTOR_PUSH(out, action->kind == ACTION_KERNEL
+                             ? streamed_share(d, action->operator, loop->axis, member, step)
+                             : streamed_elements(d, action, member, step));
+}
+
 static void alike_sign(const struct derivation *d, uint32_t member, struct signature *out)
 {
     struct share_list shares = {0};
@@ -170,6 +184,8 @@ static void alike_sign(const struct derivation *d, uint32_t member, struct signa
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action =
             i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+        if (streamed_apart(d, action))
+            alike_sign_ring(d, action, member, out);
         if (action->uneven)
             VECTOR_PUSH(out, derive_payload(d, action, layout_coordinates(d->stage, member)));
         shares_of(d, action, member, &shares);

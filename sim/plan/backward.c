@@ -5,6 +5,7 @@
 #include "plan/lazy.h"
 #include "plan/saved.h"
 #include "plan/search.h"
+#include "plan/streamed.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -276,6 +277,7 @@ static void backward_operands(struct derivation *d, uint32_t index, uint32_t ker
         struct contribution given = backward_give(d, index, operand);
         given.action = kernel;
         given.tile = fuse_mark(d, &d->operators.at[index], operand->tensor);
+        streamed_scatter(d, index, i, &given);
         backward_contribute(d, operand->tensor, given);
     }
 }
@@ -307,6 +309,8 @@ static void backward_operator(struct derivation *d, uint32_t index)
     VECTOR_FREE(&ready);
     backward_operands(d, index, kernel);
     backward_close(d, index, kernel);
+    if (operator->attends &&(!index || state_operator(d, index - 1)->layer != operator->layer))
+        streamed_close(d, true, index);
 }
 
 void backward_derive(struct derivation *derivations, uint32_t stage)

@@ -122,7 +122,7 @@ static uint32_t boundary_choose(struct derivation *source, const struct convert_
     double least = INFINITY;
     for (uint32_t f = source->first_form[tensor]; f != MODEL_NONE; f = source->forms.at[f].next) {
         const struct form *form = &source->forms.at[f];
-        if (boundary_partial(source, form) || !forms_whole(source, f, tensor))
+        if (boundary_partial(source, form) || form->streamed || !forms_whole(source, f, tensor))
             continue;
         struct convert_side from = {source->stage, to->tensor, form->layout, NULL};
         if (form->boxes && !state_owns_shares(source, form, tensor))

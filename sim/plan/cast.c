@@ -4,6 +4,7 @@
 #include "plan/memory.h"
 #include "plan/parameters.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 
 #include <assert.h>
 
@@ -140,6 +141,14 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
     return registry_channel(cast->registry, from, to, channel, pair, meet);
 }
 
+uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action *action, uint32_t from,
+                   uint32_t to)
+{
+    const uint32_t *ranks = cast->plan->stages.at[stage].ranks;
+    uint64_t pair = (uint64_t)stage << 8 | action->axis * 2u | (action->collective == REDUCE_SCATTER);
+    return registry_channel(cast->registry, ranks[from], ranks[to], CHANNEL_RING, pair, false);
+}
+
 uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)
 {
     const struct derivation *d = &cast->derivations[importer];
@@ -216,7 +225,8 @@ uint32_t cast_barrier(struct cast *cast)
 
 /* What of a stage's derivation makes groups, or tells its members apart. */
 struct outline {
-    struct index_list actions; /* with messages, and the first collective along each set of axes */
+    struct index_list actions; /* with messages, and the first collective of each kind of group along each set
+                                  of axes */
     struct index_list axes;    /* bit sets: along which parameters communicate */
     struct index_list tied;    /* parameters that other stages hold too */
     struct alike work;         /* members by what they do */
@@ -239,11 +249,17 @@ static void cast_outline(const struct cast *cast, uint32_t s, struct outline *ou
 {
     const struct derivation *d = &cast->derivations[s];
     uint64_t along = 0; /* bit set over sets of axes: those of collectives so far */
+    uint32_t rings[2] = {0};
     static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action = cast_action(d, i);
-        bool first = action->kind == ACTION_COLLECTIVE && !(along >> action->axes & 1);
-        if (first)
+        bool ring = action->streamed, sums = action->collective == REDUCE_SCATTER;
+        uint32_t *streams = &rings[sums ? 1 : 0]; /* rings have groups of their own */
+        bool first = action->kind == ACTION_COLLECTIVE &&
+                     !(ring ? *streams >> action->axis & 1 : along >> action->axes & 1);
+        if (first && ring)
+            *streams |= 1u << action->axis;
+        else if (first)
             along |= (uint64_t)1 << action->axes;
         if (first || action->message_count)
             VECTOR_PUSH(&outline->actions, i);
@@ -274,6 +290,17 @@ static void cast_training_groups(struct cast *cast, const struct outline *outlin
         cast_add_group(rank, cast_barrier(cast));
 }
 
+/* To the member after, from the one before. */
+static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct role role,
+                             const struct action *action)
+{
+    const struct plan_stage *stage = cast->derivations[role.stage].stage;
+    uint32_t next = streamed_member(stage, role.member, action->axis, 1);
+    uint32_t before = streamed_member(stage, role.member, action->axis, stage->axes[action->axis].size - 1);
+    cast_add_group(rank, cast_ring(cast, role.stage, action, role.member, next));
+    cast_add_group(rank, cast_ring(cast, role.stage, action, before, role.member));
+}
+
 /* The groups of one member, in the order of its actions: the same order for all members that are alike. */
 static void cast_groups(struct cast *cast, const struct outline *outline, struct cast_rank *rank,
                         struct role role)
@@ -281,7 +308,9 @@ static void cast_groups(struct cast *cast, const struct outline *outline, struct
     const struct derivation *d = &cast->derivations[role.stage];
     for (uint32_t i = 0; i < outline->actions.count; i++) {
         const struct action *action = cast_action(d, outline->actions.at[i]);
-        if (action->kind == ACTION_COLLECTIVE)
+        if (action->kind == ACTION_COLLECTIVE && action->streamed)
+            cast_ring_groups(cast, rank, role, action);
+        else if (action->kind == ACTION_COLLECTIVE)
             cast_add_group(rank,
                            registry_axes(cast->registry, d->stage, role.stage, action->axes, role.member));
         uint32_t count;

@@ -49,6 +49,11 @@ const uint32_t *cast_messages(const struct cast *cast, uint32_t stage, uint32_t 
 uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct action *action,
                       const struct message_part *message);
 
+/* The group in which a streamed action passes blocks from one member of a stage to the next around its axis.
+ * Keys and values have others than gradients. */
+uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action *action, uint32_t from,
+                   uint32_t to);
+
 /* The group that adds up the gradient of parameter `index` of a stage with the copies that other stages hold
  * of the same tensor (tied embeddings), and the elements of that sum; MODEL_NONE when no other stage has one.
  * Members of the stages meet index by index; where the stages are of different sizes, modulo the smallest. */

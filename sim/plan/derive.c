@@ -9,6 +9,7 @@
 #include "plan/search.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 #include "plan/wavefront.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -314,6 +315,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
             continue; /* what comes later gives it, one step before: derive_close() */
         struct form_want want = derive_want(d, me, part, operand);
         uint32_t form = forms_obtain(d, &want);
+        streamed_mark(d, me, i, form);
         dependencies[count++] = d->forms.at[form].action;
         saved_operand(d, me, operand, form);
     }
@@ -332,6 +334,8 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
     uint32_t form = state_form(d, operator->output.tensor, made);
     derive_close(d, me, part);
     saved_output(d, me, form);
+    if (operator->attends && operator->output.tensor == model->layers.at[operator->layer].output)
+        streamed_close(d, false, me);
 }
 
 /* Brings a member's tile of what a fused block reads, in one piece for all operators that read it. */

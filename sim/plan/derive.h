@@ -43,7 +43,9 @@ struct action {
     uint8_t axes;       /* of a collective: bit set, all axes that it runs over together */
     uint8_t reason;     /* enum reason */
     bool backward;
-    bool uneven; /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
+    bool streamed; /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on
+                      (streamed.h) */
+    bool uneven;   /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
     uint32_t
     operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
     uint32_t tensor;             /* communications */
@@ -69,6 +71,7 @@ struct form {
     uint32_t action;        /* that made it; MODEL_NONE: it was there */
     uint32_t next;          /* next form of the tensor; MODEL_NONE ends */
     uint32_t tile;          /* of a fused block: only this tile may use it; 0: everyone */
+    bool streamed;          /* never there at once: only who made it reads it, block by block */
     bool saved, saved_kept; /* read by some unit's backward pass; kept for it since the forward pass */
     uint32_t saved_chunk;   /* 1 + first unit of the last recomputed run of units that reads it */
 };
@@ -81,6 +84,8 @@ struct stage_operator {
     uint32_t tile;                   /* which tile of a fused block, counted over the stage from 1; 0: none */
     uint8_t lazy[OPERATOR_OPERANDS]; /* per operand, bit set: axes along which it stays a partial sum (lazy.h)
                                       */
+    uint8_t streamed;                /* bit set: operands that come block by block (streamed.h) ... */
+    uint8_t ring_axis;               /* ... around this axis */
 };
 
 struct stage_parameter {
@@ -140,6 +145,8 @@ struct step_loop {
     uint32_t steps;
     uint32_t carry;   /* action whose result the next step waits for */
     uint32_t because; /* the sequential dimension; interned */
+    bool ring;        /* no time steps, but the blocks of a sequence in turn (streamed.h) ... */
+    uint8_t axis;     /* ... along this axis */
 };
 
 struct search;

@@ -8,11 +8,25 @@
 #include "plan/scheduled.h"
 #include "plan/shares.h"
 #include "plan/state.h"
+#include "plan/streamed.h"
 #include "plan/wavefront.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What a collective says each time that it is emitted. */
+struct part_collective {
+    bool known;
+    uint32_t group, shares; /* as in struct op, the former of the registry */
+    double bytes;
+};
+
+/* What the backward pass of a unit asks each time. */
+struct part_unit {
+    bool backward; /* it has any kernel */
+    double remade; /* bytes */
+};
 
 /* One role of the rank that is being built: its derivation, the work of its kernels, and where its actions
  * went. */
@@ -24,12 +38,13 @@ struct part {
     double *allocates, *frees;          /* inference, per forward action: bytes that live between kernels */
     uint32_t *forward_op, *backward_op; /* per action of the current pass: operation, or first receive */
     uint32_t *forward_count,
-        *backward_count; /* how many operations: 1, receives of an exchange, 0 not (yet) there */
-    uint32_t *forward_shares, *backward_shares; /* per action: struct op's `shares` */
-    double saved;                               /* bytes that F leaves for B */
+        *backward_count;   /* how many operations: 1, receives of an exchange, 0 not (yet) there */
+    double saved;          /* bytes that F leaves for B */
     double kept;           /* bytes of those, of recomputed ones and of gradients that I leaves for W */
     struct wavefront wave; /* how it goes about its sequence */
     struct parameters parameters;
+    struct part_collective *forward_collectives, *backward_collectives; /* per action */
+    struct part_unit *units;                                            /* of the stage */
     bool *again; /* per forward action: the recomputation at hand repeats it */
 };
 
@@ -41,6 +56,7 @@ struct emitter {
     struct part *parts; /* one per role */
     uint32_t part_count;
     struct arena *arena;
+    bool halves;                   /* the orders have passes I and W */
     const struct wavefront *waves; /* per stage */
     uint32_t chunk;                /* of the sequence, counted in the order of the pass: backward, the last in
                                       time is 0 */
@@ -70,7 +86,7 @@ static void emit_collect(const struct part *part, bool backward, uint32_t index,
     uint32_t count = backward ? part->backward_count[index] : part->forward_count[index];
     for (uint32_t i = 0; i < count; i++)
         VECTOR_PUSH(out, first + i);
-    if (action->kind == ACTION_EXCHANGE || action->kind == ACTION_RECEIVE)
+    if (action->kind == ACTION_EXCHANGE || action->kind == ACTION_RECEIVE || action->streamed)
         for (uint32_t i = 0; i < action->dependency_count; i++)
             emit_collect(part, backward, part->d->dependencies.at[action->first_dependency + i], out);
 }
@@ -185,6 +201,22 @@ static bool emit_absent(const struct part *part, const struct action *action)
     return false;
 }
 
+static struct part_collective emit_collective(struct emitter *e, struct part *part, bool backward,
+                                              uint32_t index)
+{
+    const struct action *action = emit_action(part, backward, index);
+    struct part_collective *says =
+        &(backward ? part->backward_collectives : part->forward_collectives)[index];
+    if (!says->known) {
+        says->group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
+                                    part->role.member);
+        says->bytes = derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
+        says->shares = emit_shares(e, part, action);
+        says->known = true;
+    }
+    return *says;
+}
+
 static void emit_one(struct emitter *e, struct part *part, bool backward, uint32_t index)
 {
     const struct action *action = emit_action(part, backward, index);
@@ -202,7 +234,9 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
         struct work work = !backward                   ? part->forward_work[index]
                            : e->builder.pass == PASS_I ? part->input_work[index]
                                                        : part->backward_work[index];
-        if (action->loop == MODEL_NONE)
+        const struct step_loop *loop =
+            action->loop == MODEL_NONE ? NULL : emit_loop(part, backward, action->loop);
+        if (!loop || loop->ring)
             work = work_part(part->d, action->operator, part->role.member, &work, backward, e->share);
         else
             work_scale(&work, e->share);
@@ -210,18 +244,111 @@ static void emit_one(struct emitter *e, struct part *part, bool backward, uint32
     } else if (emit_absent(part, action)) {
         emit_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
-        uint32_t group = registry_axes(e->cast->registry, part->d->stage, part->role.stage, action->axes,
-                                       part->role.member);
-        double bytes =
-            e->share * derive_payload(part->d, action, layout_coordinates(part->d->stage, part->role.member));
-        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, group, MODEL_NONE,
-                                          bytes, action->part, &after);
-        e->builder.ops.at[op].shares = (backward ? part->backward_shares : part->forward_shares)[index];
+        struct part_collective says = emit_collective(e, part, backward, index);
+        uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, says.group,
+                                          MODEL_NONE, e->share * says.bytes, action->part, &after);
+        e->builder.ops.at[op].shares = says.shares;
         emit_note(part, backward, index, op, 1);
     } else {
         emit_messages(e, part, backward, index, &after);
     }
     VECTOR_FREE(&after);
+}
+
+static void emit_free(struct emitter *e, double bytes)
+{
+    if (e->builder.last_compute != PROGRAM_NONE)
+        e->builder.ops.at[e->builder.last_compute].frees += bytes;
+}
+
+/* Passes the block of a step on, and receives the next step's. Returns the operation that receives it. */
+static uint32_t emit_pass(struct emitter *e, const struct part *part, const struct action *action,
+                          uint32_t step, const struct index_list *after)
+{
+    uint32_t stage = part->role.stage, member = part->role.member;
+    uint32_t next = streamed_member(part->d->stage, member, action->axis, 1);
+    uint32_t before =
+        streamed_member(part->d->stage, member, action->axis, part->d->stage->axes[action->axis].size - 1);
+    builder_communicate(&e->builder, OP_SEND, 0, cast_ring(e->cast, stage, action, member, next), MODEL_NONE,
+                        streamed_elements(part->d, action, member, step) * action->element_bytes,
+                        action->part, after);
+    return builder_communicate(
+        &e->builder, OP_RECEIVE, 0, cast_ring(e->cast, stage, action, before, member), MODEL_NONE,
+        streamed_elements(part->d, action, before, step) * action->element_bytes, action->part, NULL);
+}
+
+/* Passes what one kind of streamed actions of a loop has in a step: operands wait for the block before to
+ * have arrived, gradients also for the kernel that adds to them. `arrived`: per action of the loop. */
+static void emit_passes(struct emitter *e, struct part *part, bool backward, uint32_t l, int collective,
+                        uint32_t step, uint32_t *arrived)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    struct index_list after = {0};
+    for (uint32_t i = loop->first; i < loop->end; i++) {
+        const struct action *action = emit_action(part, backward, i);
+        if (action->loop != l || !action->streamed || action->collective != collective ||
+            emit_absent(part, action))
+            continue;
+        after.count = 0;
+        if (step == 0 || collective == REDUCE_SCATTER)
+            emit_after(part, backward, action, &after);
+        if ((backward ? part->backward_count : part->forward_count)[i])
+            VECTOR_PUSH(&after, (backward ? part->backward_op : part->forward_op)[i]);
+        arrived[i - loop->first] = emit_pass(e, part, action, step, &after);
+    }
+    VECTOR_FREE(&after);
+}
+
+static void emit_arrived(struct part *part, bool backward, uint32_t l, int collective,
+                         const uint32_t *arrived)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    for (uint32_t i = loop->first; i < loop->end; i++) {
+        const struct action *action = emit_action(part, backward, i);
+        if (action->loop == l && action->streamed && action->collective == collective &&
+            !emit_absent(part, action))
+            emit_note(part, backward, i, arrived[i - loop->first], 1);
+    }
+}
+
+/* The kernels of a loop on the block of a step; those of which a mask leaves nothing do not run. */
+static void emit_block(struct emitter *e, struct part *part, bool backward, uint32_t l, uint32_t step)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    for (uint32_t i = loop->first; i < loop->end; i++) {
+        const struct action *action = emit_action(part, backward, i);
+        if (action->loop != l || action->kind != ACTION_KERNEL)
+            continue;
+        e->share = streamed_share(part->d, action->operator, loop->axis, part->role.member, step);
+        if (e->share > 0 || step == 0)
+            emit_one(e, part, backward, i);
+        else if (!e->plan->training && e->last_step)
+            e->builder.frees += part->frees[i];
+    }
+}
+
+/* Emits a ring (streamed.h): in each step the blocks of the next are on their way. */
+static void emit_ring(struct emitter *e, struct part *part, bool backward, uint32_t l)
+{
+    const struct step_loop *loop = emit_loop(part, backward, l);
+    uint32_t *arrived = ARENA_ARRAY(e->arena, uint32_t, loop->end - loop->first);
+    double buffer = streamed_buffer(part->d, backward, l, part->role.member);
+    e->builder.allocates += buffer;
+    for (uint32_t step = 0; step < loop->steps; step++) {
+        bool passes = step + 1 < loop->steps;
+        e->first_step = step == 0;
+        e->last_step = !passes;
+        if (passes)
+            emit_passes(e, part, backward, l, ALL_GATHER, step, arrived);
+        emit_block(e, part, backward, l, step);
+        if (passes)
+            emit_arrived(part, backward, l, ALL_GATHER, arrived);
+        if (step > 0) {
+            emit_passes(e, part, backward, l, REDUCE_SCATTER, step, arrived);
+            emit_arrived(part, backward, l, REDUCE_SCATTER, arrived);
+        }
+    }
+    emit_free(e, buffer);
 }
 
 /* The time steps of the chunk at hand, counted in the order of the pass. */
@@ -256,6 +383,10 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
     for (uint32_t i = index; i < loops[l].end; i++)
         if (emit_action(part, backward, i)->loop != l)
             emit_one(e, part, backward, i);
+    if (loops[l].ring) {
+        emit_ring(e, part, backward, l);
+        return loops[l].end;
+    }
     e->share = 1.0 / loops[l].steps;
     if (part->wave.chunks == 1)
         steps = (struct interval){0, loops[l].steps};
@@ -323,7 +454,7 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
     for (uint32_t u = chunk.first; u < chunk.end; u++)
-        e->builder.allocates += memory_remade(part->d, u, part->role.member);
+        e->builder.allocates += part->units[u - part->d->stage->first_unit].remade;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         uint32_t unit = part->d->forward.at[i].unit;
         i = part->again[i] && unit >= chunk.first && unit < chunk.end ? emit_next(e, part, false, i) : i + 1;
@@ -332,20 +463,12 @@ static void emit_recompute(struct emitter *e, struct part *part, struct recomput
     e->builder.pass = pass;
 }
 
-static bool emit_has_backward(const struct derivation *d, struct recompute_chunk chunk)
+static bool emit_has_backward(const struct part *part, struct recompute_chunk chunk)
 {
-    for (uint32_t i = 0; i < d->backward.count; i++) {
-        const struct action *action = &d->backward.at[i];
-        if (action->kind == ACTION_KERNEL && action->unit >= chunk.first && action->unit < chunk.end)
-            return true;
-    }
-    return false;
-}
-
-static void emit_free(struct emitter *e, double bytes)
-{
-    if (e->builder.last_compute != PROGRAM_NONE)
-        e->builder.ops.at[e->builder.last_compute].frees += bytes;
+    bool has = false;
+    for (uint32_t u = chunk.first; u < chunk.end; u++)
+        has |= part->units[u - part->d->stage->first_unit].backward;
+    return has;
 }
 
 /* What comes before the backward actions of a unit, once per pass. */
@@ -353,7 +476,7 @@ static void emit_enter(struct emitter *e, struct part *part, uint32_t unit, bool
 {
     const struct derivation *d = part->d;
     struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
-    bool again = recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk);
+    bool again = recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(part, chunk);
     parameters_enter(&part->parameters, unit, true);
     if (again && unit + 1 == chunk.end) {
         for (uint32_t k = unit; k-- > chunk.first;)
@@ -362,7 +485,7 @@ static void emit_enter(struct emitter *e, struct part *part, uint32_t unit, bool
     }
     if (!split)
         parameters_expect(&part->parameters, unit);
-    else if (emit_has_backward(d, (struct recompute_chunk){unit, unit + 1}))
+    else if (emit_has_backward(part, (struct recompute_chunk){unit, unit + 1}))
         e->builder.allocates += halves_gradients(d, unit, part->role.member);
 }
 
@@ -372,8 +495,9 @@ static void emit_leave(struct emitter *e, struct part *part, uint32_t unit, bool
     const struct derivation *d = part->d;
     uint32_t member = part->role.member;
     struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, unit);
-    if (recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(d, chunk))
-        emit_free(e, memory_remade(d, unit, member) - (split ? halves_remade(d, unit, member) : 0));
+    if (recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_has_backward(part, chunk))
+        emit_free(e, part->units[unit - d->stage->first_unit].remade -
+                         (split ? halves_remade(d, unit, member) : 0));
     parameters_leave(&part->parameters, unit, true, last);
     if (!split)
         parameters_reduce(&part->parameters, unit, last);
@@ -635,14 +759,46 @@ static void emit_kept(struct emitter *e, struct part *part)
     const struct derivation *d = part->d;
     uint32_t member = part->role.member;
     part->saved = memory_saved(d, MODEL_NONE, true, member);
+    if (!e->halves)
+        return;
     part->kept = halves_saved(d, member);
     for (uint32_t u = d->stage->first_unit; u < d->stage->first_unit + d->stage->unit_count; u++) {
         bool again = recompute_unit(e->plan, d->stage, u) != RECOMPUTE_NONE;
-        if (again && emit_has_backward(d, recompute_chunk(e->plan, d->stage, u)))
+        if (again && emit_has_backward(part, recompute_chunk(e->plan, d->stage, u)))
             part->kept += halves_remade(d, u, member);
-        if (emit_has_backward(d, (struct recompute_chunk){u, u + 1}))
+        if (emit_has_backward(part, (struct recompute_chunk){u, u + 1}))
             part->kept += halves_gradients(d, u, member);
     }
+}
+
+static void emit_work(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t member = part->role.member;
+    for (uint32_t i = 0; i < d->forward.count; i++)
+        if (d->forward.at[i].kind == ACTION_KERNEL)
+            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, member);
+    for (uint32_t i = 0; i < d->backward.count; i++) {
+        if (d->backward.at[i].kind != ACTION_KERNEL)
+            continue;
+        part->backward_work[i] = work_backward(d, d->backward.at[i].operator, member);
+        if (e->halves) {
+            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, member);
+            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, member);
+        }
+    }
+}
+
+static void emit_units(struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t first = d->stage->first_unit;
+    part->units = ARENA_ARRAY(e->arena, struct part_unit, d->stage->unit_count);
+    for (uint32_t u = 0; u < d->stage->unit_count; u++)
+        part->units[u].remade = memory_remade(d, first + u, part->role.member);
+    for (uint32_t i = 0; i < d->backward.count; i++)
+        if (d->backward.at[i].kind == ACTION_KERNEL)
+            part->units[d->backward.at[i].unit - first].backward = true;
 }
 
 static void emit_part(struct emitter *e, struct part *part, struct role role)
@@ -653,8 +809,12 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->input_work = ARENA_ARRAY(e->arena, struct work, b);
-    part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
+    if (e->halves) {
+        part->input_work = ARENA_ARRAY(e->arena, struct work, b);
+        part->weight_work = ARENA_ARRAY(e->arena, struct work, b);
+    }
+    part->forward_collectives = ARENA_ARRAY(e->arena, struct part_collective, f);
+    part->backward_collectives = ARENA_ARRAY(e->arena, struct part_collective, b);
     part->allocates = ARENA_ARRAY(e->arena, double, f);
     part->frees = ARENA_ARRAY(e->arena, double, f);
     part->forward_op = ARENA_ARRAY(e->arena, uint32_t, f);
@@ -662,28 +822,14 @@ static void emit_part(struct emitter *e, struct part *part, struct role role)
     part->again = ARENA_ARRAY(e->arena, bool, f);
     part->backward_op = ARENA_ARRAY(e->arena, uint32_t, b);
     part->backward_count = ARENA_ARRAY(e->arena, uint32_t, b);
-    part->forward_shares = ARENA_ARRAY(e->arena, uint32_t, f);
-    part->backward_shares = ARENA_ARRAY(e->arena, uint32_t, b);
-    for (uint32_t i = 0; i < f; i++)
-        part->forward_shares[i] = emit_shares(e, part, &d->forward.at[i]);
-    for (uint32_t i = 0; i < b; i++)
-        part->backward_shares[i] = emit_shares(e, part, &d->backward.at[i]);
-    for (uint32_t i = 0; i < f; i++)
-        if (d->forward.at[i].kind == ACTION_KERNEL)
-            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, role.member);
-    for (uint32_t i = 0; i < b; i++)
-        if (d->backward.at[i].kind == ACTION_KERNEL) {
-            part->backward_work[i] = work_backward(d, d->backward.at[i].operator, role.member);
-            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, role.member);
-            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, role.member);
-        }
-    if (e->plan->training)
-        if (e->plan->training)
-            recompute_actions(d, e->arena, part->again);
-    if (e->plan->training)
+    emit_work(e, part);
+    if (e->plan->training) {
+        recompute_actions(d, e->arena, part->again);
+        emit_units(e, part);
         emit_kept(e, part);
-    else
+    } else {
         emit_lifetimes(e, part);
+    }
 }
 
 static struct part *emit_part_of(struct emitter *e, uint32_t stage)
@@ -792,6 +938,16 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     builder_fini(&e->builder);
 }
 
+/* Whether some order has a backward pass in halves. */
+static bool emit_halves(const struct orders *orders)
+{
+    for (uint32_t d = 0; d < orders->devices; d++)
+        for (uint32_t i = 0; i < orders->lists[d].count; i++)
+            if (orders->lists[d].at[i].pass == PASS_I || orders->lists[d].at[i].pass == PASS_W)
+                return true;
+    return false;
+}
+
 /* In inference a device may work on any stages, one after the other; otherwise there are orders. */
 static bool emit_ordered(const struct plan *plan, const struct cast *cast)
 {
@@ -845,8 +1001,11 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
         uint32_t whole;
         for (uint32_t s = 0; s < plan->stages.count; s++)
             waves[s] = wavefront_stage(&derivations[s], &whole);
-        struct emitter emitter = {
-            .plan = plan, .cast = &cast, .orders = ordered ? &orders : NULL, .waves = waves};
+        struct emitter emitter = {.plan = plan,
+                                  .cast = &cast,
+                                  .orders = ordered ? &orders : NULL,
+                                  .halves = ordered && emit_halves(&orders),
+                                  .waves = waves};
         for (uint32_t r = 0; r < cast.ranks.count; r++) {
             if (cast.ranks.at[r].like != r)
                 continue;

@@ -9,7 +9,7 @@ bool forms_satisfies(const struct derivation *d, const struct form *form, const 
 {
     uint32_t splits[TENSOR_DIMS] = {0}, wanted_splits[TENSOR_DIMS] = {0};
     bool nested = false; /* shares of shares: those of an inner axis depend on the outer one */
-    if (form->tile && form->tile != want->tile)
+    if (form->streamed || (form->tile && form->tile != want->tile))
         return false;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         if (form->layout.place[a] == PLACE_PARTIAL || form->layout.place[a] == PLACE_ONE) {
@@ -168,8 +168,8 @@ uint32_t forms_obtain(struct derivation *d, const struct form_want *want)
     for (uint32_t f = d->first_form[want->tensor]; f != MODEL_NONE; f = d->forms.at[f].next) {
         if (forms_satisfies(d, &d->forms.at[f], want))
             return f;
-        if (d->forms.at[f].tile)
-            continue; /* what another tile has is no source */
+        if (d->forms.at[f].tile || d->forms.at[f].streamed)
+            continue; /* what another tile has, or is never there at once, is no source */
         double cost = forms_cost(d, &d->forms.at[f], want);
         if (cost < least && forms_whole(d, f, want->tensor)) {
             least = cost;

@@ -190,5 +190,6 @@ const struct schedule list_schedule = {
     .fewest_chunks = 1,
     .most_chunks = 64,
     .training = true,
+    .timed = true,
     .order = list_order,
 };

@@ -67,8 +67,7 @@ static void saved_note(struct derivation *d, uint32_t tensor, uint32_t form, uin
     VECTOR_PUSH(&d->saved, saved);
 }
 
-/* The form that `form` was gathered from, by all-gathers alone; itself when there is none. */
-static uint32_t saved_source(const struct derivation *d, uint32_t tensor, uint32_t form)
+uint32_t saved_source(const struct derivation *d, uint32_t tensor, uint32_t form)
 {
     uint32_t action = d->forms.at[form].action, first = MODEL_NONE;
     while (action != MODEL_NONE && d->forward.at[action].kind == ACTION_COLLECTIVE &&
@@ -107,7 +106,9 @@ void saved_operand(struct derivation *d, uint32_t index, const struct operand *o
     if (!saved_wanted(d, operator) || !(operand->saved || given))
         return;
     uint32_t made = d->forms.at[form].action; /* a run of units repeats only its own conversions */
-    if (d->plan->save_produced && (!given || (made != MODEL_NONE && d->forward.at[made].unit == unit)))
+    if (d->forms.at[form].streamed)
+        kept = saved_source(d, tensor, form);
+    else if (d->plan->save_produced && (!given || (made != MODEL_NONE && d->forward.at[made].unit == unit)))
         kept = saved_source(d, tensor, form);
     saved_note(d, tensor, kept, unit, 0, saved_inside(d, tensor, operator));
     if (kept != form && operand->saved)
@@ -129,9 +130,9 @@ void saved_output(struct derivation *d, uint32_t index, uint32_t form)
 /* The all-gathers that made `used` of `kept`, once more. */
 static uint32_t saved_repeat(struct derivation *d, const struct stage_regather *regather, struct action base)
 {
-    uint32_t steps[2 * PLAN_AXES], count = 0, last = MODEL_NONE;
+    uint32_t steps[CONVERT_STEPS], count = 0, last = MODEL_NONE;
     uint32_t action = d->forms.at[regather->used].action, until = d->forms.at[regather->kept].action;
-    while (action != until && count < 2 * PLAN_AXES) {
+    while (action != until && count < CONVERT_STEPS) {
         const struct action *gather = &d->forward.at[action];
         steps[count++] = action;
         action = gather->dependency_count ? d->dependencies.at[gather->first_dependency] : MODEL_NONE;

@@ -14,6 +14,9 @@ void saved_operand(struct derivation *d, uint32_t index, const struct operand *o
 /* Notes what it reads of its own output. */
 void saved_output(struct derivation *d, uint32_t index, uint32_t form);
 
+/* The form that `form` was gathered from, by all-gathers alone; itself when there is none. */
+uint32_t saved_source(const struct derivation *d, uint32_t tensor, uint32_t form);
+
 /* Appends to the backward list the all-gathers of what stage operator `index` reads whole and finds in
  * shares, once per unit. */
 void saved_regather(struct derivation *d, uint32_t index, struct action base, struct index_list *ready);

@@ -48,6 +48,7 @@ struct schedule {
     enum schedule_placement placement;
     uint32_t fewest_chunks, most_chunks; /* per device and direction; 0: 1 */
     bool training;                       /* has backward passes */
+    bool timed;                          /* its order depends on shape->times */
     bool asynchronous;                   /* does not drain at the end of a step: the order goes on */
     uint32_t (*update)(const struct schedule_shape *shape); /* asynchronous: weights are updated each time
                                                                that so many micro-batches have come back */

@@ -50,23 +50,28 @@ static bool scheduled_same(const struct plan_stage *one, const struct plan_stage
            memcmp(one->devices.at, other->devices.at, one->devices.count * sizeof(uint32_t)) == 0;
 }
 
-static bool scheduled_shares(const struct plan_stage *one, const struct plan_stage *other)
+/* `marks`: per device, 1 + the last stage that marked it. */
+static bool scheduled_shares(const struct plan_stage *one, const uint32_t *marks, uint32_t mark)
 {
     for (uint32_t i = 0; i < one->devices.count; i++)
-        for (uint32_t j = 0; j < other->devices.count; j++)
-            if (one->devices.at[i] == other->devices.at[j])
-                return true;
+        if (marks[one->devices.at[i]] == mark)
+            return true;
     return false;
 }
 
 /* Two stages have the same devices if they stand on one device of the schedule, else none in common. */
-static bool scheduled_placed(const struct plan *plan, const struct orders *orders, struct report *report)
+static bool scheduled_placed(const struct plan *plan, const struct orders *orders, struct arena *arena,
+                             struct report *report)
 {
-    for (uint32_t s = 0; s < plan->stages.count; s++)
+    uint32_t *marks = ARENA_ARRAY(arena, uint32_t, plan->platform->devices.count);
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        const struct index_list *devices = &plan->stages.at[s].devices;
+        for (uint32_t i = 0; i < devices->count; i++)
+            marks[devices->at[i]] = s + 1;
         for (uint32_t t = 0; t < s; t++) {
             const struct plan_stage *here = &plan->stages.at[s], *there = &plan->stages.at[t];
             bool together = orders->device_of[s] == orders->device_of[t];
-            if (together ? scheduled_same(here, there) : !scheduled_shares(here, there))
+            if (together ? scheduled_same(here, there) : !scheduled_shares(there, marks, s + 1))
                 continue;
             return together ? report_error(
                                   report, here->place,
@@ -78,6 +83,7 @@ static bool scheduled_placed(const struct plan *plan, const struct orders *order
                                   "them apart: say plan.chunks, or another schedule",
                                   s, t, plan->schedule->name);
         }
+    }
     return true;
 }
 
@@ -109,13 +115,15 @@ bool scheduled_orders(const struct plan *plan, const struct derivation *derivati
     if (good && plan->orders) {
         scheduled_copy(plan->orders, orders);
     } else if (good) {
-        struct schedule_times times = scheduled_times(plan, derivations, &arena);
+        struct schedule_times times = {0};
+        if (plan->schedule->timed)
+            times = scheduled_times(plan, derivations, &arena);
         shape.times = &times;
         if (plan->schedule->asynchronous)
             shape.micro_batches *= plan->steps;
         orders_make(plan->schedule, &shape, orders);
     }
-    good = good && scheduled_placed(plan, orders, report);
+    good = good && scheduled_placed(plan, orders, &arena, report);
     arena_fini(&arena);
     return good;
 }

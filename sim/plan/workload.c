@@ -258,7 +258,7 @@ const struct field workload_plan_fields[] = {
     {.key = "convert",
      .kind = FIELD_VALUE,
      .offset = AT(convert),
-     .about = "how tensors meet; a map: attention (gather, ulysses)"},
+     .about = "how tensors meet; a map: attention (gather, ulysses, ring)"},
     {.key = "lazy",
      .kind = FIELD_FLAG,
      .offset = AT(lazy),
@@ -378,7 +378,7 @@ const struct field workload_plan_fields[] = {
 };
 const uint32_t workload_plan_field_count = FIELDS_COUNT(workload_plan_fields);
 
-static const char *const workload_attention[] = {"gather", "ulysses", NULL};
+static const char *const workload_attention[] = {"gather", "ulysses", "ring", NULL};
 static const struct field workload_convert_fields[] = {
     {.key = "attention", .kind = FIELD_CHOICE, .offset = AT(attention), .choices = workload_attention},
 };
@@ -884,6 +884,24 @@ static bool workload_group(struct input *input, const struct workload *workload,
                         (long long)read->group, (long long)data);
 }
 
+/* Says so where `balanced: yes` was asked for and changes nothing. */
+static void workload_balanced(struct input *input, const struct workload *workload,
+                              const struct workload_plan *read, const struct plan *plan)
+{
+    const struct value *asked = workload->plan ? value_get(workload->plan, "balanced") : NULL;
+    if (!asked || !read->balanced)
+        return;
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        if (plan->stages.at[s].balanced)
+            return;
+    report_warning(&input->report, asked->place, "balanced has no effect: %s",
+                   read->context < 2 ? "plan.context divides no sequence"
+                   : plan->attention == ATTENTION_ULYSSES
+                       ? "Ulysses divides attention by heads, which are alike"
+                       : "no attention of this model has a causal mask, or "
+                         "a layer reads neighbours along the sequence");
+}
+
 bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
                    struct model *model, struct plan *plan)
 {
@@ -920,6 +938,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
                                              read.lazy,
                                              workload->plan ? workload->plan->place : workload->place};
             good = stages_expand(input, &degrees, &devices, plan);
+            workload_balanced(input, workload, &read, plan);
         }
         VECTOR_FREE(&devices);
     }

@@ -40,15 +40,19 @@ static bool explain_wanted(const struct model *model, const char *name, uint32_t
 static void explain_totals(const struct model *model, FILE *out)
 {
     double macs = model_macs(model) / (double)model->batch;
-    fprintf(out, "%s: %llu parameters, %.0f MACs forward per %s (attention counted %s)\n",
-            names_text(model->names, model->name), (unsigned long long)model_parameters(model), macs,
-            model->sample, model->causal ? "causal" : "full");
+    uint64_t all = model_parameters(model), active = model_active_parameters(model);
+    fprintf(out, "%s: %llu parameters", names_text(model->names, model->name), (unsigned long long)all);
+    if (active < all)
+        fprintf(out, " (%llu active for a token)", (unsigned long long)active);
+    fprintf(out, ", %.0f MACs forward per %s (attention counted %s)\n", macs, model->sample,
+            model->causal ? "causal" : "full");
 }
 
 static json_t *explain_model_json(const struct model *model)
 {
-    return json_pack("{s:s, s:I, s:f, s:s, s:s}", "model", names_text(model->names, model->name),
-                     "parameters", (json_int_t)model_parameters(model), "macs_forward",
+    return json_pack("{s:s, s:I, s:I, s:f, s:s, s:s}", "model", names_text(model->names, model->name),
+                     "parameters", (json_int_t)model_parameters(model), "active_parameters",
+                     (json_int_t)model_active_parameters(model), "macs_forward",
                      model_macs(model) / (double)model->batch, "attention", model->causal ? "causal" : "full",
                      "sample", model->sample);
 }
@@ -234,25 +238,6 @@ static void explain_no_subject(struct input *input, const char *name)
     fields_no_such(input, (struct place){NULL, 0, 0}, "workload or model", name, known, workloads + models);
 }
 
-/* The document if the subject is a model; NULL if it is (or should be) a workload, or after reporting. */
-static struct value *explain_as_model(struct input *input, const struct explain_options *options)
-{
-    static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
-                                         "devices", "switches", "links", "peak",  "bandwidth"};
-    const char *path = explain_find(input, "workloads", options->subject);
-    if (!path)
-        path = explain_find(input, "workloads/models", options->subject);
-    if (!path)
-        explain_no_subject(input, options->subject);
-    struct value *document = path ? model_file_load(input, path) : NULL;
-    if (!document || value_get(document, "layers"))
-        return document;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (value_get(document, others[i]))
-            return NULL;
-    return document;
-}
-
 /* `--set model.KEY=VALUE` or `--set KEY=VALUE`: parameters of the model. */
 static struct value *explain_model_set(struct input *input, const struct explain_options *options)
 {
@@ -270,11 +255,32 @@ static struct value *explain_model_set(struct input *input, const struct explain
     return set;
 }
 
+/* The document if the subject is a model; NULL if it is (or should be) a workload, or after reporting. */
+static struct value *explain_as_model(struct input *input, const struct explain_options *options,
+                                      struct value *set)
+{
+    static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
+                                         "devices", "switches", "links", "peak",  "bandwidth"};
+    const char *path = explain_find(input, "workloads", options->subject);
+    if (!path)
+        path = explain_find(input, "workloads/models", options->subject);
+    if (!path)
+        explain_no_subject(input, options->subject);
+    struct value *document = path ? model_file_load(input, path, set) : NULL;
+    if (!document || value_get(document, "layers"))
+        return document;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (value_get(document, others[i]))
+            return NULL;
+    return document;
+}
+
 bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
 {
     struct input input;
     input_init(&input, options->data_root);
-    struct value *document = explain_as_model(&input, options);
+    struct value *set = explain_model_set(&input, options);
+    struct value *document = explain_as_model(&input, options, set);
     bool good = input.report.errors == 0;
     uint32_t layer;
     if (!good) {
@@ -284,7 +290,6 @@ bool explain_run(const struct explain_options *options, FILE *out, FILE *err)
         struct model model;
         names_init(&names);
         model_init(&model, &names);
-        struct value *set = explain_model_set(&input, options);
         good = input.report.errors == 0 && build_model(&input, document, set, 1, &model);
         report_print(&input.report, err);
         good = good && explain_wanted(&model, options->layer, &layer, err);

@@ -11,7 +11,7 @@ enum { TEXT = 64 };
 
 static double explain_cost_steps(const struct derivation *d, const struct action *action)
 {
-    if (action->loop == MODEL_NONE)
+    if (action->loop == MODEL_NONE || action->streamed) /* a ring takes as long as the collective by rings */
         return 1;
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
@@ -21,7 +21,7 @@ static double explain_cost_steps(const struct derivation *d, const struct action
 /* The part of an action's bytes that one time step has. */
 static double explain_cost_part(const struct derivation *d, const struct action *action)
 {
-    if (action->loop == MODEL_NONE)
+    if (action->loop == MODEL_NONE || action->streamed)
         return 1;
     return 1.0 / (action->backward ? d->backward_loops.at[action->loop].steps
                                    : d->forward_loops.at[action->loop].steps);
@@ -106,7 +106,7 @@ void explain_cost_text(struct explain_stage *stage, const struct action *action,
     const struct derivation *d = stage->d;
     double busiest = 0, bytes = 0;
     char text[2][TEXT];
-    const char *each = action->loop == MODEL_NONE ? "" : " in each step";
+    const char *each = action->loop == MODEL_NONE || action->streamed ? "" : " in each step";
     if (action->kind == ACTION_COLLECTIVE) {
         bytes = derive_payload(d, action, (struct coordinates){{0}}) * explain_cost_part(d, action);
         const struct activity *by = price_activity(stage->prices, action->collective, action->axes, bytes);

@@ -26,7 +26,9 @@ static json_t *explain_json_action(const struct derivation *d, const struct acti
     if (collective)
         json_object_set_new(item, "axis",
                             json_string(mesh_name(d->stage, action->axes, names, axes, sizeof axes)));
-    if (action->loop != MODEL_NONE)
+    if (action->streamed)
+        json_object_set_new(item, "streamed", json_true());
+    else if (action->loop != MODEL_NONE)
         json_object_set_new(item, "steps",
                             json_integer(action->backward ? d->backward_loops.at[action->loop].steps
                                                           : d->forward_loops.at[action->loop].steps));

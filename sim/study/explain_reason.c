@@ -101,6 +101,11 @@ static void explain_reason_loop(const struct derivation *d, const struct action 
         return;
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
+    if (action->streamed) {
+        fprintf(out, ", streamed: %u times a block is passed on around `%s` while another is worked on",
+                loop->steps - 1, names_text(d->plan->model->names, d->stage->axes[action->axis].name));
+        return;
+    }
     fprintf(out, " in each of %u steps of `%s`%s", loop->steps,
             names_text(d->plan->model->names, loop->because),
             !action->transient ? ""
@@ -110,7 +115,7 @@ static void explain_reason_loop(const struct derivation *d, const struct action 
 
 static double explain_reason_steps(const struct derivation *d, const struct action *action)
 {
-    if (action->loop == MODEL_NONE)
+    if (action->loop == MODEL_NONE || action->streamed)
         return 1;
     return action->backward ? d->backward_loops.at[action->loop].steps
                             : d->forward_loops.at[action->loop].steps;

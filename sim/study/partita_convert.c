@@ -3,6 +3,8 @@
 
 #include "model/build.h"
 #include "model/hf.h"
+#include "model/onnx.h"
+#include "model/onnx_file.h"
 #include "platform/import.h"
 #include "platform/topology.h"
 
@@ -12,7 +14,7 @@
  */
 static struct value *convert_set(struct input *input, const char *const *sets, uint32_t count)
 {
-    static const char *const prefixes[] = {"topology.", "parameters."};
+    static const char *const prefixes[] = {"topology.", "parameters.", "model."};
     struct value *set = value_new(&input->arena, (struct place){"--set", 0, 0}, VALUE_MAP);
     for (uint32_t i = 0; i < count; i++) {
         const char *text = sets[i], *equals = strchr(text, '=');
@@ -73,8 +75,11 @@ static struct value *convert_load(struct input *input, const char *path, const s
 }
 
 /* A model of another form; *other if the file is none. */
-static struct value *convert_model(struct input *input, const char *path, bool *other)
+static struct value *convert_model(struct input *input, const char *path, struct value *set, bool *other)
 {
+    *other = false;
+    if (onnx_file_is(path))
+        return onnx_read(input, path, set);
     size_t length = strlen(path);
     *other = length < 5 || strcmp(path + length - 5, ".json") != 0;
     struct value *document = *other ? NULL : document_load(input, path);
@@ -92,6 +97,9 @@ static void convert_parameters(struct input *input, struct value *document, cons
         struct entry *entry = value_entry(parameters, set->entries[i].key);
         if (entry)
             entry->value = set->entries[i].value;
+        else if (!parameters)
+            report_error(&input->report, set->entries[i].place, "the model has no parameter '%s'",
+                         set->entries[i].key);
         else
             value_put(&input->arena, parameters, set->entries[i].key, set->entries[i].place,
                       set->entries[i].value);
@@ -108,7 +116,7 @@ static struct value *convert_checked_model(struct input *input, struct value *do
     names_init(&names);
     model_init(&model, &names);
     struct value *whole = document_complete(input, value_clone(&input->arena, document));
-    bool good = whole && build_model(input, whole, NULL, 1, &model);
+    bool good = whole && !input->report.errors && build_model(input, whole, NULL, 1, &model);
     model_fini(&model);
     names_fini(&names);
     return good ? document : NULL;
@@ -121,7 +129,8 @@ enum partita_status partita_convert(const struct partita_options *options, FILE 
     struct value *set = convert_set(&input, options->sets, options->set_count);
     const char *path = document_find(&input, "topologies", options->topology, (struct place){0});
     bool topology = false;
-    struct value *document = path && !input.report.errors ? convert_model(&input, path, &topology) : NULL;
+    struct value *document =
+        path && !input.report.errors ? convert_model(&input, path, set, &topology) : NULL;
     if (document)
         document = convert_checked_model(&input, document, set);
     else if (topology)

@@ -3,6 +3,7 @@
 #include "engine/task.h"
 #include "model/build.h"
 #include "model/model_file.h"
+#include "model/onnx_file.h"
 #include "plan/emit.h"
 #include "plan/verdict.h"
 #include "platform/import.h"
@@ -173,7 +174,7 @@ static bool scenario_topology(struct scenario *scenario, const struct scenario_o
 }
 
 /* The model's parameters: everything in `model:` but its name, and the sequence length of `batch:`. */
-static const struct value *scenario_model_set(struct scenario *scenario)
+static struct value *scenario_model_set(struct scenario *scenario)
 {
     struct arena *arena = &scenario->input.arena;
     const struct value *model = scenario->workload.model;
@@ -188,7 +189,7 @@ static const struct value *scenario_model_set(struct scenario *scenario)
 }
 
 /* The model's document; NULL after reporting. */
-static const struct value *scenario_model_document(struct scenario *scenario)
+static const struct value *scenario_model_document(struct scenario *scenario, struct value *set)
 {
     const struct value *model = scenario->workload.model;
     const struct value *name = model->kind == VALUE_MAP ? value_get(model, "name") : NULL;
@@ -199,16 +200,16 @@ static const struct value *scenario_model_document(struct scenario *scenario)
         return NULL;
     }
     const char *path = document_find(&scenario->input, "workloads/models", name->text, name->place);
-    const struct value *document = path ? model_file_load(&scenario->input, path) : NULL;
+    const struct value *document = path ? model_file_load(&scenario->input, path, set) : NULL;
     return document && scenario_is(scenario, document, "model") ? document : NULL;
 }
 
-static bool scenario_model(struct scenario *scenario, const struct value *document, bool one)
+static bool scenario_model(struct scenario *scenario, const struct value *document, const struct value *set,
+                           bool one)
 {
     uint64_t batch =
         one ? 1 : workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
-    return batch &&
-           build_model(&scenario->input, document, scenario_model_set(scenario), batch, &scenario->model);
+    return batch && build_model(&scenario->input, document, set, batch, &scenario->model);
 }
 
 /* Every pair that communicates must have a route; found here, where the message can name the stage. */
@@ -294,6 +295,10 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
     if (!path)
         path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
     scenario->workload_path = path;
+    if (path && onnx_file_is(path)) {
+        *model = path;
+        return true;
+    }
     scenario->document = path ? document_load(input, path) : NULL;
     if (scenario->document && model_file_is(scenario->document))
         *model = path;
@@ -362,8 +367,9 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     if (good && scenario->workload.trace)
         return scenario_trace_load(scenario) && scenario_connected(scenario);
     good = good && scenario_discipline(scenario);
-    const struct value *shape = scenario->workload.model ? scenario_model_document(scenario) : NULL;
-    if (!good || !shape || !scenario_model(scenario, shape, options->unplanned))
+    struct value *set = scenario->workload.model ? scenario_model_set(scenario) : NULL;
+    const struct value *shape = set ? scenario_model_document(scenario, set) : NULL;
+    if (!good || !shape || !scenario_model(scenario, shape, set, options->unplanned))
         return false;
     if (options->unplanned)
         return true;
@@ -389,6 +395,12 @@ struct engine_options scenario_engine(const struct scenario *scenario)
                                    .packet_limit = (uint64_t)workload->packets,
                                    .changes = scenario->changes,
                                    .change_count = scenario->change_count};
+}
+
+bool scenario_is_random(const struct scenario *scenario)
+{
+    const struct discipline *discipline = scenario->script.discipline;
+    return randomness_is_any(&scenario->randomness) || (discipline && discipline->draws);
 }
 
 const char *scenario_resolved(struct scenario *scenario)

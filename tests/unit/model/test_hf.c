@@ -104,6 +104,38 @@ static const struct published published[] = {
      "{'architectures': ['FalconForCausalLM'], 'model_type': 'falcon', 'hidden_size': 8192, "
      "'num_attention_heads': 128, 'num_hidden_layers': 60, 'num_kv_heads': 8, 'vocab_size': 65024, "
      "'new_decoder_architecture': true, 'bias': false}"},
+    {"Mixtral 8x7B", 46702792704,
+     "{'architectures': ['MixtralForCausalLM'], 'model_type': 'mixtral', 'hidden_size': 4096, "
+     "'intermediate_size': 14336, 'num_attention_heads': 32, 'num_hidden_layers': 32, 'num_key_value_heads': "
+     "8, 'num_local_experts': 8, 'num_experts_per_tok': 2, 'vocab_size': 32000, 'sliding_window': null}"},
+    {"Qwen1.5-MoE A2.7B", 14315784192,
+     "{'architectures': ['Qwen2MoeForCausalLM'], 'model_type': 'qwen2_moe', 'hidden_size': 2048, "
+     "'intermediate_size': 5632, 'num_attention_heads': 16, 'num_hidden_layers': 24, 'num_key_value_heads': "
+     "16, 'num_experts': 60, 'num_experts_per_tok': 4, 'moe_intermediate_size': 1408, "
+     "'shared_expert_intermediate_size': 5632, 'decoder_sparse_step': 1, 'vocab_size': 151936, "
+     "'max_position_embeddings': 8192}"},
+    {"Qwen3 30B-A3B", 30532122624,
+     "{'architectures': ['Qwen3MoeForCausalLM'], 'model_type': 'qwen3_moe', 'hidden_size': 2048, "
+     "'intermediate_size': 6144, 'num_attention_heads': 32, 'num_hidden_layers': 48, 'num_key_value_heads': "
+     "4, 'head_dim': 128, 'num_experts': 128, 'num_experts_per_tok': 8, 'moe_intermediate_size': 768, "
+     "'mlp_only_layers': [], 'vocab_size': 151936}"},
+    {"DeepSeek-V2", 235741434880,
+     "{'architectures': ['DeepseekV2ForCausalLM'], 'model_type': 'deepseek_v2', 'hidden_size': 5120, "
+     "'intermediate_size': 12288, 'num_attention_heads': 128, 'num_key_value_heads': 128, "
+     "'num_hidden_layers': 60, 'first_k_dense_replace': 1, 'moe_layer_freq': 1, 'n_routed_experts': 160, "
+     "'n_shared_experts': 2, 'num_experts_per_tok': 6, 'moe_intermediate_size': 1536, 'q_lora_rank': 1536, "
+     "'vocab_size': 102400, 'hidden_act': 'silu', 'kv_lora_rank': 512, 'qk_nope_head_dim': 128, "
+     "'qk_rope_head_dim': 64, 'v_head_dim': 128}"},
+    {"DeepSeek-V2-Lite", 15706484224,
+     "{'architectures': ['DeepseekV2ForCausalLM'], 'model_type': 'deepseek_v2', 'hidden_size': 2048, "
+     "'intermediate_size': 10944, 'num_attention_heads': 16, 'num_hidden_layers': 27, "
+     "'first_k_dense_replace': 1, 'n_routed_experts': 64, 'n_shared_experts': 2, 'num_experts_per_tok': 6, "
+     "'moe_intermediate_size': 1408, 'q_lora_rank': null, 'vocab_size': 102400}"},
+    {"DeepSeek-V3, without the module that predicts a second token", 671026419200,
+     "{'architectures': ['DeepseekV3ForCausalLM'], 'model_type': 'deepseek_v3', 'hidden_size': 7168, "
+     "'intermediate_size': 18432, 'num_attention_heads': 128, 'num_hidden_layers': 61, "
+     "'first_k_dense_replace': 3, 'n_routed_experts': 256, 'n_shared_experts': 1, 'num_experts_per_tok': 8, "
+     "'moe_intermediate_size': 2048, 'q_lora_rank': 1536, 'vocab_size': 129280}"},
     {"BERT-base", 109482240,
      "{'architectures': ['BertModel'], 'model_type': 'bert', 'hidden_size': 768, 'intermediate_size': 3072, "
      "'num_attention_heads': 12, 'num_hidden_layers': 12, 'vocab_size': 30522}"},
@@ -143,7 +175,13 @@ static struct value *parse(struct input *input, const char *config)
     return hf_read(input, document);
 }
 
-static uint64_t count(const struct published *one)
+/* Counts of a model for one sample. */
+struct counts {
+    uint64_t parameters, active; /* active: that one token uses */
+    double macs;
+};
+
+static struct counts counts_of(const struct published *one)
 {
     struct input input;
     struct names names;
@@ -157,11 +195,16 @@ static uint64_t count(const struct published *one)
     bool good = document && build_model(&input, document, NULL, 1, &model);
     if (!good)
         fail_msg("%s: %s", one->model, input.report.list.count ? input.report.list.at[0].text : "?");
-    uint64_t parameters = model_parameters(&model);
+    struct counts counts = {model_parameters(&model), model_active_parameters(&model), model_macs(&model)};
     model_fini(&model);
     names_fini(&names);
     input_fini(&input);
-    return parameters;
+    return counts;
+}
+
+static uint64_t count(const struct published *one)
+{
+    return counts_of(one).parameters;
 }
 
 static void each_has_exactly_the_released_parameters(void **state)
@@ -189,6 +232,73 @@ static void every_architecture_has_a_published_size(void **state)
             found |= strstr(published[k].config, type) != NULL;
         if (!found)
             fail_msg("%s", hf_architectures[i]->type);
+    }
+}
+
+/* Of the released parameters, a token leaves those of the experts that it is not sent to: so many blocks
+ * times experts times 3 hidden inner. The publications round these to 12.9, 2.7, 3.3, 21, 2.7 and 37 billion.
+ */
+static const struct {
+    const char *model;
+    uint64_t blocks, idle, hidden, inner; /* idle: experts of a block that one token does not use */
+    uint64_t others; /* parameters that multiply nothing: the table, norms, corrections of scores */
+    uint64_t
+        products; /* layers times heads times the sizes of a key and a value: two products for each pair */
+} mixtures[] = {
+    {"Mixtral 8x7B", 32, 6, 4096, 14336, 32000 * 4096 + 65 * 4096, 32 * 32 * (128 + 128)},
+    {"Qwen1.5-MoE A2.7B", 24, 56, 2048, 1408, 151936 * 2048 + 49 * 2048 + 24 * 3 * 2048,
+     24 * 16 * (128 + 128)},
+    {"Qwen3 30B-A3B", 48, 120, 2048, 768, 151936 * 2048 + 97 * 2048 + 48 * 256, 48 * 32 * (128 + 128)},
+    {"DeepSeek-V2", 59, 154, 5120, 1536, 102400UL * 5120 + 121 * 5120 + 60 * (1536 + 512),
+     60 * 128 * (192 + 128)},
+    {"DeepSeek-V2-Lite", 26, 58, 2048, 1408, 102400 * 2048 + 55 * 2048 + 27 * 512, 27 * 16 * (192 + 128)},
+    {"DeepSeek-V3, without the module that predicts a second token", 58, 248, 7168, 2048,
+     129280UL * 7168 + 123 * 7168 + 61 * (1536 + 512) + 58 * 256, 61 * 128 * (192 + 128)},
+};
+
+static const struct published *called(const char *model)
+{
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++)
+        if (strcmp(published[i].model, model) == 0)
+            return &published[i];
+    fail_msg("%s", model);
+    return NULL;
+}
+
+static void a_token_uses_and_multiplies_with_the_experts_that_it_is_sent_to(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof mixtures / sizeof mixtures[0]; i++) {
+        const struct published *one = called(mixtures[i].model);
+        struct counts counts = counts_of(one);
+        uint64_t idle = mixtures[i].blocks * mixtures[i].idle * 3 * mixtures[i].hidden * mixtures[i].inner;
+        uint64_t active = one->parameters - idle;
+        if (counts.active != active)
+            fail_msg("%s: %llu active, expected %llu", one->model, (unsigned long long)counts.active,
+                     (unsigned long long)active);
+        double sequence = strstr(one->config, "deepseek_v2") ? 2048 : 4096;
+        double macs = sequence * (double)(active - mixtures[i].others);
+        macs += sequence * sequence * (double)mixtures[i].products;
+        if (counts.macs > macs || counts.macs < macs)
+            fail_msg("%s: %.0f MACs, expected %.0f", one->model, counts.macs, macs);
+    }
+}
+
+/* With every second block mixed, half of the blocks have the MLP's parameters instead. */
+static void blocks_with_experts_alternate_with_plain_ones(void **state)
+{
+    (void)state;
+    static const char *const form =
+        "{'model_type': 'qwen2_moe', 'hidden_size': 32, 'num_hidden_layers': 6, 'num_attention_heads': 4, "
+        "'num_key_value_heads': 4, 'intermediate_size': 64, 'vocab_size': 100, 'num_experts': 5, "
+        "'moe_intermediate_size': 8, 'shared_expert_intermediate_size': 16, 'decoder_sparse_step': %d}";
+    uint64_t mixture = 5 * 3 * 32 * 8 + 3 * 32 * 16 + 32 + 5 * 32, plain = 3 * 32 * 64, all = 0;
+    for (int step = 1; step <= 4; step++) {
+        char config[512];
+        snprintf(config, sizeof config, form, step);
+        uint64_t parameters = count(&(struct published){"small", 0, config});
+        all = step == 1 ? parameters : all;
+        assert_int_equal(parameters, all - (6 - 6 / (uint64_t)step) * (mixture - plain));
     }
 }
 
@@ -239,6 +349,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_has_exactly_the_released_parameters),
         cmocka_unit_test(every_architecture_has_a_published_size),
+        cmocka_unit_test(a_token_uses_and_multiplies_with_the_experts_that_it_is_sent_to),
+        cmocka_unit_test(blocks_with_experts_alternate_with_plain_ones),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(what_is_lost_is_said),
     };

@@ -24,6 +24,8 @@ struct stage_run {
     struct holding *given; /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
+    double ****streams; /* per operator and operand: in each step of a ring (streamed.h) what each member
+                           gives to the gradient of the block that it works on; NULL: not streamed */
 };
 
 struct executor {

@@ -286,6 +286,64 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
     return out;
 }
 
+/* The reduction of what a kernel gives to a streamed operand, which stands behind it; MODEL_NONE: none. */
+static inline uint32_t run_scattered(const struct stage_run *s, uint32_t operator, uint32_t tensor)
+{
+    for (uint32_t i = 0; i < s->d->backward.count && operator!= MODEL_NONE; i++) {
+        const struct action *a = &s->d->backward.at[i];
+        if (a->kind == ACTION_COLLECTIVE && a->collective == REDUCE_SCATTER &&
+            a->operator== operator&& a->tensor == tensor && s->d->operators.at[operator].streamed)
+            return i;
+    }
+    return MODEL_NONE;
+}
+
+/* Gradients of blocks go round behind them: a member gets the sum for the block that it works on next from
+ * the one before it, and the last of them is that of its own. */
+static inline struct holding run_scatter(struct executor *x, const struct stage_run *s,
+                                         const struct action *a, bool removed)
+{
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    double ***gradients = s->streams[a->operator* OPERATOR_OPERANDS + run_streamed(so)];
+    uint32_t ways = s->d->stage->axes[a->axis].size;
+    struct holding sums = run_holding(x, s);
+    if (!a->streamed) { /* not in a ring after all */
+        sums.member = gradients[0];
+        if (removed)
+            run_own(x, s, a, &sums);
+        return removed ? sums : run_collective(x, s, a, &sums, false);
+    }
+    for (uint32_t step = 1; step <= ways; step++) {
+        struct holding next = run_holding(x, s);
+        for (uint32_t m = 0; m < s->d->member_count; m++) {
+            uint32_t from = streamed_member(s->d->stage, m, a->axis, ways - 1);
+            next.member[m] = run_array(x, a->tensor, 0);
+            for (size_t i = 0; i < run_elements(x, a->tensor); i++)
+                next.member[m][i] =
+                    gradients[step % ways][m][i] + (step > 1 && !removed ? sums.member[from][i] : 0);
+        }
+        sums = next;
+    }
+    run_shares(x, s, a, &a->after, &sums);
+    return sums;
+}
+
+/* Notes what a kernel gives to its streamed operand; in a ring, after computing it block by block. */
+static inline void run_backward_ring(struct executor *x, const struct stage_run *s,
+                                     const struct stage_operator *so, uint32_t index, struct evaluation *all,
+                                     bool rings)
+{
+    uint32_t operand = run_streamed(so), ways = s->d->stage->axes[so->ring_axis].size;
+    double ***gradients = ARENA_ARRAY(&x->arena, double **, ways);
+    for (uint32_t step = 0; step < ways; step++)
+        gradients[step] = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
+    for (uint32_t m = 0; m < s->d->member_count && !rings; m++)
+        gradients[0][m] = all[m].gradient[operand];
+    if (rings)
+        run_ring(x, s, so, index, all, true, gradients);
+    s->streams[index * OPERATOR_OPERANDS + operand] = gradients;
+}
+
 static inline void run_backward_kernel(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->backward.at[index];
@@ -301,6 +359,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             own[m] = run_share(x, s, so, &op->output, op->output.tensor, m, own[m]);
     }
     uint32_t contribution[OPERATOR_OPERANDS], next = MODEL_NONE;
+    bool rings = so->streamed && a->loop != MODEL_NONE && s->d->backward_loops.at[a->loop].ring;
     for (uint32_t c = 0; c < s->d->contributions.count && next == MODEL_NONE; c++)
         if (s->d->contributions.at[c].action == index && !s->d->contributions.at[c].feedback)
             next = c; /* those of one kernel stand together, in the order of its operands */
@@ -308,6 +367,8 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         const struct operand *operand = &op->operands[i];
         bool wanted = operand->gradient && !operand->feedback && s->d->needs_gradient[operand->tensor] &&
                       run_tensor(x, operand->tensor)->role != TENSOR_PARAMETER;
+        wanted =
+            wanted && (i != run_streamed(so) || run_scattered(s, a->operator, operand->tensor) == MODEL_NONE);
         contribution[i] = wanted ? next++ : MODEL_NONE;
     }
     for (uint32_t m = 0; m < s->d->member_count; m++) {
@@ -331,7 +392,12 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
                                all[m].gradient[i]);
                 run_fill(x, op->operands[i].tensor, all[m].gradient[i], &touched, 0);
             }
-        evaluation_backward(&all[m]);
+        if (!rings)
+            evaluation_backward(&all[m]);
+    }
+    if (so->streamed)
+        run_backward_ring(x, s, so, a->operator, all, rings);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
         for (uint32_t i = 0; i < op->operand_count; i++)
             if (contribution[i] != MODEL_NONE) {
                 struct box touched = run_box(s, so, &op->operands[i], m);
@@ -380,6 +446,10 @@ static inline void run_backward_action(struct executor *x, struct stage_run *s, 
     } else if (a->elements > 0) {
         if (!removed)
             s->backward_statistics[a->operator] |= a->axes;
+    } else if (a->kind == ACTION_COLLECTIVE && run_scattered(s, a->operator, a->tensor) == i) {
+        s->backward[i] = run_scatter(x, s, a, removed);
+    } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED && a->streamed) {
+        s->backward[i] = run_regathered(x, s, a); /* who reads it passes it on */
     } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED) {
         struct holding in = run_regathered(x, s, a);
         s->backward[i] = removed ? in : run_collective(x, s, a, &in, false);
@@ -535,6 +605,7 @@ static inline void run_stage_init(struct executor *x, uint32_t n)
     s->given = ARENA_ARRAY(&x->arena, struct holding, d->contributions.count + 1);
     s->forward_statistics = ARENA_ARRAY(&x->arena, uint32_t, d->operators.count + 1);
     s->backward_statistics = ARENA_ARRAY(&x->arena, uint32_t, d->operators.count + 1);
+    s->streams = ARENA_ARRAY(&x->arena, double ***, (d->operators.count + 1) * OPERATOR_OPERANDS);
     s->parameter_gradient = ARENA_ARRAY(&x->arena, double **, d->parameters.count + 1);
     for (uint32_t p = 0; p < d->parameters.count; p++) {
         s->parameter_gradient[p] = ARENA_ARRAY(&x->arena, double *, d->member_count);

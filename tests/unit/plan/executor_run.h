@@ -7,6 +7,7 @@
 
 #include "plan/lazy.h"
 #include "plan/recompute.h"
+#include "plan/streamed.h"
 
 /* ---- forward ---- */
 
@@ -326,6 +327,80 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
     return all;
 }
 
+/* ---- rings: a member has one block at a time, from the one before it ---- */
+
+/* What an operand's buffers hold in a step, given those of the step before (in the first one: the operand's
+ * shares): a member that gets nothing from the one before it keeps what it has. */
+static inline double **run_pass(struct executor *x, const struct stage_run *s,
+                                const struct stage_operator *so, uint32_t step, bool removed,
+                                double **buffers)
+{
+    double **moved = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
+    uint32_t ways = s->d->stage->axes[so->ring_axis].size;
+    for (uint32_t m = 0; m < s->d->member_count; m++)
+        moved[m] = buffers[step && !removed ? streamed_member(s->d->stage, m, so->ring_axis, ways - 1) : m];
+    return moved;
+}
+
+/* The keys that a member works on in a step. */
+static inline struct interval run_block(const struct stage_run *s, const struct operator* op, uint32_t axis,
+                                        uint32_t member, uint32_t step)
+{
+    uint32_t ways = s->d->stage->axes[axis].size;
+    return layout_share((struct interval){0, op->dims[op->key].size}, &s->d->stage->axes[axis],
+                        (run_at(s, member).at[axis] + ways - step) % ways);
+}
+
+/* A streamed operand of an operator: the first of them; MODEL_NONE: none is. */
+static inline uint32_t run_streamed(const struct stage_operator *so)
+{
+    for (uint32_t i = 0; i < OPERATOR_OPERANDS; i++)
+        if (so->streamed >> i & 1)
+            return i;
+    return MODEL_NONE;
+}
+
+/* Whether the all-gather behind a streamed operand does not happen. */
+static inline bool run_stands(const struct executor *x, const struct stage_run *s, bool backward,
+                              uint32_t operator, uint32_t tensor)
+{
+    uint32_t count = backward ? s->d->backward.count : s->d->forward.count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct action *a = backward ? &s->d->backward.at[i] : &s->d->forward.at[i];
+        if (a->streamed && a->collective == ALL_GATHER &&
+            a->operator== operator&& a->tensor == tensor && run_removed(x, s, backward, i))
+            return true;
+    }
+    return false;
+}
+
+/* Computes an operator block by block: `all` has the shares of the streamed operand. `gradients`: per step
+ * and member what it gives to it, or NULL in the forward pass. */
+static inline void run_ring(struct executor *x, const struct stage_run *s, const struct stage_operator *so,
+                            uint32_t index, struct evaluation *all, bool backward, double ***gradients)
+{
+    uint32_t operand = run_streamed(so), members = s->d->member_count;
+    const struct operator* op = all[0].op;
+    uint32_t tensor = s->d->same_as[op->operands[operand].tensor];
+    bool removed = run_stands(x, s, backward, index, tensor);
+    double **buffers = ARENA_ARRAY(&x->arena, double *, members);
+    for (uint32_t m = 0; m < members; m++)
+        buffers[m] = (double *)(uintptr_t)all[m].in[operand];
+    for (uint32_t step = 0; step < s->d->stage->axes[so->ring_axis].size; step++) {
+        buffers = run_pass(x, s, so, step, removed, buffers);
+        for (uint32_t m = 0; m < members; m++) {
+            all[m].share[op->key] = run_block(s, op, so->ring_axis, m, step);
+            all[m].in[operand] = buffers[m];
+            if (backward && gradients)
+                all[m].gradient[operand] = gradients[step][m] = run_array(x, tensor, 0);
+            if (backward)
+                evaluation_backward(&all[m]);
+            else
+                evaluation_forward(&all[m]);
+        }
+    }
+}
+
 static inline bool run_is_partial(const struct stage_run *s, const struct layout *layout, uint32_t *axes)
 {
     *axes = 0;
@@ -383,7 +458,12 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
         run_before(x, s->forward[index].member, output->tensor, m, out.member[m]);
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
-        evaluation_forward(&all[m]);
+        if (!so->streamed)
+            evaluation_forward(&all[m]);
+    }
+    if (so->streamed)
+        run_ring(x, s, so, a->operator, all, false, NULL);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
         double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
         if (all[m].op->causal && all[m].op->kind == OPERATOR_EINSUM && fabs(points - all[m].visited) > 1e-6)
             run_fault(x, "member %u computes %g points, not %g", m, all[m].visited, points);
@@ -402,6 +482,18 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
     return out;
 }
 
+/* Leaves of a holding each member's share in a layout. */
+static inline void run_shares(struct executor *x, const struct stage_run *s, const struct action *a,
+                              const struct layout *layout, struct holding *held)
+{
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box share = run_layout_box(s, run_tensor(x, a->tensor), layout, m);
+        for (size_t i = 0; held->member[m] && i < run_elements(x, a->tensor); i++)
+            if (!run_inside(run_tensor(x, a->tensor), &share, i))
+                held->member[m][i] = NAN;
+    }
+}
+
 static inline void run_forward_action(struct executor *x, struct stage_run *s, uint32_t i)
 {
     const struct action *a = &s->d->forward.at[i];
@@ -412,6 +504,9 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     } else if (a->elements > 0) {
         if (!removed)
             s->forward_statistics[a->operator] |= a->axes;
+    } else if (a->streamed) { /* who reads it passes it on */
+        s->forward[i] = run_union(x, s, a, a->tensor);
+        run_shares(x, s, a, &a->before, &s->forward[i]);
     } else if (removed) {
         s->forward[i] = run_union(x, s, a, a->tensor);
         if (a->kind == ACTION_COLLECTIVE)
@@ -444,7 +539,7 @@ static inline uint32_t run_range(const struct executor *x, const struct stage_ru
     uint32_t loop_count = backward ? s->d->backward_loops.count : s->d->forward_loops.count;
     const struct step_loop *loops = backward ? s->d->backward_loops.at : s->d->forward_loops.at;
     for (uint32_t l = 0; l < loop_count; l++)
-        if (loops[l].first == first) {
+        if (loops[l].first == first && !loops[l].ring) {
             *steps = loops[l].steps;
             return loops[l].end;
         }
@@ -461,7 +556,9 @@ static inline uint32_t run_range(const struct executor *x, const struct stage_ru
 static inline bool run_in_steps(const struct executor *x, const struct stage_run *s, const struct action *a)
 {
     const struct operator* op = run_kernel_operator(x, s, a);
-    return a->loop != MODEL_NONE || (op && run_steps(op));
+    bool ring = a->loop != MODEL_NONE &&
+                (a->backward ? &s->d->backward_loops.at[a->loop] : &s->d->forward_loops.at[a->loop])->ring;
+    return (a->loop != MODEL_NONE && !ring) || (op && run_steps(op));
 }
 
 /* All actions, or those that run again. */

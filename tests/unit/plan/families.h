@@ -244,6 +244,7 @@ static inline void random_case(struct plan_case *c, const struct family *family,
     }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_between(random, 0, 1) && !c->plan.training ? 0 : case_device(c);
+    c->plan.attention = case_between(random, 0, 1) ? ATTENTION_RING : ATTENTION_GATHER;
     if (case_between(random, 0, 1)) {
         uint32_t ways = case_between(random, 2, 4);
         for (uint32_t s = 0; s < c->plan.stages.count; s++)

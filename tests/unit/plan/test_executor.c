@@ -226,6 +226,53 @@ static void nothing_that_fused_blocks_communicate_can_be_left_out(void **state)
     assert_int_equal(needless, 0);
 }
 
+/* Attention whose keys and values go round rings: with causal masks, shares dealt out and in order, that do
+ * not divide, or are empty, beside other axes, and whatever is recomputed. */
+static void random_ring(struct plan_case *c, uint64_t *random)
+{
+    static const char *const meshes[] = {"s:2",       "s:3",           "s:4",           "s:5",
+                                         "b:2 s:3",   "s:2 g,r,f:2",   "g,r,f:2 s:3",   "s:3/1/0/2",
+                                         "s:3 r,f:2", "s:2 g,r,f,s:2", "b:2 s:2 g,r:2", "s:9"};
+    const char *name = case_between(random, 0, 1) ? "causal attention" : "grouped queries";
+    uint32_t family = 0;
+    while (!strstr(families[family].name, name))
+        family++;
+    case_init(c, families[family].model, 2);
+    case_stage(c, 0, meshes[case_between(random, 0, sizeof meshes / sizeof meshes[0] - 1)]);
+    c->plan.attention = ATTENTION_RING;
+    c->plan.stages.at[0].balanced = case_between(random, 0, 4);
+    c->plan.save_produced = case_between(random, 0, 1);
+    c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
+}
+
+static void blocks_that_go_round_give_what_whole_sequences_do(void **state)
+{
+    (void)state;
+    uint32_t bad = 0, rings = 0, needless = 0, removed = 0;
+    const struct family ring = {.name = "ring attention"};
+    for (uint32_t n = 0; n < 2 * cases_per_family(); n++) {
+        uint64_t seed = (first_seed() + n) * 1000 + 980, random = seed;
+        struct plan_case c;
+        struct executor x;
+        random_ring(&c, &random);
+        random_derive(&c, &ring);
+        executor_run(&x, &c, seed, MODEL_NONE, false, MODEL_NONE);
+        if (x.wrong && bad++ < 20)
+            fprintf(stderr, "ring attention, seed %llu%s: %u of %u wrong, first: %s\n",
+                    (unsigned long long)(first_seed() + n), case_describe(&c), x.wrong, x.checked,
+                    x.first_wrong);
+        rings += c.derivations->forward_loops.count && c.derivations->backward_loops.count;
+        if (n % 8 == 0)
+            needless += remove_each(&c, &ring, seed, &removed);
+        executor_fini(&x);
+        case_fini(&c);
+    }
+    assert_true(2 * rings > 3 * cases_per_family());
+    assert_true(removed > 0);
+    assert_int_equal(bad, 0);
+    assert_int_equal(needless, 0);
+}
+
 static void splitting_a_recurrent_layer_along_time_is_refused(void **state)
 {
     (void)state;
@@ -251,6 +298,7 @@ int main(void)
         cmocka_unit_test(no_reduction_or_gather_of_a_parameter_can_be_left_out),
         cmocka_unit_test(fused_blocks_compute_what_whole_models_do),
         cmocka_unit_test(nothing_that_fused_blocks_communicate_can_be_left_out),
+        cmocka_unit_test(blocks_that_go_round_give_what_whole_sequences_do),
         cmocka_unit_test(splitting_a_recurrent_layer_along_time_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

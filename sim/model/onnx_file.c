@@ -1,0 +1,570 @@
+#include "model/onnx_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct onnx_walk {
+    struct onnx_reader reader;
+    struct onnx_file *file;
+    uint32_t depth; /* of graphs inside nodes of graphs */
+};
+
+bool onnx_file_is(const char *path)
+{
+    size_t length = strlen(path);
+    return length > 5 && strcmp(path + length - 5, ".onnx") == 0;
+}
+
+int64_t onnx_file_elements(const struct onnx_shape *shape)
+{
+    int64_t elements = 1;
+    for (uint32_t i = 0; i < shape->rank; i++)
+        if (shape->dims[i] == 0)
+            return 0;
+    for (uint32_t i = 0; i < shape->rank; i++) {
+        if (shape->dims[i] < 0 || shape->dims[i] > (INT64_C(1) << 60) / elements)
+            return -1;
+        elements *= shape->dims[i];
+    }
+    return elements;
+}
+
+const struct onnx_attribute *onnx_file_attribute(const struct onnx_node *node, const char *name)
+{
+    for (uint32_t i = 0; i < node->attributes.count; i++)
+        if (strcmp(node->attributes.at[i].name, name) == 0)
+            return &node->attributes.at[i];
+    return NULL;
+}
+
+/* ---- tensors ---- */
+
+struct onnx_file_dims {
+    struct onnx_shape *shape;
+    bool many;
+};
+
+static void onnx_file_push_dim(void *to, uint64_t bits)
+{
+    struct onnx_file_dims *dims = to;
+    dims->many = dims->many || dims->shape->rank == ONNX_RANK;
+    if (!dims->many)
+        dims->shape->dims[dims->shape->rank++] = (int64_t)bits;
+}
+
+static void onnx_file_read_dims(struct onnx_reader *reader, const struct onnx_field *field,
+                                struct onnx_shape *shape)
+{
+    struct onnx_file_dims dims = {.shape = shape};
+    onnx_wire_numbers(reader, field, ONNX_VARINT, onnx_file_push_dim, &dims);
+    if (dims.many)
+        onnx_wire_error(reader, field->data.at ? field->data.at : reader->start,
+                        "a tensor has more than %d dimensions", (int)ONNX_RANK);
+}
+
+/* Bytes of one element in raw data; 0: not whole bytes, or unknown. */
+static size_t onnx_file_element_size(int64_t type)
+{
+    static const uint8_t sizes[ONNX_TYPE_COUNT] = {
+        [ONNX_FLOAT] = 4,     [ONNX_UINT8] = 1,       [ONNX_INT8] = 1,    [ONNX_UINT16] = 2,
+        [ONNX_INT16] = 2,     [ONNX_INT32] = 4,       [ONNX_INT64] = 8,   [ONNX_BOOL] = 1,
+        [ONNX_FLOAT16] = 2,   [ONNX_DOUBLE] = 8,      [ONNX_UINT32] = 4,  [ONNX_UINT64] = 8,
+        [ONNX_COMPLEX64] = 8, [ONNX_COMPLEX128] = 16, [ONNX_BFLOAT16] = 2};
+    return type >= 0 && type < ONNX_TYPE_COUNT ? sizes[type] : 0;
+}
+
+static void onnx_file_check_tensor(struct onnx_reader *reader, const struct onnx_tensor *tensor)
+{
+    int64_t elements = onnx_file_elements(&tensor->shape);
+    size_t size = onnx_file_element_size(tensor->type), length = (size_t)(tensor->raw.end - tensor->raw.at);
+    if (elements < 0)
+        onnx_wire_error(reader, tensor->field.at, "tensor '%s' has a negative dimension or too many elements",
+                        tensor->name);
+    else if (tensor->raw.at && size && (uint64_t)elements * size != length)
+        onnx_wire_error(reader, tensor->raw.at,
+                        "tensor '%s' has %lld elements of %zu bytes, but %zu bytes of data", tensor->name,
+                        (long long)elements, size, length);
+}
+
+static void onnx_file_read_tensor(struct onnx_reader *reader, struct onnx_wire wire,
+                                  struct onnx_tensor *tensor)
+{
+    enum { DIMS = 1, TYPE = 2, NAME = 8, RAW = 9, LOCATION = 14 };
+    struct onnx_field field;
+    *tensor = (struct onnx_tensor){.name = "", .field = wire};
+    while (onnx_wire_next(reader, &wire, &field)) {
+        if (field.number == DIMS)
+            onnx_file_read_dims(reader, &field, &tensor->shape);
+        else if (field.number == TYPE)
+            tensor->type = onnx_wire_integer(reader, &field);
+        else if (field.number == NAME)
+            tensor->name = onnx_wire_text(reader, &field);
+        else if (field.number == RAW)
+            tensor->raw = onnx_wire_message(reader, &field);
+        else if (field.number == LOCATION)
+            tensor->external = onnx_wire_integer(reader, &field) == 1;
+    }
+    onnx_file_check_tensor(reader, tensor);
+}
+
+/* A sparse weight counts as the dense tensor that it stands for. */
+static void onnx_file_read_sparse(struct onnx_reader *reader, struct onnx_wire wire,
+                                  struct onnx_tensor *tensor)
+{
+    enum { VALUES = 1, DIMS = 3 };
+    struct onnx_field field;
+    struct onnx_shape shape = {0};
+    *tensor = (struct onnx_tensor){.name = ""};
+    while (onnx_wire_next(reader, &wire, &field)) {
+        if (field.number == VALUES)
+            onnx_file_read_tensor(reader, onnx_wire_message(reader, &field), tensor);
+        else if (field.number == DIMS)
+            onnx_file_read_dims(reader, &field, &shape);
+    }
+    tensor->shape = shape;
+    tensor->sparse = true;
+    tensor->raw = (struct onnx_wire){NULL, NULL};
+    if (onnx_file_elements(&shape) < 0)
+        onnx_wire_error(reader, reader->start,
+                        "sparse tensor '%s' has a negative dimension or too many elements", tensor->name);
+}
+
+/* IEEE 754 binary16 and bfloat16, as a double. */
+static double onnx_file_half(uint64_t bits)
+{
+    int exponent = (int)(bits >> 10 & 31);
+    double fraction = (double)(bits & 1023), sign = bits >> 15 & 1 ? -1 : 1;
+    double value = exponent ? 1024 + fraction : fraction;
+    for (int e = exponent ? exponent : 1; e < 25; e++)
+        value /= 2;
+    for (int e = 25; e < exponent; e++)
+        value *= 2;
+    return sign * value;
+}
+
+static double onnx_file_float(uint64_t bits)
+{
+    uint32_t word = (uint32_t)bits;
+    float value;
+    memcpy(&value, &word, sizeof value);
+    return (double)value;
+}
+
+static double onnx_file_double(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static double onnx_file_number(int64_t type, uint64_t bits)
+{
+    switch (type) {
+    case ONNX_FLOAT:
+        return onnx_file_float(bits);
+    case ONNX_DOUBLE:
+        return onnx_file_double(bits);
+    case ONNX_FLOAT16:
+        return onnx_file_half(bits & 0xffff);
+    case ONNX_BFLOAT16:
+        return onnx_file_float((bits & 0xffff) << 16);
+    case ONNX_INT8:
+        return (double)(int8_t)bits;
+    case ONNX_INT16:
+        return (double)(int16_t)bits;
+    case ONNX_INT32:
+        return (double)(int32_t)bits;
+    case ONNX_INT64:
+        return (double)(int64_t)bits;
+    default:
+        return (double)bits;
+    }
+}
+
+struct onnx_file_list {
+    double *numbers;
+    int64_t count, room, type;
+};
+
+static void onnx_file_push_number(void *to, uint64_t bits)
+{
+    struct onnx_file_list *list = to;
+    if (list->count < list->room)
+        list->numbers[list->count] = onnx_file_number(list->type, bits);
+    list->count++;
+}
+
+/* The number of the TensorProto's field with the elements of a type. */
+static uint32_t onnx_file_data_field(int64_t type)
+{
+    enum { FLOATS = 4, INT32S = 5, INT64S = 7, DOUBLES = 10, UINT64S = 11 };
+    if (type == ONNX_FLOAT)
+        return FLOATS;
+    if (type == ONNX_DOUBLE)
+        return DOUBLES;
+    if (type == ONNX_INT64)
+        return INT64S;
+    return type == ONNX_UINT32 || type == ONNX_UINT64 ? UINT64S : INT32S;
+}
+
+const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *tensor)
+{
+    int64_t elements = onnx_file_elements(&tensor->shape);
+    size_t size = onnx_file_element_size(tensor->type);
+    bool plain = size && tensor->type != ONNX_COMPLEX64 && tensor->type != ONNX_COMPLEX128;
+    if (elements < 0 || elements > ONNX_KNOWN || !plain || tensor->external || tensor->sparse)
+        return NULL;
+    struct onnx_file_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements,
+                                  tensor->type};
+    struct report ignored;
+    report_init(&ignored); /* the message was walked before: nothing is found */
+    struct onnx_reader reader = {&ignored, arena, NULL, tensor->field.at};
+    if (tensor->raw.at) {
+        struct onnx_wire raw = tensor->raw;
+        for (; (size_t)(raw.end - raw.at) >= size; raw.at += size) {
+            uint64_t bits = 0;
+            memcpy(&bits, raw.at, size);
+            onnx_file_push_number(&list, bits);
+        }
+    } else {
+        struct onnx_wire wire = tensor->field;
+        struct onnx_field field;
+        uint32_t wanted = onnx_file_data_field(tensor->type);
+        enum onnx_wire_kind kind = wanted == 4 ? ONNX_FIXED32 : wanted == 10 ? ONNX_FIXED64 : ONNX_VARINT;
+        while (onnx_wire_next(&reader, &wire, &field))
+            if (field.number == wanted)
+                onnx_wire_numbers(&reader, &field, kind, onnx_file_push_number, &list);
+    }
+    bool whole = !ignored.errors && list.count == elements;
+    report_fini(&ignored);
+    return whole ? list.numbers : NULL;
+}
+
+/* ---- inputs and outputs ---- */
+
+static void onnx_file_read_dim(struct onnx_reader *reader, struct onnx_wire wire, struct onnx_dim *dim)
+{
+    enum { SIZE = 1, NAME = 2 };
+    struct onnx_field field;
+    *dim = (struct onnx_dim){NULL, -1};
+    while (onnx_wire_next(reader, &wire, &field)) {
+        if (field.number == SIZE)
+            *dim = (struct onnx_dim){NULL, onnx_wire_integer(reader, &field)};
+        else if (field.number == NAME)
+            dim->name = onnx_wire_text(reader, &field);
+    }
+    if (dim->name && !*dim->name)
+        dim->name = NULL;
+}
+
+static void onnx_file_read_shape(struct onnx_reader *reader, struct onnx_wire wire,
+                                 struct onnx_declared *declared)
+{
+    struct onnx_field field;
+    declared->shaped = true;
+    while (onnx_wire_next(reader, &wire, &field)) {
+        if (field.number != 1)
+            continue;
+        if (declared->rank == ONNX_RANK) {
+            onnx_wire_error(reader, wire.at, "'%s' has more than %d dimensions", declared->name,
+                            (int)ONNX_RANK);
+            return;
+        }
+        onnx_file_read_dim(reader, onnx_wire_message(reader, &field), &declared->dims[declared->rank++]);
+    }
+}
+
+static void onnx_file_read_tensor_type(struct onnx_reader *reader, struct onnx_wire wire,
+                                       struct onnx_declared *declared)
+{
+    struct onnx_field field;
+    declared->tensor = true;
+    while (onnx_wire_next(reader, &wire, &field)) {
+        if (field.number == 1)
+            declared->type = onnx_wire_integer(reader, &field);
+        else if (field.number == 2)
+            onnx_file_read_shape(reader, onnx_wire_message(reader, &field), declared);
+    }
+}
+
+static struct onnx_declared onnx_file_read_declared(struct onnx_reader *reader, struct onnx_wire wire)
+{
+    enum { NAME = 1, TYPE = 2 };
+    struct onnx_declared declared = {.name = ""};
+    struct onnx_field field, inner;
+    while (onnx_wire_next(reader, &wire, &field)) {
+        if (field.number == NAME)
+            declared.name = onnx_wire_text(reader, &field);
+        if (field.number != TYPE)
+            continue;
+        struct onnx_wire type = onnx_wire_message(reader, &field);
+        while (onnx_wire_next(reader, &type, &inner))
+            if (inner.number == 1)
+                onnx_file_read_tensor_type(reader, onnx_wire_message(reader, &inner), &declared);
+    }
+    return declared;
+}
+
+/* ---- nodes ---- */
+
+static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, struct onnx_graph *graph);
+
+static void onnx_file_push_int(void *to, uint64_t bits)
+{
+    VECTOR_PUSH(&((struct onnx_attribute *)to)->ints, (int64_t)bits);
+}
+
+static void onnx_file_push_float(void *to, uint64_t bits)
+{
+    VECTOR_PUSH(&((struct onnx_attribute *)to)->floats, onnx_file_float(bits));
+}
+
+static void onnx_file_read_inner(struct onnx_walk *walk, struct onnx_wire wire,
+                                 struct onnx_attribute *attribute)
+{
+    if (walk->depth == ONNX_DEPTH) {
+        onnx_wire_error(&walk->reader, wire.at, "graphs nest deeper than %d", (int)ONNX_DEPTH);
+        return;
+    }
+    struct onnx_graph *graph = ARENA_NEW(walk->reader.arena, struct onnx_graph);
+    VECTOR_PUSH(&walk->file->inner, graph);
+    attribute->g = graph;
+    walk->depth++;
+    onnx_file_read_graph(walk, wire, graph);
+    walk->depth--;
+}
+
+static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wire,
+                                     struct onnx_attribute *attribute)
+{
+    enum { NAME = 1, F = 2, I = 3, S = 4, T = 5, G = 6, FLOATS = 7, INTS = 8, STRINGS = 9, GRAPHS = 11 };
+    struct onnx_reader *reader = &walk->reader;
+    struct onnx_field field;
+    while (onnx_wire_next(reader, &wire, &field)) {
+        struct onnx_tensor *tensor;
+        switch (field.number) {
+        case NAME:
+            attribute->name = onnx_wire_text(reader, &field);
+            break;
+        case F:
+            attribute->f = onnx_file_float(field.value);
+            break;
+        case I:
+            attribute->i = onnx_wire_integer(reader, &field);
+            break;
+        case S: /* may be any bytes (a custom operator's program): what is no text is not read */
+            if (field.kind == ONNX_BYTES && (size_t)(field.data.end - field.data.at) < 256 &&
+                !memchr(field.data.at, '\n', (size_t)(field.data.end - field.data.at)))
+                attribute->s = onnx_wire_text(reader, &field);
+            break;
+        case T:
+            tensor = ARENA_NEW(reader->arena, struct onnx_tensor);
+            onnx_file_read_tensor(reader, onnx_wire_message(reader, &field), tensor);
+            attribute->t = tensor;
+            break;
+        case G:
+        case GRAPHS:
+            onnx_file_read_inner(walk, onnx_wire_message(reader, &field), attribute);
+            break;
+        case FLOATS:
+            onnx_wire_numbers(reader, &field, ONNX_FIXED32, onnx_file_push_float, attribute);
+            break;
+        case INTS:
+            onnx_wire_numbers(reader, &field, ONNX_VARINT, onnx_file_push_int, attribute);
+            break;
+        case STRINGS:
+            attribute->string_count++;
+            break;
+        }
+    }
+}
+
+static void onnx_file_read_node(struct onnx_walk *walk, struct onnx_wire wire, struct onnx_node *node)
+{
+    enum { INPUT = 1, OUTPUT = 2, NAME = 3, KIND = 4, ATTRIBUTE = 5, DOMAIN = 7 };
+    struct onnx_reader *reader = &walk->reader;
+    struct onnx_field field;
+    const uint8_t *start = wire.at;
+    while (onnx_wire_next(reader, &wire, &field)) {
+        switch (field.number) {
+        case INPUT:
+            VECTOR_PUSH(&node->inputs, onnx_wire_text(reader, &field));
+            break;
+        case OUTPUT:
+            VECTOR_PUSH(&node->outputs, onnx_wire_text(reader, &field));
+            break;
+        case NAME:
+            node->name = onnx_wire_text(reader, &field);
+            break;
+        case KIND:
+            node->kind = onnx_wire_text(reader, &field);
+            break;
+        case ATTRIBUTE:
+            VECTOR_PUSH(&node->attributes, (struct onnx_attribute){.name = ""});
+            onnx_file_read_attribute(walk, onnx_wire_message(reader, &field),
+                                     &node->attributes.at[node->attributes.count - 1]);
+            break;
+        case DOMAIN:
+            node->domain = onnx_wire_text(reader, &field);
+            break;
+        }
+    }
+    if (!*node->kind)
+        onnx_wire_error(reader, start, "a node does not say which operator it is (op_type)");
+}
+
+static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, struct onnx_graph *graph)
+{
+    enum { NODE = 1, NAME = 2, WEIGHT = 5, INPUT = 11, OUTPUT = 12, VALUE = 13, SPARSE = 15 };
+    struct onnx_reader *reader = &walk->reader;
+    struct onnx_field field;
+    struct onnx_tensor tensor;
+    graph->name = "";
+    while (onnx_wire_next(reader, &wire, &field)) {
+        switch (field.number) {
+        case NODE: {
+            struct onnx_node node = {.name = "", .kind = "", .domain = ""};
+            onnx_file_read_node(walk, onnx_wire_message(reader, &field), &node);
+            VECTOR_PUSH(&graph->nodes, node);
+            break;
+        }
+        case NAME:
+            graph->name = onnx_wire_text(reader, &field);
+            break;
+        case WEIGHT:
+            onnx_file_read_tensor(reader, onnx_wire_message(reader, &field), &tensor);
+            VECTOR_PUSH(&graph->weights, tensor);
+            break;
+        case SPARSE:
+            onnx_file_read_sparse(reader, onnx_wire_message(reader, &field), &tensor);
+            VECTOR_PUSH(&graph->weights, tensor);
+            break;
+        case INPUT:
+            VECTOR_PUSH(&graph->inputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            break;
+        case OUTPUT:
+            VECTOR_PUSH(&graph->outputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            break;
+        case VALUE:
+            VECTOR_PUSH(&graph->values, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            break;
+        }
+    }
+}
+
+/* ---- the file ---- */
+
+static void onnx_file_read_opset(struct onnx_walk *walk, struct onnx_wire wire)
+{
+    const char *domain = "";
+    int64_t version = 0;
+    struct onnx_field field;
+    while (onnx_wire_next(&walk->reader, &wire, &field)) {
+        if (field.number == 1)
+            domain = onnx_wire_text(&walk->reader, &field);
+        else if (field.number == 2)
+            version = onnx_wire_integer(&walk->reader, &field);
+    }
+    if (!*domain || strcmp(domain, "ai.onnx") == 0)
+        walk->file->opset = version;
+}
+
+bool onnx_file_read(struct onnx_file *file, struct report *report, struct arena *arena, const char *name,
+                    const uint8_t *bytes, size_t size)
+{
+    enum { IR = 1, PRODUCER = 2, GRAPH = 7, OPSET = 8 };
+    uint32_t errors = report->errors;
+    struct onnx_walk walk = {.reader = {report, arena, name, bytes}, .file = file};
+    struct onnx_wire wire = {bytes, bytes + size};
+    struct onnx_field field;
+    bool graph = false;
+    file->producer = "";
+    while (report->errors == errors && onnx_wire_next(&walk.reader, &wire, &field)) {
+        if (field.number == IR)
+            file->ir = onnx_wire_integer(&walk.reader, &field);
+        else if (field.number == PRODUCER)
+            file->producer = onnx_wire_text(&walk.reader, &field);
+        else if (field.number == OPSET)
+            onnx_file_read_opset(&walk, onnx_wire_message(&walk.reader, &field));
+        else if (field.number == GRAPH && graph)
+            onnx_wire_error(&walk.reader, field.data.at, "the file has a second graph");
+        else if (field.number == GRAPH)
+            onnx_file_read_graph(&walk, onnx_wire_message(&walk.reader, &field), &file->graph);
+        graph = graph || field.number == GRAPH;
+    }
+    if (report->errors == errors && !graph)
+        return report_error(report, (struct place){name, 0, 0}, "the file is no ONNX model: it has no graph");
+    return report->errors == errors;
+}
+
+static bool onnx_file_map(struct onnx_file *file, const char *path)
+{
+    struct stat status;
+    int handle = open(path, O_RDONLY);
+    if (handle < 0)
+        return false;
+    bool good = fstat(handle, &status) == 0 && S_ISREG(status.st_mode);
+    if (!good)
+        errno = EISDIR;
+    file->size = good ? (size_t)status.st_size : 0;
+    if (good && file->size) {
+        void *bytes = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, handle, 0);
+        good = bytes != MAP_FAILED;
+        file->bytes = good ? bytes : NULL;
+    }
+    close(handle);
+    return good;
+}
+
+bool onnx_file_open(struct onnx_file *file, struct report *report, struct arena *arena, const char *path)
+{
+    *file = (struct onnx_file){0};
+    if (!onnx_file_map(file, path))
+        return report_error(report, (struct place){path, 0, 0}, "cannot be read: %s", strerror(errno));
+    if (!file->size)
+        return report_error(report, (struct place){path, 0, 0}, "the file is empty");
+    return onnx_file_read(file, report, arena, path, file->bytes, file->size);
+}
+
+static void onnx_file_fini_graph(struct onnx_graph *graph)
+{
+    for (uint32_t n = 0; n < graph->nodes.count; n++) {
+        struct onnx_node *node = &graph->nodes.at[n];
+        for (uint32_t a = 0; a < node->attributes.count; a++) {
+            VECTOR_FREE(&node->attributes.at[a].ints);
+            VECTOR_FREE(&node->attributes.at[a].floats);
+        }
+        VECTOR_FREE(&node->inputs);
+        VECTOR_FREE(&node->outputs);
+        VECTOR_FREE(&node->attributes);
+    }
+    VECTOR_FREE(&graph->nodes);
+    VECTOR_FREE(&graph->weights);
+    VECTOR_FREE(&graph->inputs);
+    VECTOR_FREE(&graph->outputs);
+    VECTOR_FREE(&graph->values);
+}
+
+void onnx_file_fini(struct onnx_file *file)
+{
+    onnx_file_fini_graph(&file->graph);
+    for (uint32_t i = 0; i < file->inner.count; i++)
+        onnx_file_fini_graph(file->inner.at[i]);
+    VECTOR_FREE(&file->inner);
+    if (file->bytes)
+        munmap((void *)(uintptr_t)file->bytes, file->size);
+    *file = (struct onnx_file){0};
+}
+
+bool onnx_file_tensor(struct report *report, struct arena *arena, const char *name, const uint8_t *bytes,
+                      size_t size, struct onnx_tensor *tensor)
+{
+    uint32_t errors = report->errors;
+    struct onnx_reader reader = {report, arena, name, bytes};
+    onnx_file_read_tensor(&reader, (struct onnx_wire){bytes, bytes + size}, tensor);
+    return report->errors == errors;
+}
