@@ -69,6 +69,7 @@ struct discipline {
     const char *name, *about;
     const char
         *recurs; /* what a mark is the end of: "step" (of as many updates as there are workers), "round" */
+    bool draws;  /* makes random choices of its own: two seeds may give two results */
     const struct field *fields;
     uint32_t field_count;
     size_t size; /* of the settings */

@@ -519,6 +519,7 @@ const struct discipline federated_discipline = {
     .name = "federated",
     .about = "rounds with clients drawn at random that train on their own data; or whatever comes, buffered "
              "or not",
+    .draws = true,
     .recurs = "round",
     .fields = federated_read_fields,
     .field_count = FEDERATED_FIELDS,

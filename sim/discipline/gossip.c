@@ -290,6 +290,7 @@ static const char *gossip_unfinished(struct stage *stage)
 const struct discipline gossip_discipline = {
     .name = "gossip",
     .about = "workers average with their neighbours on a ring, a torus or a random graph: D-PSGD and AD-PSGD",
+    .draws = true,
     .recurs = "step",
     .fields = gossip_fields,
     .field_count = FIELDS_COUNT(gossip_fields),

@@ -382,6 +382,7 @@ const struct discipline split_learning_discipline = {
     .name = "split",
     .about =
         "split learning: the model is cut between clients and a server; sequential, SplitFed or parallel",
+    .draws = true,
     .recurs = "round",
     .fields = split_fields,
     .field_count = FIELDS_COUNT(split_fields),

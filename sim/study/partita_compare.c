@@ -125,7 +125,7 @@ static enum partita_status compared_all(struct compared_one *all, uint32_t count
 {
     bool random = false;
     for (uint32_t i = 0; i < count; i++)
-        random |= randomness_is_any(&all[i].scenario.randomness);
+        random |= scenario_is_random(&all[i].scenario);
     if (options->replications > 1 && !random) {
         fprintf(err,
                 "error: nothing in these workloads is random, so that all replications would be the same; "

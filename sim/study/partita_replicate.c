@@ -34,7 +34,7 @@ static bool replicated_load(struct replicated *replicated, const struct partita_
                                       .data_root = partita_data_folder(),
                                       .seed = options->seed};
     bool good = scenario_load(s, &wanted);
-    if (good && !randomness_is_any(&s->randomness))
+    if (good && !scenario_is_random(s))
         good = report_error(&s->input.report, s->workload.place,
                             "nothing in this workload is random, so that all replications would be the same; "
                             "add `random:`, or leave out --replicate");

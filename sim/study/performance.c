@@ -89,6 +89,27 @@ bool performance_once(struct scenario *scenario, const struct engine_options *en
     return good;
 }
 
+struct steady performance_steps(const struct job *job, const struct engine_result *result)
+{
+    struct arena arena;
+    struct steady steady = {0};
+    if (job->steps <= STEADY_LEAST)
+        return steady;
+    arena_init(&arena);
+    double *starts = ARENA_ARRAY(&arena, double, job->steps);
+    for (uint32_t s = 0; s < job->steps; s++)
+        starts[s] = INFINITY;
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct program *program = &job->programs[job->ranks[r].program];
+        const struct engine_record *records = result->records + result->first_record[r];
+        for (uint32_t i = 0; i < program->op_count; i++)
+            starts[program->ops[i].step] = fmin(starts[program->ops[i].step], records[i].start);
+    }
+    steady = steady_find(starts, job->steps);
+    arena_fini(&arena);
+    return steady;
+}
+
 static void print_period(const struct scenario *scenario, const struct metrics *metrics, FILE *out)
 {
     const struct steady *steady = &scenario->steady;

@@ -14,6 +14,9 @@
 bool performance_once(struct scenario *scenario, const struct engine_options *engine, uint64_t seed,
                       struct engine_result *result, struct metrics *metrics, const char **error);
 
+/* The steady state of a run of many steps without a discipline, from the first start of each step. */
+struct steady performance_steps(const struct job *job, const struct engine_result *result);
+
 /* The account as an object: numbers by name, and histograms as lists of [value, count]. The caller's. */
 json_t *performance_json(const struct scenario *scenario);
 void performance_print(const struct scenario *scenario, const struct metrics *metrics, FILE *out);

@@ -32,6 +32,8 @@ bool replicate_once(struct scenario *scenario, const struct engine_options *engi
         engine_result_fini(result);
         good = false;
     }
+    if (good)
+        scenario->steady = performance_steps(&scenario->job, result);
     arena_fini(&arena);
     return good;
 }

@@ -397,6 +397,12 @@ struct engine_options scenario_engine(const struct scenario *scenario)
                                    .change_count = scenario->change_count};
 }
 
+bool scenario_is_random(const struct scenario *scenario)
+{
+    const struct discipline *discipline = scenario->script.discipline;
+    return randomness_is_any(&scenario->randomness) || (discipline && discipline->draws);
+}
+
 const char *scenario_resolved(struct scenario *scenario)
 {
     struct arena *arena = &scenario->input.arena;

@@ -62,6 +62,9 @@ void scenario_fini(struct scenario *scenario);
 /* How the workload wants its network simulated. Borrows from the scenario. */
 struct engine_options scenario_engine(const struct scenario *scenario);
 
+/* Whether two seeds may give two results. */
+bool scenario_is_random(const struct scenario *scenario);
+
 /* The resolved input as YAML: the workload and the topology with everything included and every change
  * applied. */
 const char *scenario_resolved(struct scenario *scenario);

@@ -119,6 +119,11 @@ static void summary_rates(const struct scenario *s, const struct metrics *m, FIL
     else
         fprintf(out, "%-30s %s\n", s->plan.training ? "step time" : "latency",
                 unit_format(m->step_time, UNIT_SECONDS, text[0], TEXT));
+    if (!s->script.discipline && s->steady.found)
+        fprintf(out, "%-30s %s ± %s from step to step (95 %%, %u batches), %u of %u left out as warm-up\n",
+                "steady state", unit_format(s->steady.period, UNIT_SECONDS, text[0], TEXT),
+                unit_format(s->steady.half_width, UNIT_SECONDS, text[1], TEXT), s->steady.batches,
+                s->steady.warm_up, s->steady.intervals);
     fprintf(out, "%-30s %s %ss/s", "throughput", summary_number(m->samples_per_s, text[0]), s->model.sample);
     if (m->tokens_per_s > 0)
         fprintf(out, ", %s tokens/s", summary_number(m->tokens_per_s, text[1]));

@@ -329,7 +329,8 @@ static bool replay_append(struct replay *replay, struct part *part, uint32_t ind
     if (replay_node_is_idle(replay, index, node)) {
         struct index_list passed = {0};
         replay_waits(replay, part, index, node, &passed);
-        if (replay->match.after[index] != TRACE_NONE) { /* a message to itself: its send does nothing either */
+        if (replay->match.after[index] !=
+            TRACE_NONE) { /* a message to itself: its send does nothing either */
             const struct index_list *sent = &part->passed[replay->match.after[index] - replay->first[r]];
             for (uint32_t i = 0; i < sent->count; i++)
                 replay_wait(part, &passed, index, sent->at[i]);
