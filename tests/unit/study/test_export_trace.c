@@ -90,7 +90,7 @@ static void compare_rank(const struct played *was, const struct played *is, uint
     uint32_t *seen = calloc(program->stream_count, sizeof *seen);
     assert_int_equal(program->op_count, program_of(&is->scenario.job, rank)->op_count);
     for (uint32_t slot = 0; slot < program->op_count; slot++) {
-        const struct op *op = &program->ops[slot], *other;
+        const struct op *op = &program->ops[slot], *other = NULL;
         char stream[128];
         stream_name(was, program, op->stream, stream, sizeof stream);
         const struct engine_record *record = &was->result.records[was->result.first_record[rank] + slot];
