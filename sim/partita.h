@@ -117,6 +117,11 @@ enum partita_status partita_plot_topology(const struct partita_options *options,
 enum partita_status partita_export(const char *format, const char *database, int64_t run, FILE *out,
                                    FILE *err);
 
+/* Writes what is planned for a workload as Chakra execution traces, PREFIX.RANK.et and the process groups in
+ * PREFIX.json, which partita_run() and other tools replay. */
+enum partita_status partita_export_trace(const struct partita_options *options, const char *prefix,
+                                         FILE *err);
+
 /* Writes a topology of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`, an
  * ASTRA-sim network) as a topology file of Partita's own to `out`. `options->topology` is the file; `sets`
  * change its parameters. */

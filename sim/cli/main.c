@@ -41,8 +41,8 @@ static const struct command main_commands[] = {
      "orfTkspm", main_plot},
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
      "j", main_list},
-    {"export", "partita export RESULTS.db --format canonical|chrome|csv [options]",
-     "write a run in another form", "orF", main_export},
+    {"export", "partita export RESULTS.db|WORKLOAD --format canonical|chrome|csv|chakra [options]",
+     "write a run in another form; chakra: the plan of a workload as execution traces", "orFts", main_export},
     {"convert", "partita convert FILE [options]",
      "write a topology or model of another tool (SimGrid, nvidia-smi, ASTRA-sim, Hugging Face) as Partita's",
      "os", main_convert},
@@ -180,6 +180,10 @@ static enum partita_status main_write_export(const struct options *o, FILE *out)
 
 static enum partita_status main_export(const struct options *o)
 {
+    struct partita_options options = {
+        .workload = o->arguments[0], .topology = o->topology, .sets = o->sets, .set_count = o->set_count};
+    if (o->format && strcmp(o->format, "chakra") == 0)
+        return partita_export_trace(&options, o->output, stderr);
     return o->output ? main_into_file(o, main_write_export) : main_write_export(o, stdout);
 }
 

@@ -230,6 +230,7 @@ enum partita_status partita_export(const char *format, const char *database, int
     }
     if (found && partita_has_run(database, run, &arena, &error))
         status = found->write(database, run, out, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
+    known[count++] = "chakra"; /* of a workload: see partita_export_trace() */
     if (!found)
         nearest_unknown("export format", format, known, count, err);
     else if (error)

@@ -77,6 +77,7 @@ static void list_exports(json_t *out)
 {
     for (uint32_t i = 0; export_formats[i]; i++)
         list_add(out, export_formats[i]->name, export_formats[i]->about);
+    list_add(out, "chakra", "what is planned for a workload, as execution traces that other tools replay");
 }
 
 static void list_imports(json_t *out)

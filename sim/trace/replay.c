@@ -287,10 +287,10 @@ static void replay_waits(struct replay *replay, struct part *part, uint32_t inde
 static uint32_t replay_shares(struct replay *replay, const struct trace_rank *rank,
                               const struct trace_node *node)
 {
-    const double *own = rank->shares.at + node->first_share;
     uint32_t count = node->share_count;
     if (!count)
         return 0;
+    const double *own = &rank->shares.at[node->first_share];
     for (uint32_t i = 0; i + count <= replay->shares.count; i++)
         if (memcmp(&replay->shares.at[i], own, count * sizeof *own) == 0)
             return i + 1;

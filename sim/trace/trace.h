@@ -49,6 +49,7 @@ struct trace_node {
     bool host;              /* runs on the host's processor, not on the device */
     bool dimensions;        /* names dimensions of ASTRA-sim's network */
     uint32_t first_dependency, dependency_count;
+    uint32_t control_count; /* the last so many are written as control dependencies */
     /* Partita's own, so that what it has written reads back the same. Absent from others' traces. */
     uint32_t stream, label;          /* interned; 0: by the rules of replay.c */
     double model_flops;              /* NAN: all */

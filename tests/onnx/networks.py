@@ -22,7 +22,8 @@ class Maker:
     def weight(self, dims, name=None):
         name = name or "w%d" % len(self.weights)
         tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=dims)
-        tensor.raw_data = b"\0" * (4 * math.prod(dims))
+        tensor.data_location = TensorProto.EXTERNAL  # in a file that need not exist
+        tensor.external_data.add(key="location", value="weights")
         self.weights.append(tensor)
         return name
 

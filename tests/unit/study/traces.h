@@ -170,7 +170,7 @@ static enum partita_status replay(const char *path, const char *topology, const 
     return status;
 }
 
-static double reported(const char *key)
+static inline double reported(const char *key)
 {
     json_t *object = json_loads(printed, 0, NULL);
     assert_non_null(object);

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""The program on whole networks, damaged files and a file of 3 GB.
+
+usage: check.py PROGRAM
+
+Needs python3-onnx for the networks (without it the test is skipped: 77); what they have is counted by networks.py,
+which knows nothing of the program."""
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+try:
+    import onnx
+    import networks
+except ImportError:
+    print("skipped: python3-onnx is not installed")
+    sys.exit(77)
+
+PROGRAM, SEED = sys.argv[1], 20240611
+failures = []
+
+
+def explain(path, *words):
+    return subprocess.run([PROGRAM, "explain", path, "--json", *words], capture_output=True, text=True, errors="replace",
+                          timeout=120)
+
+
+def check(good, text):
+    if not good:
+        failures.append(text)
+
+
+def sizes(done):
+    found = json.loads(done.stdout) if done.returncode == 0 else {}
+    return found.get("parameters"), found.get("macs_forward")
+
+
+def whole_networks(folder):
+    for name, (make, dims) in networks.networks.items():
+        model, path = make(), os.path.join(folder, name + ".onnx")
+        onnx.save(model, path)
+        wanted = networks.parameters(model), networks.macs(model, networks.shapes_of(model, dims))
+        words = [w for key, size in dims.items() for w in ("--set", f"model.dims.{key}={size}")]
+        done = explain(path, *words)
+        check(sizes(done) == wanted, f"{name}: {sizes(done)}, counted {wanted}; {done.stderr}")
+        text = subprocess.run([PROGRAM, "convert", path, *words], capture_output=True, text=True, check=False)
+        with open(os.path.join(folder, name + ".yaml"), "w", encoding="utf-8") as file:
+            file.write(text.stdout)
+        again = sizes(explain(file.name))
+        check(again == wanted, f"{name}: {again} after conversion, counted {wanted}; {text.stderr}")
+        print(name, *wanted)
+
+
+def varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes(out) + bytes([number])
+
+
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def damaged(folder):
+    """Truncated files, wrong lengths and deep graphs must be errors; a flipped bit may also leave a model."""
+    with open(os.path.join(folder, "quantised.onnx"), "rb") as file:
+        whole = file.read()
+    draw = random.Random(SEED)
+    graph = field(1, field(4, b"If"))
+    for _ in range(40):
+        graph = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, graph)))
+    start = whole.index(b"\x0a", 8)
+    cases = [("deep", field(7, graph), True), ("empty", b"", True), ("text", b"no model\n" * 9, True)]
+    cases += [("cut", whole[:draw.randrange(1, len(whole))], True) for _ in range(60)]
+    for _ in range(37):  # the length of a field that holds the whole rest
+        cases.append(("long", whole[:start] + field(7, whole)[:-draw.randrange(1, len(whole))], True))
+    for _ in range(100):
+        at, bytes_ = draw.randrange(len(whole)), bytearray(whole)
+        bytes_[at] ^= 1 << draw.randrange(8)
+        cases.append((f"bit at byte {at}", bytes(bytes_), False))
+    path, errors = os.path.join(folder, "damaged.onnx"), 0
+    for name, data, wrong in cases:
+        with open(path, "wb") as file:
+            file.write(data)
+        done = explain(path)
+        known = done.returncode in (0, 2) and "Sanitizer" not in done.stderr and "runtime error" not in done.stderr
+        check(known, f"damaged ({name}, seed {SEED}): status {done.returncode}: {done.stderr[-500:]}")
+        check(done.returncode == 0 or "error: " in done.stderr, f"damaged ({name}): fails without a message")
+        check(not wrong or done.returncode == 2, f"damaged ({name}, seed {SEED}): accepted")
+        errors += done.returncode == 2
+    print(len(cases), "damaged files,", errors, "errors")
+    check(len(cases) >= 200, "fewer than 200 damaged files")
+
+
+def large(folder):
+    """48 products of 64 MiB of weights each, which lie in holes of the file."""
+    path, size, side = os.path.join(folder, "large.onnx"), 64 << 20, 4096
+    parts, length = [], 0
+
+    def add(data, hole=0):
+        nonlocal length
+        parts.append((data, hole))
+        length += len(data) + hole
+
+    value = lambda name: field(1, name) + field(2, field(1, b"\x08\x01" + field(2, field(1, b"\x08\x01") + field(
+        1, b"\x08" + varint(side)))))
+    for i in range(48):
+        head = b"\x08" + varint(side) + b"\x08" + varint(side) + b"\x10\x01" + field(8, b"w%d" % i)
+        head += varint(9 << 3 | 2) + varint(size)
+        add(varint(5 << 3 | 2) + varint(len(head) + size) + head, size)
+        add(field(1, field(1, b"x%d" % i) + field(1, b"w%d" % i) + field(2, b"x%d" % (i + 1)) + field(4, b"MatMul")))
+    add(field(11, value(b"x0")) + field(12, value(b"x48")))
+    with open(path, "wb") as file:
+        file.write(b"\x08\x08" + field(8, b"\x10\x0d") + varint(7 << 3 | 2) + varint(length))
+        for data, hole in parts:
+            file.write(data)
+            file.seek(hole, os.SEEK_CUR)
+        file.truncate()
+    script = ("import resource, subprocess, sys; r = subprocess.run(sys.argv[1:], capture_output=True, text=True);"
+              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); print(r.stdout + r.stderr)")
+    done = subprocess.run([sys.executable, "-c", script, PROGRAM, "explain", path], capture_output=True, text=True,
+                          check=False)
+    most, _, text = done.stdout.partition("\n")
+    print(os.path.getsize(path), "bytes walked with", most, "KiB of memory")
+    check(os.path.getsize(path) > 3e9, "the large file is too small")
+    check(f"{48 * side * side} parameters" in text, f"large file: {text[:300]}")
+    check(int(most) < 100 * 1024, f"large file: {most} KiB of memory")
+
+
+with tempfile.TemporaryDirectory() as place:
+    whole_networks(place)
+    damaged(place)
+    large(place)
+for failure in failures:
+    print("FAILED:", failure)
+sys.exit(bool(failures))
