@@ -31,13 +31,18 @@ static bool recompute_inside(struct recompute_chunk chunk, uint32_t unit)
     return unit >= chunk.first && unit < chunk.end;
 }
 
+/* What came from another stage is there: it is not sent again. */
+static bool recompute_local(const struct action *action)
+{
+    return action->kind != ACTION_SEND && action->kind != ACTION_RECEIVE;
+}
+
 /* Marks an action, unless what it gives is kept, and what it waits for. */
 static void recompute_mark(const struct derivation *d, struct recompute_chunk chunk, const bool *kept,
                            uint32_t index, bool *again)
 {
     const struct action *action = &d->forward.at[index];
-    bool local = action->kind != ACTION_SEND && action->kind != ACTION_RECEIVE;
-    if (again[index] || kept[index] || !local || !recompute_inside(chunk, action->unit))
+    if (again[index] || kept[index] || !recompute_local(action) || !recompute_inside(chunk, action->unit))
         return;
     again[index] = true;
     for (uint32_t k = 0; k < action->dependency_count; k++)
@@ -75,7 +80,7 @@ static void recompute_steps(const struct derivation *d, struct recompute_chunk c
         for (uint32_t i = loop->first; i < loop->end; i++)
             any |= d->forward.at[i].loop == l && again[i] && recompute_inside(chunk, d->forward.at[i].unit);
         for (uint32_t i = loop->first; i < loop->end && any; i++)
-            if (d->forward.at[i].loop == l)
+            if (d->forward.at[i].loop == l && recompute_local(&d->forward.at[i]))
                 recompute_root(d, chunk, kept, i, again);
     }
 }
