@@ -121,8 +121,6 @@ static void export_node(struct exporter *e, struct trace_rank *to, const struct 
                               .flops = op->flops,
                               .bytes = op->memory_bytes,
                               .model_flops = op->model_flops,
-                              .allocates = op->allocates,
-                              .frees = op->frees,
                               .pass = op->pass,
                               .micro_batch = op->micro_batch,
                               .step = op->step,
@@ -153,6 +151,11 @@ static void export_rank(struct exporter *e, uint32_t index)
     for (uint32_t slot = 0; slot < program->op_count; slot++) {
         export_node(e, &to, rank, slot, last.at[program->ops[slot].stream]);
         last.at[program->ops[slot].stream] = slot;
+    }
+    for (uint32_t i = program->held_count; i < program->memory_count; i++) { /* sums over categories */
+        struct trace_node *node = &to.nodes.at[program->memory[i].op];
+        *(program->memory[i].at_end ? &node->frees : &node->allocates) +=
+            program->memory[i].at_end ? -program->memory[i].bytes : program->memory[i].bytes;
     }
     VECTOR_FREE(&last);
     VECTOR_PUSH(&e->trace->ranks, to);
