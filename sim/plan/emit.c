@@ -411,7 +411,7 @@ static struct interval emit_steps(const struct emitter *e, const struct part *pa
 
 /* Emits an action, or all of a loop over time steps when the action is its first; returns the one after.
  * Inside a loop's range, what does not happen in every step (inputs converted for all steps at once) comes
- * before it. */
+ * before it, in recomputation only if it is repeated. */
 static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, uint32_t index)
 {
     const struct step_loop *loops = backward ? part->d->backward_loops.at : part->d->forward_loops.at;
@@ -429,7 +429,7 @@ static uint32_t emit_next(struct emitter *e, struct part *part, bool backward, u
         return index + 1;
     }
     for (uint32_t i = index; i < loops[l].end; i++)
-        if (emit_action(part, backward, i)->loop != l)
+        if (emit_action(part, backward, i)->loop != l && (e->builder.pass != PASS_R || part->again[i]))
             emit_one(e, part, backward, i);
     if (loops[l].ring) {
         emit_ring(e, part, backward, l);
