@@ -594,11 +594,6 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
-    if (good && plan->time_chunks > 1 && (plan->recompute.mode != RECOMPUTE_NONE || plan->zero == 3))
-        good = report_error(&input->report, value_get(workload->plan, "time-chunks")->place,
-                            "plan.time-chunks cannot stand beside %s: it begins and ends once per pass of a "
-                            "stage, not once per chunk",
-                            plan->zero == 3 ? "zero: 3" : "recompute");
     if (plan->stages && good) {
         static const char *const degrees[] = {"tensor",     "data",    "pipeline",          "context",
                                               "balanced",   "convert", "sequence-parallel", "devices",
