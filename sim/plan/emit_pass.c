@@ -77,12 +77,15 @@ static void emit_pass_forget(struct emitter *e, struct part *part, uint32_t unit
     }
 }
 
-/* Runs a chunk of units again, as far as their backward pass needs it. */
+/* Runs a chunk of units again, as far as their backward pass needs it: over the whole sequence, as already the
+ * first chunk of it that goes backward, the last in time, needs all that come before. */
 static void emit_pass_recompute(struct emitter *e, struct part *part, struct recompute_chunk chunk)
 {
     uint8_t pass = e->builder.pass;
+    struct wavefront wave = part->wave;
     builder_close(&e->builder);
     e->builder.pass = PASS_R;
+    part->wave = (struct wavefront){1, 1};
     for (uint32_t u = chunk.first; u < chunk.end; u++)
         emit_pass_remade(e, part, u);
     for (uint32_t i = 0; i < part->d->forward.count;) {
@@ -92,6 +95,7 @@ static void emit_pass_recompute(struct emitter *e, struct part *part, struct rec
     }
     builder_close(&e->builder);
     e->builder.pass = pass;
+    part->wave = wave;
 }
 
 static bool emit_pass_has_backward(const struct part *part, struct recompute_chunk chunk)

@@ -250,11 +250,6 @@ static bool plan_keys_agree(struct input *input, const struct workload *workload
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
-    if (plan->time_chunks > 1 && (plan->recompute.mode != RECOMPUTE_NONE || plan->zero == 3))
-        return report_error(&input->report, value_get(workload->plan, "time-chunks")->place,
-                            "plan.time-chunks cannot stand beside %s: it begins and ends once per pass of a "
-                            "stage, not once per chunk",
-                            plan->zero == 3 ? "zero: 3" : "recompute");
     return true;
 }
 
