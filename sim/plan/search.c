@@ -205,20 +205,32 @@ static uint32_t search_first(uint32_t axes)
     return first;
 }
 
-/* The least that it takes to get a unit from a place to where it must be. */
+/* The least that it takes to get a unit from a place to where it must be: by the collective that does it, or
+ * by two through another place. A collective that cannot help is not priced, as that may take long (an
+ * all-to-all has a way for every two members). */
 static double search_least(struct search_case *c, uint32_t unit, enum placement place)
 {
-    static const int kinds[SEARCH_PLACES][3] = {
-        [PLACE_SPLIT] = {ALL_GATHER, ALL_TO_ALL, GATHER},
-        [PLACE_PARTIAL] = {ALL_REDUCE, REDUCE_SCATTER, REDUCE},
-        [PLACE_ONE] = {BROADCAST, SCATTER, SCATTER},
-    };
-    double *least = &c->least[search_first(unit)][place];
+    uint32_t axis = search_first(unit);
+    enum placement end = (enum placement)c->to.place[axis];
+    double *least = &c->least[axis][place];
     if (*least >= 0)
         return *least;
-    *least = INFINITY;
-    for (uint32_t k = 0; k < 3; k++)
-        *least = fmin(*least, search_floor(c, kinds[place][k], unit));
+    int into = end == PLACE_ONE ? REDUCE : end == PLACE_SPLIT ? REDUCE_SCATTER : ALL_REDUCE;
+    if (place == PLACE_PARTIAL)
+        *least = fmin(search_floor(c, into, unit),
+                      end == PLACE_REPLICATED
+                          ? search_floor(c, REDUCE_SCATTER, unit) + search_floor(c, ALL_GATHER, unit)
+                          : search_floor(c, ALL_REDUCE, unit)); /* then a free slice */
+    else if (place == PLACE_ONE)
+        *least = fmin(search_floor(c, BROADCAST, unit),
+                      search_floor(c, SCATTER, unit) +
+                          (end == PLACE_SPLIT ? 0 : search_floor(c, ALL_GATHER, unit)));
+    else
+        *least = search_floor(c, ALL_GATHER, unit);
+    if (place == PLACE_SPLIT && end != PLACE_REPLICATED)
+        *least = fmin(*least, search_floor(c, end == PLACE_ONE ? GATHER : ALL_TO_ALL, unit));
+    if (place == PLACE_PARTIAL && end == PLACE_ONE)
+        *least = fmin(*least, search_floor(c, REDUCE_SCATTER, unit) + search_floor(c, GATHER, unit));
     return *least;
 }
 
@@ -244,12 +256,12 @@ static void search_edge(struct search_case *c, uint32_t at, const struct layout 
     const struct frontier_node from = f->nodes[at];
     double seconds = from.seconds;
     bool slice = collective == COLLECTIVE_KIND_COUNT, added;
+    struct convert_step step = {(uint8_t)collective, (uint8_t)axis, (uint8_t)axes, *now, *after};
     if (seconds >= c->bound || from.edges >= CONVERT_STEPS - 1)
         return;
-    if (!slice) {
-        struct convert_step step = {(uint8_t)collective, (uint8_t)axis, (uint8_t)axes, *now, *after};
-        seconds += search_step_seconds(c->search, c->tensor, c->element_bytes, &step);
-    }
+    if (collective == ALL_TO_ALL && seconds + search_left(c, after) >= c->bound)
+        return; /* without its price */
+    seconds += slice ? 0 : search_step_seconds(c->search, c->tensor, c->element_bytes, &step);
     double left = seconds < c->bound ? search_left(c, after) : 0;
     if (seconds + left >= c->bound)
         return;
@@ -314,10 +326,10 @@ static bool search_loose(const struct plan_stage *stage, const struct layout *sp
                          const struct layout *others, uint32_t axes)
 {
     struct layout rest = *others;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (axes >> a & 1)
             rest.place[a] = PLACE_REPLICATED;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (axes >> a & 1 && !convert_loose(stage, &rest, a, split->dim[a]))
             return false;
     return true;
