@@ -169,7 +169,7 @@ static void alike_sign_ring(const struct derivation *d, const struct action *act
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
     for (uint32_t step = 0; step < loop->steps; step++)
         VECTOR_PUSH(out, action->kind == ACTION_KERNEL
-                             ? streamed_share(d, action->operator, loop->axis, member, step)
+                             ? streamed_share(d, action->operator, loop->axes, member, step)
                              : streamed_elements(d, action, member, step));
 }
 

@@ -514,6 +514,7 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
+        streamed_warn(&derivations[s], report);
     }
     if (!wavefront_check(plan, derivations, report))
         return false;

@@ -85,7 +85,7 @@ struct stage_operator {
     uint8_t lazy[OPERATOR_OPERANDS]; /* per operand, bit set: axes along which it stays a partial sum (lazy.h)
                                       */
     uint8_t streamed;                /* bit set: operands that come block by block (streamed.h) ... */
-    uint8_t ring_axis;               /* ... around this axis */
+    uint8_t ring_axes;               /* ... around these axes together (bit set) */
 };
 
 struct stage_parameter {
@@ -146,7 +146,7 @@ struct step_loop {
     uint32_t carry;   /* action whose result the next step waits for */
     uint32_t because; /* the sequential dimension; interned */
     bool ring;        /* no time steps, but the blocks of a sequence in turn (streamed.h) ... */
-    uint8_t axis;     /* ... along this axis */
+    uint8_t axes;     /* ... along these axes together (bit set) */
 };
 
 struct search;

@@ -102,8 +102,9 @@ static void explain_reason_loop(const struct derivation *d, const struct action 
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
     if (action->streamed) {
+        char axes[AXES];
         fprintf(out, ", streamed: %u times a block is passed on around `%s` while another is worked on",
-                loop->steps - 1, names_text(d->plan->model->names, d->stage->axes[action->axis].name));
+                loop->steps - 1, explain_reason_axes(d, action->axes, axes));
         return;
     }
     fprintf(out, " in each of %u steps of `%s`%s", loop->steps,

@@ -232,13 +232,16 @@ static void random_ring(struct plan_case *c, uint64_t *random)
 {
     static const char *const meshes[] = {"s:2",       "s:3",           "s:4",           "s:5",
                                          "b:2 s:3",   "s:2 g,r,f:2",   "g,r,f:2 s:3",   "s:3/1/0/2",
-                                         "s:3 r,f:2", "s:2 g,r,f,s:2", "b:2 s:2 g,r:2", "s:9"};
+                                         "s:3 r,f:2", "s:2 g,r,f,s:2", "b:2 s:2 g,r:2", "s:9",
+                                         "s:2 s:2",   "s:2 s:3",       "s:3 s:2"};
     const char *name = case_between(random, 0, 1) ? "causal attention" : "grouped queries";
     uint32_t family = 0;
     while (!strstr(families[family].name, name))
         family++;
     case_init(c, families[family].model, 2);
-    case_stage(c, 0, meshes[case_between(random, 0, sizeof meshes / sizeof meshes[0] - 1)]);
+    const char *mesh = meshes[case_between(random, 0, sizeof meshes / sizeof meshes[0] - 1)];
+    case_stage(c, 0, mesh);
+    c->plan.stages.at[0].axes[1].joined = !strncmp(mesh, "s:", 2) && !strncmp(mesh + 3, " s:", 3);
     c->plan.attention = ATTENTION_RING;
     c->plan.stages.at[0].balanced = case_between(random, 0, 4);
     c->plan.save_produced = case_between(random, 0, 1);
