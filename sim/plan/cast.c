@@ -146,7 +146,9 @@ uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action 
 {
     const uint32_t *ranks = cast->plan->stages.at[stage].ranks;
     uint64_t pair = (uint64_t)stage << 8 | action->axes * 2u | (action->collective == REDUCE_SCATTER);
-    return registry_channel(cast->registry, ranks[from], ranks[to], CHANNEL_RING, pair, false);
+    bool panels = cast->derivations[stage].operators.at[action->operator].panels;
+    return registry_channel(cast->registry, ranks[from], ranks[to], panels ? CHANNEL_PANELS : CHANNEL_RING,
+                            pair, panels);
 }
 
 uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)

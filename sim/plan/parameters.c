@@ -19,6 +19,7 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
 void parameters_fini(struct parameters *p)
 {
     VECTOR_FREE(&p->buckets);
+    VECTOR_FREE(&p->awaited);
 }
 
 /* A collective of parameters along some axes of the mesh, outside the pass that is being built. */
@@ -29,6 +30,8 @@ static uint32_t parameters_communicate(struct parameters *p, int collective, uin
     struct index_list wait = {0};
     if (after != PROGRAM_NONE)
         VECTOR_PUSH(&wait, after);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&wait, p->awaited.at[i]);
     uint8_t pass = b->pass;
     builder_close(b);
     b->pass = PASS_S;
@@ -183,6 +186,21 @@ static struct parameter_bucket *parameters_bucket(struct parameters *p, uint32_t
                     ((struct parameter_bucket){.how = how, .shard_axes = parameter->shard_axes}));
     p->buckets.at[b].label = p->d->plan->model->units.at[parameter->unit].name;
     return &p->buckets.at[b];
+}
+
+void parameters_await(struct parameters *p, uint32_t op)
+{
+    struct index_list *lists[] = {&p->awaited, p->waits};
+    for (uint32_t l = 0; l < 2; l++) {
+        uint32_t i = 0; /* streams are in order: the last one stands for those before it */
+        while (i < lists[l]->count &&
+               p->builder->ops.at[lists[l]->at[i]].stream != p->builder->ops.at[op].stream)
+            i++;
+        if (i == lists[l]->count)
+            VECTOR_PUSH(lists[l], op);
+        else
+            lists[l]->at[i] = op;
+    }
 }
 
 void parameters_ready(struct parameters *p, uint32_t index, bool last)

@@ -25,7 +25,8 @@ struct parameters {
     bool *whole;        /* per parameter: it is here whole */
     uint32_t unreduced; /* interned: what whole gradients are called of which shares stay */
     VECTOR(struct parameter_bucket) buckets;
-    struct index_list *waits; /* what the optimizer waits for. Not owned. */
+    struct index_list *waits;  /* what the optimizer waits for. Not owned. */
+    struct index_list awaited; /* the last operation of each stream that brings parts of gradients */
 };
 
 void parameters_init(struct parameters *parameters, const struct derivation *d, struct role role,
@@ -40,6 +41,10 @@ void parameters_expect(struct parameters *parameters, uint32_t unit);
 
 /* A pass has done with a unit: what need not be kept is dropped. `last`: of the step's micro-batches. */
 void parameters_leave(struct parameters *parameters, uint32_t unit, bool backward, bool last);
+
+/* An operation brings a part of a parameter's gradient (summa.h): what is reduced further, and the optimizer,
+ * wait for it. */
+void parameters_await(struct parameters *parameters, uint32_t op);
 
 /* The backward kernel of stage operator `index` has run: with buckets, gradients that it completes go. */
 void parameters_ready(struct parameters *parameters, uint32_t index, bool last);

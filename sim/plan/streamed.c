@@ -1,6 +1,7 @@
 #include "plan/streamed.h"
 
 #include "plan/causal.h"
+#include "plan/panels.h"
 #include "plan/saved.h"
 #include "plan/state.h"
 
@@ -53,9 +54,8 @@ void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t fo
     so->ring_axes = action->axes;
 }
 
-/* Whether shares of a dimension along some axes can be made of a partial sum along all of them. */
-static bool streamed_scatters(const struct plan_stage *stage, const struct layout *layout, uint32_t axes,
-                              uint8_t dim)
+bool streamed_scatters(const struct plan_stage *stage, const struct layout *layout, uint32_t axes,
+                       uint8_t dim)
 {
     struct layout others = *layout;
     for (uint32_t a = 0; a < stage->axis_count; a++)
@@ -241,8 +241,8 @@ uint32_t streamed_apart(const struct derivation *d, const struct action *action)
         return 0;
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
-    if (!loop->ring)
-        return 0;
+    if (!loop->ring || loop->panels)
+        return loop->panels ? loop->axes : 0; /* who has a panel differs */
     const struct operator* operator= state_operator(d, action->operator);
     uint64_t keys = operator->dims[operator->key].size;
     uint32_t ways = streamed_ways(d->stage, loop->axes);
@@ -255,6 +255,8 @@ uint32_t streamed_apart(const struct derivation *d, const struct action *action)
 double streamed_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member)
 {
     const struct step_loop *l = backward ? &d->backward_loops.at[loop] : &d->forward_loops.at[loop];
+    if (l->panels)
+        return panels_buffer(d, backward, loop, member);
     uint32_t count;
     const struct action *actions = streamed_actions(d, backward, &count);
     double bytes = 0;

@@ -30,6 +30,10 @@ void streamed_scatter(struct derivation *d, uint32_t operator, uint32_t operand,
 uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t places);
 uint32_t streamed_ways(const struct plan_stage *stage, uint32_t axes);
 
+/* Whether shares of a dimension along some axes can be made of a partial sum along all of them. */
+bool streamed_scatters(const struct plan_stage *stage, const struct layout *layout, uint32_t axes,
+                       uint8_t dim);
+
 /* Elements of the block that a streamed action passes on from a member in a step. */
 double streamed_elements(const struct derivation *d, const struct action *action, uint32_t member,
                          uint32_t step);

@@ -3,7 +3,7 @@
 #ifndef PARTITA_TESTS_EXECUTOR_RUN_H
 #define PARTITA_TESTS_EXECUTOR_RUN_H
 
-#include "executor.h"
+#include "executor_panels.h"
 
 #include "plan/lazy.h"
 #include "plan/recompute.h"
@@ -462,11 +462,13 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
         run_before(x, s->forward[index].member, output->tensor, m, out.member[m]);
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
-        if (!so->streamed)
+        if (!so->streamed && !so->panels)
             evaluation_forward(&all[m]);
     }
     if (so->streamed)
         run_ring(x, s, so, a->operator, all, false, NULL);
+    if (so->panels)
+        run_panels(x, s, a->operator, all, false);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
         if (all[m].op->causal && all[m].op->kind == OPERATOR_EINSUM && fabs(points - all[m].visited) > 1e-6)
@@ -508,7 +510,9 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     } else if (a->elements > 0) {
         if (!removed)
             s->forward_statistics[a->operator] |= a->axes;
-    } else if (a->streamed) { /* who reads it passes it on */
+    } else if (a->streamed && run_tensor(x, a->tensor)->role == TENSOR_PARAMETER) {
+        return;               /* who reads them passes weights on */
+    } else if (a->streamed) { /* the same */
         s->forward[i] = run_union(x, s, a, a->tensor);
         run_shares(x, s, a, &a->before, &s->forward[i]);
     } else if (removed) {
