@@ -1,7 +1,8 @@
 /* A panel goes from its owner to the next device, which passes it on, and so on around the axis; sums go on
  * from the device after the owner until they reach it. A device has room for two panels of each: it receives
  * one when the product with the last but one is done and that has been passed on. Transfers meet
- * (rendezvous), so that none comes before there is room. */
+ * (rendezvous), so that none comes before there is room; the first ones when the work before the product is
+ * done, as its room is taken then, and weights are up to date. */
 #include "plan/emit_panels.h"
 
 #include "plan/emit_action.h"

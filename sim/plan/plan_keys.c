@@ -253,6 +253,14 @@ static bool plan_keys_agree(struct input *input, const struct workload *workload
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
+    if (plan->product == PRODUCT_SUMMA && plan->time_chunks > 1)
+        return report_error(
+            &input->report, value_get(plan->convert, "fc")->place,
+            "convert.fc: summa cannot stand beside plan.time-chunks: a product comes either in "
+            "panels or in chunks of a sequence");
+    if (plan->panels && plan->product != PRODUCT_SUMMA)
+        return report_error(&input->report, value_get(plan->convert, "panels")->place,
+                            "convert.panels is about convert.fc: summa");
     return true;
 }
 

@@ -58,13 +58,13 @@ bool streamed_scatters(const struct plan_stage *stage, const struct layout *layo
                        uint8_t dim)
 {
     struct layout others = *layout;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (axes >> a & 1 && layout->place[a] != PLACE_PARTIAL)
             return false;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (axes >> a & 1)
             others.place[a] = PLACE_REPLICATED;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (axes >> a & 1 && !convert_loose(stage, &others, a, dim))
             return false;
     return true;
