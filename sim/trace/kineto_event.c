@@ -171,6 +171,13 @@ static bool event_time(struct json_stream *stream, enum json_stream_token token,
     return true;
 }
 
+/* Ranks and sizes; sums of those that are beyond all reason must not overflow. */
+static void event_number(struct kineto *kineto, int64_t number)
+{
+    const int64_t most = INT64_C(1) << 40;
+    VECTOR_PUSH(&kineto->numbers, number > most ? most : number < -most ? -most : number);
+}
+
 /* Numbers of a text "[0, 1, 2, ...]". */
 static uint32_t event_numbers_of(const char *text, struct kineto *kineto, bool *cut)
 {
@@ -179,7 +186,7 @@ static uint32_t event_numbers_of(const char *text, struct kineto *kineto, bool *
         char *end;
         long long number = strtoll(text, &end, 10);
         if (end != text) {
-            VECTOR_PUSH(&kineto->numbers, (int64_t)number);
+            event_number(kineto, number);
             count++;
         }
         *cut = *cut || strncmp(end, "...", 3) == 0;
@@ -205,7 +212,7 @@ bool kineto_event_numbers(struct json_stream *stream, enum json_stream_token tok
             *cut = true; /* dots, or whatever else is no rank */
             continue;
         }
-        VECTOR_PUSH(&kineto->numbers, number);
+        event_number(kineto, number);
         ++*count;
     }
     return true;

@@ -25,9 +25,9 @@ static struct ranks group_ranks(const struct kineto *kineto, const struct kineto
 static struct ranks group_continued(struct arena *arena, const struct kineto *kineto,
                                     const struct kineto_communication *of)
 {
-    const int64_t *known = kineto->numbers.at + of->first_rank;
     if (!of->cut || of->rank_count < 2 || of->group_size < of->rank_count || of->group_size > GROUP_HIGHEST)
         return (struct ranks){0};
+    const int64_t *known = &kineto->numbers.at[of->first_rank];
     int64_t step = known[1] - known[0];
     for (uint32_t i = 2; i < of->rank_count; i++)
         if (known[i] - known[i - 1] != step)
