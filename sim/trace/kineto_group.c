@@ -29,6 +29,8 @@ static struct ranks group_continued(struct arena *arena, const struct kineto *ki
         return (struct ranks){0};
     const int64_t *known = &kineto->numbers.at[of->first_rank];
     int64_t step = known[1] - known[0];
+    if (step < -GROUP_HIGHEST || step > GROUP_HIGHEST)
+        return (struct ranks){0};
     for (uint32_t i = 2; i < of->rank_count; i++)
         if (known[i] - known[i - 1] != step)
             return (struct ranks){0};
