@@ -122,10 +122,16 @@ enum partita_status partita_export(const char *format, const char *database, int
 enum partita_status partita_export_trace(const struct partita_options *options, const char *prefix,
                                          FILE *err);
 
-/* Writes a topology of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`, an
- * ASTRA-sim network) as a topology file of Partita's own to `out`. `options->topology` is the file; `sets`
- * change its parameters. */
+/* Writes a topology or model of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`,
+ * an ASTRA-sim network; a Hugging Face config.json, an ONNX file) or a trace (Chakra, a profile of PyTorch)
+ * as a file of Partita's own to `out`. `options->topology` is the file; `sets` change its parameters, or keys
+ * of the workload that replays the trace. */
 enum partita_status partita_convert(const struct partita_options *options, FILE *out, FILE *err);
+
+/* Writes a trace of any form as Chakra execution traces: PREFIX.RANK.et, and the process groups in
+ * PREFIX.json. */
+enum partita_status partita_convert_trace(const struct partita_options *options, const char *prefix,
+                                          FILE *err);
 
 #ifdef __cplusplus
 }
