@@ -118,9 +118,11 @@ enum partita_status partita_export(const char *format, const char *database, int
                                    FILE *err);
 
 /* Writes what is planned for a workload as Chakra execution traces, PREFIX.RANK.et and the process groups in
- * PREFIX.json, which partita_run() and other tools replay. */
-enum partita_status partita_export_trace(const struct partita_options *options, const char *prefix,
-                                         FILE *err);
+ * PREFIX.json, which partita_run() and other tools replay. `options->workload` may also be a database of
+ * results (its name ends in .db): then of a run in it, `run` <= 0: the latest; random durations are those
+ * that happened. */
+enum partita_status partita_export_trace(const struct partita_options *options, int64_t run,
+                                         const char *prefix, FILE *err);
 
 /* Writes a topology or model of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`,
  * an ASTRA-sim network; a Hugging Face config.json, an ONNX file) or a trace (Chakra, a profile of PyTorch)

@@ -42,7 +42,8 @@ static const struct command main_commands[] = {
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
      "j", main_list},
     {"export", "partita export RESULTS.db|WORKLOAD --format canonical|chrome|csv|chakra [options]",
-     "write a run in another form; chakra: the plan of a workload as execution traces", "orFts", main_export},
+     "write a run in another form; chakra: a run, or the plan of a workload, as execution traces", "orFts",
+     main_export},
     {"convert", "partita convert FILE|TRACE [options]",
      "write a topology, model or trace of another tool as Partita's YAML; a trace also with --format chakra",
      "oFs", main_convert},
@@ -183,7 +184,7 @@ static enum partita_status main_export(const struct options *o)
     struct partita_options options = {
         .workload = o->arguments[0], .topology = o->topology, .sets = o->sets, .set_count = o->set_count};
     if (o->format && strcmp(o->format, "chakra") == 0)
-        return partita_export_trace(&options, o->output, stderr);
+        return partita_export_trace(&options, o->run, o->output, stderr);
     return o->output ? main_into_file(o, main_write_export) : main_write_export(o, stdout);
 }
 

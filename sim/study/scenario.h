@@ -19,7 +19,9 @@ struct scenario_options {
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
     const char
-        *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+        *text; /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+    const char
+        *stored;    /* workload and topology as scenario_resolved() wrote them, instead of both; else NULL */
     bool unplanned; /* only the topology and the model (for one sample) are wanted */
     bool brief;     /* only the last steps are wanted: the ones before need not be written out */
 };
@@ -38,6 +40,7 @@ struct scenario {
     struct workload workload;
     struct value *document, *topology_document;
     const char *workload_path, *topology_path;
+    bool stored; /* the topology's document is known already */
     struct platform platform;
     struct model model;
     struct plan plan;
