@@ -234,7 +234,7 @@ static void absorb_after(struct model *model, uint32_t operator, uint32_t tensor
 static bool absorb_find(const struct model *model, uint32_t layer, struct absorb_core *core)
 {
     const struct layer *at = &model->layers.at[layer];
-    core->scores = core->context = MODEL_NONE;
+    *core = (struct absorb_core){.scores = MODEL_NONE, .context = MODEL_NONE};
     for (uint32_t o = at->first_operator; o < at->first_operator + at->operator_count; o++) {
         const struct operator* operator= & model->operators.at[o];
         if (!operator->attends || operator->kind != OPERATOR_EINSUM ||
