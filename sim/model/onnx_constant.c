@@ -1,5 +1,4 @@
-/* Onnx_constant: operators that make numbers: constants, sizes, ranges. Shape computations start with them.
- */
+/* Onnx_constant: operators that make numbers (constants, sizes, ranges); shape computations start there. */
 #include "model/onnx_numbers.h"
 #include "model/onnx_operator.h"
 
