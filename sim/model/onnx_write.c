@@ -91,14 +91,24 @@ static const char *onnx_write_size(struct onnx_call *call, int64_t size, int64_t
 void onnx_write_dims(struct onnx_call *call, struct value *layer, const char *key,
                      const struct onnx_value *value, const char *const *labels)
 {
+    onnx_write_cut(call, layer, key, value, 0, NULL, 0, labels);
+}
+
+void onnx_write_cut(struct onnx_call *call, struct value *layer, const char *key,
+                    const struct onnx_value *value, uint32_t axis, const int64_t *pieces, uint32_t count,
+                    const char *const *labels)
+{
     struct value *map = value_new(onnx_write_arena(call), call->writer->place, VALUE_MAP);
     const struct onnx_value *twice = NULL;
     if (call->writer->twice)
         twice = &call->writer->twice->values.at[names_find(&call->infer->names, value->name)];
     for (uint32_t i = 0; i < value->shape.rank; i++) {
         int64_t size = value->shape.dims[i], more = twice ? twice->shape.dims[i] : size;
-        value_put(onnx_write_arena(call), map, labels[i], call->writer->place,
-                  onnx_write_scalar(call, onnx_write_size(call, size, more)));
+        for (uint32_t k = 0; i == axis && k < count; k++)
+            onnx_write_number(call, map, *labels++, pieces[k]);
+        if (i != axis || !count)
+            value_put(onnx_write_arena(call), map, *labels++, call->writer->place,
+                      onnx_write_scalar(call, onnx_write_size(call, size, more)));
     }
     value_put(onnx_write_arena(call), layer, key, call->writer->place, map);
 }
