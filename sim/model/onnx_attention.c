@@ -155,6 +155,8 @@ static bool onnx_attention_wide(struct onnx_expand *expand)
 
 /* ---- products with heads ---- */
 
+const char onnx_attention_projection[] = "Projection";
+
 /* Contracts the last `from` dimensions of x with a weight of two dimensions, and gives those of `out`. */
 static bool onnx_attention_infer_projection(struct onnx_call *call)
 {
@@ -178,11 +180,15 @@ static bool onnx_attention_write_projection(struct onnx_call *call)
              kept = x->shape.rank - (uint32_t)onnx_call_int(call, "from", 1);
     struct value *layer = onnx_write_layer(call, "fc", ""), *map = value_new(arena, layer->place, VALUE_MAP),
                  *over = value_new(arena, layer->place, VALUE_LIST);
+    int64_t in = 1;
+    for (uint32_t i = kept; i < x->shape.rank; i++)
+        in *= x->shape.dims[i];
+    const char *plain = onnx_write_feature(in, out[0], kept > 1);
     onnx_write_from(call, layer, x);
     for (uint32_t i = 0; i < kept; i++)
         labels[i] = x->labels[i];
     for (uint32_t i = 0; i < count; i++) {
-        labels[kept + i] = onnx_write_fresh(call, labels, kept + i, count == 2 ? wanted[i] : "h");
+        labels[kept + i] = onnx_write_fresh(call, labels, kept + i, count == 2 ? wanted[i] : plain);
         onnx_write_number(call, map, labels[kept + i], out[i]);
     }
     for (uint32_t i = kept; i < x->shape.rank; i++)
@@ -208,7 +214,7 @@ const struct onnx_operator onnx_attention_operators[] = {
 };
 
 const struct onnx_operator onnx_attention_made[] = {
-    {.kind = "Projection",
+    {.kind = onnx_attention_projection,
      .needed = 2,
      .infer = onnx_attention_infer_projection,
      .write = onnx_attention_write_projection},

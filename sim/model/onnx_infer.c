@@ -18,7 +18,7 @@ const struct onnx_operator *onnx_infer_find(const struct onnx_node *node)
     if (*node->domain && strcmp(node->domain, "ai.onnx") != 0 && strcmp(node->domain, "com.microsoft") != 0)
         return NULL;
     for (const struct onnx_operator *at = onnx_attention_made; at->kind; at++)
-        if (!*node->domain && at->kind == node->kind)
+        if (at->kind == node->kind)
             return at;
     for (int t = 0; onnx_infer_operators[t]; t++)
         for (const struct onnx_operator *at = onnx_infer_operators[t]; at->kind; at++)

@@ -175,6 +175,14 @@ const char *onnx_write_fresh(struct onnx_call *call, const char *const *labels, 
     return arena_format(onnx_write_arena(call), "d%u", count);
 }
 
+const char *onnx_write_feature(int64_t in, int64_t out, bool sequence)
+{
+    enum { VOCABULARY = 4096 };
+    if (sequence && out >= VOCABULARY && out > 8 * in)
+        return "v";
+    return out > in ? "f" : sequence ? "h" : "c";
+}
+
 static void onnx_write_new_labels(struct onnx_call *call, struct onnx_value *value)
 {
     for (uint32_t i = 0; i < value->shape.rank; i++)
@@ -443,6 +451,8 @@ static bool onnx_write_is_constant(const struct onnx_call *call)
 
 static bool onnx_write_node(struct onnx_call *call)
 {
+    if (call->node->silent)
+        return true;
     for (uint32_t k = 0; k < call->node->outputs.count; k++)
         if (onnx_call_out(call, k) && onnx_file_elements(&onnx_call_out(call, k)->shape) == 0 &&
             onnx_call_out(call, k)->readers && !onnx_call_out(call, k)->known)
