@@ -148,7 +148,7 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
     uint32_t first = d->operators.at[parameter->operator].operator;
     parameter->shard_axes = 0;
     if (d->plan->training && d->plan->zero)
-        parameter->shard_axes = shard_axes(d->plan, d->stage, first, &parameter->layout);
+        parameter->shard_axes = shard_axes(d->stage, first, &parameter->layout);
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */

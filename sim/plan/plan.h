@@ -12,8 +12,12 @@
 
 enum { PLAN_AXES = 6, PLAN_LABELS = 8, PLAN_MESHES = 8 };
 
+/* What an axis is for, where it comes from a degree of the plan. */
+enum plan_axis_role { AXIS_PLAIN, AXIS_REPLICA, AXIS_DATA, AXIS_CONTEXT, AXIS_TENSOR };
+
 struct plan_axis {
-    uint32_t name;                /* interned: "data", "tensor", "y" … */
+    uint32_t name; /* interned: "data", "tensor", "y" … */
+    enum plan_axis_role role;
     uint32_t size;                /* devices along it */
     bool nests;                   /* it splits what the axis before it splits, inside its shares */
     bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */

@@ -219,17 +219,6 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
     }
 }
 
-/* The path of a file or shipped name; NULL, without a message, when there is none. */
-static const char *explain_find(struct input *input, const char *folder, const char *name)
-{
-    struct input quiet;
-    input_init(&quiet, input->data_root);
-    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
-    path = path ? arena_text(&input->arena, path) : NULL;
-    input_fini(&quiet);
-    return path;
-}
-
 static void explain_no_subject(struct input *input, const char *name)
 {
     uint32_t workloads, models;
@@ -264,9 +253,9 @@ static struct value *explain_as_model(struct input *input, const struct explain_
 {
     static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
                                          "devices", "switches", "links", "peak",  "bandwidth"};
-    const char *path = explain_find(input, "workloads", options->subject);
+    const char *path = document_look(input, "workloads", options->subject);
     if (!path)
-        path = explain_find(input, "workloads/models", options->subject);
+        path = document_look(input, "workloads/models", options->subject);
     if (!path)
         explain_no_subject(input, options->subject);
     struct value *document = path ? model_file_load(input, path, set) : NULL;

@@ -69,7 +69,7 @@ static json_t *explain_json_weights(const struct explain_stage *stage, uint32_t 
                 json_array_append_new(
                     list, json_pack("{s:s, s:f, s:s, s:s}", "kind",
                                     communication_names[k ? ALL_REDUCE : REDUCE_SCATTER], "bytes",
-                                    k ? bytes / shard_members(d->stage, reduction.scatter) : bytes, "axis",
+                                    k ? bytes / layout_places(d->stage, reduction.scatter) : bytes, "axis",
                                     mesh_name(d->stage, sets[k], names, axes, sizeof axes), "tensor",
                                     names_text(names, state_tensor(d, parameter->tensor)->name)));
     }

@@ -2,7 +2,6 @@
 
 #include "plan/fuse.h"
 #include "plan/mesh.h"
-#include "plan/shard.h"
 #include "plan/state.h"
 #include "study/explain_einsum.h"
 #include "study/explain_reason.h"
@@ -80,7 +79,7 @@ void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
         done |= together;
         if (split >= 0)
             fprintf(out, "%s%s over %s (%u)", between, names_text(names, operator->dims[split].names[0]),
-                    axis, shard_members(d->stage, together));
+                    axis, layout_places(d->stage, together));
         else
             fprintf(out, "%sthe first device of %s alone", between, axis);
         between = ", ";

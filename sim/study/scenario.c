@@ -265,17 +265,6 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
     return emit_job(plan, scenario->derivations, &scenario->job, report);
 }
 
-/* The path of a file or shipped name; NULL, without a message, when there is none. */
-static const char *scenario_find(struct input *input, const char *folder, const char *name)
-{
-    struct input quiet;
-    input_init(&quiet, input->data_root);
-    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
-    path = path ? arena_text(&input->arena, path) : NULL;
-    input_fini(&quiet);
-    return path;
-}
-
 /* Finds the workload's document. *model: its file is a model instead. */
 static bool scenario_document(struct scenario *scenario, const struct scenario_options *options,
                               const char **model)
@@ -291,9 +280,9 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
     scenario->document = scenario_trace_document(input, options->workload);
     if (scenario->document)
         return true;
-    const char *path = scenario_find(input, "workloads", options->workload);
+    const char *path = document_look(input, "workloads", options->workload);
     if (!path)
-        path = scenario_find(input, "workloads/models", options->workload);
+        path = document_look(input, "workloads/models", options->workload);
     if (!path)
         path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
     scenario->workload_path = path;

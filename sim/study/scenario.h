@@ -28,6 +28,7 @@ struct scenario_options {
 struct scenario_replay {
     uint32_t ranks, copies, nodes; /* copies: ranks without a file of their own */
     enum replay_compute compute;
+    const char *contents; /* what its files hold, in the scenario's arena; NULL: nothing is known */
 };
 
 struct scenario {

@@ -32,6 +32,8 @@ static void summary_trace(const struct scenario *s, FILE *out)
     fprintf(out, "trace     %u ranks, %u nodes; computations %s\n", s->replay.ranks, s->replay.nodes,
             s->replay.compute == REPLAY_RECORDED ? "take the time recorded"
                                                  : "by their FLOPs and bytes on the devices");
+    if (s->replay.contents)
+        fprintf(out, "          %s\n", s->replay.contents);
     if (s->replay.copies)
         fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
     fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
