@@ -131,6 +131,9 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
             VECTOR_PUSH(out, model_extent(operator->dims[i].filling, share));
             filled |= operator->dims[i].filling != NULL;
         }
+    if (operator->grows &&
+        splits[operator->grows - 1]) /* with the cache, shares differ now here, now there */
+        VECTOR_PUSH(out, (double)assign_share(d->stage, operator, assignment, operator->grows - 1u, at).low);
     if (filled) /* which of its weights are touched */
         VECTOR_PUSH(out, work_forward(d, index, member).bytes);
     if (assign_causal(d->stage, operator, assignment))

@@ -1,6 +1,7 @@
 #include "plan/emit_step.h"
 
 #include "plan/emit_pass.h"
+#include "plan/emit_token.h"
 #include "plan/emit_update.h"
 #include "plan/overlap.h"
 #include "plan/scheduled.h"
@@ -82,6 +83,10 @@ static void emit_step_scheduled(struct emitter *e)
 
 void emit_step(struct emitter *e)
 {
+    if (e->plan->token) {
+        emit_token_step(e);
+        return;
+    }
     if (e->orders && e->part_count) {
         emit_step_scheduled(e);
         return;

@@ -129,6 +129,7 @@ struct plan {
     enum precision accumulation_precision;  /* of their sums over several micro-batches */
     enum precision communication_precision; /* in which they are synchronised */
     enum precision optimizer_precision;     /* of moments and master copies */
+    enum precision cache_precision;         /* of keys and values that are kept for later tokens */
     enum plan_optimizer optimizer;
     enum plan_recompute recompute;
     uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
@@ -162,6 +163,10 @@ struct plan {
                            no recomputation */
     bool fits;          /* every device has the memory */
     bool replayed;      /* the job was read from a trace: there are no model and no stages */
+    uint64_t prompt;    /* tokens that are given, of a step that generates (generate.h); else 0 */
+    uint32_t tokens;    /* that each sample gets in a step; 0: it generates none */
+    struct plan *token; /* of the second half of the stages, which make one token. NULL: none. Not owned */
+    bool past;          /* this is such a plan of one token */
 };
 
 void plan_init(struct plan *plan);

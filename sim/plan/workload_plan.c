@@ -26,6 +26,7 @@ static void workload_plan_precisions(const struct workload *workload, struct pla
     plan->accumulation_precision = workload_plan_precision(given->accumulation, plan->gradient_precision);
     plan->communication_precision = workload_plan_precision(given->communication, plan->gradient_precision);
     plan->optimizer_precision = workload_plan_precision(given->optimizer, FP32);
+    plan->cache_precision = workload_plan_precision(given->cache, plan->precision);
 }
 
 static void workload_plan_fill(const struct workload *workload, const struct plan_keys *read,

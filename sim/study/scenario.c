@@ -16,6 +16,7 @@
 #include "platform/topology_set.h"
 #include "study/changes.h"
 #include "study/default_workload.h"
+#include "study/generation.h"
 #include "study/pricing.h"
 #include "study/scenario_trace.h"
 
@@ -30,6 +31,7 @@ static void scenario_init(struct scenario *scenario, const char *data_root)
     arena_init(&scenario->job.arena);
     platform_init(&scenario->platform, &scenario->names);
     model_init(&scenario->model, &scenario->names);
+    model_init(&scenario->token_model, &scenario->names);
     plan_init(&scenario->plan);
     scenario->job.names = &scenario->names;
 }
@@ -43,6 +45,7 @@ void scenario_fini(struct scenario *scenario)
     discipline_fini(&scenario->script);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
+    model_fini(&scenario->token_model);
     platform_fini(&scenario->platform);
     arena_fini(&scenario->job.arena);
     arena_fini(&scenario->arena);
@@ -362,9 +365,12 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     const struct value *shape = set ? scenario_model_document(scenario, set) : NULL;
     if (!good || !shape || !scenario_model(scenario, shape, set, options->unplanned))
         return false;
+    scenario->generates = !generation_obstacle(scenario, shape);
     if (options->unplanned)
         return true;
-    if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
+    if (!generation_model(scenario, shape, set) ||
+        !workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan) ||
+        !generation_plan(scenario))
         return false;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
