@@ -27,6 +27,7 @@ struct onnx_value {
     const double *known;              /* its elements, or NULL */
     const struct onnx_tensor *weight; /* that it is, perhaps in another arrangement; or NULL */
     uint32_t readers;                 /* nodes' inputs; the graph's outputs count as one each */
+    bool unpacked;                    /* a weight that stands in the file in another form */
     bool constant;                    /* stood in a node: it may be computed with, like a shape */
     const struct onnx_parts *parts;   /* of a sequence; NULL: a tensor */
     const char *layer;                /* that gives it, once written; or NULL */
@@ -38,6 +39,7 @@ struct onnx_choices {
     const struct value *dims;     /* sizes of symbolic dimensions, by name */
     const struct value *trips;    /* of loops, by the names of their nodes; or one number for all */
     const struct value *sequence; /* size of symbolic dimensions that are called like a sequence */
+    bool flash;                   /* attention is one kernel that never stores its scores */
     bool ignore;                  /* operators that are not known */
 };
 

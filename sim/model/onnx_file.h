@@ -77,6 +77,7 @@ struct onnx_attribute {
 
 struct onnx_node {
     const char *name, *kind, *domain; /* kind: op_type */
+    bool silent;                      /* only the shapes that it gives are needed */
     uint32_t origin;                  /* which node of the graph it is, or stands in */
     VECTOR(const char *) inputs;
     VECTOR(const char *) outputs;

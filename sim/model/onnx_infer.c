@@ -8,17 +8,27 @@
 #include <string.h>
 
 const struct onnx_operator *const onnx_infer_operators[] = {
-    onnx_pointwise_operators, onnx_view_operators,
-    onnx_pieces_operators,    onnx_constant_operators,
-    onnx_window_operators,    onnx_matrix_operators,
-    onnx_reduce_operators,    onnx_other_operators,
-    onnx_select_operators,    NULL,
+    onnx_pointwise_operators,
+    onnx_view_operators,
+    onnx_pieces_operators,
+    onnx_constant_operators,
+    onnx_window_operators,
+    onnx_matrix_operators,
+    onnx_reduce_operators,
+    onnx_other_operators,
+    onnx_select_operators,
+    onnx_attention_operators,
+    NULL,
 };
 
 const struct onnx_operator *onnx_infer_find(const struct onnx_node *node)
 {
-    if (*node->domain && strcmp(node->domain, "ai.onnx") != 0)
+    /* ONNX Runtime has standard operators in its own domain too. */
+    if (*node->domain && strcmp(node->domain, "ai.onnx") != 0 && strcmp(node->domain, "com.microsoft") != 0)
         return NULL;
+    for (const struct onnx_operator *at = onnx_attention_made; at->kind; at++)
+        if (at->kind == node->kind)
+            return at;
     for (int t = 0; onnx_infer_operators[t]; t++)
         for (const struct onnx_operator *at = onnx_infer_operators[t]; at->kind; at++)
             if (strcmp(at->kind, node->kind) == 0)

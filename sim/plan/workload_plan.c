@@ -194,5 +194,5 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
     shard_mark(plan);
     good = good && workload_plan_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
-    return good && workload_schedule_fits(input, workload, plan);
+    return good && workload_schedule_fits(input, workload, &read, plan);
 }
