@@ -1,6 +1,7 @@
 #include "study/convert_trace.h"
 
 #include "study/scenario_trace.h"
+#include "trace/trace_file.h"
 #include "trace/trace_yaml.h"
 
 #include <string.h>
@@ -8,18 +9,10 @@
 /* A workload file that has a trace. */
 static struct value *convert_workload(struct input *input, const char *name)
 {
-    struct input quiet;
-    struct value *found = NULL;
-    input_init(&quiet, input->data_root);
-    const char *path = document_find(&quiet, "workloads", name, (struct place){0});
-    size_t length = path ? strlen(path) : 0;
-    bool yaml =
-        length > 5 && (strcmp(path + length - 5, ".yaml") == 0 || strcmp(path + length - 4, ".yml") == 0);
-    struct value *document = yaml ? document_load(&quiet, path) : NULL;
-    if (document && value_get(document, "trace"))
-        found = document_load(input, arena_text(&input->arena, path));
-    input_fini(&quiet);
-    return found;
+    const char *path = document_look(input, "workloads", name);
+    bool yaml = path && (trace_file_ends(path, ".yaml") || trace_file_ends(path, ".yml"));
+    struct value *document = yaml ? document_load(input, path) : NULL;
+    return value_get(document, "trace") ? document : NULL;
 }
 
 static bool convert_set(struct input *input, struct value *document, const char *const *sets, uint32_t count)

@@ -89,11 +89,7 @@ static enum partita_status export_run(const char *database, int64_t run, const c
 enum partita_status partita_export_trace(const struct partita_options *options, int64_t run,
                                          const char *prefix, FILE *err)
 {
-    struct scenario_options wanted = {.workload = options->workload,
-                                      .topology = options->topology,
-                                      .sets = options->sets,
-                                      .set_count = options->set_count,
-                                      .data_root = partita_data_folder()};
+    struct scenario_options wanted = wanted_scenario(options);
     if (!prefix) {
         fprintf(err, "error: a trace is several files: --output PREFIX says where\n");
         return PARTITA_BAD_INPUT;
