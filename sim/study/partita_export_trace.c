@@ -4,6 +4,8 @@
 #include "record/reader.h"
 #include "study/carriers.h"
 #include "study/replicate.h"
+#include "study/scenario.h"
+#include "study/wanted.h"
 #include "trace/trace_export.h"
 
 #include <string.h>
