@@ -16,6 +16,7 @@
 #include "platform/topology_set.h"
 #include "study/changes.h"
 #include "study/default_workload.h"
+#include "study/generation.h"
 #include "study/pricing.h"
 #include "study/scenario_trace.h"
 
@@ -30,6 +31,7 @@ static void scenario_init(struct scenario *scenario, const char *data_root)
     arena_init(&scenario->job.arena);
     platform_init(&scenario->platform, &scenario->names);
     model_init(&scenario->model, &scenario->names);
+    model_init(&scenario->token_model, &scenario->names);
     plan_init(&scenario->plan);
     scenario->job.names = &scenario->names;
 }
@@ -43,6 +45,7 @@ void scenario_fini(struct scenario *scenario)
     discipline_fini(&scenario->script);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
+    model_fini(&scenario->token_model);
     platform_fini(&scenario->platform);
     arena_fini(&scenario->job.arena);
     arena_fini(&scenario->arena);
@@ -151,8 +154,24 @@ static bool scenario_is(struct scenario *scenario, const struct value *document,
                                                    : "");
 }
 
+/* The documents of a run that a database holds. */
+static bool scenario_stored(struct scenario *scenario, const struct scenario_options *options)
+{
+    const struct value *both =
+        document_parse(&scenario->input, options->workload, options->stored, strlen(options->stored), false);
+    scenario->document = value_get(both, "workload");
+    scenario->topology_document = value_get(both, "topology");
+    scenario->stored = true;
+    return (scenario->document && scenario->topology_document) ||
+           report_error(&scenario->input.report, (struct place){options->workload, 0, 0},
+                        "this run does not hold its workload and topology");
+}
+
 static bool scenario_topology(struct scenario *scenario, const struct scenario_options *options)
 {
+    if (scenario->stored)
+        return topology_read(&scenario->input, scenario->topology_document, scenario->workload.set,
+                             &scenario->platform);
     const char *name = options->topology;
     struct place place = {NULL, 0, 0};
     if (!name && !scenario->workload.topology)
@@ -265,17 +284,6 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
     return emit_job(plan, scenario->derivations, &scenario->job, report);
 }
 
-/* The path of a file or shipped name; NULL, without a message, when there is none. */
-static const char *scenario_find(struct input *input, const char *folder, const char *name)
-{
-    struct input quiet;
-    input_init(&quiet, input->data_root);
-    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
-    path = path ? arena_text(&input->arena, path) : NULL;
-    input_fini(&quiet);
-    return path;
-}
-
 /* Finds the workload's document. *model: its file is a model instead. */
 static bool scenario_document(struct scenario *scenario, const struct scenario_options *options,
                               const char **model)
@@ -283,6 +291,8 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
     struct input *input = &scenario->input;
     *model = NULL;
     scenario->workload_path = options->workload;
+    if (options->stored)
+        return scenario_stored(scenario, options);
     if (options->text) {
         scenario->document =
             document_parse(input, "default workload", options->text, strlen(options->text), false);
@@ -291,9 +301,9 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
     scenario->document = scenario_trace_document(input, options->workload);
     if (scenario->document)
         return true;
-    const char *path = scenario_find(input, "workloads", options->workload);
+    const char *path = document_look(input, "workloads", options->workload);
     if (!path)
-        path = scenario_find(input, "workloads/models", options->workload);
+        path = document_look(input, "workloads/models", options->workload);
     if (!path)
         path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
     scenario->workload_path = path;
@@ -373,9 +383,12 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     const struct value *shape = set ? scenario_model_document(scenario, set) : NULL;
     if (!good || !shape || !scenario_model(scenario, shape, set, options->unplanned))
         return false;
+    scenario->generates = !generation_obstacle(scenario, shape);
     if (options->unplanned)
         return true;
-    if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
+    if (!generation_model(scenario, shape, set) ||
+        !workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan) ||
+        !generation_plan(scenario))
         return false;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||

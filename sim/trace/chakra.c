@@ -15,6 +15,7 @@ const struct chakra_attribute chakra_attributes[] = {
     {"comm_tag", CHAKRA_INTEGER, AT(tag), ANY},
     {"pg_name", CHAKRA_TEXT, AT(pg), 0, 0},
     {"involved_dim", CHAKRA_PRESENT, AT(dimensions), 0, 0},
+    {"partita_start", CHAKRA_NUMBER, AT(start), 0, 0},
     {"partita_seconds", CHAKRA_NUMBER, AT(seconds), 0, 0},
     {"partita_bytes", CHAKRA_NUMBER, AT(size), 0, 0}, /* after comm_size, which is whole */
     {"partita_flops", CHAKRA_NUMBER, AT(flops), 0, 0},
@@ -28,6 +29,7 @@ const struct chakra_attribute chakra_attributes[] = {
     {"partita_micro_batch", CHAKRA_INTEGER, AT(micro_batch), 0, INT32_MAX},
     {"partita_step", CHAKRA_INTEGER, AT(step), 0, 100000},
     {"partita_rendezvous", CHAKRA_FLAG, AT(rendezvous), 0, 0},
+    {"partita_fixed", CHAKRA_FLAG, AT(fixed), 0, 0},
     {"partita_shares", CHAKRA_SHARES, AT(first_share), 0, 0},
 };
 const uint32_t chakra_attribute_count = sizeof chakra_attributes / sizeof chakra_attributes[0];
