@@ -296,7 +296,7 @@ static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct r
     const struct plan_stage *stage = cast->derivations[role.stage].stage;
     uint32_t next = streamed_member(stage, role.member, action->axes, 1);
     uint32_t before =
-        streamed_member(stage, role.member, action->axes, streamed_ways(stage, action->axes) - 1);
+        streamed_member(stage, role.member, action->axes, layout_places(stage, action->axes) - 1);
     cast_add_group(rank, cast_ring(cast, role.stage, action, role.member, next));
     cast_add_group(rank, cast_ring(cast, role.stage, action, before, role.member));
 }

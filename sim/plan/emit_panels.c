@@ -38,7 +38,7 @@ static uint32_t emit_panels_message(struct emit_panels *p, const struct action *
 {
     const struct part *part = p->part;
     uint32_t stage = part->role.stage, member = part->role.member;
-    uint32_t ways = streamed_ways(part->d->stage, action->axes);
+    uint32_t ways = layout_places(part->d->stage, action->axes);
     uint32_t other = streamed_member(part->d->stage, member, action->axes, kind == OP_SEND ? 1 : ways - 1);
     uint32_t group = kind == OP_SEND ? cast_ring(p->e->cast, stage, action, member, other)
                                      : cast_ring(p->e->cast, stage, action, other, member);
@@ -52,7 +52,7 @@ static void emit_panels_pass(struct emit_panels *p, uint32_t index, uint32_t ste
     const struct action *action = emitter_action(p->part, p->backward, index);
     struct emit_panels_buffers *buffers = &p->buffers[index - p->of->first];
     uint32_t distance = panels_distance(p->part->d, action, p->part->role.member, step);
-    uint32_t ways = streamed_ways(p->part->d->stage, action->axes);
+    uint32_t ways = layout_places(p->part->d->stage, action->axes);
     struct index_list after = {0};
     buffers->received[step % 2] = PROGRAM_NONE;
     if (distance) {

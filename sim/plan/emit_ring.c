@@ -10,7 +10,7 @@ static uint32_t emit_ring_pass(struct emitter *e, const struct part *part, const
     uint32_t stage = part->role.stage, member = part->role.member;
     uint32_t next = streamed_member(part->d->stage, member, action->axes, 1);
     uint32_t before = streamed_member(part->d->stage, member, action->axes,
-                                      streamed_ways(part->d->stage, action->axes) - 1);
+                                      layout_places(part->d->stage, action->axes) - 1);
     builder_communicate(&e->builder, OP_SEND, 0, cast_ring(e->cast, stage, action, member, next), MODEL_NONE,
                         streamed_elements(part->d, action, member, step) * action->element_bytes,
                         action->part, after);

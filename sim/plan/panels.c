@@ -29,7 +29,7 @@ static uint32_t panels_edges(const struct derivation *d, const struct stage_oper
 {
     uint32_t count = 0, kept = 0;
     for (uint32_t i = 0; i < OPERATOR_OPERANDS; i++)
-        for (uint32_t p = 0; so->panels >> i & 1 && p < streamed_ways(d->stage, so->panel_axes[i]); p++)
+        for (uint32_t p = 0; so->panels >> i & 1 && p < layout_places(d->stage, so->panel_axes[i]); p++)
             edges[count++] = panels_place(d->stage, size, so->panel_axes[i], p).low;
     qsort(edges, count, sizeof *edges, panels_compare);
     for (uint32_t i = 0; i < count; i++)
@@ -44,7 +44,7 @@ void panels_cut(struct derivation *d, uint32_t index)
     uint64_t size = state_operator(d, index)->dims[so->panel_dim].size;
     uint32_t room = 1, least = d->plan->panels ? d->plan->panels : 1, cuts = 0;
     for (uint32_t i = 0; i < OPERATOR_OPERANDS; i++)
-        room += so->panels >> i & 1 ? streamed_ways(d->stage, so->panel_axes[i]) : 0;
+        room += so->panels >> i & 1 ? layout_places(d->stage, so->panel_axes[i]) : 0;
     uint64_t *edges = ARENA_ARRAY(d->arena, uint64_t, room), widest = (size + least - 1) / least;
     uint32_t count = panels_edges(d, so, size, edges);
     so->panel_edges = ARENA_ARRAY(d->arena, uint64_t, room + least + 1);

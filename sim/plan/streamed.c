@@ -144,7 +144,7 @@ void streamed_close(struct derivation *d, bool backward, uint32_t index)
         }
     struct step_loop made = {.first = first,
                              .end = end,
-                             .steps = streamed_ways(d->stage, axes),
+                             .steps = layout_places(d->stage, axes),
                              .carry = MODEL_NONE,
                              .ring = true,
                              .axes = (uint8_t)axes,
@@ -161,29 +161,10 @@ void streamed_close(struct derivation *d, bool backward, uint32_t index)
         VECTOR_PUSH(&d->forward_loops, made);
 }
 
-uint32_t streamed_ways(const struct plan_stage *stage, uint32_t axes)
-{
-    uint32_t ways = 1;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        ways *= axes >> a & 1 ? stage->axes[a].size : 1;
-    return ways;
-}
-
-/* A member's place along some axes. */
-static uint32_t streamed_place(const struct plan_stage *stage, uint32_t member, uint32_t axes)
-{
-    struct coordinates at = layout_coordinates(stage, member);
-    uint32_t place = 0;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (axes >> a & 1)
-            place = place * stage->axes[a].size + at.at[a];
-    return place;
-}
-
 uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t places)
 {
     struct coordinates at = layout_coordinates(stage, member);
-    uint32_t place = (streamed_place(stage, member, axes) + places) % streamed_ways(stage, axes);
+    uint32_t place = (layout_place(stage, axes, member) + places) % layout_places(stage, axes);
     for (uint32_t a = stage->axis_count; a-- > 0;)
         if (axes >> a & 1) {
             at.at[a] = place % stage->axes[a].size;
@@ -195,7 +176,7 @@ uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32
 /* The owner of the block that a member works on in a step. */
 static uint32_t streamed_owner(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t step)
 {
-    return streamed_member(stage, member, axes, streamed_ways(stage, axes) - step);
+    return streamed_member(stage, member, axes, layout_places(stage, axes) - step);
 }
 
 double streamed_elements(const struct derivation *d, const struct action *action, uint32_t member,
@@ -245,7 +226,7 @@ uint32_t streamed_apart(const struct derivation *d, const struct action *action)
         return loop->panels ? loop->axes : 0; /* who has a panel differs */
     const struct operator* operator= state_operator(d, action->operator);
     uint64_t keys = operator->dims[operator->key].size;
-    uint32_t ways = streamed_ways(d->stage, loop->axes);
+    uint32_t ways = layout_places(d->stage, loop->axes);
     bool even = keys % ways == 0, dealt = d->stage->balanced == ways && keys % (2 * (uint64_t)ways) == 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         even &= !(loop->axes >> a & 1) || !d->stage->axes[a].weights;

@@ -25,10 +25,8 @@ void streamed_close(struct derivation *d, bool backward, uint32_t operator);
 /* Turns a contribution to the gradient of a streamed operand into its owner's share. */
 void streamed_scatter(struct derivation *d, uint32_t operator, uint32_t operand, struct contribution *given);
 
-/* The member so many places on along some axes (bit set) together, in the order of the mesh, and how many
- * places there are. */
+/* The member so many places on along some axes (bit set) together, in the order of the mesh. */
 uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t places);
-uint32_t streamed_ways(const struct plan_stage *stage, uint32_t axes);
 
 /* Whether shares of a dimension along some axes can be made of a partial sum along all of them. */
 bool streamed_scatters(const struct plan_stage *stage, const struct layout *layout, uint32_t axes,

@@ -305,7 +305,7 @@ static inline struct holding run_scatter(struct executor *x, const struct stage_
 {
     const struct stage_operator *so = &s->d->operators.at[a->operator];
     double ***gradients = s->streams[a->operator* OPERATOR_OPERANDS + run_streamed(so)];
-    uint32_t ways = streamed_ways(s->d->stage, a->axes);
+    uint32_t ways = layout_places(s->d->stage, a->axes);
     struct holding sums = run_holding(x, s);
     if (!a->streamed) { /* not in a ring after all */
         sums.member = gradients[0];
@@ -333,7 +333,7 @@ static inline void run_backward_ring(struct executor *x, const struct stage_run 
                                      const struct stage_operator *so, uint32_t index, struct evaluation *all,
                                      bool rings)
 {
-    uint32_t operand = run_streamed(so), ways = streamed_ways(s->d->stage, so->ring_axes);
+    uint32_t operand = run_streamed(so), ways = layout_places(s->d->stage, so->ring_axes);
     double ***gradients = ARENA_ARRAY(&x->arena, double **, ways);
     for (uint32_t step = 0; step < ways; step++)
         gradients[step] = ARENA_ARRAY(&x->arena, double *, s->d->member_count);

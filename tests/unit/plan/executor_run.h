@@ -336,7 +336,7 @@ static inline double **run_pass(struct executor *x, const struct stage_run *s,
                                 double **buffers)
 {
     double **moved = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
-    uint32_t ways = streamed_ways(s->d->stage, so->ring_axes);
+    uint32_t ways = layout_places(s->d->stage, so->ring_axes);
     for (uint32_t m = 0; m < s->d->member_count; m++)
         moved[m] = buffers[step && !removed ? streamed_member(s->d->stage, m, so->ring_axes, ways - 1) : m];
     return moved;
@@ -346,7 +346,7 @@ static inline double **run_pass(struct executor *x, const struct stage_run *s,
 static inline struct interval run_block(const struct stage_run *s, const struct operator* op, uint32_t axes,
                                         uint32_t member, uint32_t step)
 {
-    uint32_t ways = streamed_ways(s->d->stage, axes);
+    uint32_t ways = layout_places(s->d->stage, axes);
     struct coordinates owner = run_at(s, streamed_member(s->d->stage, member, axes, ways - step));
     struct interval block = {0, op->dims[op->key].size};
     for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
@@ -390,7 +390,7 @@ static inline void run_ring(struct executor *x, const struct stage_run *s, const
     double **buffers = ARENA_ARRAY(&x->arena, double *, members);
     for (uint32_t m = 0; m < members; m++)
         buffers[m] = (double *)(uintptr_t)all[m].in[operand];
-    for (uint32_t step = 0; step < streamed_ways(s->d->stage, so->ring_axes); step++) {
+    for (uint32_t step = 0; step < layout_places(s->d->stage, so->ring_axes); step++) {
         buffers = run_pass(x, s, so, step, removed, buffers);
         for (uint32_t m = 0; m < members; m++) {
             all[m].share[op->key] = run_block(s, op, so->ring_axes, m, step);

@@ -26,7 +26,7 @@ static const struct step_loop *ring_loop(const struct plan_case *c, bool backwar
     assert_int_equal(backward ? d->backward_loops.count : d->forward_loops.count, 1);
     const struct step_loop *loop = backward ? d->backward_loops.at : d->forward_loops.at;
     assert_true(loop->ring);
-    assert_int_equal(loop->steps, streamed_ways(d->stage, loop->axes));
+    assert_int_equal(loop->steps, layout_places(d->stage, loop->axes));
     return loop;
 }
 
@@ -40,7 +40,7 @@ static double passed(const struct plan_case *c, bool backward, int collective, u
         bool gradients = collective == REDUCE_SCATTER;
         if (!action->streamed || action->collective != collective)
             continue;
-        for (uint32_t step = gradients; step + !gradients < streamed_ways(d->stage, action->axes); step++)
+        for (uint32_t step = gradients; step + !gradients < layout_places(d->stage, action->axes); step++)
             elements += streamed_elements(d, action, member, step);
     }
     return elements;
