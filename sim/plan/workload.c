@@ -4,6 +4,7 @@
 #include "input/document.h"
 #include "plan/mesh.h"
 #include "plan/optimizer.h"
+#include "plan/owners.h"
 #include "plan/recompute.h"
 #include "plan/schedule_csv.h"
 #include "plan/scheduled.h"
@@ -200,6 +201,8 @@ struct workload_plan {
     bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input, *layers, *order;
     int64_t expert, expert_tensor;
+    const struct value *experts;
+    const struct owners_list *owned; /* what `experts` says */
 };
 
 static const char *const workload_saved[] = {"used", "produced", NULL};
@@ -236,6 +239,11 @@ const struct field workload_plan_fields[] = {
      .low = 1,
      .high = 1e6,
      .about = "devices that divide each expert's inner features; by default as many as tensor"},
+    {.key = "experts",
+     .kind = FIELD_VALUE,
+     .offset = AT(experts),
+     .about = "which device along expert has which experts: a list of lists of their numbers, such as "
+              "[[0, 3..5], [1, 2]]; equal shares in order by default"},
     {.key = "layers",
      .kind = FIELD_VALUE,
      .offset = AT(layers),
@@ -567,6 +575,21 @@ static bool workload_known_schedule(struct input *input, const struct workload *
                           known, count);
 }
 
+/* Where it is said who owns which experts, there are as many owners. */
+static bool workload_read_experts(struct input *input, struct workload_plan *plan)
+{
+    if (!plan->experts)
+        return true;
+    plan->owned = owners_read(input, plan->experts, "plan.experts");
+    if (plan->owned && plan->expert && plan->expert != plan->owned->shares)
+        return report_error(&input->report, plan->experts->place,
+                            "plan.experts has %u entries, but plan.expert is %lld: one entry per device, [] "
+                            "for none",
+                            plan->owned->shares, (long long)plan->expert);
+    plan->expert = plan->owned ? plan->owned->shares : 1;
+    return plan->owned != NULL;
+}
+
 static bool workload_read_plan(struct input *input, const struct workload *workload,
                                struct workload_plan *plan)
 {
@@ -589,6 +612,7 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
                            FIELDS_COUNT(workload_convert_fields), NULL, plan) &&
                good;
     good = workload_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    good = workload_read_experts(input, plan) && good;
     if (good && workload->step == 1 && plan->zero)
         good = report_error(
             &input->report, value_get(workload->plan, "zero")->place,
@@ -600,9 +624,9 @@ static bool workload_read_plan(struct input *input, const struct workload *workl
                             "stage, not once per chunk",
                             plan->zero == 3 ? "zero: 3" : "recompute");
     if (plan->stages && good) {
-        static const char *const degrees[] = {"tensor",     "data",    "pipeline",          "context",
-                                              "balanced",   "convert", "sequence-parallel", "devices",
-                                              "zero-group", "expert",  "expert-tensor",     "order"};
+        static const char *const degrees[] = {
+            "tensor",  "data",       "pipeline", "context",       "balanced", "convert", "sequence-parallel",
+            "devices", "zero-group", "expert",   "expert-tensor", "order",    "experts"};
         for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
             if (value_get(workload->plan, degrees[i]))
                 good = report_error(
@@ -866,8 +890,9 @@ static struct mesh_experts workload_experts(const struct workload *workload, con
 {
     if (!read->expert && !read->expert_tensor)
         return (struct mesh_experts){0};
-    const char *key = read->expert ? "expert" : "expert-tensor";
-    return (struct mesh_experts){.expert = read->expert ? (uint32_t)read->expert : 1,
+    const char *key = read->owned ? "experts" : read->expert ? "expert" : "expert-tensor";
+    return (struct mesh_experts){.owned = read->owned,
+                                 .expert = read->expert ? (uint32_t)read->expert : 1,
                                  .tensor =
                                      (uint32_t)(read->expert_tensor ? read->expert_tensor : read->tensor),
                                  .place = value_get(workload->plan, key)->place};
@@ -942,7 +967,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         }
         VECTOR_FREE(&devices);
     }
-    good = good && (!read.layers || mesh_layers(input, read.layers, plan));
+    good = good && (!read.layers || mesh_layers(input, read.layers, plan)) && owners_apply(input, plan);
     shard_mark(plan);
     good = good && workload_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
