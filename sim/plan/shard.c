@@ -11,11 +11,21 @@ static bool shard_is_replica(const struct plan *plan, const struct plan_axis *ax
     return strcmp(names_text(plan->platform->names, axis->name), "replica") == 0;
 }
 
+/* Whether members along an axis work on other samples, or other positions of them, with the same parameters.
+ */
+static bool shard_is_data(const struct plan *plan, const struct plan_axis *axis)
+{
+    static const char *const data[] = {"b", "s", "y", "x"};
+    for (size_t i = 0; i < sizeof data / sizeof data[0]; i++)
+        if (axis->labels[0] && strcmp(names_text(plan->model->names, axis->labels[0]), data[i]) == 0)
+            return true;
+    return false;
+}
+
 static void shard_mark_axes(const struct plan *plan, struct plan_axis *axes, uint32_t count)
 {
-    uint32_t batch = names_find(plan->model->names, "b");
     for (uint32_t a = 0; a < count; a++)
-        axes[a].shards = plan->zero > 0 && axes[a].labels[0] == batch && !shard_is_replica(plan, &axes[a]);
+        axes[a].shards = plan->zero > 0 && shard_is_data(plan, &axes[a]) && !shard_is_replica(plan, &axes[a]);
 }
 
 void shard_mark(struct plan *plan)

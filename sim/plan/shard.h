@@ -10,8 +10,9 @@
 
 #include "plan/derive.h"
 
-/* Marks the axes, of every mesh, that share out states: those that split the batch, but not the replicas of a
- * shard group. */
+/* Marks the axes, of every mesh, that share out states: those that split samples or positions (batch,
+ * sequence, rows, columns) before anything else, so that their members hold the same parameters; but not the
+ * replicas of a shard group. */
 void shard_mark(struct plan *plan);
 
 /* The sharded axes (bit set) of a parameter in a stage: those that are marked in the mesh of the operator (of

@@ -59,8 +59,7 @@ struct wavefront wavefront_stage(const struct derivation *d, uint32_t *operator)
 {
     struct wavefront wave = {1, 1};
     *operator= MODEL_NONE;
-    if (d->plan->time_chunks <= 1 || !d->operators.count || d->plan->recompute != RECOMPUTE_NONE ||
-        d->plan->zero >= 3) /* what these do, they do once per pass */
+    if (d->plan->time_chunks <= 1 || !d->operators.count)
         return wave;
     for (uint32_t i = 0; i < d->operators.count; i++) {
         uint32_t length = wavefront_length(d, i);

@@ -4,6 +4,7 @@
 
 #include "plan_case.h"
 
+#include "plan/shard.h"
 #include "plan/split.h"
 
 struct family {
@@ -235,6 +236,8 @@ static inline void random_case(struct plan_case *c, const struct family *family,
             bool batch = a && c->plan.stages.at[s].axes[a - 1].labels[0] == names_add(&c->names, "b");
             c->plan.stages.at[s].axes[a].nests = batch && case_between(random, 0, 3) == 0;
         }
+    if (case_between(random, 0, 3) == 0) /* or those that a plan marks */
+        shard_mark(&c->plan);
     for (uint32_t s = 0; s < c->plan.stages.count; s++)
         c->plan.stages.at[s].lazy = case_between(random, 0, 1);
     c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);

@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "plan/emit.h"
+#include "plan/memory.h"
 #include "plan/state.h"
 #include "plan/wavefront.h"
 #include "plan/work.h"
@@ -114,6 +115,77 @@ static void training_waves_go_forward_and_back(void **state)
         double n = chunks[i];
         double each = pass_seconds(&c.derivations[1], false) + pass_seconds(&c.derivations[1], true);
         ASSERT_NEAR(run.result.makespan, (n + STAGES - 1) / n * each, 1e-12);
+        run_fini(&c, &run);
+    }
+}
+
+/* Seconds of a rank's computations in a pass. */
+static double computed(const struct run *run, uint32_t rank, uint8_t pass)
+{
+    const struct program *program = &run->job.programs[run->job.ranks[rank].program];
+    double seconds = 0;
+    for (uint32_t o = 0; o < program->op_count; o++)
+        if (program->ops[o].kind == OP_COMPUTE && program->ops[o].pass == pass)
+            seconds += program->ops[o].seconds;
+    return seconds;
+}
+
+/* A stage runs its whole sequence again once the first gradient is there, which is of the last chunk in time:
+ * each stage in turn, as the one before it cannot have its gradient earlier. The work is that of one pass. */
+static void waves_recompute_their_sequence_once(void **state)
+{
+    (void)state;
+    static const uint32_t chunks[] = {1, 3, STEPS};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct plan_case c;
+        struct run run;
+        stages_of_lstms(&c, STAGES, chunks[i], true);
+        c.plan.recompute = RECOMPUTE_FULL;
+        case_connect(&c, 1e30, 0);
+        assert_true(case_derive(&c));
+        run_job(&c, &run);
+        double n = chunks[i], forward = pass_seconds(&c.derivations[1], false);
+        double each = forward + pass_seconds(&c.derivations[1], true), again = computed(&run, 1, PASS_R);
+        assert_true(again > 0.5 * forward && again <= forward * (1 + 1e-12));
+        ASSERT_NEAR(run.result.makespan * 1e6, 1e6 * ((n + STAGES - 1) / n * each + STAGES * again), 1e-12);
+        run_fini(&c, &run);
+    }
+}
+
+/* Two members per stage keep halves of the parameters: whatever the chunks are, each pass gathers them once.
+ */
+static void waves_gather_parameters_once_per_pass(void **state)
+{
+    (void)state;
+    for (uint32_t chunks = 1; chunks <= STEPS; chunks++) {
+        struct plan_case c;
+        struct run run;
+        uint32_t gathers = 0;
+        double gathered = 0, elements = 0;
+        case_init(&c,
+                  "name: m\nlayers:\n  - {input: x, dims: {t: 6, h: 8}}\n  - {lstm: k, hidden: 8}\n"
+                  "  - {lstm: l, hidden: 8}\n",
+                  4);
+        c.plan.time_chunks = chunks;
+        c.plan.zero = 3;
+        c.plan.zero_prefetch = 1;
+        case_stage(&c, 2, "b:2");
+        case_stage(&c, 1, "b:2");
+        for (uint32_t s = 0; s < 2; s++)
+            c.plan.stages.at[s].axes[0].shards = true;
+        case_connect(&c, 1e9, 1e-9);
+        assert_true(case_derive(&c));
+        run_job(&c, &run);
+        const struct program *program = &run.job.programs[run.job.ranks[2].program];
+        for (uint32_t o = 0; o < program->op_count; o++)
+            if (program->ops[o].kind == OP_COLLECTIVE && program->ops[o].collective == ALL_GATHER) {
+                gathers++;
+                gathered += program->ops[o].bytes;
+            }
+        for (uint32_t p = 0; p < c.derivations[1].parameters.count; p++)
+            elements += memory_parameter(&c.derivations[1], p, 0);
+        assert_int_equal(gathers, 2);
+        ASSERT_NEAR(gathered, 2 * 4 * elements, 1e-12);
         run_fini(&c, &run);
     }
 }
@@ -279,6 +351,8 @@ int main(void)
         cmocka_unit_test(a_wave_takes_steps_and_stages_less_one),
         cmocka_unit_test(a_wave_pays_the_latency_of_each_stage_once),
         cmocka_unit_test(training_waves_go_forward_and_back),
+        cmocka_unit_test(waves_recompute_their_sequence_once),
+        cmocka_unit_test(waves_gather_parameters_once_per_pass),
         cmocka_unit_test(uneven_chunks_follow_the_recurrence),
         cmocka_unit_test(chunks_send_what_the_whole_sends),
         cmocka_unit_test(a_stage_that_mixes_positions_waits_for_all_chunks),

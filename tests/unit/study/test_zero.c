@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "plan/emit.h"
+#include "plan/shard.h"
 #include "plan/verdict.h"
 
 struct run {
@@ -141,6 +142,40 @@ static void a_group_smaller_than_all_sums_its_shares_over_replicas(void **state)
     zero_fini(&c, &run);
 }
 
+/* Members that divide samples or positions hold the same parameters: 2 x 2 of them make quarters, by one
+ * reduce-scatter of all four; those that divide features keep their own. */
+static void shares_are_made_over_samples_and_positions_together(void **state)
+{
+    (void)state;
+    static const double whole[] = {16, 4, 2, 0}, shared[] = {0, 12, 14, 16};
+    for (uint32_t level = 0; level <= 3; level++)
+        for (uint32_t tensor = 1; tensor <= 2; tensor++) {
+            struct plan_case c;
+            struct run run;
+            uint32_t count;
+            zero_case(&c, level, tensor == 1 ? "b:2 s:2" : "b:2 s:2 o,v:2");
+            struct plan_stage *stage = &c.plan.stages.at[0];
+            stage->axes[1].nests = stage->axes[2].nests = false;
+            shard_mark(&c.plan);
+            plan_precisions(&c.plan, BF16);
+            c.plan.gradient_precision = c.plan.communication_precision = BF16;
+            c.plan.barrier = false;
+            zero_run(&c, &run, 1e9);
+            const struct plan_memory *m = &stage->memory;
+            double own = (double)PARAMETERS / tensor;
+            ASSERT_NEAR(m->parameters + m->gradients + m->optimizer, own * (whole[level] + shared[level] / 4),
+                        1e-12);
+            ASSERT_NEAR(payload(&run, REDUCE_SCATTER, &count), level ? 2 * own : 0, 0);
+            ASSERT_NEAR(payload(&run, ALL_REDUCE, &count), level ? 0 : 2 * own, 0);
+            for (uint32_t i = 0; i < run.job.programs[0].op_count; i++) {
+                const struct op *op = &run.job.programs[0].ops[i];
+                if (op->kind == OP_COLLECTIVE && op->pass == PASS_S)
+                    assert_int_equal(run.job.groups[run.job.group_table[op->group]].member_count, 4);
+            }
+            zero_fini(&c, &run);
+        }
+}
+
 /* When the last forward kernel ends. */
 static double forward_end(const struct run *run)
 {
@@ -202,6 +237,7 @@ int main(void)
         cmocka_unit_test(each_level_moves_what_was_published),
         cmocka_unit_test(each_level_keeps_what_was_published),
         cmocka_unit_test(a_group_smaller_than_all_sums_its_shares_over_replicas),
+        cmocka_unit_test(shares_are_made_over_samples_and_positions_together),
         cmocka_unit_test(gathers_ahead_hide_behind_the_products),
         cmocka_unit_test(gradients_go_in_buckets_as_they_become_ready),
     };
