@@ -103,12 +103,13 @@ static bool owners_assign(const struct owners_case *c, uint32_t *owner)
         uint32_t last = i;
         while (!owner[i] && last + 1 < c->size && !owner[last + 1])
             last++;
-        char more[32] = "";
-        if (last > i)
-            snprintf(more, sizeof more, " to %u", last);
+        if (!owner[i] && last > i)
+            return report_error(&c->input->report, c->list->place,
+                                "nobody owns %ss %u to %u of the %llu of '%s'", c->noun, i, last,
+                                (unsigned long long)c->size, c->layer);
         if (!owner[i])
-            return report_error(&c->input->report, c->list->place, "nobody owns %s %u%s of the %llu of '%s'",
-                                c->noun, i, more, (unsigned long long)c->size, c->layer);
+            return report_error(&c->input->report, c->list->place, "nobody owns %s %u of the %llu of '%s'",
+                                c->noun, i, (unsigned long long)c->size, c->layer);
     }
     return true;
 }
