@@ -11,7 +11,7 @@ bool onnx_call_fail(struct onnx_call *call, const char *format, ...)
     va_end(arguments);
     const char *name = *node->name ? node->name : node->outputs.count ? node->outputs.at[0] : "";
     return report_error(call->infer->report, (struct place){call->infer->values.at[0].name, 0, 0},
-                        "node %u '%s' (%s) %s", call->index, name, node->kind, text);
+                        "node %u '%s' (%s) %s", node->origin, name, node->kind, text);
 }
 
 struct onnx_value *onnx_call_in(const struct onnx_call *call, uint32_t index)
@@ -158,5 +158,19 @@ bool onnx_call_broadcast(struct onnx_call *call, struct onnx_shape *into, const 
         result.dims[result.rank - i] = a == 1 ? b : a;
     }
     *into = result;
+    return true;
+}
+
+bool onnx_call_shape(struct onnx_call *call, uint32_t input, struct onnx_shape *shape)
+{
+    const int64_t *list;
+    int64_t count;
+    if (!onnx_call_numbers(call, input, &count, &list))
+        return false;
+    if (count > ONNX_RANK)
+        return onnx_call_fail(call, "wants more than %d dimensions", (int)ONNX_RANK);
+    shape->rank = (uint32_t)count;
+    for (int64_t i = 0; i < count; i++)
+        shape->dims[i] = list[i];
     return true;
 }

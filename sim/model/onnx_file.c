@@ -1,5 +1,8 @@
 #include "model/onnx_file.h"
 
+#include "model/onnx_declared.h"
+#include "model/onnx_numbers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -66,21 +69,10 @@ static void onnx_file_read_dims(struct onnx_reader *reader, const struct onnx_fi
                         "a tensor has more than %d dimensions", (int)ONNX_RANK);
 }
 
-/* Bytes of one element in raw data; 0: not whole bytes, or unknown. */
-static size_t onnx_file_element_size(int64_t type)
-{
-    static const uint8_t sizes[ONNX_TYPE_COUNT] = {
-        [ONNX_FLOAT] = 4,     [ONNX_UINT8] = 1,       [ONNX_INT8] = 1,    [ONNX_UINT16] = 2,
-        [ONNX_INT16] = 2,     [ONNX_INT32] = 4,       [ONNX_INT64] = 8,   [ONNX_BOOL] = 1,
-        [ONNX_FLOAT16] = 2,   [ONNX_DOUBLE] = 8,      [ONNX_UINT32] = 4,  [ONNX_UINT64] = 8,
-        [ONNX_COMPLEX64] = 8, [ONNX_COMPLEX128] = 16, [ONNX_BFLOAT16] = 2};
-    return type >= 0 && type < ONNX_TYPE_COUNT ? sizes[type] : 0;
-}
-
 static void onnx_file_check_tensor(struct onnx_reader *reader, const struct onnx_tensor *tensor)
 {
     int64_t elements = onnx_file_elements(&tensor->shape);
-    size_t size = onnx_file_element_size(tensor->type), length = (size_t)(tensor->raw.end - tensor->raw.at);
+    size_t size = onnx_numbers_size(tensor->type), length = (size_t)(tensor->raw.end - tensor->raw.at);
     if (elements < 0)
         onnx_wire_error(reader, tensor->field.at, "tensor '%s' has a negative dimension or too many elements",
                         tensor->name);
@@ -133,182 +125,6 @@ static void onnx_file_read_sparse(struct onnx_reader *reader, struct onnx_wire w
                         "sparse tensor '%s' has a negative dimension or too many elements", tensor->name);
 }
 
-/* IEEE 754 binary16 and bfloat16, as a double. */
-static double onnx_file_half(uint64_t bits)
-{
-    int exponent = (int)(bits >> 10 & 31);
-    double fraction = (double)(bits & 1023), sign = bits >> 15 & 1 ? -1 : 1;
-    double value = exponent ? 1024 + fraction : fraction;
-    for (int e = exponent ? exponent : 1; e < 25; e++)
-        value /= 2;
-    for (int e = 25; e < exponent; e++)
-        value *= 2;
-    return sign * value;
-}
-
-static double onnx_file_float(uint64_t bits)
-{
-    uint32_t word = (uint32_t)bits;
-    float value;
-    memcpy(&value, &word, sizeof value);
-    return (double)value;
-}
-
-static double onnx_file_double(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static double onnx_file_number(int64_t type, uint64_t bits)
-{
-    switch (type) {
-    case ONNX_FLOAT:
-        return onnx_file_float(bits);
-    case ONNX_DOUBLE:
-        return onnx_file_double(bits);
-    case ONNX_FLOAT16:
-        return onnx_file_half(bits & 0xffff);
-    case ONNX_BFLOAT16:
-        return onnx_file_float((bits & 0xffff) << 16);
-    case ONNX_INT8:
-        return (double)(int8_t)bits;
-    case ONNX_INT16:
-        return (double)(int16_t)bits;
-    case ONNX_INT32:
-        return (double)(int32_t)bits;
-    case ONNX_INT64:
-        return (double)(int64_t)bits;
-    default:
-        return (double)bits;
-    }
-}
-
-struct onnx_file_list {
-    double *numbers;
-    int64_t count, room, type;
-};
-
-static void onnx_file_push_number(void *to, uint64_t bits)
-{
-    struct onnx_file_list *list = to;
-    if (list->count < list->room)
-        list->numbers[list->count] = onnx_file_number(list->type, bits);
-    list->count++;
-}
-
-/* The number of the TensorProto's field with the elements of a type. */
-static uint32_t onnx_file_data_field(int64_t type)
-{
-    enum { FLOATS = 4, INT32S = 5, INT64S = 7, DOUBLES = 10, UINT64S = 11 };
-    if (type == ONNX_FLOAT)
-        return FLOATS;
-    if (type == ONNX_DOUBLE)
-        return DOUBLES;
-    if (type == ONNX_INT64)
-        return INT64S;
-    return type == ONNX_UINT32 || type == ONNX_UINT64 ? UINT64S : INT32S;
-}
-
-const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *tensor)
-{
-    int64_t elements = onnx_file_elements(&tensor->shape);
-    size_t size = onnx_file_element_size(tensor->type);
-    bool plain = size && tensor->type != ONNX_COMPLEX64 && tensor->type != ONNX_COMPLEX128;
-    if (elements < 0 || elements > ONNX_KNOWN || !plain || tensor->external || tensor->sparse)
-        return NULL;
-    struct onnx_file_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements,
-                                  tensor->type};
-    struct report ignored;
-    report_init(&ignored); /* the message was walked before: nothing is found */
-    struct onnx_reader reader = {&ignored, arena, NULL, tensor->field.at};
-    if (tensor->raw.at) {
-        struct onnx_wire raw = tensor->raw;
-        for (; (size_t)(raw.end - raw.at) >= size; raw.at += size) {
-            uint64_t bits = 0;
-            memcpy(&bits, raw.at, size);
-            onnx_file_push_number(&list, bits);
-        }
-    } else {
-        struct onnx_wire wire = tensor->field;
-        struct onnx_field field;
-        uint32_t wanted = onnx_file_data_field(tensor->type);
-        enum onnx_wire_kind kind = wanted == 4 ? ONNX_FIXED32 : wanted == 10 ? ONNX_FIXED64 : ONNX_VARINT;
-        while (onnx_wire_next(&reader, &wire, &field))
-            if (field.number == wanted)
-                onnx_wire_numbers(&reader, &field, kind, onnx_file_push_number, &list);
-    }
-    bool whole = !ignored.errors && list.count == elements;
-    report_fini(&ignored);
-    return whole ? list.numbers : NULL;
-}
-
-/* ---- inputs and outputs ---- */
-
-static void onnx_file_read_dim(struct onnx_reader *reader, struct onnx_wire wire, struct onnx_dim *dim)
-{
-    enum { SIZE = 1, NAME = 2 };
-    struct onnx_field field;
-    *dim = (struct onnx_dim){NULL, -1};
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number == SIZE)
-            *dim = (struct onnx_dim){NULL, onnx_wire_integer(reader, &field)};
-        else if (field.number == NAME)
-            dim->name = onnx_wire_text(reader, &field);
-    }
-    if (dim->name && !*dim->name)
-        dim->name = NULL;
-}
-
-static void onnx_file_read_shape(struct onnx_reader *reader, struct onnx_wire wire,
-                                 struct onnx_declared *declared)
-{
-    struct onnx_field field;
-    declared->shaped = true;
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number != 1)
-            continue;
-        if (declared->rank == ONNX_RANK) {
-            onnx_wire_error(reader, wire.at, "'%s' has more than %d dimensions", declared->name,
-                            (int)ONNX_RANK);
-            return;
-        }
-        onnx_file_read_dim(reader, onnx_wire_message(reader, &field), &declared->dims[declared->rank++]);
-    }
-}
-
-static void onnx_file_read_tensor_type(struct onnx_reader *reader, struct onnx_wire wire,
-                                       struct onnx_declared *declared)
-{
-    struct onnx_field field;
-    declared->tensor = true;
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number == 1)
-            declared->type = onnx_wire_integer(reader, &field);
-        else if (field.number == 2)
-            onnx_file_read_shape(reader, onnx_wire_message(reader, &field), declared);
-    }
-}
-
-static struct onnx_declared onnx_file_read_declared(struct onnx_reader *reader, struct onnx_wire wire)
-{
-    enum { NAME = 1, TYPE = 2 };
-    struct onnx_declared declared = {.name = ""};
-    struct onnx_field field, inner;
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number == NAME)
-            declared.name = onnx_wire_text(reader, &field);
-        if (field.number != TYPE)
-            continue;
-        struct onnx_wire type = onnx_wire_message(reader, &field);
-        while (onnx_wire_next(reader, &type, &inner))
-            if (inner.number == 1)
-                onnx_file_read_tensor_type(reader, onnx_wire_message(reader, &inner), &declared);
-    }
-    return declared;
-}
-
 /* ---- nodes ---- */
 
 static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, struct onnx_graph *graph);
@@ -320,7 +136,7 @@ static void onnx_file_push_int(void *to, uint64_t bits)
 
 static void onnx_file_push_float(void *to, uint64_t bits)
 {
-    VECTOR_PUSH(&((struct onnx_attribute *)to)->floats, onnx_file_float(bits));
+    VECTOR_PUSH(&((struct onnx_attribute *)to)->floats, onnx_numbers_float(bits));
 }
 
 static void onnx_file_read_inner(struct onnx_walk *walk, struct onnx_wire wire,
@@ -341,7 +157,7 @@ static void onnx_file_read_inner(struct onnx_walk *walk, struct onnx_wire wire,
 static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wire,
                                      struct onnx_attribute *attribute)
 {
-    enum { NAME = 1, F = 2, I = 3, S = 4, T = 5, G = 6, FLOATS = 7, INTS = 8, STRINGS = 9, GRAPHS = 11 };
+    enum { NAME = 1, F, I, S, T, G, FLOATS, INTS, STRINGS, GRAPHS = 11, REFERENCE = 21 };
     struct onnx_reader *reader = &walk->reader;
     struct onnx_field field;
     while (onnx_wire_next(reader, &wire, &field)) {
@@ -351,7 +167,7 @@ static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wi
             attribute->name = onnx_wire_text(reader, &field);
             break;
         case F:
-            attribute->f = onnx_file_float(field.value);
+            attribute->f = onnx_numbers_float(field.value);
             break;
         case I:
             attribute->i = onnx_wire_integer(reader, &field);
@@ -378,6 +194,9 @@ static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wi
             break;
         case STRINGS:
             attribute->string_count++;
+            break;
+        case REFERENCE:
+            attribute->reference = onnx_wire_text(reader, &field);
             break;
         }
     }
@@ -444,13 +263,13 @@ static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, 
             VECTOR_PUSH(&graph->weights, tensor);
             break;
         case INPUT:
-            VECTOR_PUSH(&graph->inputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->inputs, onnx_declared_read(reader, onnx_wire_message(reader, &field)));
             break;
         case OUTPUT:
-            VECTOR_PUSH(&graph->outputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->outputs, onnx_declared_read(reader, onnx_wire_message(reader, &field)));
             break;
         case VALUE:
-            VECTOR_PUSH(&graph->values, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->values, onnx_declared_read(reader, onnx_wire_message(reader, &field)));
             break;
         }
     }
@@ -473,10 +292,42 @@ static void onnx_file_read_opset(struct onnx_walk *walk, struct onnx_wire wire)
         walk->file->opset = version;
 }
 
+/* A function of the file (FunctionProto), kept as a graph whose inputs and outputs have only names. */
+static void onnx_file_read_function(struct onnx_walk *walk, struct onnx_wire wire)
+{
+    enum { NAME = 1, INPUT = 4, OUTPUT = 5, NODE = 7, DOMAIN = 10, DEFAULT = 11 };
+    struct onnx_reader *reader = &walk->reader;
+    struct onnx_field field;
+    struct onnx_function function = {.domain = "", .graph = ARENA_NEW(reader->arena, struct onnx_graph)};
+    struct onnx_graph *graph = function.graph;
+    VECTOR_PUSH(&walk->file->inner, graph);
+    graph->name = "";
+    while (onnx_wire_next(reader, &wire, &field)) {
+        struct onnx_node node = {.name = "", .kind = "", .domain = ""};
+        if (field.number == NAME) {
+            graph->name = onnx_wire_text(reader, &field);
+        } else if (field.number == INPUT) {
+            VECTOR_PUSH(&graph->inputs, (struct onnx_declared){.name = onnx_wire_text(reader, &field)});
+        } else if (field.number == OUTPUT) {
+            VECTOR_PUSH(&graph->outputs, (struct onnx_declared){.name = onnx_wire_text(reader, &field)});
+        } else if (field.number == NODE) {
+            onnx_file_read_node(walk, onnx_wire_message(reader, &field), &node);
+            VECTOR_PUSH(&graph->nodes, node);
+        } else if (field.number == DOMAIN) {
+            function.domain = onnx_wire_text(reader, &field);
+        } else if (field.number == DEFAULT) {
+            VECTOR_PUSH(&graph->defaults, (struct onnx_attribute){.name = ""});
+            onnx_file_read_attribute(walk, onnx_wire_message(reader, &field),
+                                     &graph->defaults.at[graph->defaults.count - 1]);
+        }
+    }
+    VECTOR_PUSH(&walk->file->functions, function);
+}
+
 bool onnx_file_read(struct onnx_file *file, struct report *report, struct arena *arena, const char *name,
                     const uint8_t *bytes, size_t size)
 {
-    enum { IR = 1, PRODUCER = 2, GRAPH = 7, OPSET = 8 };
+    enum { IR = 1, PRODUCER = 2, GRAPH = 7, OPSET = 8, FUNCTION = 25 };
     uint32_t errors = report->errors;
     struct onnx_walk walk = {.reader = {report, arena, name, bytes}, .file = file};
     struct onnx_wire wire = {bytes, bytes + size};
@@ -490,6 +341,8 @@ bool onnx_file_read(struct onnx_file *file, struct report *report, struct arena 
             file->producer = onnx_wire_text(&walk.reader, &field);
         else if (field.number == OPSET)
             onnx_file_read_opset(&walk, onnx_wire_message(&walk.reader, &field));
+        else if (field.number == FUNCTION)
+            onnx_file_read_function(&walk, onnx_wire_message(&walk.reader, &field));
         else if (field.number == GRAPH && graph)
             onnx_wire_error(&walk.reader, field.data.at, "the file has a second graph");
         else if (field.number == GRAPH)
@@ -530,14 +383,21 @@ bool onnx_file_open(struct onnx_file *file, struct report *report, struct arena 
     return onnx_file_read(file, report, arena, path, file->bytes, file->size);
 }
 
+static void onnx_file_fini_attribute(struct onnx_attribute *attribute)
+{
+    VECTOR_FREE(&attribute->ints);
+    VECTOR_FREE(&attribute->floats);
+}
+
 static void onnx_file_fini_graph(struct onnx_graph *graph)
 {
+    for (uint32_t a = 0; a < graph->defaults.count; a++)
+        onnx_file_fini_attribute(&graph->defaults.at[a]);
+    VECTOR_FREE(&graph->defaults);
     for (uint32_t n = 0; n < graph->nodes.count; n++) {
         struct onnx_node *node = &graph->nodes.at[n];
-        for (uint32_t a = 0; a < node->attributes.count; a++) {
-            VECTOR_FREE(&node->attributes.at[a].ints);
-            VECTOR_FREE(&node->attributes.at[a].floats);
-        }
+        for (uint32_t a = 0; a < node->attributes.count; a++)
+            onnx_file_fini_attribute(&node->attributes.at[a]);
         VECTOR_FREE(&node->inputs);
         VECTOR_FREE(&node->outputs);
         VECTOR_FREE(&node->attributes);
@@ -555,6 +415,7 @@ void onnx_file_fini(struct onnx_file *file)
     for (uint32_t i = 0; i < file->inner.count; i++)
         onnx_file_fini_graph(file->inner.at[i]);
     VECTOR_FREE(&file->inner);
+    VECTOR_FREE(&file->functions);
     if (file->bytes)
         munmap((void *)(uintptr_t)file->bytes, file->size);
     *file = (struct onnx_file){0};

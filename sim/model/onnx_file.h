@@ -72,10 +72,13 @@ struct onnx_attribute {
     uint32_t string_count;
     const struct onnx_tensor *t;
     const struct onnx_graph *g;
+    const char *reference; /* inside a function: the caller's attribute that stands here; or NULL */
 };
 
 struct onnx_node {
     const char *name, *kind, *domain; /* kind: op_type */
+    bool silent;                      /* only the shapes that it gives are needed */
+    uint32_t origin;                  /* which node of the graph it is, or stands in */
     VECTOR(const char *) inputs;
     VECTOR(const char *) outputs;
     VECTOR(struct onnx_attribute) attributes;
@@ -88,6 +91,13 @@ struct onnx_graph {
     VECTOR(struct onnx_declared) inputs;
     VECTOR(struct onnx_declared) outputs;
     VECTOR(struct onnx_declared) values;
+    VECTOR(struct onnx_attribute) defaults; /* of a function's attributes */
+};
+
+/* A node of this domain and of the graph's name as operator stands for the graph. */
+struct onnx_function {
+    const char *domain;
+    struct onnx_graph *graph;
 };
 
 struct onnx_file {
@@ -96,7 +106,8 @@ struct onnx_file {
     const char *producer;
     int64_t ir, opset; /* of the standard operators; 0: not said */
     struct onnx_graph graph;
-    VECTOR(struct onnx_graph *) inner; /* subgraphs, to release them */
+    VECTOR(struct onnx_graph *) inner; /* subgraphs and functions, to release them */
+    VECTOR(struct onnx_function) functions;
 };
 
 /* Whether a path ends in .onnx. */
@@ -115,10 +126,6 @@ bool onnx_file_tensor(struct report *report, struct arena *arena, const char *na
 
 /* Elements of a shape; −1 beyond 2^60 or with an unknown dimension. */
 int64_t onnx_file_elements(const struct onnx_shape *shape);
-
-/* A small tensor's numbers, in the arena; NULL when it has more than ONNX_KNOWN elements, is no plain number
- * type, or the file does not hold them all. */
-const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *tensor);
 
 /* The attribute of a name; NULL when the node has none. */
 const struct onnx_attribute *onnx_file_attribute(const struct onnx_node *node, const char *name);

@@ -1,6 +1,8 @@
 #include "plan/emit_pass.h"
 
+#include "plan/emit_action.h"
 #include "plan/emit_loop.h"
+#include "plan/emit_token.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/recompute.h"
@@ -25,6 +27,12 @@ static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
     uint32_t unit = MODEL_NONE;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         const struct action *action = &part->d->forward.at[i];
+        if (emit_token_skips(e, action)) {
+            if (action->kind == ACTION_SEND)
+                emit_action_behind(e, part, false, i, e->builder.ops.count);
+            i++;
+            continue;
+        }
         if (action->kind == ACTION_KERNEL && action->unit != unit) {
             if (unit != MODEL_NONE && last)
                 parameters_leave(&part->parameters, unit, false, false);
@@ -42,7 +50,8 @@ static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
 
 void emit_pass_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
 {
-    emit_pass_begin(e, part, PASS_F, micro_batch);
+    emit_pass_begin(e, part, e->token ? PASS_D : PASS_F, micro_batch);
+    emit_token_feed(e, part);
     for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
         emit_pass_forward_chunk(e, part);
     e->chunk = 0;
@@ -77,8 +86,8 @@ static void emit_pass_forget(struct emitter *e, struct part *part, uint32_t unit
     }
 }
 
-/* Runs a chunk of units again, as far as their backward pass needs it: over the whole sequence, as already the
- * first chunk of it that goes backward, the last in time, needs all that come before. */
+/* Runs a chunk of units again, as far as their backward pass needs it: over the whole sequence, as already
+ * the first chunk of it that goes backward, the last in time, needs all that come before. */
 static void emit_pass_recompute(struct emitter *e, struct part *part, struct recompute_chunk chunk)
 {
     uint8_t pass = e->builder.pass;

@@ -145,7 +145,7 @@ static void parameters_copy(struct parameters *p, uint32_t op, double bytes, uin
 static void parameters_flush(struct parameters *p, struct parameter_bucket *bucket, bool last)
 {
     const struct plan *plan = p->d->plan;
-    double ways = shard_members(p->d->stage, bucket->shard_axes);
+    double ways = layout_places(p->d->stage, bucket->shard_axes);
     double bytes = bucket->elements * precision_bytes(plan->communication_precision);
     uint32_t op = PROGRAM_NONE;
     if (bucket->how.scatter && bucket->elements > 0 && (last || plan->zero >= 2)) {
