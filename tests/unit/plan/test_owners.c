@@ -71,7 +71,7 @@ static void experts_given_by_number_compute_what_one_device_would(void **state)
 {
     (void)state;
     uint32_t empty = 0;
-    for (uint64_t number = 1; number <= 240; number++) {
+    for (uint64_t number = 1; number <= 120; number++) {
         uint64_t seed = number;
         struct plan_case c;
         struct executor x;
@@ -103,7 +103,7 @@ static void experts_given_by_number_compute_what_one_device_would(void **state)
         executor_fini(&x);
         case_fini(&c);
     }
-    assert_true(empty > 20); /* devices without any expert were among them */
+    assert_true(empty > 10); /* devices without any expert were among them */
 }
 
 /* Under a skew, a device's FLOPs, weights and its part of the tokens that are sent are sums over the experts
