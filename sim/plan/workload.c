@@ -614,8 +614,7 @@ static bool workload_devices(struct input *input, const struct workload_plan *pl
 {
     if (plan->devices)
         return topology_select(input, platform, plan->devices, devices);
-    for (uint32_t i = 0; i < platform->devices.count; i++)
-        VECTOR_PUSH(devices, i);
+    platform_list_workers(platform, devices);
     return true;
 }
 

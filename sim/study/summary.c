@@ -15,6 +15,15 @@ static const char *summary_name(const struct scenario *s, uint32_t id)
     return names_text(&s->names, id);
 }
 
+/* Ranks that train or infer: hosts and drives that keep something for them are none. */
+static uint32_t summary_ranks(const struct scenario *s)
+{
+    uint32_t ranks = 0;
+    for (uint32_t r = 0; r < s->job.rank_count; r++)
+        ranks += !s->job.ranks[r].store;
+    return ranks;
+}
+
 /* "12.3 %" of the window. */
 static void summary_share(FILE *out, const char *what, double seconds, double window)
 {
@@ -33,8 +42,8 @@ static void summary_trace(const struct scenario *s, FILE *out)
                                                  : "by their FLOPs and bytes on the devices");
     if (s->replay.copies)
         fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
-    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
-            s->job.rank_count, s->platform.devices.count);
+    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
+            platform_workers(&s->platform));
     if (s->workload.level != WORKLOAD_LEVEL_FLUID)
         fprintf(out, "network   %s level\n", workload_levels[s->workload.level]);
 }
@@ -46,8 +55,8 @@ static void summary_plan(const struct scenario *s, FILE *out)
     double parameters = (double)model_parameters(&s->model);
     fprintf(out, "model     %s, %.6g %s parameters\n", summary_name(s, s->model.name),
             parameters / (parameters >= 1e9 ? 1e9 : 1e6), parameters >= 1e9 ? "billion" : "million");
-    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
-            s->job.rank_count, s->platform.devices.count);
+    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
+            platform_workers(&s->platform));
     fprintf(out, "step      %s of %llu %s%s in %u micro-batch%s, %s, schedule %s\n",
             plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
             s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
@@ -146,7 +155,7 @@ static void summary_rates(const struct scenario *s, const struct metrics *m, FIL
     fprintf(out, "\n%-30s %s per device, MFU %.1f %% (model FLOPs, attention counted %s, over %s x %u)\n",
             "compute rate", unit_format(m->flops_per_device, UNIT_FLOPS, text[0], TEXT), 100 * m->mfu,
             s->model.causal ? "causal" : "full",
-            unit_format(m->peak_flops / s->job.rank_count, UNIT_FLOPS, text[1], TEXT), s->job.rank_count);
+            unit_format(m->peak_flops / summary_ranks(s), UNIT_FLOPS, text[1], TEXT), summary_ranks(s));
 }
 
 /* The same of a trace, of which only the time is certain. */
@@ -180,7 +189,7 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
                 unit_format(m->peak_memory, UNIT_BYTES, text, TEXT));
     if (m->energy > 0)
         fprintf(out, "%-30s %s\n", "energy", unit_format(m->energy, UNIT_JOULES, text, TEXT));
-    fprintf(out, "\nwhere the time goes (mean over %u devices)\n", s->job.rank_count);
+    fprintf(out, "\nwhere the time goes (mean over %u devices)\n", summary_ranks(s));
     summary_share(out, "compute", m->compute, m->window);
     for (uint32_t i = 0; i < m->exposed.count; i++) {
         char what[128];
@@ -237,7 +246,7 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   "bubble_fraction", m->bubble_fraction, "compute_s", m->compute, "bubble_s", m->bubble,
                   "idle_s", m->idle, "exposed_communication_s", exposed, "peak_memory_bytes", m->peak_memory,
                   "energy_j", m->energy, "fits", (int)s->plan.fits, "bytes_sent", m->bytes_sent, "devices",
-                  (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
+                  (json_int_t)summary_ranks(s), "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
     if (s->chosen)
