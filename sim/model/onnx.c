@@ -17,14 +17,11 @@ static const struct value *onnx_take(struct value *set, const char *key)
     return value;
 }
 
-struct onnx_options {
-    const struct value *dims;
-    bool ignore;
-};
-
-static bool onnx_options(struct input *input, struct value *set, struct onnx_options *options)
+static bool onnx_options(struct input *input, struct value *set, struct onnx_choices *options)
 {
     const struct value *unknown = onnx_take(set, "unknown-ops");
+    options->trips = onnx_take(set, "trips");
+    options->sequence = onnx_take(set, "sequence");
     options->dims = onnx_take(set, "dims");
     options->ignore = unknown && unknown->kind == VALUE_SCALAR && strcmp(unknown->text, "ignore") == 0;
     bool error = unknown && unknown->kind == VALUE_SCALAR && strcmp(unknown->text, "error") == 0;
@@ -54,14 +51,21 @@ static const char *onnx_base(const char *path)
 static const char *onnx_account(struct input *input, const struct onnx_file *file, const char *path,
                                 const struct onnx_writer *writer)
 {
+    const struct onnx_infer *infer = writer->infer;
     double all = 0;
-    for (uint32_t i = 0; i < file->graph.weights.count; i++)
-        all += (double)onnx_file_elements(&file->graph.weights.at[i].shape);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < infer->values.count; i++) {
+        const struct onnx_value *value = &infer->values.at[i];
+        if (!value->weight || strcmp(value->weight->name, value->name) != 0)
+            continue;
+        all += (double)onnx_file_elements(&value->shape);
+        count++;
+    }
     return arena_format(&input->arena,
                         "%s: operators of version %lld, %u nodes, %u initialisers of %.0f elements: %.0f "
                         "parameters, %.0f running statistics, %.0f constants",
-                        onnx_base(path), (long long)file->opset, file->graph.nodes.count,
-                        file->graph.weights.count, all, writer->parameters, writer->statistics,
+                        onnx_base(path), (long long)file->opset, infer->nodes.count, count, all,
+                        writer->parameters, writer->statistics,
                         all - writer->parameters - writer->statistics);
 }
 
@@ -79,20 +83,18 @@ static struct value *onnx_document(struct input *input, const struct onnx_file *
 }
 
 /* The shapes at twice the batch; false if the graph does not allow another one. */
-static bool onnx_double(struct input *input, const struct onnx_file *file, const char *path,
-                        const struct onnx_options *options, const struct onnx_infer *once,
+static bool onnx_double(struct input *input, const char *path, const struct onnx_infer *once,
                         struct onnx_infer *twice)
 {
     struct report ignored;
     report_init(&ignored);
-    onnx_infer_init(twice, &ignored, &input->arena, file, path, options->dims);
-    twice->ignore = options->ignore;
+    onnx_infer_again(twice, &ignored, once);
     bool good = onnx_infer_run(twice, 2);
     const char *why = good ? NULL : arena_text(&input->arena, ignored.list.at[0].text);
     twice->report = &input->report;
     report_fini(&ignored);
     for (uint32_t i = 0; good && i < once->values.count; i++)
-        good = once->values.at[i].shape.rank == twice->values.at[i].shape.rank;
+        good = !twice->values.at[i].given || once->values.at[i].shape.rank == twice->values.at[i].shape.rank;
     if (!good)
         report_warning(&input->report, (struct place){path, 0, 0},
                        "the graph is fixed to a batch of %lld%s%s: use it with that batch",
@@ -100,16 +102,26 @@ static bool onnx_double(struct input *input, const struct onnx_file *file, const
     return good;
 }
 
+/* A workload's sequence must mean something. */
+static bool onnx_sequence(const struct onnx_infer *infer)
+{
+    const struct value *sequence = infer->choices.sequence;
+    return !sequence || infer->sequence_used ||
+           report_error(
+               infer->report, sequence->place,
+               "the ONNX file has no symbolic dimension that is called like a sequence, so its length "
+               "cannot be chosen");
+}
+
 static struct value *onnx_translate(struct input *input, const struct onnx_file *file, const char *path,
-                                    const struct onnx_options *options)
+                                    const struct onnx_choices *options)
 {
     struct onnx_infer once, twice;
     struct value *document = NULL;
-    onnx_infer_init(&once, &input->report, &input->arena, file, path, options->dims);
-    once.ignore = options->ignore;
-    if (onnx_infer_run(&once, 1)) {
+    onnx_infer_init(&once, &input->report, &input->arena, file, path, options);
+    if (onnx_infer_run(&once, 1) && onnx_sequence(&once)) {
         struct onnx_writer writer = {.infer = &once, .place = {path, 0, 0}};
-        bool scales = onnx_double(input, file, path, options, &once, &twice);
+        bool scales = onnx_double(input, path, &once, &twice);
         writer.twice = scales ? &twice : NULL;
         writer.layers = value_new(&input->arena, writer.place, VALUE_LIST);
         names_init(&writer.used);
@@ -127,7 +139,7 @@ static struct value *onnx_translate(struct input *input, const struct onnx_file 
 struct value *onnx_read(struct input *input, const char *path, struct value *set)
 {
     struct onnx_file file;
-    struct onnx_options options;
+    struct onnx_choices options;
     const char *name = arena_text(&input->arena, path);
     if (!onnx_options(input, set, &options))
         return NULL;
@@ -140,7 +152,7 @@ struct value *onnx_read(struct input *input, const char *path, struct value *set
 struct value *onnx_read_bytes(struct input *input, const char *name, const unsigned char *bytes, size_t size)
 {
     struct onnx_file file = {0};
-    struct onnx_options options = {0};
+    struct onnx_choices options = {0};
     struct value *document = NULL;
     if (onnx_file_read(&file, &input->report, &input->arena, name, bytes, size))
         document = onnx_translate(input, &file, name, &options);

@@ -11,7 +11,7 @@ bool onnx_call_fail(struct onnx_call *call, const char *format, ...)
     va_end(arguments);
     const char *name = *node->name ? node->name : node->outputs.count ? node->outputs.at[0] : "";
     return report_error(call->infer->report, (struct place){call->infer->values.at[0].name, 0, 0},
-                        "node %u '%s' (%s) %s", call->index, name, node->kind, text);
+                        "node %u '%s' (%s) %s", node->origin, name, node->kind, text);
 }
 
 struct onnx_value *onnx_call_in(const struct onnx_call *call, uint32_t index)

@@ -13,6 +13,12 @@
 struct onnx_operator;
 struct onnx_writer;
 
+/* A sequence: the names of its tensors. */
+struct onnx_parts {
+    uint32_t count;
+    const char **names;
+};
+
 struct onnx_value {
     const char *name;
     int64_t type; /* enum onnx_type */
@@ -21,8 +27,18 @@ struct onnx_value {
     const double *known;              /* its elements, or NULL */
     const struct onnx_tensor *weight; /* that it is, perhaps in another arrangement; or NULL */
     uint32_t readers;                 /* nodes' inputs; the graph's outputs count as one each */
+    bool constant;                    /* stood in a node: it may be computed with, like a shape */
+    const struct onnx_parts *parts;   /* of a sequence; NULL: a tensor */
     const char *layer;                /* that gives it, once written; or NULL */
     const char *labels[ONNX_RANK];    /* of its dimensions, once written */
+};
+
+/* What whoever uses a graph may say about it; all may be NULL. */
+struct onnx_choices {
+    const struct value *dims;     /* sizes of symbolic dimensions, by name */
+    const struct value *trips;    /* of loops, by the names of their nodes; or one number for all */
+    const struct value *sequence; /* size of symbolic dimensions that are called like a sequence */
+    bool ignore;                  /* operators that are not known */
 };
 
 /* One pass over a graph. */
@@ -32,10 +48,15 @@ struct onnx_infer {
     struct names names; /* of values: an identity is an index into `values` */
     VECTOR(struct onnx_value) values;
     const struct onnx_file *file;
-    const struct value *dims; /* sizes of symbolic dimensions, by name; or NULL */
-    int64_t batch;            /* the first dimension of the inputs, as the file or `dims` says */
-    int64_t scale;            /* 1; 2 finds out which dimensions grow with the batch */
-    bool ignore;              /* operators that are not known */
+    VECTOR(struct onnx_node) nodes; /* the graph's, with subgraphs and composed operators in place */
+    struct onnx_choices choices;
+    int64_t batch;      /* the first dimension of the inputs, as the file or the choices say */
+    int64_t scale;      /* 1; 2 finds out which dimensions grow with the batch */
+    bool repeated;      /* `nodes` are those of another pass */
+    uint32_t depth;     /* of operators that are composed of others */
+    struct names asked; /* symbolic dimensions whose size was asked for */
+    struct names noted; /* those to which nobody gave one: reported */
+    bool sequence_used; /* by a dimension */
 };
 
 struct onnx_call {
@@ -43,7 +64,7 @@ struct onnx_call {
     struct onnx_writer *writer; /* NULL while shapes are found */
     const struct onnx_node *node;
     const struct onnx_operator *operator;
-    uint32_t index;
+    uint32_t index; /* in `infer->nodes` */
 };
 
 /* Reports "node 'NAME' (OPERATOR) …" for the file. Returns false. */

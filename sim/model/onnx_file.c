@@ -1,5 +1,7 @@
 #include "model/onnx_file.h"
 
+#include "model/onnx_declared.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -244,71 +246,6 @@ const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *t
     return whole ? list.numbers : NULL;
 }
 
-/* ---- inputs and outputs ---- */
-
-static void onnx_file_read_dim(struct onnx_reader *reader, struct onnx_wire wire, struct onnx_dim *dim)
-{
-    enum { SIZE = 1, NAME = 2 };
-    struct onnx_field field;
-    *dim = (struct onnx_dim){NULL, -1};
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number == SIZE)
-            *dim = (struct onnx_dim){NULL, onnx_wire_integer(reader, &field)};
-        else if (field.number == NAME)
-            dim->name = onnx_wire_text(reader, &field);
-    }
-    if (dim->name && !*dim->name)
-        dim->name = NULL;
-}
-
-static void onnx_file_read_shape(struct onnx_reader *reader, struct onnx_wire wire,
-                                 struct onnx_declared *declared)
-{
-    struct onnx_field field;
-    declared->shaped = true;
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number != 1)
-            continue;
-        if (declared->rank == ONNX_RANK) {
-            onnx_wire_error(reader, wire.at, "'%s' has more than %d dimensions", declared->name,
-                            (int)ONNX_RANK);
-            return;
-        }
-        onnx_file_read_dim(reader, onnx_wire_message(reader, &field), &declared->dims[declared->rank++]);
-    }
-}
-
-static void onnx_file_read_tensor_type(struct onnx_reader *reader, struct onnx_wire wire,
-                                       struct onnx_declared *declared)
-{
-    struct onnx_field field;
-    declared->tensor = true;
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number == 1)
-            declared->type = onnx_wire_integer(reader, &field);
-        else if (field.number == 2)
-            onnx_file_read_shape(reader, onnx_wire_message(reader, &field), declared);
-    }
-}
-
-static struct onnx_declared onnx_file_read_declared(struct onnx_reader *reader, struct onnx_wire wire)
-{
-    enum { NAME = 1, TYPE = 2 };
-    struct onnx_declared declared = {.name = ""};
-    struct onnx_field field, inner;
-    while (onnx_wire_next(reader, &wire, &field)) {
-        if (field.number == NAME)
-            declared.name = onnx_wire_text(reader, &field);
-        if (field.number != TYPE)
-            continue;
-        struct onnx_wire type = onnx_wire_message(reader, &field);
-        while (onnx_wire_next(reader, &type, &inner))
-            if (inner.number == 1)
-                onnx_file_read_tensor_type(reader, onnx_wire_message(reader, &inner), &declared);
-    }
-    return declared;
-}
-
 /* ---- nodes ---- */
 
 static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, struct onnx_graph *graph);
@@ -341,7 +278,7 @@ static void onnx_file_read_inner(struct onnx_walk *walk, struct onnx_wire wire,
 static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wire,
                                      struct onnx_attribute *attribute)
 {
-    enum { NAME = 1, F = 2, I = 3, S = 4, T = 5, G = 6, FLOATS = 7, INTS = 8, STRINGS = 9, GRAPHS = 11 };
+    enum { NAME = 1, F, I, S, T, G, FLOATS, INTS, STRINGS, GRAPHS = 11, REFERENCE = 21 };
     struct onnx_reader *reader = &walk->reader;
     struct onnx_field field;
     while (onnx_wire_next(reader, &wire, &field)) {
@@ -378,6 +315,9 @@ static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wi
             break;
         case STRINGS:
             attribute->string_count++;
+            break;
+        case REFERENCE:
+            attribute->reference = onnx_wire_text(reader, &field);
             break;
         }
     }
@@ -444,13 +384,13 @@ static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, 
             VECTOR_PUSH(&graph->weights, tensor);
             break;
         case INPUT:
-            VECTOR_PUSH(&graph->inputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->inputs, onnx_declared_read(reader, onnx_wire_message(reader, &field)));
             break;
         case OUTPUT:
-            VECTOR_PUSH(&graph->outputs, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->outputs, onnx_declared_read(reader, onnx_wire_message(reader, &field)));
             break;
         case VALUE:
-            VECTOR_PUSH(&graph->values, onnx_file_read_declared(reader, onnx_wire_message(reader, &field)));
+            VECTOR_PUSH(&graph->values, onnx_declared_read(reader, onnx_wire_message(reader, &field)));
             break;
         }
     }
@@ -473,10 +413,42 @@ static void onnx_file_read_opset(struct onnx_walk *walk, struct onnx_wire wire)
         walk->file->opset = version;
 }
 
+/* A function of the file (FunctionProto), kept as a graph whose inputs and outputs have only names. */
+static void onnx_file_read_function(struct onnx_walk *walk, struct onnx_wire wire)
+{
+    enum { NAME = 1, INPUT = 4, OUTPUT = 5, NODE = 7, DOMAIN = 10, DEFAULT = 11 };
+    struct onnx_reader *reader = &walk->reader;
+    struct onnx_field field;
+    struct onnx_function function = {.domain = "", .graph = ARENA_NEW(reader->arena, struct onnx_graph)};
+    struct onnx_graph *graph = function.graph;
+    VECTOR_PUSH(&walk->file->inner, graph);
+    graph->name = "";
+    while (onnx_wire_next(reader, &wire, &field)) {
+        struct onnx_node node = {.name = "", .kind = "", .domain = ""};
+        if (field.number == NAME) {
+            graph->name = onnx_wire_text(reader, &field);
+        } else if (field.number == INPUT) {
+            VECTOR_PUSH(&graph->inputs, (struct onnx_declared){.name = onnx_wire_text(reader, &field)});
+        } else if (field.number == OUTPUT) {
+            VECTOR_PUSH(&graph->outputs, (struct onnx_declared){.name = onnx_wire_text(reader, &field)});
+        } else if (field.number == NODE) {
+            onnx_file_read_node(walk, onnx_wire_message(reader, &field), &node);
+            VECTOR_PUSH(&graph->nodes, node);
+        } else if (field.number == DOMAIN) {
+            function.domain = onnx_wire_text(reader, &field);
+        } else if (field.number == DEFAULT) {
+            VECTOR_PUSH(&graph->defaults, (struct onnx_attribute){.name = ""});
+            onnx_file_read_attribute(walk, onnx_wire_message(reader, &field),
+                                     &graph->defaults.at[graph->defaults.count - 1]);
+        }
+    }
+    VECTOR_PUSH(&walk->file->functions, function);
+}
+
 bool onnx_file_read(struct onnx_file *file, struct report *report, struct arena *arena, const char *name,
                     const uint8_t *bytes, size_t size)
 {
-    enum { IR = 1, PRODUCER = 2, GRAPH = 7, OPSET = 8 };
+    enum { IR = 1, PRODUCER = 2, GRAPH = 7, OPSET = 8, FUNCTION = 25 };
     uint32_t errors = report->errors;
     struct onnx_walk walk = {.reader = {report, arena, name, bytes}, .file = file};
     struct onnx_wire wire = {bytes, bytes + size};
@@ -490,6 +462,8 @@ bool onnx_file_read(struct onnx_file *file, struct report *report, struct arena 
             file->producer = onnx_wire_text(&walk.reader, &field);
         else if (field.number == OPSET)
             onnx_file_read_opset(&walk, onnx_wire_message(&walk.reader, &field));
+        else if (field.number == FUNCTION)
+            onnx_file_read_function(&walk, onnx_wire_message(&walk.reader, &field));
         else if (field.number == GRAPH && graph)
             onnx_wire_error(&walk.reader, field.data.at, "the file has a second graph");
         else if (field.number == GRAPH)
@@ -530,14 +504,21 @@ bool onnx_file_open(struct onnx_file *file, struct report *report, struct arena 
     return onnx_file_read(file, report, arena, path, file->bytes, file->size);
 }
 
+static void onnx_file_fini_attribute(struct onnx_attribute *attribute)
+{
+    VECTOR_FREE(&attribute->ints);
+    VECTOR_FREE(&attribute->floats);
+}
+
 static void onnx_file_fini_graph(struct onnx_graph *graph)
 {
+    for (uint32_t a = 0; a < graph->defaults.count; a++)
+        onnx_file_fini_attribute(&graph->defaults.at[a]);
+    VECTOR_FREE(&graph->defaults);
     for (uint32_t n = 0; n < graph->nodes.count; n++) {
         struct onnx_node *node = &graph->nodes.at[n];
-        for (uint32_t a = 0; a < node->attributes.count; a++) {
-            VECTOR_FREE(&node->attributes.at[a].ints);
-            VECTOR_FREE(&node->attributes.at[a].floats);
-        }
+        for (uint32_t a = 0; a < node->attributes.count; a++)
+            onnx_file_fini_attribute(&node->attributes.at[a]);
         VECTOR_FREE(&node->inputs);
         VECTOR_FREE(&node->outputs);
         VECTOR_FREE(&node->attributes);
@@ -555,6 +536,7 @@ void onnx_file_fini(struct onnx_file *file)
     for (uint32_t i = 0; i < file->inner.count; i++)
         onnx_file_fini_graph(file->inner.at[i]);
     VECTOR_FREE(&file->inner);
+    VECTOR_FREE(&file->functions);
     if (file->bytes)
         munmap((void *)(uintptr_t)file->bytes, file->size);
     *file = (struct onnx_file){0};

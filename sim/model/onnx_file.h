@@ -72,10 +72,12 @@ struct onnx_attribute {
     uint32_t string_count;
     const struct onnx_tensor *t;
     const struct onnx_graph *g;
+    const char *reference; /* inside a function: the caller's attribute that stands here; or NULL */
 };
 
 struct onnx_node {
     const char *name, *kind, *domain; /* kind: op_type */
+    uint32_t origin;                  /* which node of the graph it is, or stands in */
     VECTOR(const char *) inputs;
     VECTOR(const char *) outputs;
     VECTOR(struct onnx_attribute) attributes;
@@ -88,6 +90,13 @@ struct onnx_graph {
     VECTOR(struct onnx_declared) inputs;
     VECTOR(struct onnx_declared) outputs;
     VECTOR(struct onnx_declared) values;
+    VECTOR(struct onnx_attribute) defaults; /* of a function's attributes */
+};
+
+/* A node of this domain and of the graph's name as operator stands for the graph. */
+struct onnx_function {
+    const char *domain;
+    struct onnx_graph *graph;
 };
 
 struct onnx_file {
@@ -96,7 +105,8 @@ struct onnx_file {
     const char *producer;
     int64_t ir, opset; /* of the standard operators; 0: not said */
     struct onnx_graph graph;
-    VECTOR(struct onnx_graph *) inner; /* subgraphs, to release them */
+    VECTOR(struct onnx_graph *) inner; /* subgraphs and functions, to release them */
+    VECTOR(struct onnx_function) functions;
 };
 
 /* Whether a path ends in .onnx. */

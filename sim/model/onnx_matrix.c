@@ -42,11 +42,11 @@ static bool onnx_matrix_matmul(struct onnx_call *call)
 static struct onnx_value *onnx_matrix_bias(const struct onnx_call *call, const struct onnx_value *out,
                                            const struct onnx_node **adder)
 {
-    const struct onnx_graph *graph = &call->infer->file->graph;
+    const struct onnx_infer *infer = call->infer;
     if (out->readers != 1 || out->shape.rank < 1)
         return NULL;
-    for (uint32_t n = call->index + 1; n < graph->nodes.count && n < call->index + 4; n++) {
-        const struct onnx_node *node = &graph->nodes.at[n];
+    for (uint32_t n = call->index + 1; n < infer->nodes.count && n < call->index + 4; n++) {
+        const struct onnx_node *node = &infer->nodes.at[n];
         if (strcmp(node->kind, "Add") != 0 || node->inputs.count != 2)
             continue;
         int at = strcmp(node->inputs.at[0], out->name) == 0   ? 1

@@ -21,7 +21,7 @@ struct onnx_operator {
 
 /* Each ends with a NULL kind. */
 extern const struct onnx_operator onnx_pointwise_operators[], onnx_view_operators[], onnx_window_operators[],
-    onnx_matrix_operators[], onnx_reduce_operators[], onnx_other_operators[];
+    onnx_matrix_operators[], onnx_reduce_operators[], onnx_other_operators[], onnx_select_operators[];
 /* The tables; NULL-terminated. */
 extern const struct onnx_operator *const onnx_infer_operators[];
 

@@ -130,6 +130,11 @@ static double onnx_pointwise_sqrt(double a, double b)
     (void)b;
     return sqrt(a);
 }
+static double onnx_pointwise_relu(double a, double b)
+{
+    (void)b;
+    return a > 0 ? a : 0;
+}
 static double onnx_pointwise_round(double a, double b)
 {
     (void)b;
@@ -365,7 +370,14 @@ const struct onnx_operator onnx_pointwise_operators[] = {
     UNARY("Mish", 10, NULL),
     UNARY("Neg", 1, onnx_pointwise_neg),
     UNARY("Reciprocal", 1, NULL),
-    ACT("Relu", 1, "relu"),
+    {.kind = "Relu",
+     .needed = 1,
+     .infer = onnx_pointwise_infer_unary,
+     .write = onnx_pointwise_write,
+     .fold = onnx_pointwise_fold,
+     .apply = onnx_pointwise_relu,
+     .flops = 1,
+     .act = "relu"},
     UNARY("Round", 1, onnx_pointwise_round),
     UNARY("Selu", 6, NULL),
     UNARY("Shrink", 3, NULL),

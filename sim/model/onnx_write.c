@@ -465,15 +465,16 @@ static bool onnx_write_node(struct onnx_call *call)
 
 bool onnx_write_graph(struct onnx_writer *writer)
 {
-    const struct onnx_graph *graph = &writer->infer->file->graph;
-    struct report *report = writer->infer->report;
+    const struct onnx_infer *infer = writer->infer;
+    const struct onnx_graph *graph = &infer->file->graph;
+    struct report *report = infer->report;
     uint32_t errors = report->errors;
     for (uint32_t i = 0; i < graph->inputs.count; i++)
         if (!onnx_write_input(writer, &graph->inputs.at[i]))
             return false;
-    for (uint32_t n = 0; n < graph->nodes.count && report->errors == errors; n++) {
+    for (uint32_t n = 0; n < infer->nodes.count && report->errors == errors; n++) {
         struct onnx_call call = {
-            .infer = writer->infer, .writer = writer, .node = &graph->nodes.at[n], .index = n};
+            .infer = writer->infer, .writer = writer, .node = &infer->nodes.at[n], .index = n};
         call.operator= onnx_infer_find(call.node);
         if (!onnx_write_node(&call))
             return false;

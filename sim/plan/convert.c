@@ -171,7 +171,7 @@ uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct convert_step *last = kept ? &steps[kept - 1] : NULL;
-        if (last && last->collective == steps[i].collective &&
+        if (last && last->collective == steps[i].collective && !(last->axes & steps[i].axes) &&
             layout_equal(&last->after, &steps[i].before, stage->axis_count) &&
             mesh_joins(stage, last->axes | steps[i].axes)) {
             last->axes |= steps[i].axes;

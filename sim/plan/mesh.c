@@ -399,8 +399,15 @@ char *mesh_name(const struct plan_stage *stage, uint32_t axes, const struct name
 bool mesh_joins(const struct plan_stage *stage, uint32_t axes)
 {
     for (uint32_t m = 0; m < stage->mesh_count && stage->meshes; m++)
-        for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++)
-            if (!(axes & ~stage->meshes[m].parts[a]))
+        for (uint32_t a = 0, whole = 0; a < stage->meshes[m].axis_count; a++) {
+            whole = stage->meshes[m].parts[a] | (stage->meshes[m].axes[a].joined ? whole : 0);
+            if (!(axes & ~whole))
                 return true;
+        }
+    for (uint32_t a = 0, whole = 0; a < stage->axis_count && !stage->meshes; a++) {
+        whole = 1u << a | (stage->axes[a].joined ? whole : 0);
+        if (!(axes & ~whole))
+            return true;
+    }
     return false;
 }

@@ -39,8 +39,8 @@ bool mesh_layers(struct input *input, const struct value *list, struct plan *pla
 char *mesh_name(const struct plan_stage *stage, uint32_t axes, const struct names *names, char *buffer,
                 size_t size);
 
-/* True when two axes of the stage are pieces of one axis of some mesh: a collective runs over both at once.
- */
+/* True when axes of the stage (bit set) are pieces of one axis of some mesh, or one axis to the user (joined,
+ * plan.h): a collective runs over all of them at once. */
 bool mesh_joins(const struct plan_stage *stage, uint32_t axes);
 
 #endif

@@ -1,22 +1,22 @@
-/* Dijkstra's algorithm over the layouts of one tensor. A layout is a number in base 3 + rank, one digit per
- * axis: 0 replicated, 1 partial, 2 on one member, 3 + d split along d. Prices are never negative, and
- * convert_steps() gives a bound from the start, so few layouts are ever looked at and few collectives priced.
+/* A* over the layouts of one tensor. A layout is a number in base 3 + rank, one digit per axis: 0 replicated,
+ * 1 partial, 2 on one member, 3 + d split along d. Layouts are made when they are first reached, in a table
+ * by their number; those to be looked at next are in a heap. What is left to do costs at least, for each axis
+ * that is not yet as it must be, the cheapest collective along it on the smallest payload that there can be
+ * (axes that may go together counted once): that estimate never falls by more than an edge costs, so a layout
+ * is final when it leaves the heap. convert_steps() gives an upper bound from the start. So few layouts are
+ * ever made and few collectives priced, however many axes there are.
+ *
  * An axis that keeps its split is left alone unless its shares lie inside those of an axis that must change:
  * moving it could only make the others' payloads larger. */
 #include "plan/search.h"
 
+#include "plan/frontier.h"
+#include "plan/mesh.h"
+
 #include <math.h>
 #include <string.h>
 
-enum { SEARCH_BUCKETS = 64, SEARCH_START = UINT16_MAX };
-
-struct search_node {
-    double seconds; /* from the start; INFINITY: not reached */
-    uint16_t before;
-    uint8_t collective; /* of the edge from `before`; COLLECTIVE_KIND_COUNT: a slice */
-    uint8_t axis, edges;
-    bool done;
-};
+enum { SEARCH_BUCKETS = 64, SEARCH_PLACES = 4 };
 
 struct search_entry {
     struct layout from, to;
@@ -30,8 +30,8 @@ struct search_entry {
 struct search {
     const struct plan_stage *stage;
     struct prices *prices;
-    struct arena *arena;       /* not owned */
-    struct search_node *nodes; /* one per layout of the largest rank; NULL: too many, nothing is looked for */
+    struct arena *arena;      /* not owned */
+    struct frontier frontier; /* of the search at hand */
     struct search_entry *entries[SEARCH_BUCKETS];
 };
 
@@ -41,7 +41,11 @@ struct search_case {
     const struct tensor *tensor;
     double element_bytes, bound;
     struct layout from, to;
-    uint32_t base, layouts, movable; /* movable: bit set of axes that may change */
+    uint32_t base, movable;   /* movable: bit set of axes that may change */
+    uint8_t units[PLAN_AXES]; /* bit sets of axes that change together */
+    uint32_t unit_count;
+    double least[PLAN_AXES][SEARCH_PLACES]; /* seconds that settling a unit whose first axis has a place takes
+                                               at least; < 0: not yet known */
 };
 
 struct search *search_new(const struct plan *plan, const struct plan_stage *stage, struct arena *arena)
@@ -50,11 +54,7 @@ struct search *search_new(const struct plan *plan, const struct plan_stage *stag
     search->stage = stage;
     search->arena = arena;
     search->prices = price_new(plan, stage, arena);
-    size_t nodes = 1;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        nodes *= 3 + TENSOR_DIMS;
-    if (nodes < SEARCH_START)
-        search->nodes = ARENA_ARRAY(arena, struct search_node, nodes);
+    frontier_init(&search->frontier, arena);
     return search;
 }
 
@@ -147,123 +147,275 @@ static bool search_blocks(const struct search_case *c, uint32_t axis)
     return false;
 }
 
+/* Whether two axes must change, and start and end in the same place. */
+static bool search_alike(const struct search_case *c, uint32_t a, uint32_t b)
+{
+    return c->from.place[a] == c->from.place[b] && c->to.place[a] == c->to.place[b] &&
+           !search_settled(&c->from, &c->to, a) && !search_settled(&c->from, &c->to, b) &&
+           c->from.place[a] != PLACE_ONE && c->to.place[a] != PLACE_ONE;
+}
+
+/* What is one axis to the user is one here where its pieces start and end alike: which parts of it to go
+ * along first is a matter of the algorithm that carries a collective, not of the plan. */
+static void search_units(struct search_case *c)
+{
+    uint32_t seen = 0;
+    c->unit_count = 0;
+    for (uint32_t a = 0; a < c->search->stage->axis_count; a++) {
+        uint32_t unit = 1u << a;
+        for (uint32_t b = a + 1; b < c->search->stage->axis_count; b++)
+            if (!(seen >> b & 1) && search_alike(c, a, b) && mesh_joins(c->search->stage, unit | 1u << b))
+                unit |= 1u << b;
+        if (!(seen >> a & 1))
+            c->units[c->unit_count++] = (uint8_t)unit;
+        seen |= unit;
+    }
+}
+
 static void search_prepare(struct search_case *c)
 {
     c->base = 3 + c->tensor->rank;
-    c->layouts = 1;
     c->movable = 0;
     for (uint32_t a = 0; a < c->search->stage->axis_count; a++) {
-        c->layouts *= c->base;
         if (c->from.place[a] != PLACE_SPLIT || !search_settled(&c->from, &c->to, a) || search_blocks(c, a))
             c->movable |= 1u << a;
+        for (uint32_t place = 0; place < SEARCH_PLACES; place++)
+            c->least[a][place] = place == PLACE_REPLICATED ? 0 : -1;
     }
-    for (uint32_t i = 0; i < c->layouts; i++)
-        c->search->nodes[i] = (struct search_node){.seconds = INFINITY};
+    search_units(c);
+    frontier_clear(&c->search->frontier);
 }
 
-/* Notes a way to the layout in which an axis has another place. */
-static void search_edge(struct search_case *c, uint32_t at, const struct layout *now, uint32_t axis,
-                        enum placement place, uint8_t dim, int collective)
+/* The least that a collective along some axes can cost: all others split what it moves. */
+static double search_floor(const struct search_case *c, int kind, uint32_t axes)
+{
+    const struct plan_stage *stage = c->search->stage;
+    const struct layout whole = {{0}, {0}};
+    double elements = search_elements(stage, c->tensor, &whole, 0);
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        elements /= !(axes >> a & 1) || kind == ALL_TO_ALL ? stage->axes[a].size : 1;
+    return price_seconds(c->search->prices, kind, axes, elements * c->element_bytes);
+}
+
+static uint32_t search_first(uint32_t axes)
+{
+    uint32_t first = 0;
+    while (first + 1 < PLAN_AXES && !(axes >> first & 1))
+        first++;
+    return first;
+}
+
+/* The least that it takes to get a unit from a place to where it must be: by the collective that does it, or
+ * by two through another place. A collective that cannot help is not priced, as that may take long (an
+ * all-to-all has a way for every two members). */
+static double search_least(struct search_case *c, uint32_t unit, enum placement place)
+{
+    uint32_t axis = search_first(unit);
+    enum placement end = (enum placement)c->to.place[axis];
+    double *least = &c->least[axis][place];
+    if (*least >= 0)
+        return *least;
+    int into = end == PLACE_ONE ? REDUCE : end == PLACE_SPLIT ? REDUCE_SCATTER : ALL_REDUCE;
+    if (place == PLACE_PARTIAL)
+        *least = fmin(search_floor(c, into, unit),
+                      end == PLACE_REPLICATED
+                          ? search_floor(c, REDUCE_SCATTER, unit) + search_floor(c, ALL_GATHER, unit)
+                          : search_floor(c, ALL_REDUCE, unit)); /* then a free slice */
+    else if (place == PLACE_ONE)
+        *least = fmin(search_floor(c, BROADCAST, unit),
+                      search_floor(c, SCATTER, unit) +
+                          (end == PLACE_SPLIT ? 0 : search_floor(c, ALL_GATHER, unit)));
+    else
+        *least = search_floor(c, ALL_GATHER, unit);
+    if (place == PLACE_SPLIT && end != PLACE_REPLICATED)
+        *least = fmin(*least, search_floor(c, end == PLACE_ONE ? GATHER : ALL_TO_ALL, unit));
+    if (place == PLACE_PARTIAL && end == PLACE_ONE)
+        *least = fmin(*least, search_floor(c, REDUCE_SCATTER, unit) + search_floor(c, GATHER, unit));
+    return *least;
+}
+
+/* Seconds that are left at least. The axes of a unit are always in the same place. */
+static double search_left(struct search_case *c, const struct layout *now)
+{
+    double left = 0;
+    for (uint32_t u = 0; u < c->unit_count; u++) {
+        bool settled = true;
+        for (uint32_t a = 0; a < c->search->stage->axis_count; a++)
+            settled &= !(c->units[u] >> a & 1) || search_settled(now, &c->to, a);
+        if (!settled)
+            left += search_least(c, c->units[u], now->place[search_first(c->units[u])]);
+    }
+    return left * (1 - 1e-12); /* never more than the sum of prices, however that is rounded */
+}
+
+/* Notes a way to another layout: by a collective along some axes, or by a slice of one. */
+static void search_edge(struct search_case *c, uint32_t at, const struct layout *now,
+                        const struct layout *after, uint32_t axis, uint32_t axes, int collective)
+{
+    struct frontier *f = &c->search->frontier;
+    const struct frontier_node from = f->nodes[at];
+    double seconds = from.seconds;
+    bool slice = collective == COLLECTIVE_KIND_COUNT, added;
+    struct convert_step step = {(uint8_t)collective, (uint8_t)axis, (uint8_t)axes, *now, *after};
+    if (seconds >= c->bound || from.edges >= CONVERT_STEPS - 1)
+        return;
+    if (collective == ALL_TO_ALL && seconds + search_left(c, after) >= c->bound)
+        return; /* without its price */
+    seconds += slice ? 0 : search_step_seconds(c->search, c->tensor, c->element_bytes, &step);
+    double left = seconds < c->bound ? search_left(c, after) : 0;
+    if (seconds + left >= c->bound)
+        return;
+    uint8_t edges = (uint8_t)(from.edges + !slice);
+    uint32_t index = frontier_find(f, search_code(c, after), &added);
+    struct frontier_node *node = &f->nodes[index];
+    if (node->done || !(seconds < node->seconds || (!(seconds > node->seconds) && edges < node->edges)))
+        return;
+    node->seconds = seconds;
+    node->left = left;
+    node->before = at;
+    node->collective = (uint8_t)collective;
+    node->axis = (uint8_t)axis;
+    node->axes = (uint8_t)axes;
+    node->edges = edges;
+    frontier_push(f, index);
+}
+
+/* The same to the layout in which one axis has another place. */
+static void search_change(struct search_case *c, uint32_t at, const struct layout *now, uint32_t axis,
+                          enum placement place, uint8_t dim, int collective)
 {
     struct layout after = *now;
     after.place[axis] = (uint8_t)place;
     after.dim[axis] = dim;
-    uint32_t code = search_code(c, &after);
-    struct search_node *node = &c->search->nodes[code], *from = &c->search->nodes[at];
-    double seconds = from->seconds;
-    if (node->done || seconds >= c->bound || from->edges >= CONVERT_STEPS - 1)
-        return;
-    if (collective < COLLECTIVE_KIND_COUNT) {
-        struct convert_step step = {(uint8_t)collective, (uint8_t)axis, (uint8_t)(1u << axis), *now, after};
-        seconds += search_step_seconds(c->search, c->tensor, c->element_bytes, &step);
-    }
-    uint8_t edges = (uint8_t)(from->edges + (collective < COLLECTIVE_KIND_COUNT));
-    if (seconds >= c->bound ||
-        !(seconds < node->seconds || (!(seconds > node->seconds) && edges < node->edges)))
-        return;
-    *node = (struct search_node){seconds, (uint16_t)at, (uint8_t)collective, (uint8_t)axis, edges, false};
+    search_edge(c, at, now, &after, axis, 1u << axis, collective);
 }
 
-/* All that can be done next. Shares of one dimension nest: an axis takes or gives up a dimension only while
- * no later axis splits it. */
-static void search_expand(struct search_case *c, uint32_t at)
+/* All that can be done next along one axis. Shares of one dimension nest: an axis takes or gives up a
+ * dimension only while no later axis splits it. */
+static void search_alone(struct search_case *c, uint32_t at, const struct layout *now, uint32_t a)
 {
     const struct plan_stage *stage = c->search->stage;
-    struct layout now = search_layout(c, at);
-    for (uint32_t a = 0; a < stage->axis_count; a++) {
-        if (!(c->movable >> a & 1) ||
-            (now.place[a] == PLACE_SPLIT && !convert_loose(stage, &now, a, now.dim[a])))
-            continue;
-        if (now.place[a] == PLACE_PARTIAL && c->to.place[a] != PLACE_PARTIAL)
-            search_edge(c, at, &now, a, PLACE_REPLICATED, 0, ALL_REDUCE);
-        if (now.place[a] == PLACE_SPLIT)
-            search_edge(c, at, &now, a, PLACE_REPLICATED, 0, ALL_GATHER);
-        if (now.place[a] == PLACE_ONE)
-            search_edge(c, at, &now, a, PLACE_REPLICATED, 0, BROADCAST);
-        else if (c->to.place[a] == PLACE_ONE)
-            search_edge(c, at, &now, a, PLACE_ONE, 0,
-                        now.place[a] == PLACE_PARTIAL ? REDUCE
-                        : now.place[a] == PLACE_SPLIT ? GATHER
-                                                      : COLLECTIVE_KIND_COUNT);
-        for (uint8_t d = 0; d < c->tensor->rank; d++) {
-            bool same = now.place[a] == PLACE_SPLIT && now.dim[a] == d;
-            bool stays = now.place[a] == PLACE_PARTIAL && c->to.place[a] == PLACE_PARTIAL;
-            if (!same && !stays && convert_loose(stage, &now, a, d))
-                search_edge(c, at, &now, a, PLACE_SPLIT, d,
-                            now.place[a] == PLACE_PARTIAL ? REDUCE_SCATTER
-                            : now.place[a] == PLACE_ONE   ? SCATTER
-                            : now.place[a] == PLACE_SPLIT ? ALL_TO_ALL
-                                                          : COLLECTIVE_KIND_COUNT);
-        }
+    if (now->place[a] == PLACE_SPLIT && !convert_loose(stage, now, a, now->dim[a]))
+        return;
+    if (now->place[a] == PLACE_PARTIAL && c->to.place[a] != PLACE_PARTIAL)
+        search_change(c, at, now, a, PLACE_REPLICATED, 0, ALL_REDUCE);
+    if (now->place[a] == PLACE_SPLIT)
+        search_change(c, at, now, a, PLACE_REPLICATED, 0, ALL_GATHER);
+    if (now->place[a] == PLACE_ONE)
+        search_change(c, at, now, a, PLACE_REPLICATED, 0, BROADCAST);
+    else if (c->to.place[a] == PLACE_ONE)
+        search_change(c, at, now, a, PLACE_ONE, 0,
+                      now->place[a] == PLACE_PARTIAL ? REDUCE
+                      : now->place[a] == PLACE_SPLIT ? GATHER
+                                                     : COLLECTIVE_KIND_COUNT);
+    for (uint8_t d = 0; d < c->tensor->rank; d++) {
+        bool same = now->place[a] == PLACE_SPLIT && now->dim[a] == d;
+        bool stays = now->place[a] == PLACE_PARTIAL && c->to.place[a] == PLACE_PARTIAL;
+        if (!same && !stays && convert_loose(stage, now, a, d))
+            search_change(c, at, now, a, PLACE_SPLIT, d,
+                          now->place[a] == PLACE_PARTIAL ? REDUCE_SCATTER
+                          : now->place[a] == PLACE_ONE   ? SCATTER
+                          : now->place[a] == PLACE_SPLIT ? ALL_TO_ALL
+                                                         : COLLECTIVE_KIND_COUNT);
     }
 }
 
-/* The nearest layout that is not done; UINT32_MAX when there is none. */
-static uint32_t search_nearest(const struct search_case *c)
+/* Whether the axes of a set that split a dimension may take it, or give it up, together: no other axis splits
+ * it inside the first of theirs. */
+static bool search_loose(const struct plan_stage *stage, const struct layout *split,
+                         const struct layout *others, uint32_t axes)
 {
-    uint32_t best = UINT32_MAX;
-    for (uint32_t i = 0; i < c->layouts; i++) {
-        const struct search_node *node = &c->search->nodes[i];
-        if (!node->done && node->seconds < INFINITY &&
-            (best == UINT32_MAX || node->seconds < c->search->nodes[best].seconds))
-            best = i;
+    struct layout rest = *others;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1)
+            rest.place[a] = PLACE_REPLICATED;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1 && !convert_loose(stage, &rest, a, split->dim[a]))
+            return false;
+    return true;
+}
+
+/* The same along all axes of a unit: to whole, or to shares of some dimension for each of them. */
+static void search_together(struct search_case *c, uint32_t at, const struct layout *now, uint32_t axes)
+{
+    const struct plan_stage *stage = c->search->stage;
+    uint8_t place = now->place[search_first(axes)];
+    struct layout after = *now;
+    uint32_t last = 0, choices = 1;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1) {
+            after.place[a] = PLACE_REPLICATED;
+            after.dim[a] = 0;
+            choices *= c->tensor->rank;
+            last = a;
+        }
+    if (place == PLACE_SPLIT && !search_loose(stage, now, now, axes))
+        return;
+    if (place != PLACE_REPLICATED)
+        search_edge(c, at, now, &after, last, axes, place == PLACE_PARTIAL ? ALL_REDUCE : ALL_GATHER);
+    for (uint32_t choice = 0; choice < choices; choice++) {
+        bool moves = true;
+        for (uint32_t a = 0, left = choice; a < PLAN_AXES; a++)
+            if (axes >> a & 1) {
+                after.place[a] = PLACE_SPLIT;
+                after.dim[a] = (uint8_t)(left % c->tensor->rank);
+                left /= c->tensor->rank;
+                moves &= place != PLACE_SPLIT || after.dim[a] != now->dim[a];
+            }
+        if (moves && search_loose(stage, &after, now, axes))
+            search_edge(c, at, now, &after, last, axes,
+                        place == PLACE_PARTIAL ? REDUCE_SCATTER
+                        : place == PLACE_SPLIT ? ALL_TO_ALL
+                                               : COLLECTIVE_KIND_COUNT);
     }
-    return best;
+}
+
+static void search_expand(struct search_case *c, uint32_t at)
+{
+    struct layout now = search_layout(c, c->search->frontier.nodes[at].code);
+    for (uint32_t u = 0; u < c->unit_count; u++) {
+        uint32_t axis = search_first(c->units[u]);
+        if (c->units[u] & ~c->movable)
+            continue;
+        if (c->units[u] == 1u << axis)
+            search_alone(c, at, &now, axis);
+        else
+            search_together(c, at, &now, c->units[u]);
+    }
 }
 
 /* The steps of the path that ends at a layout. */
 static uint32_t search_path(const struct search_case *c, uint32_t end, struct convert_step *steps)
 {
-    uint32_t count = c->search->nodes[end].edges, left = count;
-    for (uint32_t at = end; c->search->nodes[at].before != SEARCH_START;) {
-        const struct search_node *node = &c->search->nodes[at];
-        if (node->collective < COLLECTIVE_KIND_COUNT)
-            steps[--left] = (struct convert_step){node->collective, node->axis, (uint8_t)(1u << node->axis),
-                                                  search_layout(c, node->before), search_layout(c, at)};
-        at = node->before;
-    }
+    const struct frontier_node *nodes = c->search->frontier.nodes;
+    uint32_t count = nodes[end].edges, left = count;
+    for (uint32_t at = end; nodes[at].before != FRONTIER_NONE; at = nodes[at].before)
+        if (nodes[at].collective < COLLECTIVE_KIND_COUNT)
+            steps[--left] = (struct convert_step){nodes[at].collective, nodes[at].axis, nodes[at].axes,
+                                                  search_layout(c, nodes[nodes[at].before].code),
+                                                  search_layout(c, nodes[at].code)};
     return count;
 }
 
-/* The cheapest sequence below c->bound, or none: false. */
-static bool search_run(struct search_case *c, struct search_entry *entry)
+/* Looks for the cheapest sequence below c->bound; where there is one, the entry is that. */
+static void search_run(struct search_case *c, struct search_entry *entry)
 {
+    struct frontier *f = &c->search->frontier;
+    bool added;
     search_prepare(c);
-    uint32_t start = search_code(c, &c->from), end = search_code(c, &c->to);
-    c->search->nodes[start] = (struct search_node){.before = SEARCH_START};
-    for (uint32_t at = start; at != UINT32_MAX && at != end; at = search_nearest(c)) {
-        c->search->nodes[at].done = true;
+    uint32_t end = search_code(c, &c->to), at = frontier_find(f, search_code(c, &c->from), &added);
+    f->nodes[at].seconds = 0;
+    f->nodes[at].before = FRONTIER_NONE;
+    for (f->nodes[at].done = true; at != FRONTIER_NONE && f->nodes[at].code != end; at = frontier_pop(f))
         search_expand(c, at);
-    }
-    if (!(c->search->nodes[end].seconds < c->bound))
-        return false;
+    if (at == FRONTIER_NONE)
+        return;
     struct convert_step steps[CONVERT_STEPS];
-    entry->count = convert_join(c->search->stage, steps, search_path(c, end, steps));
+    entry->count = convert_join(c->search->stage, steps, search_path(c, at, steps));
     entry->steps = arena_copy(c->search->arena, steps, (entry->count + 1) * sizeof *steps);
     entry->seconds = 0;
     for (uint32_t i = 0; i < entry->count; i++)
         entry->seconds += search_step_seconds(c->search, c->tensor, c->element_bytes, &steps[i]);
-    return true;
 }
 
 static bool search_same(const struct search *search, const struct search_entry *entry,
@@ -309,7 +461,7 @@ uint32_t search_steps(struct search *search, const struct tensor *tensor, double
     if (!entry) {
         entry = search_new_entry(&c);
         c.bound = entry->seconds * (1 - 1e-9);
-        if (entry->count && search->nodes)
+        if (entry->count)
             search_run(&c, entry);
         entry->next = *at;
         *at = entry;

@@ -1,8 +1,8 @@
 /* Search: the conversion of a tensor from one layout to another that takes the fewest predicted seconds: a
  * shortest path over layouts, whose edges are collectives along one axis (priced, price.h) and slices (free).
  * Conversions that were looked for once are remembered by stage. What runs along the pieces of one axis of a
- * mesh one after the other becomes one collective. On more than five axes the sequence of convert_steps()
- * stands. */
+ * mesh (mesh.h), or of one axis to the user, may go along them together, and what follows one another along
+ * them becomes one collective. */
 #ifndef PARTITA_PLAN_SEARCH_H
 #define PARTITA_PLAN_SEARCH_H
 

@@ -1,5 +1,6 @@
 /* Workload: reads workloads/NAME.yaml: which model on which topology, what a step is, and the plan
- * (docs/workloads.md). */
+ * (docs/workloads.md). The maps under `plan:` and `network:` have readers of their own (plan_keys.h,
+ * workload_network.h). */
 #ifndef PARTITA_PLAN_WORKLOAD_H
 #define PARTITA_PLAN_WORKLOAD_H
 
@@ -38,7 +39,7 @@ struct workload {
     int64_t global_batch, micro_batch; /* samples; micro 0: by default */
     const struct value *sequence;      /* batch.sequence, or NULL */
     int collectives;                   /* network.collectives: 0 fluid, 1 steps */
-    int level;                         /* network.level: index into workload_levels */
+    int level;                         /* network.level: index into workload_network_levels */
     double mtu, header, buffer;        /* network.…: bytes, of the packet level */
     int64_t packets;                   /* network.packets: limit of the packet level, 0: by default */
     const struct value *changes;       /* network.changes: a list, or NULL */
@@ -49,29 +50,10 @@ struct workload {
     struct place place;
 };
 
-extern const struct field workload_fields[];           /* of a workload file */
-extern const struct field workload_plan_fields[];      /* of `plan:` */
-extern const struct field workload_network_fields[];   /* of `network:` */
-extern const struct field workload_recompute_fields[]; /* of `plan.recompute:` as a map */
-extern const uint32_t workload_recompute_field_count;
-extern const struct field workload_precision_fields[]; /* of `precision:` as a map */
-extern const uint32_t workload_precision_field_count;
-extern const uint32_t workload_field_count, workload_plan_field_count, workload_network_field_count;
-
-extern const char *const workload_levels[]; /* names of network models, NULL-terminated */
-enum { WORKLOAD_LEVEL_FLUID = 2 };          /* the default's place in it */
+extern const struct field workload_fields[]; /* of a workload file */
+extern const uint32_t workload_field_count;
 
 /* Reads the workload's own keys; model, topology and plan stay values for the rooms that know them. */
 bool workload_read(struct input *input, const struct value *document, struct workload *workload);
-
-/* Makes the plan: stages, meshes, schedule, micro-batches. The model must have been built for
- * workload_model_batch() samples. Reports and returns false on bad input. */
-bool workload_plan(struct input *input, const struct workload *workload, struct platform *platform,
-                   struct model *model, struct plan *plan);
-
-/* Samples for which the model's shapes must hold: one micro-batch over all data-parallel members of a stage.
- * Reports what does not divide and returns 0. */
-uint64_t workload_model_batch(struct input *input, const struct workload *workload,
-                              const struct platform *platform);
 
 #endif

@@ -1,33 +1,18 @@
 #include "study/default_workload.h"
 
+#include "plan/recompute.h"
 #include "platform/route.h"
+#include "study/default_plan.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-    DEFAULT_MICRO = 32, /* samples of a micro-batch that are tried first, of models without sequences */
-    DEFAULT_FILL = 4,   /* micro-batches per stage, so that a pipeline's bubble stays below a fifth */
-    DEFAULT_TENSOR = 8, /* most tensor parallelism that is tried */
-    DEFAULT_TRIES = 24  /* plans */
-};
-
-/* What is known of a scenario before it is planned. */
-struct default_facts {
-    uint32_t devices;    /* of the topology */
-    uint32_t neighbours; /* devices from the first one on that it reaches as fast as its next one */
-    uint64_t parameters;
-    double memory; /* bytes of the smallest device */
-    uint32_t units;
-    bool sequences; /* a sample is a sequence of tokens */
-    bool bf16, training;
-    const char *name;
-};
-
-struct default_choice {
-    uint32_t tensor, pipeline, data;
-    uint32_t micro;
-    const char *recompute;
+    DEFAULT_FILL = 4,    /* micro-batches per stage, so that a pipeline's bubble stays below a fifth */
+    DEFAULT_SPLITS = 16, /* splits that are tried */
+    DEFAULT_NEAR = 8     /* devices that are asked how fast the first one reaches them */
 };
 
 static bool default_is_set(const struct scenario_options *options, const char *key)
@@ -53,10 +38,60 @@ static uint32_t default_neighbours(struct platform *platform, const struct index
 {
     uint32_t count = 1;
     double nearest = devices->count > 1 ? default_bandwidth(platform, devices->at[0], devices->at[1]) : 0;
-    while (count < devices->count && count < DEFAULT_TENSOR &&
+    while (count < devices->count && count < DEFAULT_NEAR &&
            default_bandwidth(platform, devices->at[0], devices->at[count]) >= nearest * (1 - 1e-9))
         count++;
     return count;
+}
+
+/* Degrees and sizes that may be given by --set, and where they are kept. */
+struct default_key {
+    const char *name;
+    size_t offset;
+};
+static const struct default_key default_keys[] = {
+    {"plan.tensor", offsetof(struct default_given, tensor)},
+    {"plan.pipeline", offsetof(struct default_given, pipeline)},
+    {"plan.context", offsetof(struct default_given, context)},
+    {"plan.data", offsetof(struct default_given, data)},
+    {"plan.expert", offsetof(struct default_given, expert)},
+    {"batch.micro", offsetof(struct default_given, micro)},
+    {"batch.global", offsetof(struct default_given, global)},
+    {"plan.zero", offsetof(struct default_given, zero)},
+};
+
+/* One --set of a plan, a batch or what its bytes depend on. What is not a plain number is left to the reader
+ * of workloads. */
+static void default_note(struct default_given *given, const char *set)
+{
+    const char *equals = strchr(set, '=');
+    char *end;
+    size_t length = equals ? (size_t)(equals - set) : 0;
+    long number = equals ? strtol(equals + 1, &end, 10) : -1;
+    bool plain = equals && end != equals + 1 && *end == '\0' && number >= 0 && number < INT32_MAX;
+    for (size_t k = 0; plain && k < sizeof default_keys / sizeof default_keys[0]; k++)
+        if (strlen(default_keys[k].name) == length && strncmp(set, default_keys[k].name, length) == 0) {
+            memcpy((char *)given + default_keys[k].offset, &(uint32_t){(uint32_t)number}, sizeof(uint32_t));
+            return;
+        }
+    for (int r = 0; equals && length == strlen("plan.recompute") && r < RECOMPUTE_COUNT; r++)
+        if (strncmp(set, "plan.recompute", length) == 0 && strcmp(equals + 1, recompute_names[r]) == 0) {
+            given->recompute = r;
+            return;
+        }
+    given->others = true;
+}
+
+static struct default_given default_read(const struct scenario_options *options)
+{
+    static const char *const about[] = {"plan", "batch", "precision", "optimizer"};
+    struct default_given given = {.zero = -1, .recompute = -1};
+    for (uint32_t i = 0; i < options->set_count; i++)
+        for (size_t k = 0; k < sizeof about / sizeof about[0]; k++)
+            if (strncmp(options->sets[i], about[k], strlen(about[k])) == 0 &&
+                strncmp(options->sets[i], "batch.sequence", strlen("batch.sequence")) != 0)
+                default_note(&given, options->sets[i]);
+    return given;
 }
 
 /* The model and the topology, without a plan. */
@@ -68,13 +103,13 @@ static bool default_look(struct scenario *scenario, const struct scenario_option
     const struct platform *platform = &scenario->platform;
     struct index_list devices = {0};
     platform_list_workers(platform, &devices);
+    const struct model *model = &scenario->model;
     const struct device_type *type = &platform->device_types.at[platform->devices.at[devices.at[0]].type];
+    bool sequences = strcmp(model->sample, "sequence") == 0;
     *facts = (struct default_facts){.devices = devices.count,
                                     .neighbours = default_neighbours(&scenario->platform, &devices),
-                                    .parameters = model_parameters(&scenario->model),
                                     .memory = INFINITY,
-                                    .units = scenario->model.units.count,
-                                    .sequences = strcmp(scenario->model.sample, "sequence") == 0,
+                                    .tokens = sequences ? fmax(model->tokens, 1) : 0,
                                     .bf16 = type->peak[BF16] > 0,
                                     .training = scenario->workload.step == 0};
     for (uint32_t i = 0; i < devices.count; i++) {
@@ -82,75 +117,31 @@ static bool default_look(struct scenario *scenario, const struct scenario_option
         facts->memory = fmin(facts->memory, platform->device_types.at[device->type].memory);
     }
     VECTOR_FREE(&devices);
-    return true;
-}
-
-/* Bytes that parameters, gradients and Adam's states take at least: 2 + 4 of each, and 12 over all
- * data-parallel members; fp32 needs no copy. */
-static double default_states(const struct default_facts *facts, const struct default_choice *choice)
-{
-    double shares = (double)choice->tensor * choice->pipeline, each = facts->bf16 ? 6 : 8;
-    double states = facts->bf16 ? 12 : 8;
-    if (!facts->training)
-        return (double)facts->parameters * (facts->bf16 ? 2 : 4) / shares;
-    return (double)facts->parameters * (each + states / choice->data) / shares;
-}
-
-/* Candidates in order: less model parallelism first, then smaller micro-batches, then more recomputation. */
-struct default_ladder {
-    const struct default_facts *facts;
-    struct default_choice at;
-    int recompute;
-};
-static const char *const default_recompute[] = {"none", "selective", "full"};
-
-static bool default_next_split(struct default_ladder *ladder)
-{
-    struct default_choice *at = &ladder->at;
-    const struct default_facts *facts = ladder->facts;
-    uint32_t most = facts->neighbours < DEFAULT_TENSOR ? facts->neighbours : DEFAULT_TENSOR;
-    bool tensor = facts->sequences && 2 * at->tensor <= most && facts->devices % (2 * at->tensor) == 0;
-    if (tensor)
-        at->tensor *= 2;
-    else
-        at->pipeline *= 2;
-    return at->pipeline <= facts->units && facts->devices % (at->tensor * at->pipeline) == 0;
-}
-
-/* The next candidate; false: there are no more. */
-static bool default_next(struct default_ladder *ladder)
-{
-    struct default_choice *at = &ladder->at;
-    int ways = ladder->facts->training ? 3 : 1;
-    if (++ladder->recompute == ways) {
-        ladder->recompute = 0;
-        bool smaller = at->micro > 1;
-        if (!smaller && !default_next_split(ladder))
-            return false;
-        at->micro = smaller                                                ? at->micro / 2
-                    : ladder->facts->sequences || !ladder->facts->training ? 1
-                                                                           : DEFAULT_MICRO;
-    }
-    at->data = ladder->facts->devices / (at->tensor * at->pipeline);
-    at->recompute = default_recompute[ladder->recompute];
+    default_plan_measure(model, facts, &scenario->arena);
     return true;
 }
 
 /* The workload as a file would say it. */
 static const char *default_text(struct arena *arena, const struct default_facts *facts,
-                                const struct default_choice *choice, const char *model)
+                                const struct default_choice *choice, const char *name, const char *model)
 {
-    uint32_t micro_batches = choice->pipeline > 1 ? DEFAULT_FILL * choice->pipeline : 1;
+    uint32_t micro_batches = default_plan_samples(facts) / choice->micro;
+    if (choice->pipeline > 1 && micro_batches < DEFAULT_FILL * choice->pipeline)
+        micro_batches = DEFAULT_FILL * choice->pipeline;
+    micro_batches = micro_batches ? micro_batches : 1;
     const char *plan = arena_format(arena, "tensor: %u, pipeline: %u", choice->tensor, choice->pipeline);
+    if (choice->expert > 1)
+        plan = arena_format(arena, "%s, expert: %u", plan, choice->expert);
     if (facts->training)
-        plan = arena_format(arena, "%s, recompute: %s, zero: %d", plan, choice->recompute, choice->data > 1);
+        plan = arena_format(arena, "%s, recompute: %s, zero: %u", plan, recompute_names[choice->recompute],
+                            choice->zero);
     if (facts->training && choice->tensor > 1)
         plan = arena_format(arena, "%s, sequence-parallel: yes", plan);
     return arena_format(
         arena,
         "name: '%s'\nmodel: {name: '%s'}\nstep: %s\nprecision: %s\n%sbatch: {global: %u, micro: %u}\n"
         "plan: {%s}\n",
-        facts->name, model, facts->training ? "training" : "inference", facts->bf16 ? "bf16" : "fp32",
+        name, model, facts->training ? "training" : "inference", facts->bf16 ? "bf16" : "fp32",
         facts->training ? "optimizer: adam\n" : "",
         facts->training ? choice->data * choice->micro * micro_batches : choice->micro, choice->micro, plan);
 }
@@ -183,29 +174,80 @@ static bool default_try(struct scenario *scenario, const struct scenario_options
     return true;
 }
 
-/* Goes down the ladder; `scenario` holds the last candidate tried. */
-static bool default_search(struct scenario *scenario, const struct scenario_options *options,
-                           struct default_ladder *ladder, const char *model, struct arena *arena)
+/* The workloads to try, in this order, and the one to take where none fits. */
+struct default_texts {
+    const char **at;
+    uint32_t *split; /* of each: equal where only recomputation and micro-batch differ */
+    uint32_t count;
+    const char *least;
+};
+
+static struct default_texts default_write(struct arena *arena, const struct scenario_options *options,
+                                          const struct default_facts *facts, const char *model)
 {
-    bool loaded = false, fits = false,
-         own = default_is_set(options, "plan.") || default_is_set(options, "batch");
-    const char *last = NULL;
-    for (uint32_t tries = 0; tries < DEFAULT_TRIES && !fits && default_next(ladder);) {
-        const char *text = default_text(arena, ladder->facts, &ladder->at, model);
-        last = loaded ? last : text;
-        if (!own && default_states(ladder->facts, &ladder->at) > ladder->facts->memory)
-            continue;
+    const char *slash = strrchr(model, '/');
+    const char *name = arena_format(arena, "%s on %s", slash ? slash + 1 : model, options->topology);
+    struct default_given given = default_read(options);
+    struct default_choice_list choices = {0};
+    struct default_choice least;
+    default_plan_list(facts, &given, &choices, &least);
+    if (least.tensor == 0) /* what is given does not go with these devices: planning says why */
+        least = (struct default_choice){1, 1, 1, facts->devices, 1, 1, 0, RECOMPUTE_NONE};
+    struct default_texts texts = {.least = default_text(arena, facts, &least, name, model)};
+    texts.at = ARENA_ARRAY(arena, const char *, choices.count + 1);
+    texts.split = ARENA_ARRAY(arena, uint32_t, choices.count + 1);
+    texts.count = choices.count;
+    for (uint32_t i = 0; i < choices.count; i++) {
+        const struct default_choice *c = &choices.at[i], *before = i ? c - 1 : c;
+        bool same = c->tensor == before->tensor && c->pipeline == before->pipeline &&
+                    c->expert == before->expert && c->zero == before->zero;
+        texts.at[i] = default_text(arena, facts, c, name, model);
+        texts.split[i] = i ? texts.split[i - 1] + !same : 0;
+    }
+    VECTOR_FREE(&choices);
+    return texts;
+}
+
+/* From `first` on, those that differ in recomputation and micro-batch only. The last one needs least. */
+static uint32_t default_split_end(const struct default_texts *texts, uint32_t first)
+{
+    uint32_t end = first + 1;
+    while (end < texts->count && texts->split[end] == texts->split[first])
+        end++;
+    return end;
+}
+
+/* One after the other until one fits. Returns whether one did; `scenario` then holds it. */
+static bool default_first(struct scenario *scenario, const struct scenario_options *options,
+                          const char *const *texts, uint32_t count)
+{
+    bool fits = false;
+    for (uint32_t i = 0; i < count && !fits; i++) {
         scenario_fini(scenario);
-        if (default_try(scenario, options, text, &fits)) {
-            loaded = true;
-            last = text;
-        }
-        tries++;
+        default_try(scenario, options, texts[i], &fits);
+    }
+    return fits;
+}
+
+/* Takes the first that fits. Where not even the last of a split does, the others of it are passed over. */
+static bool default_search(struct scenario *scenario, const struct scenario_options *options,
+                           const struct default_texts *texts)
+{
+    bool fits = false, least;
+    uint32_t splits = 0;
+    for (uint32_t first = 0, end; first < texts->count && !fits && splits < DEFAULT_SPLITS; first = end) {
+        end = default_split_end(texts, first);
+        const char *const *at = texts->at + first;
+        uint32_t count = end - first;
+        splits++;
+        if (count > 2 && !default_first(scenario, options, at + count - 1, 1))
+            continue;
+        fits = default_first(scenario, options, at, count);
     }
     if (fits)
         return true;
     scenario_fini(scenario);
-    return default_try(scenario, options, last, &fits);
+    return default_try(scenario, options, texts->least, &least);
 }
 
 bool default_workload_load(struct scenario *scenario, const struct scenario_options *options,
@@ -214,20 +256,15 @@ bool default_workload_load(struct scenario *scenario, const struct scenario_opti
     struct arena arena;
     struct default_facts facts;
     arena_init(&arena);
-    const char *slash = strrchr(model, '/');
     struct scenario_options look = *options;
     bool inference = default_is_set(options, "step=inference");
     look.unplanned = true;
     look.text = arena_format(&arena, "model: {name: '%s'}\nstep: %s\nbatch: {global: 1, micro: 1}\n", model,
                              inference ? "inference" : "training");
     bool good = default_look(scenario, &look, &facts);
-    facts.name = arena_format(&arena, "%s on %s", slash ? slash + 1 : model, options->topology);
     if (good) {
-        struct default_ladder ladder = {
-            &facts, {.tensor = 1, .pipeline = 1, .micro = facts.sequences ? 1 : DEFAULT_MICRO}, -1};
-        if (!facts.training)
-            ladder.at.micro = 1;
-        good = default_search(scenario, options, &ladder, model, &arena);
+        struct default_texts texts = default_write(&arena, options, &facts, model);
+        good = default_search(scenario, options, &texts);
     }
     arena_fini(&arena);
     return good;

@@ -2,6 +2,7 @@
 
 #include "cost/cost.h"
 #include "plan/emit.h"
+#include "plan/workload_plan.h"
 
 #include <string.h>
 

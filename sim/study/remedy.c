@@ -9,7 +9,7 @@
 
 enum { REMEDY_SETS = 2, REMEDY_SHOWN = 3 };
 
-/* Settings that trade memory for work or communication. "%u": twice the degree that the plan has. */
+/* Settings that trade memory for work, communication or devices. "x2": twice what it is now. */
 static const char *const remedies[][REMEDY_SETS] = {
     {"plan.zero=1", NULL},
     {"plan.zero=2", NULL},
@@ -21,15 +21,18 @@ static const char *const remedies[][REMEDY_SETS] = {
     {"plan.zero=3", "plan.recompute=selective"},
     {"plan.zero=3", "plan.recompute=full"},
     {"batch.micro=1", NULL},
-    {"plan.tensor=%u", NULL},
-    {"plan.tensor=%u", "plan.recompute=full"},
+    {"plan.tensor=x2", NULL},
+    {"plan.tensor=x2", "plan.recompute=full"},
+    {"topology.nodes=x2", NULL},
+    {"topology.nodes=x4", NULL},
+    {"topology.nodes=x2", "plan.zero=1"},
 };
 enum { REMEDIES = sizeof remedies / sizeof remedies[0] };
 
 struct remedy {
     const char *sets[REMEDY_SETS];
     double total, capacity; /* bytes of the device that is fullest against what it has */
-    double seconds;         /* predicted work and communication of its slowest device */
+    double seconds;         /* predicted work and communication of its slowest device, per sample */
     bool fits;
 };
 
@@ -68,7 +71,8 @@ static void remedy_judge(struct scenario *s, struct remedy *remedy)
             remedy->total = m->total;
             remedy->capacity = m->capacity;
         }
-        remedy->seconds = fmax(remedy->seconds, remedy_seconds(s, s->plan.stages.at[i].ranks[0]));
+        double seconds = remedy_seconds(s, s->plan.stages.at[i].ranks[0]);
+        remedy->seconds = fmax(remedy->seconds, seconds / (double)s->workload.global_batch);
     }
 }
 
@@ -81,6 +85,29 @@ static uint32_t remedy_tensor(const struct scenario *s)
     return 1;
 }
 
+/* The topology's parameter `nodes`, as the workload sets it or the topology does; 0: it has no such number.
+ */
+static uint32_t remedy_nodes(const struct scenario *s)
+{
+    const struct value *set = value_get(s->document, "set");
+    const struct value *parameters = value_get(s->topology_document, "parameters");
+    const struct value *nodes = set ? value_get(set, "nodes") : NULL;
+    if (!nodes)
+        nodes = parameters ? value_get(parameters, "nodes") : NULL;
+    return nodes && nodes->kind == VALUE_SCALAR ? (uint32_t)strtoul(nodes->text, NULL, 10) : 0;
+}
+
+/* A setting with "x2" replaced by a number; NULL where there is nothing to double. */
+static const char *remedy_setting(const struct scenario *s, const char *setting, struct arena *arena)
+{
+    const char *times = strstr(setting, "=x");
+    if (!times)
+        return setting;
+    uint32_t now = setting[0] == 't' ? remedy_nodes(s) : remedy_tensor(s);
+    uint32_t factor = (uint32_t)strtoul(times + 2, NULL, 10);
+    return now ? arena_format(arena, "%.*s=%u", (int)(times - setting), setting, factor * now) : NULL;
+}
+
 /* Plans once more with further settings; false when they do not go with the workload. */
 static bool remedy_try(const struct scenario *s, const struct scenario_options *options,
                        struct remedy *remedy, struct arena *arena)
@@ -90,13 +117,13 @@ static bool remedy_try(const struct scenario *s, const struct scenario_options *
     for (uint32_t i = 0; i < options->set_count; i++)
         sets[i] = options->sets[i];
     for (uint32_t i = 0; i < REMEDY_SETS && remedy->sets[i]; i++) {
-        const char *percent = strchr(remedy->sets[i], '%');
-        if (percent)
-            remedy->sets[i] = arena_format(arena, "%.*s%u", (int)(percent - remedy->sets[i]), remedy->sets[i],
-                                           2 * remedy_tensor(s));
+        remedy->sets[i] = remedy_setting(s, remedy->sets[i], arena);
+        if (!remedy->sets[i])
+            return false;
         sets[tried.set_count++] = remedy->sets[i];
     }
     tried.sets = sets;
+    tried.brief = true;
     struct scenario other;
     bool good = scenario_load(&other, &tried);
     if (good)
@@ -122,7 +149,7 @@ static void remedy_line(const struct remedy *remedy, double before, FILE *out)
     fprintf(out, "            ");
     for (uint32_t i = 0; i < REMEDY_SETS && remedy->sets[i]; i++)
         fprintf(out, "--set %s ", remedy->sets[i]);
-    fprintf(out, "needs %s of %s, %.2f x the work and communication\n",
+    fprintf(out, "needs %s of %s, %.2f x the work and communication per sample\n",
             unit_format(remedy->total, UNIT_BYTES, text[0], 32),
             unit_format(remedy->capacity, UNIT_BYTES, text[1], 32), remedy->seconds / before);
 }

@@ -4,8 +4,11 @@
 #include "model/build.h"
 #include "model/model_file.h"
 #include "model/onnx_file.h"
+#include "plan/degrees.h"
 #include "plan/emit.h"
 #include "plan/verdict.h"
+#include "plan/workload_network.h"
+#include "plan/workload_plan.h"
 #include "platform/import.h"
 #include "platform/reach.h"
 #include "platform/topology.h"
@@ -207,8 +210,7 @@ static const struct value *scenario_model_document(struct scenario *scenario, st
 static bool scenario_model(struct scenario *scenario, const struct value *document, const struct value *set,
                            bool one)
 {
-    uint64_t batch =
-        one ? 1 : workload_model_batch(&scenario->input, &scenario->workload, &scenario->platform);
+    uint64_t batch = one ? 1 : degrees_batch(&scenario->input, &scenario->workload, &scenario->platform);
     return batch && build_model(&scenario->input, document, set, batch, &scenario->model);
 }
 
@@ -388,7 +390,7 @@ struct engine_options scenario_engine(const struct scenario *scenario)
     const struct workload *workload = &scenario->workload;
     return (struct engine_options){.chunk = workload->chunk,
                                    .level = workload->collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS,
-                                   .network = network_model_find(workload_levels[workload->level]),
+                                   .network = network_model_find(workload_network_levels[workload->level]),
                                    .mtu = workload->mtu,
                                    .header = workload->header,
                                    .buffer = workload->buffer,

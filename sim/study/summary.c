@@ -3,6 +3,7 @@
 #include "base/unit.h"
 #include "cost/cost.h"
 #include "plan/schedule.h"
+#include "plan/workload_network.h"
 #include "study/performance.h"
 
 #include <jansson.h>
@@ -44,8 +45,8 @@ static void summary_trace(const struct scenario *s, FILE *out)
         fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
     fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
             platform_workers(&s->platform));
-    if (s->workload.level != WORKLOAD_LEVEL_FLUID)
-        fprintf(out, "network   %s level\n", workload_levels[s->workload.level]);
+    if (s->workload.level != WORKLOAD_NETWORK_FLUID)
+        fprintf(out, "network   %s level\n", workload_network_levels[s->workload.level]);
 }
 
 static void summary_plan(const struct scenario *s, FILE *out)
@@ -61,8 +62,8 @@ static void summary_plan(const struct scenario *s, FILE *out)
             plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
             s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
             plan->micro_batches == 1 ? "" : "es", precision_names[plan->precision], plan->schedule->name);
-    if (s->workload.level != WORKLOAD_LEVEL_FLUID)
-        fprintf(out, "network   %s level\n", workload_levels[s->workload.level]);
+    if (s->workload.level != WORKLOAD_NETWORK_FLUID)
+        fprintf(out, "network   %s level\n", workload_network_levels[s->workload.level]);
     for (uint32_t i = 0; i < plan->stages.count; i++) {
         const struct plan_stage *stage = &plan->stages.at[i];
         fprintf(out, "  stage %-2u %s..%s on %s%s", i,

@@ -14,6 +14,7 @@ import tempfile
 
 try:
     import onnx
+    import composed
     import networks
 except ImportError:
     print("skipped: python3-onnx is not installed")
@@ -38,11 +39,20 @@ def sizes(done):
     return found.get("parameters"), found.get("macs_forward")
 
 
-def whole_networks(folder):
+def counted():
+    """Names, models, sizes of dimensions and what they have, counted by rules of networks.py or by their builder."""
     for name, (make, dims) in networks.networks.items():
-        model, path = make(), os.path.join(folder, name + ".onnx")
+        model = make()
+        yield name, model, dims, (networks.parameters(model), networks.macs(model, networks.shapes_of(model, dims)))
+    for name, (make, dims) in composed.composed.items():
+        model, *wanted = make()
+        yield name, model, dims, tuple(wanted)
+
+
+def whole_networks(folder):
+    for name, model, dims, wanted in counted():
+        path = os.path.join(folder, name + ".onnx")
         onnx.save(model, path)
-        wanted = networks.parameters(model), networks.macs(model, networks.shapes_of(model, dims))
         words = [w for key, size in dims.items() for w in ("--set", f"model.dims.{key}={size}")]
         done = explain(path, *words)
         check(sizes(done) == wanted, f"{name}: {sizes(done)}, counted {wanted}; {done.stderr}")

@@ -2,6 +2,7 @@
  * libonnx-testdata; skipped where it is not installed), damaged files, and the list of operators in the
  * manual. */
 #include "model/onnx.h"
+#include "model/onnx_expand.h"
 #include "model/onnx_infer.h"
 #include "model_support.h"
 
@@ -42,6 +43,15 @@ static bool stored(struct arena *arena, struct report *report, const char *folde
     return bytes && onnx_file_tensor(report, arena, path, bytes, size, tensor);
 }
 
+/* Whether a shape is at least as large as another in each dimension. */
+static bool holds(const struct onnx_shape *shape, const struct onnx_shape *other)
+{
+    bool well = shape->rank == other->rank;
+    for (uint32_t i = 0; well && i < shape->rank; i++)
+        well = shape->dims[i] >= other->dims[i];
+    return well;
+}
+
 /* Shapes are those of one run of the test: inputs have the numbers that are stored beside the model. */
 static void check_model(const char *folder, struct tally *tally)
 {
@@ -59,23 +69,21 @@ static void check_model(const char *folder, struct tally *tally)
     }
     tally->files++;
     onnx_infer_init(&infer, &report, &arena, &file, path, NULL);
-    bool tensors = true;
     for (uint32_t i = 0; i < file.graph.inputs.count; i++) {
         struct onnx_tensor tensor;
-        tensors = tensors && file.graph.inputs.at[i].tensor;
         if (file.graph.inputs.at[i].tensor && stored(&arena, &report, folder, "input", i, &tensor))
             onnx_infer_bind(&infer, file.graph.inputs.at[i].name, &tensor);
     }
-    bool all_known = tensors;
-    for (uint32_t n = 0; n < file.graph.nodes.count; n++)
-        all_known = all_known && onnx_infer_find(&file.graph.nodes.at[n]);
-    bool found = onnx_infer_run(&infer, 1);
-    if (!all_known) {
+    bool found = onnx_infer_run(&infer, 1),
+         bounded = report.list.count > 0; /* a warning: the most that can be */
+    const char *why = found ? "" : arena_text(&arena, report.list.at[report.list.count - 1].text);
+    if (strstr(why, "is an operator that is not known") || strstr(why, "not supported")) {
         tally->unknown++;
-        assert_false(found);
+        if (getenv("PARTITA_VERBOSE"))
+            fprintf(stderr, "%s: %s\n", folder, why);
     } else if (!found) {
         tally->other++;
-        fprintf(stderr, "%s: %s\n", folder, report.list.at[report.list.count - 1].text);
+        fprintf(stderr, "%s: %s\n", folder, why);
     }
     for (uint32_t i = 0; found && i < file.graph.outputs.count; i++) {
         struct onnx_tensor tensor;
@@ -84,9 +92,10 @@ static void check_model(const char *folder, struct tally *tally)
             continue;
         const char *got = onnx_call_describe(&arena, &value->shape);
         const char *want = onnx_call_describe(&arena, &tensor.shape);
-        if (strcmp(got, want) != 0)
+        bool same = strcmp(got, want) == 0 || (bounded && holds(&value->shape, &tensor.shape));
+        if (!same)
             fprintf(stderr, "%s output %u: found %s, stored %s\n", folder, i, got, want);
-        tally->other += strcmp(got, want) != 0;
+        tally->other += !same;
         tally->shapes++;
     }
     tally->same += found;
@@ -125,7 +134,7 @@ static void every_stored_output_has_the_shape_that_is_found(void **state)
         "%u models: %u with all shapes found (%u outputs compared), %u with operators that are not known\n",
         tally.files, tally.same, tally.shapes, tally.unknown);
     assert_int_equal(tally.other, 0);
-    assert_true(tally.files == 0 || tally.shapes > 900);
+    assert_true(tally.files == 0 || (tally.shapes > 1100 && tally.unknown < 60));
 }
 
 /* The names between ` in the manual's table of operators. */
@@ -147,6 +156,16 @@ static void the_manual_lists_every_operator(void **state)
             snprintf(quoted, sizeof quoted, "`%s`", at->kind);
             if (!strstr(table, quoted))
                 fail_msg("docs/onnx.md does not list %s", at->kind);
+        }
+    for (int t = 0; onnx_expand_tables[t]; t++)
+        for (const struct onnx_expander *at = onnx_expand_tables[t]; at->kind; at++) {
+            char quoted[64];
+            bool standard =
+                onnx_infer_find(&(struct onnx_node){.kind = at->kind, .domain = at->domain}) != NULL;
+            snprintf(quoted, sizeof quoted, "`%s`", at->kind);
+            if (!strstr(table, quoted))
+                fail_msg("docs/onnx.md does not list %s", at->kind);
+            known += !standard; /* else it is listed as that one */
         }
     for (const char *at = table; (at = strchr(at, '`')); at++)
         listed++;

@@ -1,5 +1,5 @@
 /* Attention over shares of the sequence: causal work by counting, communication against the closed forms. */
-#include "plan_case.h"
+#include "executor_backward.h"
 
 #include "plan/causal.h"
 #include "plan/split.h"
@@ -195,6 +195,57 @@ static void two_groups_on_eight_devices_share_keys_and_values(void **state)
     case_fini(&c);
 }
 
+/* What the two axes of grouped queries have in common is one collective over both, by the algorithm of the
+ * axis that the user wrote: as many as with a group per device (Megatron's four per layer). */
+static void joined_axes_meet_in_one_collective(void **state)
+{
+    (void)state;
+    static const char *const meshes[] = {"g,r,f:4", "g,r,f:4 b:2"};
+    for (uint32_t n = 0; n < 2; n++) {
+        struct plan_case c;
+        struct executor x;
+        case_init(&c,
+                  "name: m\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n  - {fc: e, out: {h: 12}}\n"
+                  "  - {fc: q, from: e, out: {g: 2, r: 4, d: 3}}\n  - {fc: k, from: e, out: {g: 2, d: 3}}\n"
+                  "  - {fc: v, from: e, out: {g: 2, d: 3}}\n"
+                  "  - {attention: a, from: [q, k, v]}\n  - {fc: p, over: [g, r, d], out: {h: 12}}\n"
+                  "  - {fc: u, out: {f: 16}}\n  - {fc: w, over: f, out: {h: 12}}\n",
+                  BATCH);
+        case_stage(&c, 0, meshes[0]);
+        split_heads(&c.plan, &c.plan.stages.at[0]);
+        if (n) { /* two copies of it: data parallel, the innermost axis */
+            c.plan.stages.count = 0;
+            VECTOR_FREE(&c.plan.stages.at[0].devices);
+            case_stage(&c, 0, meshes[1]);
+            struct plan_stage *stage = &c.plan.stages.at[0];
+            struct plan_axis data = stage->axes[1];
+            stage->axis_count = 1;
+            split_heads(&c.plan, stage);
+            stage->axes[stage->axis_count++] = data;
+        }
+        case_connect(&c, 1e9, 1e-3); /* latency: pieces one after the other would be faster */
+        assert_true(case_derive(&c));
+        uint32_t whole = 0;
+        const struct derivation *d = c.derivations;
+        for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
+            const struct action *action =
+                i < d->forward.count ? &d->forward.at[i] : &d->backward.at[i - d->forward.count];
+            const char *name = names_text(&c.names, state_tensor(d, action->tensor)->name);
+            if (action->kind != ACTION_COLLECTIVE || name[0] == 'k' || name[0] == 'v')
+                continue;
+            assert_int_equal(action->collective, ALL_REDUCE);
+            assert_int_equal(action->axes, 3);
+            whole++;
+        }
+        assert_int_equal(whole, 4);
+        executor_run(&x, &c, 1, MODEL_NONE, false, MODEL_NONE);
+        assert_int_equal(x.wrong, 0);
+        assert_true(x.checked > 0);
+        executor_fini(&x);
+        case_fini(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +254,7 @@ int main(void)
         cmocka_unit_test(keys_and_values_are_gathered_forward_and_their_gradients_scattered),
         cmocka_unit_test(ulysses_goes_to_the_heads_and_back_by_four_all_to_alls),
         cmocka_unit_test(two_groups_on_eight_devices_share_keys_and_values),
+        cmocka_unit_test(joined_axes_meet_in_one_collective),
         cmocka_unit_test(balanced_shares_have_equal_work_and_contiguous_ones_two_to_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,150 +1,8 @@
-/* The cheapest conversions, against all sequences of collectives and slices on small meshes. Which of them
- * are possible is found here from who holds what, and what they take from the collectives' own activities. */
-#include "plan_case.h"
+/* The cheapest conversions, against all sequences of collectives and slices on small meshes, and on large
+ * ones against the shortest path over all layouts. */
+#include "search_world.h"
 
-#include "collective/collective.h"
-#include "plan/search.h"
-#include "plan/workload.h"
-
-enum { LAYOUTS = 125, EDGES = 24, DEPTH = 7 };
-
-struct edge {
-    uint32_t to;
-    double seconds;
-};
-
-struct world {
-    struct plan_case c;
-    struct plan_stage *stage;
-    struct tensor tensor;
-    double element_bytes;
-    struct workload_carrier carriers[2];
-    uint32_t layouts, edge_count[LAYOUTS];
-    struct edge edges[LAYOUTS][EDGES];
-    bool visited[LAYOUTS];
-    double least;
-};
-
-static struct layout numbered(const struct world *w, uint32_t code)
-{
-    struct layout layout = {{0}, {0}};
-    for (uint32_t a = 0; a < w->stage->axis_count; a++, code /= 2 + w->tensor.rank) {
-        uint32_t digit = code % (2 + w->tensor.rank);
-        layout.place[a] = digit == 0 ? PLACE_REPLICATED : digit == 1 ? PLACE_PARTIAL : PLACE_SPLIT;
-        layout.dim[a] = (uint8_t)(digit > 1 ? digit - 2 : 0);
-    }
-    return layout;
-}
-
-static struct box box_of(const struct world *w, const struct layout *layout, uint32_t member, uint32_t ignore)
-{
-    return layout_box(w->stage, &w->tensor, layout, layout_coordinates(w->stage, member), ignore);
-}
-
-/* Whether each member of a group along `axis` finds what it wants in what the group holds, each element once
- * (`all`), or in what it holds itself. */
-static bool covered(const struct world *w, const struct layout *before, const struct layout *after,
-                    uint32_t axis, bool all)
-{
-    for (uint32_t m = 0; m < w->stage->devices.count; m++) {
-        struct box wanted = box_of(w, after, m, 0);
-        double found = 0;
-        for (uint32_t k = 0; k < w->stage->axes[axis].size; k++) {
-            struct coordinates at = layout_coordinates(w->stage, m);
-            at.at[axis] = all ? k : at.at[axis];
-            struct box held = box_of(w, before, layout_member(w->stage, at), 0);
-            struct box both = layout_intersection(&held, &wanted, w->tensor.rank);
-            if (all || k == 0)
-                found += layout_elements(&both, w->tensor.rank);
-        }
-        if (found < layout_elements(&wanted, w->tensor.rank))
-            return false;
-    }
-    return true;
-}
-
-/* The collective that changes one axis, COLLECTIVE_KIND_COUNT for a slice; -1: none does. */
-static int change(const struct world *w, const struct layout *before, const struct layout *after,
-                  uint32_t axis)
-{
-    uint8_t from = before->place[axis], to = after->place[axis];
-    if (to == PLACE_PARTIAL)
-        return -1;
-    if (from == PLACE_PARTIAL)
-        return !covered(w, before, after, axis, false) ? -1 : to == PLACE_SPLIT ? REDUCE_SCATTER : ALL_REDUCE;
-    if (from == PLACE_REPLICATED)
-        return covered(w, before, after, axis, false) ? COLLECTIVE_KIND_COUNT : -1;
-    return !covered(w, before, after, axis, true) ? -1 : to == PLACE_SPLIT ? ALL_TO_ALL : ALL_GATHER;
-}
-
-static double seconds_of(struct world *w, int kind, uint32_t axis, double bytes)
-{
-    uint32_t devices[8], count = w->stage->axes[axis].size, stride = 1;
-    for (uint32_t a = axis + 1; a < w->stage->axis_count; a++)
-        stride *= w->stage->axes[a].size;
-    for (uint32_t k = 0; k < count; k++)
-        devices[k] = w->stage->devices.at[k * stride];
-    const struct algorithm *algorithm = collective_usual(kind);
-    for (uint32_t i = 0; i < w->c.plan.carrier_count; i++)
-        if (!w->carriers[i].group ||
-            strcmp(w->carriers[i].group, names_text(&w->c.names, w->stage->axes[axis].name)) == 0) {
-            algorithm = w->carriers[i].algorithm;
-            break;
-        }
-    if (!(algorithm->kinds >> kind & 1))
-        algorithm = collective_usual(kind);
-    struct activity activity;
-    const char *problem;
-    double least = INFINITY, latency, cap;
-    for (uint32_t i = 0; collective_algorithms[i]; i++) {
-        const struct algorithm *one = collective_algorithms[i];
-        if (algorithm != &collective_automatic && one != algorithm)
-            continue;
-        if (!(one->kinds >> kind & 1) || (one->most && count > one->most && kind != ALL_TO_ALL))
-            continue;
-        bool any = false;
-        for (uint32_t p = 0; p <= w->c.platform.protocol_names.count; p++) {
-            bool wire = p == w->c.platform.protocol_names.count;
-            if (wire && any) /* bare only where no protocol fits */
-                break;
-            if (collective_activity(&w->c.platform, one, kind, devices, count, NULL,
-                                    wire ? UINT32_MAX : w->c.platform.protocol_names.at[p], &activity,
-                                    &w->c.arena, &problem)) {
-                double pieces = collective_piece_count(bytes, w->c.plan.chunk);
-                least = fmin(least, collective_pieces(&activity, bytes, pieces, &latency, &cap));
-                any = true;
-            }
-            collective_activity_fini(&activity);
-        }
-    }
-    return least;
-}
-
-/* All that one collective or slice makes of each layout. */
-static void fill_edges(struct world *w)
-{
-    w->layouts = 1;
-    for (uint32_t a = 0; a < w->stage->axis_count; a++)
-        w->layouts *= 2 + w->tensor.rank;
-    for (uint32_t i = 0; i < w->layouts; i++) {
-        struct layout before = numbered(w, i);
-        w->edge_count[i] = 0;
-        for (uint32_t a = 0, power = 1; a < w->stage->axis_count; a++, power *= 2 + w->tensor.rank)
-            for (uint32_t digit = 0; digit < 2 + w->tensor.rank; digit++) {
-                uint32_t j = i - i / power % (2 + w->tensor.rank) * power + digit * power;
-                struct layout after = numbered(w, j);
-                int kind = i == j ? -1 : change(w, &before, &after, a);
-                if (kind < 0)
-                    continue;
-                const struct layout *whole = kind == ALL_GATHER ? &after : &before;
-                struct box box = box_of(w, whole, 0, 1u << a); /* sizes divide: all boxes are as large */
-                double bytes = layout_elements(&box, w->tensor.rank) * w->element_bytes /
-                               (kind == ALL_TO_ALL ? w->stage->axes[a].size : 1);
-                double seconds = kind == COLLECTIVE_KIND_COUNT ? 0 : seconds_of(w, kind, a, bytes);
-                w->edges[i][w->edge_count[i]++] = (struct edge){j, seconds};
-            }
-    }
-}
+enum { DEPTH = 7 };
 
 static void every_sequence(struct world *w, uint32_t at, uint32_t to, double seconds, uint32_t depth)
 {
@@ -192,33 +50,6 @@ static void random_world(struct world *w, uint64_t *random)
     fill_edges(w);
 }
 
-static bool is_partial(const struct layout *layout)
-{
-    return layout->place[0] == PLACE_PARTIAL || layout->place[1] == PLACE_PARTIAL ||
-           layout->place[2] == PLACE_PARTIAL;
-}
-
-/* The sequence must lead from one layout to the other, slices apart, and cost what is said. */
-static void check_steps(struct world *w, struct search *search, struct layout from, struct layout to,
-                        const struct convert_step *steps, uint32_t count, double seconds)
-{
-    double sum = 0;
-    struct layout now = from;
-    for (uint32_t s = 0; s <= count; s++) {
-        const struct layout *next = s < count ? &steps[s].before : &to;
-        for (uint32_t a = 0; a < w->stage->axis_count; a++)
-            assert_true(now.place[a] == PLACE_REPLICATED ||
-                        (now.place[a] == next->place[a] && now.dim[a] == next->dim[a]));
-        assert_true(covered(w, &now, next, 0, false));
-        if (s == count)
-            break;
-        assert_int_equal(change(w, &steps[s].before, &steps[s].after, steps[s].axis), steps[s].collective);
-        sum += search_step_seconds(search, &w->tensor, w->element_bytes, &steps[s]);
-        now = steps[s].after;
-    }
-    ASSERT_NEAR(seconds, sum, 1e-12);
-}
-
 static void no_sequence_is_faster_than_the_one_that_is_chosen(void **state)
 {
     (void)state;
@@ -255,6 +86,114 @@ static void no_sequence_is_faster_than_the_one_that_is_chosen(void **state)
     assert_true(beaten > 0); /* or the search would not be needed */
 }
 
+/* The least seconds from one layout to all others, by Bellman's equations: no layout can be reached faster by
+ * one more step. */
+static void relax(const struct world *w, uint32_t from, double *seconds)
+{
+    for (uint32_t i = 0; i < w->layouts; i++)
+        seconds[i] = i == from ? 0 : INFINITY;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < w->layouts; i++)
+            for (uint32_t e = 0; e < w->edge_count[i] && seconds[i] < INFINITY; e++) {
+                const struct edge *edge = &w->edges[i][e];
+                if (seconds[i] + edge->seconds < seconds[edge->to]) {
+                    seconds[edge->to] = seconds[i] + edge->seconds;
+                    changed = true;
+                }
+            }
+    }
+}
+
+/* A mesh of many axes, of which two may be one to the user, and a tensor of few dimensions. */
+static void many_axes(struct world *w, uint64_t *random, const char *axes, uint32_t rank, uint32_t joined)
+{
+    memset(w, 0, sizeof *w);
+    case_init(&w->c, "name: m\nlayers:\n  - {input: x, dims: {h: 1}}\n  - {fc: a, out: 1}\n", 1);
+    case_stage(&w->c, 0, axes);
+    w->stage = &w->c.plan.stages.at[0];
+    w->joined = joined;
+    for (uint32_t a = 1; a < w->stage->axis_count; a++)
+        w->stage->axes[a].joined = joined >> a & 1 && joined >> (a - 1) & 1;
+    case_connect(&w->c, 1, 0);
+    for (uint32_t l = 0; l < w->c.platform.links.count; l++) {
+        w->c.platform.links.at[l].bandwidth = case_between(random, 1, 20);
+        w->c.platform.links.at[l].latency = case_between(random, 0, 1) * case_between(random, 0, 300);
+    }
+    w->tensor.rank = rank;
+    for (uint32_t d = 0; d < rank; d++)
+        w->tensor.dims[d].size = 64;
+    w->element_bytes = pow(10, case_between(random, 0, 4)) / model_elements(&w->tensor);
+    fill_edges(w);
+}
+
+/* Of joined axes only layouts in which both must change alike are asked for: else each goes by itself. */
+static bool goes_together(const struct world *w, const struct layout *from, const struct layout *to)
+{
+    uint32_t first = 0;
+    while (w->joined && !(w->joined >> first & 1))
+        first++;
+    for (uint32_t a = first; w->joined && a < w->stage->axis_count; a++)
+        if (w->joined >> a & 1 && (from->place[a] != from->place[first] || to->place[a] != to->place[first] ||
+                                   (from->place[a] == to->place[a] &&
+                                    (from->place[a] != PLACE_SPLIT || from->dim[a] == to->dim[a]))))
+            return false;
+    return true;
+}
+
+static void no_path_is_shorter_however_many_axes_there_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *axes;
+        uint32_t rank, joined;
+    } meshes[] = {{"a:2 b:2 c:2 d:2 e:2 f:2", 1, 0},
+                  {"a:2 b:2 c:2 d:2 e:2 f:2", 1, 1u << 2 | 1u << 3},
+                  {"a:4 b:2 c:2 d:2", 2, 0},
+                  {"a:2 b:4 c:2 d:2", 2, 1u << 1 | 1u << 2},
+                  {"a:2 b:2 c:2", 3, 1u << 1 | 1u << 2},
+                  {"a:2 b:2 c:2 d:2 e:2", 2, 0}};
+    struct world *w = calloc(1, sizeof *w);
+    double *least = calloc(WORLD_LAYOUTS, sizeof *least);
+    uint32_t compared = 0, beaten = 0;
+    for (uint64_t seed = 1; seed <= 2 * sizeof meshes / sizeof meshes[0]; seed++) {
+        uint64_t random = seed;
+        uint32_t k = (uint32_t)(seed % (sizeof meshes / sizeof meshes[0]));
+        many_axes(w, &random, meshes[k].axes, meshes[k].rank, meshes[k].joined);
+        struct search *search = search_new(&w->c.plan, w->stage, &w->c.arena);
+        for (uint32_t n = 0; n < 6; n++) {
+            uint32_t i = case_between(&random, 0, w->layouts - 1);
+            struct layout from = numbered(w, i);
+            relax(w, i, least);
+            for (uint32_t j = 0; j < w->layouts; j++) {
+                struct layout to = numbered(w, j);
+                struct convert_step steps[CONVERT_STEPS], usual[CONVERT_STEPS];
+                double seconds, plain = 0;
+                if (is_partial(&to) || !goes_together(w, &from, &to) || (w->layouts > 500 && j % 5))
+                    continue;
+                uint32_t count =
+                    search_steps(search, &w->tensor, w->element_bytes, from, to, steps, &seconds);
+                check_steps(w, search, from, to, steps, count, seconds);
+                uint32_t others = convert_steps(w->stage, from, to, usual);
+                for (uint32_t s = 0; s < others; s++)
+                    plain += search_step_seconds(search, &w->tensor, w->element_bytes, &usual[s]);
+                /* The usual sequence may take joined axes one by one where that is faster. */
+                double best = w->joined ? fmin(least[j], plain) : least[j];
+                if (fabs(seconds - best) > 1e-8 * (1 + best))
+                    fail_msg("seed %llu, layouts %u to %u: %.17g s, the shortest path takes %.17g s",
+                             (unsigned long long)seed, i, j, seconds, best);
+                beaten += plain > seconds * (1 + 1e-9);
+                compared++;
+            }
+        }
+        case_fini(&w->c);
+    }
+    free(least);
+    free(w);
+    assert_true(compared > 1000);
+    assert_true(beaten > 100);
+}
+
 /* A sum over slow cables, of what the fast axis holds twice: shares of it are summed, then gathered. */
 static void a_slow_axis_is_left_the_least_bytes(void **state)
 {
@@ -286,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_sequence_is_faster_than_the_one_that_is_chosen),
+        cmocka_unit_test(no_path_is_shorter_however_many_axes_there_are),
         cmocka_unit_test(a_slow_axis_is_left_the_least_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

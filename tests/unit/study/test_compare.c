@@ -9,6 +9,7 @@
 #include "engine/network_model.h"
 #include "partita.h"
 #include "plan/workload.h"
+#include "plan/workload_network.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -63,9 +64,9 @@ static void the_workload_s_levels_are_the_network_s(void **state)
     (void)state;
     uint32_t count = 0;
     for (; network_model_table[count]; count++)
-        assert_string_equal(workload_levels[count], network_model_table[count]->name);
-    assert_null(workload_levels[count]);
-    assert_string_equal(workload_levels[WORKLOAD_LEVEL_FLUID], fluid_model.name);
+        assert_string_equal(workload_network_levels[count], network_model_table[count]->name);
+    assert_null(workload_network_levels[count]);
+    assert_string_equal(workload_network_levels[WORKLOAD_NETWORK_FLUID], fluid_model.name);
 }
 
 static void compare_prints_what_each_level_run_alone_gives(void **state)

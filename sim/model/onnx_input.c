@@ -1,0 +1,256 @@
+#include "model/onnx_input.h"
+
+#include "base/nearest.h"
+#include "model/onnx_infer.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INPUT_WRONG = -2, INPUT_UNSAID = -1, INPUT_MOST = 1000000000 };
+
+/* What a symbolic dimension is called, and the size that stands for it where nobody says one. Parts of names,
+ * in lower case; the first that fits counts. */
+static const struct input_default {
+    const char *part;
+    bool sequence; /* the workload's `batch.sequence` says it */
+    int64_t size;
+} input_defaults[] = {
+    {"past", false, 1},    {"total", true, 128},     {"decoder", true, 128},  {"encoder", true, 128},
+    {"seq", true, 128},    {"token", true, 128},     {"length", true, 128},   {"time", true, 128},
+    {"frame", true, 128},  {"sample", false, 16000}, {"audio", false, 16000}, {"height", false, 224},
+    {"width", false, 224}, {"image", false, 224},    {NULL, false, 1},
+};
+
+static const struct input_default *input_default(const char *name)
+{
+    char lower[64];
+    size_t length = strnlen(name, sizeof lower - 1);
+    const struct input_default *at = input_defaults;
+    for (size_t i = 0; i < length; i++)
+        lower[i] = (char)tolower((unsigned char)name[i]);
+    lower[length] = '\0';
+    while (at->part && !strstr(lower, at->part))
+        at++;
+    return at;
+}
+
+/* A number that a user gave; INPUT_WRONG if it is none. */
+static int64_t input_number(const struct value *value)
+{
+    char *end;
+    long long size = value->kind == VALUE_SCALAR ? strtoll(value->text, &end, 10) : 0;
+    return size < 1 || size > INPUT_MOST || *end ? INPUT_WRONG : size;
+}
+
+static int64_t input_symbol(struct onnx_infer *infer, const char *name);
+
+/* The past and the new positions together, where the file has symbols for both. */
+static int64_t input_total(struct onnx_infer *infer)
+{
+    const struct onnx_graph *graph = &infer->file->graph;
+    const char *past = NULL, *present = NULL;
+    for (uint32_t i = 0; i < graph->inputs.count; i++)
+        for (uint32_t d = 0; d < graph->inputs.at[i].rank; d++) {
+            const char *name = graph->inputs.at[i].dims[d].name;
+            if (!name || strpbrk(name, "+-") || strstr(name, "total"))
+                continue;
+            if (strstr(name, "past"))
+                past = name;
+            else if (input_default(name)->sequence)
+                present = name;
+        }
+    return past && present ? input_symbol(infer, past) + input_symbol(infer, present) : 0;
+}
+
+/* `model.dims.NAME`, or the workload's sequence. Dots in a name are steps of a path. */
+static int64_t input_said(struct onnx_infer *infer, const char *name)
+{
+    const struct onnx_choices *choices = &infer->choices;
+    const struct value *value = choices->dims ? value_get(choices->dims, name) : NULL;
+    if (!value && choices->dims)
+        value = value_at(choices->dims, name);
+    names_add(&infer->asked, name);
+    int64_t total = !value && strstr(name, "total") ? input_total(infer) : 0;
+    if (total > 0)
+        return total;
+    if (!value && choices->sequence && input_default(name)->sequence) {
+        value = choices->sequence;
+        infer->sequence_used = true;
+    }
+    return value ? input_number(value) : INPUT_UNSAID;
+}
+
+/* Whether a symbolic dimension is called as the batch usually is. */
+static bool input_called_batch(const char *name)
+{
+    return name && (strstr(name, "batch") || strstr(name, "Batch") || strcmp(name, "N") == 0 ||
+                    strcmp(name, "n") == 0);
+}
+
+/* Reported once. */
+static int64_t input_unsaid(struct onnx_infer *infer, const char *name)
+{
+    int64_t size = input_called_batch(name) ? 1 : input_default(name)->size;
+    if (infer->scale == 1 && !input_called_batch(name) && names_find(&infer->noted, name) == UINT32_MAX) {
+        names_add(&infer->noted, name);
+        report_warning(
+            infer->report, (struct place){infer->values.at[0].name, 0, 0},
+            "nobody says how large the dimension '%s' is: it counts as %lld; --set model.dims.%s=SIZE "
+            "says another size",
+            name, (long long)size, name);
+    }
+    return size;
+}
+
+/* A symbol, or the sum or difference of symbols and numbers from left to right, as exporters write what they
+ * know of a length. */
+static int64_t input_symbol(struct onnx_infer *infer, const char *name)
+{
+    int64_t total = 0, sign = 1, whole = input_said(infer, name);
+    const char *at = name;
+    if (whole != INPUT_UNSAID)
+        return whole;
+    if (!strstr(name, "+") && !strstr(name, " - "))
+        return input_unsaid(infer, name);
+    while (*at) {
+        const char *start = at + strspn(at, " ");
+        size_t span = strcspn(start, "+-");
+        at = start + span;
+        while (span && start[span - 1] == ' ')
+            span--;
+        const char *term = arena_format(infer->arena, "%.*s", (int)span, start);
+        int64_t size = isdigit((unsigned char)*term) ? strtoll(term, NULL, 10) : input_said(infer, term);
+        size = size == INPUT_UNSAID ? input_unsaid(infer, term) : size;
+        if (size < 0 || size > INPUT_MOST)
+            return INPUT_WRONG;
+        total += sign * size;
+        sign = *at == '-' ? -1 : 1;
+        at += *at != '\0';
+    }
+    return total < 1 || total > INPUT_MOST ? INPUT_WRONG : total;
+}
+
+int64_t onnx_input_size(struct onnx_infer *infer, const struct onnx_dim *dim)
+{
+    return dim->name ? input_symbol(infer, dim->name) : dim->size;
+}
+
+/* What a user may call a dimension that has no name: INPUT.AXIS. */
+static const char *input_nameless(struct onnx_infer *infer, const struct onnx_declared *at, uint32_t axis)
+{
+    static const char *const image[] = {"batch", "channels", "height", "width"};
+    const char *name = arena_format(infer->arena, "%s.%u", at->name, axis);
+    if (at->rank == 4 && axis > 1)
+        return arena_format(infer->arena, "%s.%s", at->name, image[axis]);
+    return at->rank == 2 || at->rank == 3 ? arena_format(infer->arena, "%s.length%u", at->name, axis) : name;
+}
+
+/* The batch: the symbolic dimension that is called so, or the first dimension of the first input. One that is
+ * symbolic is 1 unless it is given. */
+static void input_batch(struct onnx_infer *infer, const char **symbol)
+{
+    const struct onnx_graph *graph = &infer->file->graph;
+    *symbol = NULL;
+    infer->batch = 1;
+    for (uint32_t i = 0; i < graph->inputs.count; i++)
+        for (uint32_t d = 0; d < graph->inputs.at[i].rank; d++)
+            if (input_called_batch(graph->inputs.at[i].dims[d].name)) {
+                *symbol = graph->inputs.at[i].dims[d].name;
+                infer->batch = input_said(infer, *symbol);
+                infer->batch = infer->batch < 1 ? 1 : infer->batch;
+                return;
+            }
+    for (uint32_t i = 0; i < graph->inputs.count; i++) {
+        const struct onnx_declared *at = &graph->inputs.at[i];
+        const struct onnx_value *value = onnx_infer_value(infer, at->name);
+        if (value->given || at->rank < 1)
+            continue;
+        *symbol = at->dims[0].name;
+        infer->batch = *symbol ? input_said(infer, *symbol) : at->dims[0].size;
+        infer->batch = infer->batch < 1 ? 1 : infer->batch;
+        return;
+    }
+}
+
+/* Whether a dimension of an input is the batch. */
+static bool input_is_batch(struct onnx_infer *infer, const struct onnx_dim *dim, uint32_t axis,
+                           const char *batch)
+{
+    if (dim->name)
+        return batch && strcmp(dim->name, batch) == 0;
+    return axis == 0 && (dim->size < 1 || (!batch && dim->size == infer->batch));
+}
+
+static bool input_dims(struct onnx_infer *infer, const struct onnx_declared *at, const char *batch,
+                       struct onnx_shape *shape)
+{
+    struct place place = {infer->values.at[0].name, 0, 0};
+    shape->rank = at->rank;
+    for (uint32_t i = 0; i < at->rank; i++) {
+        struct onnx_dim dim = at->dims[i];
+        bool is_batch = input_is_batch(infer, &dim, i, batch);
+        if (!dim.name && dim.size < 1 && !is_batch)
+            dim.name = input_nameless(infer, at, i);
+        int64_t size = is_batch && (!dim.name || input_said(infer, dim.name) == INPUT_UNSAID)
+                           ? infer->batch
+                           : onnx_input_size(infer, &dim);
+        if (size < 1) {
+            const struct value *said = infer->choices.dims ? value_get(infer->choices.dims, dim.name) : NULL;
+            return report_error(infer->report, said ? said->place : place,
+                                "dims.%s: expected a whole number from 1", dim.name);
+        }
+        shape->dims[i] = is_batch ? size * infer->scale : size;
+    }
+    return true;
+}
+
+static bool input_shape(struct onnx_infer *infer, const struct onnx_declared *at, const char *batch)
+{
+    struct onnx_value *value = onnx_infer_value(infer, at->name);
+    struct place place = {infer->values.at[0].name, 0, 0};
+    if (value->given)
+        return true;
+    if (!at->tensor || (!at->shaped && at->rank == 0 && !at->type))
+        return report_error(infer->report, place,
+                            "input '%s' is no tensor (a sequence, map or optional), which is not supported",
+                            at->name);
+    if (!at->shaped)
+        return report_error(infer->report, place, "input '%s' has no shape in the file", at->name);
+    if (!input_dims(infer, at, batch, &value->shape))
+        return false;
+    if (onnx_file_elements(&value->shape) < 0)
+        return report_error(infer->report, place, "input '%s' has too many elements", at->name);
+    value->type = at->type;
+    value->given = true;
+    return true;
+}
+
+/* Every size that a user gives must be one that the file asks for. Names with dots are looked up as paths. */
+static bool input_all_asked(struct onnx_infer *infer)
+{
+    const struct value *dims = infer->choices.dims;
+    bool good = true;
+    for (uint32_t i = 0; dims && infer->scale == 1 && i < dims->count; i++) {
+        const struct entry *entry = &dims->entries[i];
+        if (entry->value->kind == VALUE_MAP || names_find(&infer->asked, entry->key) != UINT32_MAX)
+            continue;
+        uint32_t count = infer->asked.list.count;
+        const char *near = count > 1 ? nearest_name(entry->key, infer->asked.list.at + 1, count - 1) : NULL;
+        good = report_error(infer->report, entry->value->place,
+                            "dims: the file has no symbolic dimension '%s'%s%s%s", entry->key,
+                            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    return good;
+}
+
+bool onnx_input_shapes(struct onnx_infer *infer)
+{
+    const struct onnx_graph *graph = &infer->file->graph;
+    const char *batch;
+    bool good = true;
+    input_batch(infer, &batch);
+    for (uint32_t i = 0; i < graph->inputs.count; i++)
+        good = input_shape(infer, &graph->inputs.at[i], batch) && good;
+    return good && input_all_asked(infer);
+}

@@ -1,0 +1,186 @@
+/* The plans that a bare model is given: the bound by which plans are left out against plans that were made.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "partita.h"
+#include "plan/recompute.h"
+#include "study/default_plan.h"
+#include "study/scenario.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* Eight devices of 80 GB, four of them in a node. */
+static struct default_facts facts_of(double parameters, double kept)
+{
+    return (struct default_facts){.devices = 8,
+                                  .neighbours = 4,
+                                  .units = 16,
+                                  .memory = 80e9,
+                                  .parameters = parameters,
+                                  .kept = {kept, kept / 10, kept / 2},
+                                  .tokens = 1024,
+                                  .bf16 = true,
+                                  .training = true};
+}
+
+static const struct default_given nothing = {.zero = -1, .recompute = -1};
+
+static struct default_choice first_of(const struct default_facts *facts, const struct default_given *given)
+{
+    struct default_choice_list choices = {0};
+    struct default_choice least, first = {0};
+    default_plan_list(facts, given, &choices, &least);
+    if (choices.count)
+        first = choices.at[0];
+    VECTOR_FREE(&choices);
+    return first;
+}
+
+static void a_small_model_is_divided_over_the_batch_alone(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(1e9, 1e9);
+    struct default_choice first = first_of(&facts, &nothing);
+    assert_int_equal(first.tensor * first.pipeline, 1);
+    assert_int_equal(first.data, 8);
+    assert_int_equal(first.micro, 8);
+    assert_int_equal(first.recompute, RECOMPUTE_NONE);
+}
+
+/* 2 + 4 + 12/8 bytes of each of 20 billion parameters are 150 GB, over two devices 75 + 12/4 − 12/8 more. */
+static void states_decide_how_far_a_model_is_split(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(20e9, 1e6);
+    struct default_choice one = {1, 1, 1, 8, 1, 1, 1, RECOMPUTE_FULL}, two = one;
+    two.tensor = 2;
+    two.data = 4;
+    assert_float_equal(default_plan_bound(&facts, &one), 150e9, 1e6);
+    assert_float_equal(default_plan_bound(&facts, &two), 90e9, 1e6);
+    struct default_choice first = first_of(&facts, &nothing);
+    assert_int_equal(first.tensor, 4);
+    assert_int_equal(first.pipeline, 1);
+}
+
+static void what_is_given_is_kept_to(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(1e9, 1e9);
+    struct default_given given = nothing;
+    struct default_choice_list choices = {0};
+    struct default_choice least;
+    given.pipeline = 2;
+    given.global = 24;
+    given.recompute = RECOMPUTE_FULL;
+    default_plan_list(&facts, &given, &choices, &least);
+    assert_true(choices.count > 0);
+    for (uint32_t i = 0; i < choices.count; i++) {
+        assert_int_equal(choices.at[i].pipeline, 2);
+        assert_int_equal(choices.at[i].recompute, RECOMPUTE_FULL);
+        assert_int_equal(24 % (choices.at[i].data * choices.at[i].micro), 0);
+    }
+    VECTOR_FREE(&choices);
+}
+
+static void experts_lie_in_a_node_before_they_lie_on_all(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(12e9, 1e6);
+    facts.experts = 16;
+    facts.expert_parameters = 11e9;
+    struct default_choice first = first_of(&facts, &nothing);
+    assert_int_equal(first.tensor * first.pipeline, 1);
+    assert_int_equal(first.expert, 4);
+    facts.parameters = 33e9;
+    facts.expert_parameters = 32e9;
+    facts.units = 1;
+    struct default_given one = nothing;
+    one.tensor = 1;
+    assert_int_equal(first_of(&facts, &one).expert, 8);
+}
+
+static void where_nothing_fits_the_least_is_named(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(400e9, 1e9);
+    struct default_choice_list choices = {0};
+    struct default_choice least;
+    default_plan_list(&facts, &nothing, &choices, &least);
+    assert_int_equal(choices.count, 0);
+    assert_int_equal(least.recompute, RECOMPUTE_FULL);
+    assert_int_equal(least.micro, 1);
+}
+
+/* Plans a shipped model with everything of `choice` given, on two nodes of eight A100s, and compares. */
+static void compare(const char *model, const struct default_choice *choice)
+{
+    enum { SETS = 7 };
+    char texts[SETS][48];
+    const char *sets[SETS];
+    struct scenario scenario;
+    double most = 0;
+    for (int i = 0; i < SETS; i++)
+        sets[i] = texts[i];
+    snprintf(texts[0], sizeof texts[0], "plan.tensor=%u", choice->tensor);
+    snprintf(texts[1], sizeof texts[1], "plan.pipeline=%u", choice->pipeline);
+    snprintf(texts[2], sizeof texts[2], "plan.zero=%u", choice->zero);
+    snprintf(texts[3], sizeof texts[3], "plan.recompute=%s", recompute_names[choice->recompute]);
+    snprintf(texts[4], sizeof texts[4], "batch.micro=%u", choice->micro);
+    snprintf(texts[5], sizeof texts[5], "topology.nodes=2");
+    snprintf(texts[6], sizeof texts[6], "plan.expert=%u", choice->expert);
+    struct scenario_options options = {.workload = model,
+                                       .topology = "dgx-a100",
+                                       .sets = sets,
+                                       .set_count = choice->expert > 1 ? SETS : SETS - 1,
+                                       .data_root = partita_data_folder()};
+    assert_true(scenario_load(&scenario, &options));
+    struct default_facts facts = {.devices = 16, .bf16 = true, .training = true};
+    default_plan_measure(&scenario.model, &facts, &scenario.arena);
+    for (uint32_t s = 0; s < scenario.plan.stages.count; s++)
+        most = fmax(most, scenario.plan.stages.at[s].memory.total);
+    double bound = default_plan_bound(&facts, choice);
+    if (most < bound || most > 3 * bound)
+        fail_msg("%s, tensor %u x pipeline %u, zero %u: needs %g bytes, the bound is %g", model,
+                 choice->tensor, choice->pipeline, choice->zero, most, bound);
+    scenario_fini(&scenario);
+}
+
+/* A plan must not need less than the bound by which it would have been left out; nor so much more that the
+ * bound says nothing. */
+static void no_plan_needs_less_than_its_bound(void **state)
+{
+    (void)state;
+    static const struct default_choice choices[] = {{1, 1, 1, 16, 1, 2, 1, RECOMPUTE_NONE},
+                                                    {4, 1, 1, 4, 1, 2, 1, RECOMPUTE_SELECTIVE},
+                                                    {1, 4, 1, 4, 1, 2, 1, RECOMPUTE_FULL},
+                                                    {2, 2, 1, 4, 1, 1, 1, RECOMPUTE_NONE},
+                                                    {1, 1, 1, 16, 1, 1, 3, RECOMPUTE_NONE}};
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        compare("gpt2-xl", &choices[i]);
+        compare("llama2-7b", &choices[i]);
+        struct default_choice experts = choices[i];
+        experts.expert = 4;
+        compare("mixtral-8x7b", &experts);
+        if (choices[i].tensor == 1)
+            compare("resnet50", &choices[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_model_is_divided_over_the_batch_alone),
+        cmocka_unit_test(states_decide_how_far_a_model_is_split),
+        cmocka_unit_test(what_is_given_is_kept_to),
+        cmocka_unit_test(experts_lie_in_a_node_before_they_lie_on_all),
+        cmocka_unit_test(where_nothing_fits_the_least_is_named),
+        cmocka_unit_test(no_plan_needs_less_than_its_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
