@@ -48,6 +48,10 @@ struct part {
     struct part_unit *units;                                            /* of the stage */
     struct part_copy *copies;                                           /* per entry of what is saved */
     bool *again; /* per forward action: the recomputation at hand repeats it */
+    uint32_t *home; /* per entry of what is saved: the unit after which it leaves the device and for which it
+                       comes back; MODEL_NONE: it stays */
+    uint32_t *back; /* per unit of the stage, in a backward pass: the operation that brings back what left;
+                       PROGRAM_NONE: none yet */
 };
 
 struct emitter {
@@ -66,6 +70,8 @@ struct emitter {
     bool first_step, last_step;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
+    struct offload offload;          /* what this rank leaves elsewhere */
+    struct offload_script *scripts;  /* per rank: what it says to its stores */
     struct share_list shares, drawn; /* of all collectives of unequal shares; of the present one */
 };
 

@@ -9,6 +9,7 @@
 #include "study/explain_einsum.h"
 #include "study/explain_json.h"
 #include "study/explain_layer.h"
+#include "study/explain_offload.h"
 #include "study/scenario.h"
 
 #include <stdlib.h>
@@ -174,6 +175,7 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
             separator = ",";
         }
     fputc('\n', out);
+    explain_offload_stage(s, index, out);
     struct explain_stage explained;
     explain_stage_init(&explained, &s->derivations[index]);
     if (only == MODEL_NONE)
@@ -217,6 +219,9 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
         if (unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count)
             explain_stage(s, i, only, out);
     }
+    if (s->plan.stores.count)
+        fputc('\n', out);
+    explain_offload_stores(s, out);
 }
 
 /* The path of a file or shipped name; NULL, without a message, when there is none. */

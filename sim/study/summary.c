@@ -102,6 +102,32 @@ static void summary_held(const struct scenario *s, const struct plan_memory *m, 
     }
 }
 
+/* The fullest host and the fullest drive that keep something for the devices. */
+static void summary_stores(const struct scenario *s, FILE *out)
+{
+    char text[2][TEXT];
+    for (uint8_t role = DEVICE_HOST; role <= DEVICE_DRIVE; role++) {
+        const struct plan_store *fullest = NULL;
+        for (uint32_t i = 0; i < s->plan.stores.count; i++) {
+            const struct plan_store *store = &s->plan.stores.at[i];
+            if (s->platform.devices.at[store->device].role == role &&
+                (!fullest || store->memory.total - store->memory.capacity >
+                                 fullest->memory.total - fullest->memory.capacity))
+                fullest = store;
+        }
+        if (!fullest)
+            continue;
+        bool over = fullest->memory.total > fullest->memory.capacity;
+        fprintf(out, "          %s of %s: %s of %s%s\n", role == DEVICE_HOST ? "host memory" : "drives",
+                summary_name(s, s->platform.devices.at[fullest->device].name),
+                unit_format(fullest->memory.total, UNIT_BYTES, text[0], TEXT),
+                unit_format(fullest->memory.capacity, UNIT_BYTES, text[1], TEXT),
+                over ? ": DOES NOT FIT" : "");
+        if (over)
+            summary_held(s, &fullest->memory, out);
+    }
+}
+
 /* The stage that is most over its memory, what it holds, and how many others are over theirs. */
 static void summary_verdict(const struct scenario *s, FILE *out)
 {
@@ -115,6 +141,7 @@ static void summary_verdict(const struct scenario *s, FILE *out)
     }
     if (!over) {
         fprintf(out, "memory    fits every device\n");
+        summary_stores(s, out);
         return;
     }
     const struct plan_memory *m = &s->plan.stages.at[worst].memory;
@@ -126,6 +153,7 @@ static void summary_verdict(const struct scenario *s, FILE *out)
     summary_held(s, m, out);
     if (over > 1)
         fprintf(out, "          and %u other stage%s are over too\n", over - 1, over == 2 ? "" : "s");
+    summary_stores(s, out);
 }
 
 /* A count or a rate without a unit: whole from 1,000, else four digits. */
@@ -212,6 +240,18 @@ static json_t *summary_json_memory(const struct plan_memory *m)
     return object;
 }
 
+static json_t *summary_json_stores(const struct scenario *s)
+{
+    json_t *stores = json_array();
+    for (uint32_t i = 0; i < s->plan.stores.count; i++) {
+        const struct plan_store *store = &s->plan.stores.at[i];
+        json_array_append_new(stores, json_pack("{s:s, s:o}", "device",
+                                                summary_name(s, s->platform.devices.at[store->device].name),
+                                                "memory_bytes", summary_json_memory(&store->memory)));
+    }
+    return stores;
+}
+
 static json_t *summary_json_stages(const struct scenario *s)
 {
     json_t *stages = json_array();
@@ -250,6 +290,8 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   (json_int_t)summary_ranks(s), "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
+    if (s->plan.stores.count)
+        json_object_set_new(object, "stores", summary_json_stores(s));
     if (s->chosen)
         json_object_set_new(object, "chosen", json_string(s->chosen));
     if (s->script.discipline)
