@@ -4,6 +4,8 @@
 #include "plan/optimizer.h"
 #include "plan/work.h"
 
+#include <string.h>
+
 /* A rank that is served, with what its stores have of it: operations of their programs, PROGRAM_NONE: not
  * yet. */
 struct stores_client {
@@ -14,7 +16,8 @@ struct stores_client {
     uint32_t *gradient[2]; /* per store and key: has its gradient, or its sum */
     uint32_t *states[2];   /* per store and key: has its optimizer states after an update */
     uint32_t *updated;     /* per key: the host's update */
-    uint32_t weights[2];   /* per store: has the last parameters of an update */
+    uint32_t weights[2];   /* per store: has the last parameters of an update, … */
+    uint32_t settled[2];   /* … of those of earlier steps: in a step, no unit is used after its update */
     uint32_t ready;        /* the host knows that all gradients are complete */
 };
 
@@ -201,7 +204,7 @@ static void stores_give(struct stores *s, struct stores_client *c, const struct 
 {
     const struct offload_note *note = &event->note;
     uint32_t after = note->what == OFFLOAD_WEIGHT      ? c->updated[note->key]
-                     : note->what == OFFLOAD_PARAMETER ? c->weights[at]
+                     : note->what == OFFLOAD_PARAMETER ? c->settled[at]
                      : note->what == OFFLOAD_STATE     ? c->states[at][note->key]
                      : note->what == OFFLOAD_GRADIENT  ? c->gradient[at][note->key]
                                                        : c->brought[at][note->after];
@@ -236,6 +239,8 @@ static void stores_client_add(struct stores *s, uint32_t rank, const struct offl
 /* The operations of one step, of all clients in turn. */
 static void stores_step(struct stores *s, uint32_t step)
 {
+    for (uint32_t i = 0; i < s->clients.count; i++)
+        memcpy(s->clients.at[i].settled, s->clients.at[i].weights, sizeof s->clients.at[i].settled);
     for (bool any = true; any;) {
         any = false;
         for (uint32_t i = 0; i < s->clients.count; i++) {
