@@ -103,6 +103,7 @@ static const struct distribution_kind distribution_uniform = {
     .name = "uniform",
     .about = "every value between low and high alike",
     .parameters = {{"low", "smallest value", true, false}, {"high", "largest value", true, false}},
+    .ordered = true,
     .draw = uniform_draw,
     .mean = uniform_mean,
 };

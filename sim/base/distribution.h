@@ -20,6 +20,7 @@ struct distribution_parameter {
 struct distribution_kind {
     const char *name, *about;
     struct distribution_parameter parameters[DISTRIBUTION_PARAMETERS]; /* the first without name ends */
+    bool ordered; /* the second parameter may not be below the first */
     double (*draw)(const struct distribution *, gsl_rng *);
     double (*mean)(const struct distribution *); /* INFINITY where there is none */
 };

@@ -155,8 +155,8 @@ static void exchange(void *state, uint32_t w, uint32_t unused)
         collective.kind = ALL_GATHER;
         collective.bytes = members * own->top * (bytes + 4 * script->parameters);
     }
-    actors_join(stage->actors, all ? run->whole : run->groups[w / run->size], all ? w : w % run->size,
-                &collective, (struct actors_then){exchanged, w, 0});
+    actors_group_join(stage->actors, all ? run->whole : run->groups[w / run->size], all ? w : w % run->size,
+                      &collective, (struct actors_then){exchanged, w, 0});
 }
 
 static void stepped(void *state, uint32_t w, uint32_t unused)

@@ -125,7 +125,7 @@ static void give_up(struct stage *stage)
         account_add(stage->account, "given up", 1);
         actors_drop(stage->actors, run->script->learners.at[w]);
         if (worker->sending)
-            actors_call_back(stage->actors, worker->message);
+            actors_send_recall(stage->actors, worker->message);
         worker->busy = worker->sending = false;
     }
 }

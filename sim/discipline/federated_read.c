@@ -1,4 +1,5 @@
 #include "discipline/casting.h"
+#include "discipline/client_keys.h"
 #include "discipline/federated.h"
 
 #include "input/read_distribution.h"
@@ -70,16 +71,8 @@ const struct field federated_read_fields[FEDERATED_FIELDS] = {
      .low = 1e-9,
      .high = 1e12,
      .about = "of a round: it goes on with what has come"},
-    {.key = "epochs",
-     .kind = FIELD_INTEGER,
-     .offset = AT(epochs),
-     .low = 1,
-     .high = 1e6,
-     .about = "passes of a client over its samples in a round; 1 by default"},
-    {.key = "samples",
-     .kind = FIELD_VALUE,
-     .offset = AT(samples_value),
-     .about = "of a client: a number or a distribution; one batch by default"},
+    {CLIENT_KEYS_EPOCHS(AT(epochs))},
+    {CLIENT_KEYS_SAMPLES(AT(samples_value))},
     {.key = "speed",
      .kind = FIELD_VALUE,
      .offset = AT(speed_value),

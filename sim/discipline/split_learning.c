@@ -5,6 +5,7 @@
  * (parallel split learning). With a `tail` the learners have the last part too, so that labels stay with them
  * (U-shaped). */
 #include "discipline/casting.h"
+#include "discipline/client_keys.h"
 #include "discipline/stage.h"
 
 #include "input/read_distribution.h"
@@ -59,16 +60,8 @@ static const struct field split_fields[] = {
      .low = 1,
      .high = 1e6,
      .about = "over all clients; 10 by default"},
-    {.key = "epochs",
-     .kind = FIELD_INTEGER,
-     .offset = AT(epochs),
-     .low = 1,
-     .high = 1e6,
-     .about = "passes of a client over its samples in a round; 1 by default"},
-    {.key = "samples",
-     .kind = FIELD_VALUE,
-     .offset = AT(samples_value),
-     .about = "of a client: a number or a distribution; one batch by default"},
+    {CLIENT_KEYS_EPOCHS(AT(epochs))},
+    {CLIENT_KEYS_SAMPLES(AT(samples_value))},
 };
 #undef AT
 

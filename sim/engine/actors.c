@@ -1,88 +1,14 @@
 #include "engine/actors.h"
 
-#include "engine/chronicle.h"
-#include "engine/queue.h"
-#include "engine/ways.h"
+#include "engine/actors_flight.h"
+#include "engine/actors_group.h"
 
 #include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const uint64_t actors_instant_limit = 10000000; /* calls in one instant */
-
-struct task_item { /* something to compute */
-    struct actors_work work;
-    struct actors_then then;
-    struct chronicle_cause cause;
-    double asked; /* seconds */
-};
-
-struct actors_rank {
-    VECTOR(struct task_item) items; /* items.at[first] is at work if `busy` */
-    uint32_t first, slot, event;    /* of the one at work: its operation, its end in the queue */
-    bool busy;
-};
-
-struct actors_flight { /* a message or a collective under way */
-    struct actors_then then;
-    uint32_t group, pair; /* of a message: PROGRAM_NONE and its pair */
-    uint32_t transfer, from_slot, to_slot;
-    bool under_way;
-};
-
-struct actors_member {
-    struct actors_then then;
-    struct chronicle_cause cause;
-    double ready; /* seconds; < 0: not joined */
-    uint32_t group_slot, op_slot;
-    uint16_t stream;
-};
-
-struct actors_group {
-    uint32_t group, count, joined, last;
-    struct actors_member *members;
-    struct actors_collective collective;
-    uint32_t *ways; /* per kind, PROGRAM_NONE: not yet asked for */
-};
-
-struct actors_due { /* a call to be made in this instant */
-    struct actors_then then;
-    struct chronicle_cause cause;
-};
-
-struct actors_timer {
-    struct actors_then then;
-    struct chronicle_cause cause;
-};
-
-struct actors {
-    struct arena arena; /* owns this record */
-    struct platform *platform;
-    struct engine_options options;
-    struct engine_change *changes; /* by time */
-    struct engine_change drawn;    /* the next random one, if has_drawn */
-    struct chronicle chronicle;
-    struct ways ways;
-    struct queue *queue; /* identity: rank, or rank count + timer */
-    const struct network_model *model;
-    void *network; /* tag: flight */
-    void *state;
-    struct actors_rank *ranks;
-    VECTOR(struct actors_flight) flights;
-    struct index_list free_flights;
-    VECTOR(struct actors_group) groups;
-    VECTOR(struct actors_timer) timers;
-    struct index_list free_timers;
-    VECTOR(struct actors_due) due;
-    struct chronicle_cause cause; /* of what the present call starts */
-    double now;
-    uint64_t events;
-    uint32_t rank_count, next_change;
-    bool has_drawn;
-    const char *error;
-};
 
 static const struct chronicle_cause actors_nothing = {PROGRAM_NONE, PROGRAM_NONE};
 
@@ -193,17 +119,11 @@ void actors_fail(struct actors *actors, const char *format, ...)
     va_end(arguments);
 }
 
-static void call_soon(struct actors *actors, struct actors_then then, struct chronicle_cause cause)
-{
-    if (then.call)
-        VECTOR_PUSH(&actors->due, ((struct actors_due){then, cause}));
-}
-
 /* Begins with the first of a rank's items. */
 static void start_work(struct actors *actors, uint32_t r)
 {
     struct actors_rank *rank = &actors->ranks[r];
-    const struct task_item *item = &rank->items.at[rank->first];
+    const struct actors_item *item = &rank->items.at[rank->first];
     struct op op = {.seconds = item->work.seconds,
                     .flops = item->work.flops,
                     .model_flops = item->work.flops,
@@ -228,7 +148,7 @@ void actors_compute(struct actors *actors, uint32_t r, const struct actors_work 
 {
     struct actors_rank *rank = &actors->ranks[r];
     assert(r < actors->rank_count && work->seconds >= 0 && work->seconds < INFINITY);
-    VECTOR_PUSH(&rank->items, ((struct task_item){*work, then, actors->cause, actors->now}));
+    VECTOR_PUSH(&rank->items, ((struct actors_item){*work, then, actors->cause, actors->now}));
     if (!rank->busy)
         start_work(actors, r);
 }
@@ -249,9 +169,9 @@ static void end_work(struct actors *actors, uint32_t r)
     struct chronicle_cause cause = {r, rank->slot};
     struct actors_then then = rank->items.at[rank->first].then;
     pop_work(actors, r);
-    call_soon(actors, then, cause);
+    actors_state_soon(actors, then, cause);
     if (rank->items.count) {
-        struct task_item *next = &rank->items.at[rank->first];
+        struct actors_item *next = &rank->items.at[rank->first];
         if (next->asked < actors->now) /* it waited for the one that ended */
             next->cause = cause;
         start_work(actors, r);
@@ -275,250 +195,16 @@ void actors_drop(struct actors *actors, uint32_t r)
     rank->first = rank->items.count = 0;
 }
 
-static uint32_t take_flight(struct actors *actors, struct actors_flight flight)
-{
-    uint32_t index = actors->flights.count;
-    if (actors->free_flights.count) {
-        index = actors->free_flights.at[--actors->free_flights.count];
-        actors->flights.at[index] = flight;
-    } else {
-        VECTOR_PUSH(&actors->flights, flight);
-    }
-    return index;
-}
-
-/* The route of a pair; false after failing. */
-static bool find_route(struct actors *actors, struct chronicle_pair *pair)
-{
-    const struct chronicle_rank *ranks = actors->chronicle.ranks;
-    const struct platform *platform = actors->platform;
-    uint32_t from = ranks[pair->from].device, to = ranks[pair->to].device;
-    pair->way = ways_message(&actors->ways, from, to);
-    if (pair->way == PROGRAM_NONE)
-        actors_fail(actors, "no route from %s to %s, which must communicate (%s)",
-                    names_text(platform->names, platform->devices.at[from].name),
-                    names_text(platform->names, platform->devices.at[to].name),
-                    names_text(actors->chronicle.names, pair->name));
-    return pair->way != PROGRAM_NONE;
-}
-
-/* Adds a transfer of a group's next match to the books and gives it to the network. */
-static uint32_t start_transfer(struct actors *actors, uint32_t group, uint32_t way, double bytes, double cap,
-                               uint32_t label, uint32_t flight)
-{
-    double latency, most;
-    uint32_t activity = ways_best(&actors->ways, way, bytes, &latency, &most);
-    const struct activity *form = &actors->ways.activities.at[activity];
-    struct engine_transfer transfer = {.start = actors->now,
-                                       .end = -1,
-                                       .bytes = bytes,
-                                       .latency = latency,
-                                       .group = group,
-                                       .match = actors->chronicle.groups.at[group].match_count++,
-                                       .activity = activity,
-                                       .label = label};
-    VECTOR_PUSH(&actors->chronicle.transfers, transfer);
-    actors->model->start(actors->network, actors->now,
-                         &(struct network_message){.usage = actors->ways.entries.at[activity].usage,
-                                                   .path = form->path.at,
-                                                   .usage_count = form->usage.count,
-                                                   .path_length = form->path.count,
-                                                   .bytes = bytes * form->bytes_factor,
-                                                   .latency = latency,
-                                                   .cap = cap > 0 && cap < most ? cap : most,
-                                                   .tag = flight});
-    return actors->chronicle.transfers.count - 1;
-}
-
-uint32_t actors_send(struct actors *actors, uint32_t from, uint32_t to, const struct actors_message *message,
-                     struct actors_then then)
-{
-    struct chronicle *chronicle = &actors->chronicle;
-    assert(from < actors->rank_count && to < actors->rank_count && message->bytes >= 0);
-    if (from == to) {
-        call_soon(actors, then, actors->cause);
-        return PROGRAM_NONE;
-    }
-    uint32_t index = chronicle_pair(chronicle, from, to, message->group);
-    struct chronicle_pair *pair = &chronicle->pairs.at[index];
-    if (pair->way == PROGRAM_NONE && !find_route(actors, pair))
-        return PROGRAM_NONE;
-    uint32_t flight = take_flight(
-        actors,
-        (struct actors_flight){.then = then, .group = PROGRAM_NONE, .pair = index, .under_way = true});
-    struct op op = {.bytes = message->bytes,
-                    .label = message->label,
-                    .micro_batch = message->round,
-                    .group = pair->from_slot,
-                    .match = chronicle->groups.at[pair->group].match_count,
-                    .stream = (uint16_t)chronicle_lane(chronicle, from, chronicle->send),
-                    .kind = OP_SEND,
-                    .pass = message->pass};
-    uint32_t sent = chronicle_begin(chronicle, from, &op, actors->now, actors->now, actors->cause, false);
-    op.group = pair->to_slot;
-    op.kind = OP_RECEIVE;
-    op.stream = (uint16_t)chronicle_lane(chronicle, to, chronicle->receive);
-    uint32_t received = chronicle_begin(chronicle, to, &op, actors->now, actors->now,
-                                        (struct chronicle_cause){from, sent}, true);
-    actors->flights.at[flight].from_slot = sent;
-    actors->flights.at[flight].to_slot = received;
-    actors->flights.at[flight].transfer =
-        start_transfer(actors, pair->group, pair->way, message->bytes, message->cap, message->label, flight);
-    return flight;
-}
-
-/* Closes the books of a flight and frees it. */
-static void end_flight(struct actors *actors, uint32_t index)
-{
-    struct actors_flight *flight = &actors->flights.at[index];
-    struct chronicle *chronicle = &actors->chronicle;
-    chronicle->transfers.at[flight->transfer].end = actors->now;
-    if (flight->group == PROGRAM_NONE) {
-        const struct chronicle_pair *pair = &chronicle->pairs.at[flight->pair];
-        chronicle_end(chronicle, pair->from, flight->from_slot, actors->now);
-        chronicle_end(chronicle, pair->to, flight->to_slot, actors->now);
-    }
-    flight->under_way = false;
-    VECTOR_PUSH(&actors->free_flights, index);
-}
-
-bool actors_call_back(struct actors *actors, uint32_t index)
-{
-    struct actors_flight *flight = &actors->flights.at[index];
-    struct chronicle *chronicle = &actors->chronicle;
-    assert(flight->under_way && flight->group == PROGRAM_NONE);
-    if (!actors->model->stop) {
-        actors_fail(actors, "the network level '%s' cannot call messages back; fluid can",
-                    actors->model->name);
-        return false;
-    }
-    const struct chronicle_pair *pair = &chronicle->pairs.at[flight->pair];
-    struct engine_transfer *transfer = &chronicle->transfers.at[flight->transfer];
-    double factor = actors->ways.activities.at[transfer->activity].bytes_factor;
-    double sent = actors->model->stop(actors->network, actors->now, index) / (factor > 0 ? factor : 1);
-    transfer->bytes = sent;
-    transfer->latency = fmin(transfer->latency, actors->now - transfer->start);
-    chronicle->ranks[pair->from].ops.at[flight->from_slot].bytes = sent;
-    chronicle->ranks[pair->to].ops.at[flight->to_slot].bytes = sent;
-    end_flight(actors, index);
-    return true;
-}
-
-uint32_t actors_group(struct actors *actors, const char *name, const uint32_t *ranks, uint32_t count)
-{
-    struct chronicle *chronicle = &actors->chronicle;
-    uint32_t id = names_add(chronicle->names, name), *slots = ARENA_ARRAY(&actors->arena, uint32_t, count);
-    struct actors_group group = {.count = count};
-    group.group = chronicle_group(chronicle, id, ranks, count, slots);
-    group.members = ARENA_ARRAY(&actors->arena, struct actors_member, count);
-    group.ways = ARENA_ARRAY(&actors->arena, uint32_t, COLLECTIVE_KIND_COUNT);
-    for (uint32_t k = 0; k < COLLECTIVE_KIND_COUNT; k++)
-        group.ways[k] = PROGRAM_NONE;
-    for (uint32_t m = 0; m < count; m++) {
-        group.members[m] = (struct actors_member){.ready = -1, .group_slot = slots[m]};
-        group.members[m].stream =
-            (uint16_t)chronicle_lane(chronicle, ranks[m], id); /* stays taken: its own */
-    }
-    VECTOR_PUSH(&actors->groups, group);
-    return actors->groups.count - 1;
-}
-
-/* How the group's collective can go; PROGRAM_NONE after failing. */
-static uint32_t group_way(struct actors *actors, struct actors_group *group)
-{
-    int kind = group->collective.kind;
-    if (group->ways[kind] != PROGRAM_NONE)
-        return group->ways[kind];
-    const struct group *books = &actors->chronicle.groups.at[group->group];
-    uint32_t *devices = ARENA_ARRAY(&actors->arena, uint32_t, group->count);
-    for (uint32_t m = 0; m < group->count; m++)
-        devices[m] = actors->chronicle.ranks[actors->chronicle.members.at[books->first_member + m]].device;
-    const char *problem = NULL;
-    if (actors->model->by_steps)
-        actors_fail(actors, "group '%s': the network level '%s' carries messages only; this needs fluid",
-                    names_text(actors->chronicle.names, books->name), actors->model->name);
-    else
-        group->ways[kind] =
-            ways_collective(&actors->ways, books->name, kind, devices, group->count, &problem);
-    if (group->ways[kind] == PROGRAM_NONE)
-        actors_fail(actors, "group '%s': %s", names_text(actors->chronicle.names, books->name),
-                    problem ? problem : "its members cannot reach each other");
-    return group->ways[kind];
-}
-
-/* All members have joined: the last one's operation is added first, as the others name it as their cause. */
-static void start_collective(struct actors *actors, uint32_t g)
-{
-    struct actors_group *group = &actors->groups.at[g];
-    struct chronicle *chronicle = &actors->chronicle;
-    const uint32_t *ranks = chronicle->members.at + chronicle->groups.at[group->group].first_member;
-    uint32_t way = group_way(actors, group);
-    if (way == PROGRAM_NONE)
-        return;
-    struct op op = {.bytes = group->collective.bytes,
-                    .label = group->collective.label,
-                    .micro_batch = group->collective.round,
-                    .match = chronicle->groups.at[group->group].match_count,
-                    .kind = OP_COLLECTIVE,
-                    .pass = PASS_S,
-                    .collective = group->collective.kind};
-    uint32_t last = group->last;
-    for (uint32_t i = 0; i < group->count; i++) {
-        uint32_t m = (last + i) % group->count;
-        struct actors_member *member = &group->members[m];
-        bool peer = i > 0 && member->ready < actors->now;
-        struct chronicle_cause cause =
-            peer ? (struct chronicle_cause){ranks[last], group->members[last].op_slot} : member->cause;
-        op.group = member->group_slot;
-        op.stream = member->stream;
-        member->op_slot = chronicle_begin(chronicle, ranks[m], &op, member->ready, actors->now, cause, peer);
-    }
-    uint32_t flight = take_flight(actors, (struct actors_flight){.group = g, .under_way = true});
-    actors->flights.at[flight].transfer =
-        start_transfer(actors, group->group, way, op.bytes, 0, op.label, flight);
-}
-
-void actors_join(struct actors *actors, uint32_t g, uint32_t m, const struct actors_collective *collective,
-                 struct actors_then then)
-{
-    struct actors_group *group = &actors->groups.at[g];
-    struct actors_member *member = &group->members[m];
-    assert(m < group->count && member->ready < 0);
-    assert(!group->joined ||
-           (group->collective.bytes == collective->bytes && group->collective.kind == collective->kind));
-    member->ready = actors->now;
-    member->then = then;
-    member->cause = actors->cause;
-    group->collective = *collective;
-    group->last = m;
-    if (++group->joined == group->count)
-        start_collective(actors, g);
-}
-
-static void end_collective(struct actors *actors, uint32_t g)
-{
-    struct actors_group *group = &actors->groups.at[g];
-    struct chronicle *chronicle = &actors->chronicle;
-    const uint32_t *ranks = chronicle->members.at + chronicle->groups.at[group->group].first_member;
-    group->joined = 0;
-    for (uint32_t m = 0; m < group->count; m++) {
-        struct actors_member *member = &group->members[m];
-        chronicle_end(chronicle, ranks[m], member->op_slot, actors->now);
-        chronicle->ranks[ranks[m]].streams.at[member->stream].taken = true;
-        member->ready = -1;
-        call_soon(actors, member->then, (struct chronicle_cause){ranks[m], member->op_slot});
-    }
-}
-
 static void end_transfer(struct actors *actors, uint32_t index)
 {
     struct actors_flight flight = actors->flights.at[index];
-    end_flight(actors, index);
+    actors_flight_end(actors, index);
     if (flight.group != PROGRAM_NONE)
-        end_collective(actors, flight.group);
+        actors_group_end(actors, flight.group);
     else
-        call_soon(actors, flight.then,
-                  (struct chronicle_cause){actors->chronicle.pairs.at[flight.pair].to, flight.to_slot});
+        actors_state_soon(
+            actors, flight.then,
+            (struct chronicle_cause){actors->chronicle.pairs.at[flight.pair].to, flight.to_slot});
 }
 
 void actors_wait(struct actors *actors, double seconds, struct actors_then then)
@@ -590,7 +276,7 @@ static void make_ends(struct actors *actors, double limit)
             continue;
         }
         uint32_t timer = event.identity - actors->rank_count;
-        call_soon(actors, actors->timers.at[timer].then, actors->timers.at[timer].cause);
+        actors_state_soon(actors, actors->timers.at[timer].then, actors->timers.at[timer].cause);
         VECTOR_PUSH(&actors->free_timers, timer);
     }
 }

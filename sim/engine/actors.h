@@ -64,13 +64,13 @@ uint32_t actors_send(struct actors *actors, uint32_t from, uint32_t to, const st
 
 /* Calls a message back that has not arrived: what it sent so far was sent in vain. False (and the run fails)
  * where the network cannot. */
-bool actors_call_back(struct actors *actors, uint32_t message);
+bool actors_send_recall(struct actors *actors, uint32_t message);
 
 /* A group of ranks, in ring order, that meets for collectives; and a member that is ready for one. It starts
  * when all are; a member joins again only after its `then`. */
 uint32_t actors_group(struct actors *actors, const char *name, const uint32_t *ranks, uint32_t count);
-void actors_join(struct actors *actors, uint32_t group, uint32_t member,
-                 const struct actors_collective *collective, struct actors_then then);
+void actors_group_join(struct actors *actors, uint32_t group, uint32_t member,
+                       const struct actors_collective *collective, struct actors_then then);
 
 /* A call after some time, on behalf of what goes on at present. */
 void actors_wait(struct actors *actors, double seconds, struct actors_then then);

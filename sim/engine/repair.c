@@ -147,6 +147,18 @@ static void remember(struct maxmin *maxmin, uint32_t f)
     VECTOR_PUSH(&maxmin->changes, ((struct maxmin_change){f, flow->level}));
 }
 
+/* The i-th link of a route, touched; NULL: it is link l, whose sums the caller keeps. */
+static struct maxmin_link *touch_other(struct maxmin *maxmin, const struct maxmin_route *route, uint32_t i,
+                                       uint32_t l)
+{
+    uint32_t other = maxmin->pool.other[route->first + i];
+    struct maxmin_link *link = &maxmin->links.at[other];
+    if (other == l)
+        return NULL;
+    touch(maxmin, link);
+    return link;
+}
+
 /* Decides a flow: link l limits it to `level`. Its other links get new sums; one that was not touched and has
  * a level may now have room, which it can use at its old level at the earliest. */
 static void decide(struct maxmin *maxmin, uint32_t f, uint32_t l, double level)
@@ -159,15 +171,11 @@ static void decide(struct maxmin *maxmin, uint32_t f, uint32_t l, double level)
     flow->level = level;
     flow->bottleneck = l;
     const struct maxmin_route *route = &maxmin->routes.at[f];
-    const uint32_t *links = maxmin->pool.other + route->first;
     for (uint32_t i = 0; i < route->count; i++) {
-        uint32_t other = links[i];
-        struct maxmin_link *link = &maxmin->links.at[other];
-        if (other == l)
+        struct maxmin_link *link = touch_other(maxmin, route, i, l);
+        if (!link || link->state & CLOSED)
             continue;
-        touch(maxmin, link);
-        if (link->state & CLOSED)
-            continue;
+        uint32_t other = maxmin->pool.other[route->first + i];
         if (link->state & SUMMED) {
             double cap = home == other ? INFINITY : before;
             double coefficient = incidence_coefficient(&maxmin->pool, route->first + i);
@@ -225,13 +233,11 @@ static void undecide(struct maxmin *maxmin, uint32_t f, uint32_t l)
     flow->level = INFINITY;
     flow->bottleneck = MAXMIN_NONE;
     const struct maxmin_route *route = &maxmin->routes.at[f];
-    const uint32_t *links = maxmin->pool.other + route->first;
     for (uint32_t i = 0; i < route->count; i++) {
-        uint32_t other = links[i];
-        struct maxmin_link *link = &maxmin->links.at[other];
-        if (other == l)
+        struct maxmin_link *link = touch_other(maxmin, route, i, l);
+        uint32_t other = maxmin->pool.other[route->first + i];
+        if (!link)
             continue;
-        touch(maxmin, link);
         if (!(link->state & SUMMED)) {
             heap_lower(maxmin, other, maxmin->sweep);
             continue;

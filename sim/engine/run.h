@@ -129,10 +129,6 @@ struct run {
 /* Executes everything that can be executed; run->error says what stopped it, if something did. */
 void run_loop(struct run *run);
 
-/* The activity of a group's collective of this kind (COLLECTIVE_KIND_COUNT: a message) and payload, computed
- * at first use. PROGRAM_NONE with run->error when two members have no route. */
-uint32_t run_activity(struct run *run, uint32_t group, uint32_t kind, uint32_t shares, double bytes);
-
 /* "rank 3 (stage 1) receive 'block[3]' F, micro-batch 2, group 'pipeline'" */
 const char *run_describe(const struct run *run, struct arena *arena, uint32_t rank, uint32_t slot);
 

@@ -11,6 +11,7 @@ const struct palette_pass palette_passes[] = {
     {"R", "recomputed (R)", 0x56B4E9},
     {"O", "optimizer (O)", 0x009E73},
     {"S", "gradients (S)", 0xD55E00},
+    {"D", "next token", 0x2E8B8B},
     {"-", "other", 0xB8B8B8},
     {NULL, NULL, 0},
 };

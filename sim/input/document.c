@@ -118,6 +118,11 @@ const char *document_find(struct input *input, const char *folder, const char *n
     return NULL;
 }
 
+const char *document_look(struct input *input, const char *folder, const char *name)
+{
+    return document_search(input, &folder, 1, name, NULL);
+}
+
 static int document_compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

@@ -39,6 +39,9 @@ char *document_bytes(struct input *input, const char *path, struct place from, s
  * returns NULL. */
 const char *document_find(struct input *input, const char *folder, const char *name, struct place from);
 
+/* The same without a message when there is none. */
+const char *document_look(struct input *input, const char *folder, const char *name);
+
 /* Names (without extension) of the files that data_root/`folder` ships, sorted; count through *count. */
 const char *const *document_list(struct input *input, const char *folder, uint32_t *count);
 

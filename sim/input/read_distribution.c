@@ -158,8 +158,9 @@ static bool read_map(struct input *input, const struct value *map, const char *w
         return false;
     if (kind == &distribution_empirical)
         return read_empirical(input, map, unit, scope, &read, out);
-    if (strcmp(kind->name, "uniform") == 0 && out->parameter[1] < out->parameter[0])
-        return report_error(&input->report, value_get(map, "high")->place, "`high` is below `low`");
+    if (kind->ordered && out->parameter[1] < out->parameter[0])
+        return report_error(&input->report, value_get(map, kind->parameters[1].name)->place,
+                            "`%s` is below `%s`", kind->parameters[1].name, kind->parameters[0].name);
     return true;
 }
 

@@ -28,7 +28,7 @@ struct attention_shape {
     uint64_t b, g, r, queries, keys, d, e;
     uint32_t value_label;
     double fraction;
-    bool flash;
+    bool flash, masked;
 };
 
 static uint64_t attention_size(const struct builder *builder, const struct tensor *tensor, const char *label)
@@ -119,6 +119,7 @@ static void attention_mark(struct builder *builder, struct operator* op, const s
                            int8_t query, int8_t key)
 {
     op->attends = true;
+    op->masked = shape->masked;
     op->causal = shape->fraction < 1;
     op->query = query;
     op->key = key;
@@ -294,7 +295,8 @@ static bool attention_inputs(struct builder *builder, struct attention_shape *sh
 static bool attention_build(struct builder *builder, const void *values)
 {
     const struct attention_keys *keys = values;
-    struct attention_shape shape = {.fraction = 1, .flash = keys->flash};
+    struct attention_shape shape = {
+        .fraction = 1, .flash = keys->flash, .masked = keys->mask == ATTENTION_MASK_CAUSAL};
     if (!attention_inputs(builder, &shape))
         return false;
     if (keys->mask == ATTENTION_MASK_CAUSAL && shape.queries != shape.keys)

@@ -1,11 +1,6 @@
 /* Decoder-only architectures. Fields and defaults are those of the configuration classes of transformers 4.x
  * (configuration_llama.py and so on), what has a bias or a norm those of the modeling files. */
-#include "model/hf.h"
-
-#define HF_END                                                                                               \
-    {                                                                                                        \
-        NULL, HF_SIZE, NULL, NULL                                                                            \
-    }
+#include "model/hf_keys.h"
 
 static const struct hf_setting lm_head[] = {{"lm-head", "yes"}, {NULL, NULL}};
 static const struct hf_setting no_head[] = {{"lm-head", "no"}, {NULL, NULL}};
@@ -15,9 +10,6 @@ const struct hf_head hf_decoders_heads[] = {{"ForCausalLM", lm_head},
                                             {"ForSequenceClassification", class_head},
                                             {"Model", no_head},
                                             {NULL, NULL}};
-
-static const char window[] = "sliding windows are not modelled; attention is counted over the whole sequence";
-static const char quantised[] = "the precision of quantised weights is not read; say it as `precision`";
 
 bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise)
 {
@@ -29,13 +21,7 @@ bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise)
 }
 
 /* What all descendants of Llama have in common: sizes, heads of keys and values, a gated MLP. */
-#define LLAMA_SIZES                                                                                          \
-    {"num_hidden_layers", HF_SIZE, "layers", NULL}, {"hidden_size", HF_SIZE, "hidden", NULL},                \
-        {"num_attention_heads", HF_SIZE, "heads", NULL}, {"intermediate_size", HF_SIZE, "inner", NULL},      \
-        {"vocab_size", HF_SIZE, "vocabulary", NULL},                                                         \
-    {                                                                                                        \
-        "quantization_config", HF_IGNORED, NULL, quantised                                                   \
-    }
+#define LLAMA_SIZES HF_BLOCKS, HF_VOCABULARY, HF_QUANTISED
 
 static const struct hf_key llama_keys[] = {
     LLAMA_SIZES,
@@ -69,7 +55,7 @@ static const struct hf_key mistral_keys[] = {
     {"head_dim", HF_SIZE, "head", ""},
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    {"sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("sliding_window"),
     HF_END,
 };
 
@@ -93,7 +79,7 @@ static const struct hf_key qwen2_keys[] = {
     {"num_key_value_heads", HF_SIZE, "groups", "32"},
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    {"use_sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("use_sliding_window"),
     HF_END,
 };
 
@@ -121,7 +107,7 @@ static const struct hf_key qwen3_keys[] = {
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    {"use_sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("use_sliding_window"),
     HF_END,
 };
 
@@ -172,7 +158,7 @@ static const struct hf_key gemma2_keys[] = {
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
-    {"sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("sliding_window"),
     HF_END,
 };
 
@@ -191,7 +177,7 @@ static const struct hf_key phi3_keys[] = {
     {"num_key_value_heads", HF_SIZE, "groups", "heads"},
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    {"sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("sliding_window"),
     HF_END,
 };
 
@@ -222,7 +208,7 @@ static const struct hf_key gpt2_keys[] = {
     {"n_layer|num_hidden_layers", HF_SIZE, "layers", NULL},
     {"n_embd|hidden_size", HF_SIZE, "hidden", NULL},
     {"n_head|num_attention_heads", HF_SIZE, "heads", NULL},
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_VOCABULARY,
     {"n_inner", HF_SIZE, "inner", "4 * hidden"},
     {"n_positions|max_position_embeddings", HF_SIZE, "positions", "1024"},
     {"activation_function", HF_ACTIVATION, "act", "gelu"},
@@ -248,11 +234,8 @@ const struct hf_architecture hf_decoders_gpt2 = {
 
 static const struct hf_setting neox_settings[] = {CLASSIC, {NULL, NULL}};
 static const struct hf_key neox_keys[] = {
-    {"num_hidden_layers", HF_SIZE, "layers", NULL},
-    {"hidden_size", HF_SIZE, "hidden", NULL},
-    {"num_attention_heads", HF_SIZE, "heads", NULL},
-    {"intermediate_size", HF_SIZE, "inner", NULL},
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_BLOCKS,
+    HF_VOCABULARY,
     {"hidden_act", HF_ACTIVATION, "act", "gelu"},
     {"attention_bias", HF_FLAG, "qkv-bias", "yes"},
     {"attention_bias", HF_FLAG, "out-bias", "yes"},
@@ -278,7 +261,7 @@ static const struct hf_key opt_keys[] = {
     {"hidden_size", HF_SIZE, "hidden", NULL},
     {"num_attention_heads", HF_SIZE, "heads", NULL},
     {"ffn_dim", HF_SIZE, "inner", NULL},
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_VOCABULARY,
     {"word_embed_proj_dim", HF_SIZE, "embedding", "hidden"},
     {"activation_function", HF_ACTIVATION, "act", "relu"},
     {"enable_bias", HF_FLAG, "qkv-bias", "yes"},
@@ -317,7 +300,7 @@ static const struct hf_setting bloom_settings[] = {
     CLASSIC, {"rotary", "no"}, {"embedding-norm", "yes"}, {NULL, NULL}};
 static const struct hf_key bloom_keys[] = {
     {"n_layer|num_hidden_layers", HF_SIZE, "layers", NULL}, {"hidden_size|n_embed", HF_SIZE, "hidden", NULL},
-    {"n_head|num_attention_heads", HF_SIZE, "heads", NULL}, {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    {"n_head|num_attention_heads", HF_SIZE, "heads", NULL}, HF_VOCABULARY,
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},        HF_END,
 };
 
@@ -342,7 +325,7 @@ static const struct hf_key falcon_keys[] = {
     {"num_hidden_layers|n_layer", HF_SIZE, "layers", NULL},
     {"hidden_size", HF_SIZE, "hidden", NULL},
     {"num_attention_heads|n_head", HF_SIZE, "heads", NULL},
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_VOCABULARY,
     {"ffn_hidden_size", HF_SIZE, "inner", "4 * hidden"},
     {"activation", HF_ACTIVATION, "act", "gelu"},
     {"bias", HF_FLAG, "qkv-bias", "no"},

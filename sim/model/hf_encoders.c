@@ -1,13 +1,9 @@
 /* Encoders and encoder-decoders: BERT, RoBERTa, T5, ViT. Fields and defaults are those of the configuration
  * classes of transformers 4.x; what a class has besides its layers stands in its modeling file. */
-#include "model/hf.h"
+#include "model/hf_keys.h"
 
 #include <string.h>
 
-#define HF_END                                                                                               \
-    {                                                                                                        \
-        NULL, HF_SIZE, NULL, NULL                                                                            \
-    }
 #define SETTINGS(name, ...) static const struct hf_setting name[] = {__VA_ARGS__, {NULL, NULL}}
 
 SETTINGS(pooled, {"pooler", "yes"});
@@ -19,15 +15,14 @@ SETTINGS(token_classes, {"pooler", "no"}, {"token-head", "yes"}, {"classes", "la
 SETTINGS(spans, {"pooler", "no"}, {"token-head", "yes"}, {"classes", "2"});
 
 #define ENCODER_KEYS                                                                                         \
-    {"num_hidden_layers", HF_SIZE, "layers", NULL}, {"hidden_size", HF_SIZE, "hidden", NULL},                \
-        {"num_attention_heads", HF_SIZE, "heads", NULL}, {"intermediate_size", HF_SIZE, "inner", NULL},      \
+    HF_BLOCKS,                                                                                               \
     {                                                                                                        \
         "hidden_act", HF_ACTIVATION, "act", "gelu"                                                           \
     }
 
 static const struct hf_key bert_keys[] = {
     ENCODER_KEYS,
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_VOCABULARY,
     {"max_position_embeddings", HF_SIZE, "positions", "512"},
     {"type_vocab_size", HF_SIZE, "types", "2"},
     {"is_decoder", HF_IGNORED, NULL, "a causal mask is not applied"},
@@ -69,7 +64,7 @@ const struct hf_architecture hf_encoders_bert = {
 
 static const struct hf_key roberta_keys[] = {
     ENCODER_KEYS,
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_VOCABULARY,
     {"max_position_embeddings", HF_SIZE, "positions", "512"},
     {"type_vocab_size", HF_SIZE, "types", "2"},
     {"is_decoder", HF_IGNORED, NULL, "a causal mask is not applied"},
@@ -109,7 +104,7 @@ static const struct hf_key t5_keys[] = {
     {"num_heads", HF_SIZE, "heads", NULL},
     {"d_kv", HF_SIZE, "head", "64"},
     {"d_ff", HF_SIZE, "inner", NULL},
-    {"vocab_size", HF_SIZE, "vocabulary", NULL},
+    HF_VOCABULARY,
     {"relative_attention_num_buckets", HF_SIZE, "buckets", "32"},
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
     HF_END,

@@ -1,26 +1,14 @@
 /* Decoder-only architectures with mixtures of experts. Fields and defaults are those of the configuration
  * classes of transformers 4.x. */
-#include "model/hf.h"
+#include "model/hf_keys.h"
 
-#define HF_END                                                                                               \
-    {                                                                                                        \
-        NULL, HF_SIZE, NULL, NULL                                                                            \
-    }
-
-static const char window[] = "sliding windows are not modelled; attention is counted over the whole sequence";
-static const char quantised[] = "the precision of quantised weights is not read; say it as `precision`";
 static const char plain[] =
     "blocks with an MLP of their own are not told apart; all are counted with experts";
 static const char ahead[] = "modules that predict further tokens are left out";
 
 #define COMMON                                                                                               \
-    {"num_hidden_layers", HF_SIZE, "layers", NULL}, {"hidden_size", HF_SIZE, "hidden", NULL},                \
-        {"num_attention_heads", HF_SIZE, "heads", NULL}, {"intermediate_size", HF_SIZE, "inner", NULL},      \
-        {"vocab_size", HF_SIZE, "vocabulary", NULL}, {"hidden_act", HF_ACTIVATION, "act", "silu"},           \
-        {"tie_word_embeddings", HF_FLAG, "tied", "no"},                                                      \
-    {                                                                                                        \
-        "quantization_config", HF_IGNORED, NULL, quantised                                                   \
-    }
+    HF_BLOCKS, HF_VOCABULARY, {"hidden_act", HF_ACTIVATION, "act", "silu"},                                  \
+        {"tie_word_embeddings", HF_FLAG, "tied", "no"}, HF_QUANTISED
 
 static const struct hf_key mixtral_keys[] = {
     COMMON,
@@ -28,7 +16,7 @@ static const struct hf_key mixtral_keys[] = {
     {"head_dim", HF_SIZE, "head", ""},
     {"num_local_experts", HF_SIZE, "experts", "8"},
     {"num_experts_per_tok", HF_SIZE, "chosen", "2"},
-    {"sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("sliding_window"),
     HF_END,
 };
 
@@ -66,7 +54,7 @@ static const struct hf_key qwen2_keys[] = {
     {"moe_intermediate_size", HF_SIZE, "expert", "1408"},
     {"shared_expert_intermediate_size", HF_SIZE, "shared", "5632"},
     {"mlp_only_layers", HF_IGNORED, NULL, plain},
-    {"use_sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("use_sliding_window"),
     HF_END,
 };
 
@@ -91,7 +79,7 @@ static const struct hf_key qwen3_keys[] = {
     {"num_experts_per_tok", HF_SIZE, "chosen", "8"},
     {"moe_intermediate_size", HF_SIZE, "expert", "768"},
     {"mlp_only_layers", HF_IGNORED, NULL, plain},
-    {"use_sliding_window", HF_IGNORED, NULL, window},
+    HF_WINDOW("use_sliding_window"),
     HF_END,
 };
 

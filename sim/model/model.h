@@ -54,6 +54,8 @@ struct tensor {
     bool discrete;     /* token identities: 4-byte integers without gradient */
     bool internal; /* lives inside a fused kernel (flash attention's scores): no memory traffic, never kept */
     bool cached;   /* kept for the tokens that follow when a sequence is generated (keys and values) */
+    bool past;     /* what was kept of another tensor for earlier tokens (decode.h) */
+    uint32_t cache; /* of such a tensor the other one, and of that one such a tensor; 0: none */
 };
 
 /* One dimension of an operator's iteration space. It answers to several names: its role ("o", "i", "y", "ky",
@@ -123,8 +125,11 @@ struct operator
     bool recomputed;   /* cheap against what it leaves for the backward pass: selective recomputation runs it
                           again */
     bool attends;      /* part of an attention core: it mixes positions of a sequence */
+    bool masked;       /* under a causal mask, however its points are counted */
     bool causal;       /* and only points whose key is not after their query are computed */
     int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
+    uint8_t grows;     /* 1 + the iteration dimension over what a cache holds, one longer with each token
+                          (decode.h);     0: none */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double

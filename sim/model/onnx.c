@@ -1,5 +1,6 @@
 #include "model/onnx.h"
 
+#include "model/onnx_recognise.h"
 #include "model/onnx_write.h"
 
 #include <string.h>
@@ -20,6 +21,7 @@ static const struct value *onnx_take(struct value *set, const char *key)
 static bool onnx_options(struct input *input, struct value *set, struct onnx_choices *options)
 {
     const struct value *unknown = onnx_take(set, "unknown-ops");
+    const struct value *flash = onnx_take(set, "flash");
     options->trips = onnx_take(set, "trips");
     options->sequence = onnx_take(set, "sequence");
     options->dims = onnx_take(set, "dims");
@@ -29,6 +31,10 @@ static bool onnx_options(struct input *input, struct value *set, struct onnx_cho
         return report_error(&input->report, unknown->place,
                             "unknown-ops: expected `ignore` or `error`; got %s",
                             value_describe(unknown, &input->arena));
+    options->flash = flash && flash->kind == VALUE_SCALAR && strcmp(flash->text, "yes") == 0;
+    if (flash && !options->flash && (flash->kind != VALUE_SCALAR || strcmp(flash->text, "no") != 0))
+        return report_error(&input->report, flash->place, "flash: expected `yes` or `no`; got %s",
+                            value_describe(flash, &input->arena));
     if (options->dims && options->dims->kind != VALUE_MAP)
         return report_error(&input->report, options->dims->place,
                             "dims: expected a map of sizes by the names of dimensions; got %s",
@@ -56,7 +62,7 @@ static const char *onnx_account(struct input *input, const struct onnx_file *fil
     uint32_t count = 0;
     for (uint32_t i = 0; i < infer->values.count; i++) {
         const struct onnx_value *value = &infer->values.at[i];
-        if (!value->weight || strcmp(value->weight->name, value->name) != 0)
+        if (!value->weight || value->unpacked || strcmp(value->weight->name, value->name) != 0)
             continue;
         all += (double)onnx_file_elements(&value->shape);
         count++;
@@ -119,7 +125,7 @@ static struct value *onnx_translate(struct input *input, const struct onnx_file 
     struct onnx_infer once, twice;
     struct value *document = NULL;
     onnx_infer_init(&once, &input->report, &input->arena, file, path, options);
-    if (onnx_infer_run(&once, 1) && onnx_sequence(&once)) {
+    if (onnx_infer_run(&once, 1) && onnx_sequence(&once) && onnx_recognise_all(&once)) {
         struct onnx_writer writer = {.infer = &once, .place = {path, 0, 0}};
         bool scales = onnx_double(input, path, &once, &twice);
         writer.twice = scales ? &twice : NULL;

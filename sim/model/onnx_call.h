@@ -27,6 +27,7 @@ struct onnx_value {
     const double *known;              /* its elements, or NULL */
     const struct onnx_tensor *weight; /* that it is, perhaps in another arrangement; or NULL */
     uint32_t readers;                 /* nodes' inputs; the graph's outputs count as one each */
+    bool unpacked;                    /* a weight that stands in the file in another form */
     bool constant;                    /* stood in a node: it may be computed with, like a shape */
     const struct onnx_parts *parts;   /* of a sequence; NULL: a tensor */
     const char *layer;                /* that gives it, once written; or NULL */
@@ -38,6 +39,7 @@ struct onnx_choices {
     const struct value *dims;     /* sizes of symbolic dimensions, by name */
     const struct value *trips;    /* of loops, by the names of their nodes; or one number for all */
     const struct value *sequence; /* size of symbolic dimensions that are called like a sequence */
+    bool flash;                   /* attention is one kernel that never stores its scores */
     bool ignore;                  /* operators that are not known */
 };
 
@@ -89,6 +91,9 @@ bool onnx_call_axis(struct onnx_call *call, int64_t axis, uint32_t rank, uint32_
 bool onnx_call_axes(struct onnx_call *call, int input, uint32_t rank, uint32_t *bits);
 /* The whole numbers of an input that a shape depends on; false after reporting that they are not known. */
 bool onnx_call_numbers(struct onnx_call *call, uint32_t input, int64_t *count, const int64_t **numbers);
+
+/* An input whose numbers are a shape. */
+bool onnx_call_shape(struct onnx_call *call, uint32_t input, struct onnx_shape *shape);
 
 /* Gives an output its shape and type; false after reporting a shape that cannot be. */
 bool onnx_call_give(struct onnx_call *call, uint32_t output, int64_t type, const struct onnx_shape *shape);

@@ -8,9 +8,7 @@ enum {
 };
 
 const struct onnx_expander *const onnx_expand_tables[] = {
-    onnx_control_expanders,
-    onnx_sequence_expanders,
-    NULL,
+    onnx_control_expanders, onnx_sequence_expanders, onnx_attention_expanders, onnx_contrib_expanders, NULL,
 };
 
 /* ---- names ---- */

@@ -38,7 +38,8 @@ struct onnx_expander {
 };
 
 /* Each ends with a NULL kind. */
-extern const struct onnx_expander onnx_control_expanders[], onnx_sequence_expanders[];
+extern const struct onnx_expander onnx_control_expanders[], onnx_sequence_expanders[],
+    onnx_attention_expanders[], onnx_contrib_expanders[];
 /* The tables; NULL-terminated. */
 extern const struct onnx_expander *const onnx_expand_tables[];
 
@@ -91,6 +92,22 @@ const char *onnx_expand_real(struct onnx_expand *expand, double number);
 const char *onnx_expand_in(const struct onnx_expand *expand, uint32_t input);
 /* Whether an output is there. */
 bool onnx_expand_wants(const struct onnx_expand *expand, uint32_t output);
+/* ---- attention, of several forms ---- */
+
+struct onnx_attention_parts {
+    const char *q, *k, *v; /* [batch, heads, positions, size] */
+    bool causal;
+    bool joined;  /* the output is [batch, positions, heads · size] */
+    bool present; /* outputs 1 and 2 are the keys and values */
+};
+
+/* [batch, positions, heads · size] as [batch, heads, positions, size]; what has four dimensions stays. */
+const char *onnx_attention_split(struct onnx_expand *expand, const char *x, int64_t heads);
+/* What was kept of earlier positions, and the new ones. */
+const char *onnx_attention_append(struct onnx_expand *expand, const char *past, const char *x);
+/* Gives the outputs of the node that is replaced. */
+void onnx_attention_give(struct onnx_expand *expand, const struct onnx_attention_parts *parts);
+
 /* The shape of a value that is there; without dimensions if there is none. */
 struct onnx_shape onnx_expand_shape(const struct onnx_expand *expand, const char *name);
 

@@ -73,7 +73,8 @@ static bool onnx_matrix_write_fc(struct onnx_call *call, struct onnx_value *x, s
     uint32_t last = x->shape.rank - 1;
     for (uint32_t i = 0; i < last; i++)
         labels[i] = x->labels[i];
-    labels[last] = onnx_write_fresh(call, labels, last, last > 1 ? "h" : "c");
+    labels[last] =
+        onnx_write_fresh(call, labels, last, onnx_write_feature(x->shape.dims[last], out, last > 1));
     struct value *layer = onnx_write_layer(call, "fc", "");
     onnx_write_from(call, layer, x);
     struct value *map = value_new(call->infer->arena, layer->place, VALUE_MAP);

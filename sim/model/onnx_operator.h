@@ -20,8 +20,13 @@ struct onnx_operator {
 };
 
 /* Each ends with a NULL kind. */
-extern const struct onnx_operator onnx_pointwise_operators[], onnx_view_operators[], onnx_window_operators[],
-    onnx_matrix_operators[], onnx_reduce_operators[], onnx_other_operators[], onnx_select_operators[];
+extern const struct onnx_operator onnx_pointwise_operators[], onnx_view_operators[], onnx_pieces_operators[],
+    onnx_constant_operators[], onnx_window_operators[], onnx_matrix_operators[], onnx_reduce_operators[],
+    onnx_other_operators[], onnx_select_operators[], onnx_attention_operators[];
+/* Operators that only onnx_recognise makes; ends with a NULL kind. */
+extern const struct onnx_operator onnx_attention_made[];
+/* The kind of such a node, known by its address: no file can ask for it. */
+extern const char onnx_attention_projection[];
 /* The tables; NULL-terminated. */
 extern const struct onnx_operator *const onnx_infer_operators[];
 
@@ -43,6 +48,10 @@ void onnx_write_dims(struct onnx_call *call, struct value *layer, const char *ke
 /* Labels and sizes that do not grow with the batch. */
 void onnx_write_sizes(struct onnx_call *call, struct value *layer, const char *key,
                       const struct onnx_shape *shape, const char *const *labels);
+/* The same with an axis cut into pieces (count 0: as it is). */
+void onnx_write_cut(struct onnx_call *call, struct value *layer, const char *key,
+                    const struct onnx_value *value, uint32_t axis, const int64_t *pieces, uint32_t count,
+                    const char *const *labels);
 /* Says that the layer gives an output, with labels for its dimensions. */
 void onnx_write_gives(struct onnx_call *call, const struct value *layer, uint32_t output,
                       const char *const *labels);
@@ -63,6 +72,9 @@ struct onnx_value onnx_write_repeated(struct onnx_call *call, struct onnx_value 
 /* The first label of the list (and then of all) that is not among those of `labels`. */
 const char *onnx_write_fresh(struct onnx_call *call, const char *const *labels, uint32_t count,
                              const char *wanted);
+/* The label of the features that a product with a weight gives: a vocabulary, the inner features of an MLP,
+ * or those of the layers between. Plans split the first two. */
+const char *onnx_write_feature(int64_t in, int64_t out, bool sequence);
 /* Labels for an output from those of the inputs, matched from the right. */
 void onnx_write_stretched(struct onnx_call *call, uint32_t output, const char **labels);
 /* The node as one layer that rearranges its inputs into each output. */

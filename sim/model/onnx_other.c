@@ -150,6 +150,7 @@ const struct onnx_operator onnx_other_operators[] = {
     ALIKE("ScatterND", 3, 1),
     ALIKE("ReverseSequence", 2, 0),
     ALIKE("Trilu", 1, 0),
+    OTHER("RotaryEmbedding", 3, onnx_other_alike, 3, 14),
     OTHER("EyeLike", 1, onnx_other_random_like, 0, 0),
     OTHER("TopK", 1, onnx_other_top, 4, 2),
     OTHER("OneHot", 3, onnx_other_one_hot, 0, 6),

@@ -166,6 +166,12 @@ static bool onnx_reduce_layer(struct onnx_call *call)
            onnx_call_give(call, 2, ONNX_FLOAT, &shape);
 }
 
+static bool onnx_reduce_is_rms(const struct onnx_call *call)
+{
+    return strcmp(call->node->kind, "RMSNormalization") == 0 ||
+           strcmp(call->node->kind, "SimplifiedLayerNormalization") == 0;
+}
+
 /* Scale and shift of a norm in YAML: weights of its own, or further layers. */
 static void onnx_reduce_affine(struct onnx_call *call, struct value *layer)
 {
@@ -177,7 +183,7 @@ static void onnx_reduce_affine(struct onnx_call *call, struct value *layer)
         onnx_write_owns(call, scale);
     if (own && shift && onnx_write_is_own(call, shift))
         onnx_write_owns(call, shift);
-    else if (own)
+    else if (own && !onnx_reduce_is_rms(call))
         onnx_write_text(call, layer, "bias", "no");
 }
 
@@ -215,7 +221,7 @@ static bool onnx_reduce_write_layer(struct onnx_call *call)
     onnx_call_axis(call, onnx_call_int(call, "axis", -1), x->shape.rank, &axis);
     struct value *layer = onnx_write_layer(call, "norm", "");
     onnx_write_from(call, layer, x);
-    onnx_write_text(call, layer, "type", "layer");
+    onnx_write_text(call, layer, "type", onnx_reduce_is_rms(call) ? "rms" : "layer");
     onnx_reduce_over(call, layer, x, (1u << axis) - 1);
     onnx_reduce_affine(call, layer);
     onnx_write_gives(call, layer, 0, x->labels);
@@ -265,6 +271,11 @@ const struct onnx_operator onnx_reduce_operators[] = {
      .infer = onnx_reduce_alike,
      .write = onnx_reduce_write_batch},
     {.kind = "LayerNormalization", .needed = 2, .infer = onnx_reduce_layer, .write = onnx_reduce_write_layer},
+    {.kind = "RMSNormalization", .needed = 2, .infer = onnx_reduce_layer, .write = onnx_reduce_write_layer},
+    {.kind = "SimplifiedLayerNormalization",
+     .needed = 2,
+     .infer = onnx_reduce_layer,
+     .write = onnx_reduce_write_layer},
     {.kind = "GroupNormalization",
      .needed = 3,
      .infer = onnx_reduce_alike,

@@ -91,14 +91,24 @@ static const char *onnx_write_size(struct onnx_call *call, int64_t size, int64_t
 void onnx_write_dims(struct onnx_call *call, struct value *layer, const char *key,
                      const struct onnx_value *value, const char *const *labels)
 {
+    onnx_write_cut(call, layer, key, value, 0, NULL, 0, labels);
+}
+
+void onnx_write_cut(struct onnx_call *call, struct value *layer, const char *key,
+                    const struct onnx_value *value, uint32_t axis, const int64_t *pieces, uint32_t count,
+                    const char *const *labels)
+{
     struct value *map = value_new(onnx_write_arena(call), call->writer->place, VALUE_MAP);
     const struct onnx_value *twice = NULL;
     if (call->writer->twice)
         twice = &call->writer->twice->values.at[names_find(&call->infer->names, value->name)];
     for (uint32_t i = 0; i < value->shape.rank; i++) {
         int64_t size = value->shape.dims[i], more = twice ? twice->shape.dims[i] : size;
-        value_put(onnx_write_arena(call), map, labels[i], call->writer->place,
-                  onnx_write_scalar(call, onnx_write_size(call, size, more)));
+        for (uint32_t k = 0; i == axis && k < count; k++)
+            onnx_write_number(call, map, *labels++, pieces[k]);
+        if (i != axis || !count)
+            value_put(onnx_write_arena(call), map, *labels++, call->writer->place,
+                      onnx_write_scalar(call, onnx_write_size(call, size, more)));
     }
     value_put(onnx_write_arena(call), layer, key, call->writer->place, map);
 }
@@ -163,6 +173,14 @@ const char *onnx_write_fresh(struct onnx_call *call, const char *const *labels, 
             return label;
     }
     return arena_format(onnx_write_arena(call), "d%u", count);
+}
+
+const char *onnx_write_feature(int64_t in, int64_t out, bool sequence)
+{
+    enum { VOCABULARY = 4096 };
+    if (sequence && out >= VOCABULARY && out > 8 * in)
+        return "v";
+    return out > in ? "f" : sequence ? "h" : "c";
 }
 
 static void onnx_write_new_labels(struct onnx_call *call, struct onnx_value *value)
@@ -433,6 +451,8 @@ static bool onnx_write_is_constant(const struct onnx_call *call)
 
 static bool onnx_write_node(struct onnx_call *call)
 {
+    if (call->node->silent)
+        return true;
     for (uint32_t k = 0; k < call->node->outputs.count; k++)
         if (onnx_call_out(call, k) && onnx_file_elements(&onnx_call_out(call, k)->shape) == 0 &&
             onnx_call_out(call, k)->readers && !onnx_call_out(call, k)->known)

@@ -107,24 +107,6 @@ uint32_t alike_axes(const struct derivation *d)
     return apart;
 }
 
-uint32_t alike_place(const struct plan_stage *stage, uint32_t axes, uint32_t member)
-{
-    struct coordinates at = layout_coordinates(stage, member);
-    uint32_t place = 0;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (axes >> a & 1)
-            place = place * stage->axes[a].size + at.at[a];
-    return place;
-}
-
-uint32_t alike_places(const struct plan_stage *stage, uint32_t axes)
-{
-    uint32_t places = 1;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        places *= axes >> a & 1 ? stage->axes[a].size : 1;
-    return places;
-}
-
 /* The numbers of one operator: sizes of shares that are not alike, and of what its operands' parts are. */
 static void alike_sign_operator(const struct derivation *d, uint32_t index, uint32_t member,
                                 struct signature *out)
@@ -149,6 +131,9 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
             VECTOR_PUSH(out, model_extent(operator->dims[i].filling, share));
             filled |= operator->dims[i].filling != NULL;
         }
+    if (operator->grows &&
+        splits[operator->grows - 1]) /* with the cache, shares differ now here, now there */
+        VECTOR_PUSH(out, (double)assign_share(d->stage, operator, assignment, operator->grows - 1u, at).low);
     if (filled) /* which of its weights are touched */
         VECTOR_PUSH(out, work_forward(d, index, member).bytes);
     if (assign_causal(d->stage, operator, assignment))
@@ -199,10 +184,10 @@ void alike_work(const struct derivation *d, uint32_t axes, struct alike *alike)
 {
     struct signature mine = {0};
     *alike = (struct alike){.axes = axes};
-    for (uint32_t i = 0; i < alike_places(d->stage, axes); i++)
+    for (uint32_t i = 0; i < layout_places(d->stage, axes); i++)
         VECTOR_PUSH(&alike->of, MODEL_NONE);
     for (uint32_t m = 0; m < d->member_count; m++) {
-        uint32_t *of = &alike->of.at[alike_place(d->stage, axes, m)];
+        uint32_t *of = &alike->of.at[layout_place(d->stage, axes, m)];
         if (*of != MODEL_NONE)
             continue;
         alike_sign(d, m, &mine);
@@ -213,5 +198,5 @@ void alike_work(const struct derivation *d, uint32_t axes, struct alike *alike)
 
 uint32_t alike_class(const struct alike *alike, const struct plan_stage *stage, uint32_t member)
 {
-    return alike->of.at[alike_place(stage, alike->axes, member)];
+    return alike->of.at[layout_place(stage, alike->axes, member)];
 }

@@ -30,10 +30,6 @@ uint32_t alike_axes(const struct derivation *derivation);
 /* The same for the sizes of its parameters alone. */
 uint32_t alike_parameters(const struct derivation *derivation);
 
-/* A member's place along some axes of its mesh, and how many places there are. */
-uint32_t alike_place(const struct plan_stage *stage, uint32_t axes, uint32_t member);
-uint32_t alike_places(const struct plan_stage *stage, uint32_t axes);
-
 /* Classes by the numbers in which members' work, parameters and collectives could differ; `axes`: those of
  * alike_axes(). */
 void alike_work(const struct derivation *derivation, uint32_t axes, struct alike *alike);

@@ -180,7 +180,32 @@ static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t so
 
 bool boundary_everywhere(const struct derivation *d, uint32_t tensor)
 {
-    return state_tensor(d, tensor)->producer == MODEL_NONE && d->plan->input_device == MODEL_NONE;
+    bool outside =
+        d->plan->input_device == MODEL_NONE || d->plan->past; /* what is cached is where it is read */
+    return state_tensor(d, tensor)->producer == MODEL_NONE && outside;
+}
+
+void boundary_feed(struct derivation *from, uint32_t chosen, struct derivation *to, uint32_t input)
+{
+    for (uint32_t f = to->first_form[input]; f != MODEL_NONE; f = to->forms.at[f].next) {
+        const struct form *read = &to->forms.at[f], *made = &from->forms.at[from->first_form[chosen]];
+        struct convert_side source = {from->stage, state_tensor(from, chosen), made->layout, made->boxes};
+        struct convert_side wanted = {to->stage, state_tensor(to, input), read->layout, read->boxes};
+        struct message_list messages = {0};
+        convert_messages(&source, &wanted, false, &messages);
+        if (messages.count) {
+            const struct layer *layer = &to->plan->model->layers.at[state_tensor(to, input)->layer];
+            struct form_want want = {
+                .tensor = input, .operator= MODEL_NONE, .unit = to->stage->first_unit, .part = layer->part};
+            uint32_t slot = boundary_slots(to, from->stage_index);
+            boundary_pair(to, from->stage_index, made->action, &want, &messages, slot, MODEL_NONE);
+            to->forward.at[to->forward.count - 1].feeds = true;
+            from->forward.at[from->forward.count - 1 - (from == to)].feeds = true;
+            VECTOR_PUSH(&to->imports,
+                        ((struct stage_import){input, from->stage_index, f, MODEL_NONE, slot, 0, false}));
+        }
+        VECTOR_FREE(&messages);
+    }
 }
 
 /* Whether this stage has imported a tensor already: its gradient then goes back with that import. */

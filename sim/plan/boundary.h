@@ -9,6 +9,10 @@
  * already. Returns the form. */
 uint32_t boundary_import(struct derivation *d, const struct form_want *want);
 
+/* The token that a stage chose, from its last operator, for the next pass of another stage that reads it as
+ * its input: appends the SEND and the RECEIVE, marked as feeds; nothing when the devices have it already. */
+void boundary_feed(struct derivation *from, uint32_t chosen, struct derivation *to, uint32_t input);
+
 /* True for a model input that no device sends: every member has whatever it wants of it. */
 bool boundary_everywhere(const struct derivation *d, uint32_t tensor);
 

@@ -31,6 +31,7 @@ static uint32_t builder_add(struct builder *builder, struct op op, const struct 
     op.pass = builder->pass;
     op.step = builder->step;
     op.micro_batch = builder->micro_batch;
+    op.token = builder->token;
     op.first_dependency = builder->dependencies.count;
     for (uint32_t i = 0; after && i < after->count; i++) {
         bool same_stream = builder->ops.at[after->at[i]].stream == op.stream;

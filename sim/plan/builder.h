@@ -17,7 +17,7 @@ struct builder {
     uint32_t *used; /* per group slot: collectives and exchanges so far */
     /* The pass that is being built. */
     uint8_t pass;
-    uint32_t step, micro_batch;
+    uint32_t step, micro_batch, token;
     uint32_t mark; /* how far the pass is, noted with each operation (overlap.c) */
     VECTOR(uint32_t) marks;
     uint32_t open;                       /* the compute operation that still takes kernels; PROGRAM_NONE */

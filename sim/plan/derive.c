@@ -4,6 +4,7 @@
 #include "plan/boundary.h"
 #include "plan/forms.h"
 #include "plan/fuse.h"
+#include "plan/generate.h"
 #include "plan/lazy.h"
 #include "plan/saved.h"
 #include "plan/search.h"
@@ -29,7 +30,9 @@ double derive_element_bytes(const struct plan *plan, const struct tensor *tensor
 {
     if (tensor->discrete)
         return 4;
-    return precision_bytes(tensor->role == TENSOR_PARAMETER ? plan->weight_precision : plan->precision);
+    return precision_bytes(tensor->role == TENSOR_PARAMETER ? plan->weight_precision
+                           : tensor->past                   ? plan->cache_precision
+                                                            : plan->precision);
 }
 
 struct box derive_box(const struct derivation *d, uint32_t tensor, uint32_t form, uint32_t member)
@@ -148,7 +151,7 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
     uint32_t first = d->operators.at[parameter->operator].operator;
     parameter->shard_axes = 0;
     if (d->plan->training && d->plan->zero)
-        parameter->shard_axes = shard_axes(d->plan, d->stage, first, &parameter->layout);
+        parameter->shard_axes = shard_axes(d->stage, first, &parameter->layout);
 }
 
 /* All-reduces of the statistics of an operator that normalises over a split dimension, one per axis. */
@@ -495,16 +498,25 @@ static void derive_init(struct derivation *d, const struct plan *plan, uint32_t 
         d->first_form[t] = d->first_contribution[t] = MODEL_NONE;
 }
 
-bool derive_plan(const struct plan *plan, struct derivation *derivations, struct arena *arena,
-                 struct report *report)
+/* Stages [first, end), which belong to one plan. */
+static void derive_begin(const struct plan *plan, struct derivation *derivations, uint32_t first,
+                         uint32_t end, struct arena *arena)
 {
-    uint32_t errors = report->errors;
     bool *needs = ARENA_ARRAY(arena, bool, plan->model->tensors.count);
     uint32_t *same_as = ARENA_ARRAY(arena, uint32_t, plan->model->tensors.count);
     state_needs_gradient(plan->model, needs);
     state_same_as(plan, same_as);
-    for (uint32_t s = 0; s < plan->stages.count; s++)
+    for (uint32_t s = first; s < end; s++)
         derive_init(&derivations[s], plan, s, needs, same_as, arena);
+}
+
+bool derive_plan(const struct plan *plan, struct derivation *derivations, struct arena *arena,
+                 struct report *report)
+{
+    uint32_t errors = report->errors;
+    derive_begin(plan, derivations, 0, generate_prompt_stages(plan), arena);
+    if (plan->token)
+        derive_begin(plan->token, derivations, generate_prompt_stages(plan), plan->stages.count, arena);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         derive_possible(&derivations[s], report);
         fuse_prepare(&derivations[s], report);
@@ -515,7 +527,7 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
     }
-    if (!wavefront_check(plan, derivations, report))
+    if (!wavefront_check(plan, derivations, report) || !generate_feed(plan, derivations, report))
         return false;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         derive_transients(&derivations[s]);

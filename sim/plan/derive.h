@@ -58,6 +58,7 @@ struct action {
     bool carried;   /* waits, besides, for what the step before made of the loop's `carry` */
     bool transient; /* only for the next step: not done in the last one (backward: the first one has nothing
                        to do it with) */
+    bool feeds;     /* SEND, RECEIVE: of the token that was chosen, for the next pass (generate.h) */
     uint32_t peer;  /* SEND, RECEIVE: the other stage; MODEL_NONE: plan->input_device */
     uint32_t slot;  /* SEND, RECEIVE: which of the transfers between the two stages this is */
     uint32_t first_message, message_count;

@@ -1,5 +1,6 @@
 #include "plan/emit_action.h"
 
+#include "plan/emit_token.h"
 #include "plan/emit_transfer.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
@@ -118,6 +119,8 @@ void emit_action(struct emitter *e, struct part *part, bool backward, uint32_t i
         else
             work_scale(&work, e->share);
         emit_action_before(e, part, backward, index);
+        if (!backward && e->first_step)
+            emit_token_keep(e, part, index);
         emitter_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
     } else if (emit_action_absent(part, action)) {
         emitter_note(part, backward, index, PROGRAM_NONE, 0);

@@ -1,7 +1,9 @@
 #include "plan/emit_pass.h"
 
+#include "plan/emit_action.h"
 #include "plan/emit_loop.h"
 #include "plan/emit_offload.h"
+#include "plan/emit_token.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/recompute.h"
@@ -32,6 +34,12 @@ static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
     uint32_t unit = MODEL_NONE;
     for (uint32_t i = 0; i < part->d->forward.count;) {
         const struct action *action = &part->d->forward.at[i];
+        if (emit_token_skips(e, action)) {
+            if (action->kind == ACTION_SEND)
+                emit_action_behind(e, part, false, i, e->builder.ops.count);
+            i++;
+            continue;
+        }
         if (action->kind == ACTION_KERNEL && action->unit != unit) {
             if (unit != MODEL_NONE && last)
                 emit_pass_left(e, part, unit);
@@ -49,7 +57,8 @@ static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
 
 void emit_pass_forward(struct emitter *e, struct part *part, uint32_t micro_batch)
 {
-    emit_pass_begin(e, part, PASS_F, micro_batch);
+    emit_pass_begin(e, part, e->token ? PASS_D : PASS_F, micro_batch);
+    emit_token_feed(e, part);
     for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
         emit_pass_forward_chunk(e, part);
     e->chunk = 0;

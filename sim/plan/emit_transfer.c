@@ -1,5 +1,7 @@
 #include "plan/emit_transfer.h"
 
+#include "plan/emit_token.h"
+
 /* In how many chunks a transfer to or from another stage goes. */
 static uint32_t emit_transfer_chunks(const struct emitter *e, const struct part *part,
                                      const struct action *action)
@@ -26,7 +28,9 @@ static uint32_t emit_transfer_match(const struct emitter *e, const struct part *
     bool importer = (action->kind == ACTION_RECEIVE) != action->backward;
     uint32_t here = part->role.stage;
     uint32_t each = cast_transfers(e->cast, importer ? here : action->peer, importer ? action->peer : here);
-    uint32_t match = (b->step * e->plan->micro_batches + b->micro_batch) * each + action->slot;
+    struct emit_token_round of = emit_token_round(e, part, action);
+    uint32_t pass = (b->step * of.rounds + of.round) * e->plan->micro_batches + b->micro_batch;
+    uint32_t match = pass * each + action->slot;
     uint32_t chunks = emit_transfer_chunks(e, part, action);
     return match * chunks + (chunks > 1 ? e->chunk : 0);
 }

@@ -21,6 +21,24 @@ uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordi
     return member;
 }
 
+uint32_t layout_place(const struct plan_stage *stage, uint32_t axes, uint32_t member)
+{
+    struct coordinates at = layout_coordinates(stage, member);
+    uint32_t place = 0;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (axes >> a & 1)
+            place = place * stage->axes[a].size + at.at[a];
+    return place;
+}
+
+uint32_t layout_places(const struct plan_stage *stage, uint32_t axes)
+{
+    uint32_t places = 1;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        places *= axes >> a & 1 ? stage->axes[a].size : 1;
+    return places;
+}
+
 /* Where share `index` of `size` elements begins. */
 static uint64_t layout_edge(uint64_t size, const struct plan_axis *axis, uint32_t index)
 {

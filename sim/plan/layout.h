@@ -28,6 +28,10 @@ struct coordinates {
 struct coordinates layout_coordinates(const struct plan_stage *stage, uint32_t member);
 uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordinates);
 
+/* A member's place along some axes (bit set) of its stage, and how many places there are. */
+uint32_t layout_place(const struct plan_stage *stage, uint32_t axes, uint32_t member);
+uint32_t layout_places(const struct plan_stage *stage, uint32_t axes);
+
 /* Share `index` of an interval along an axis: [low + n·index/ways, low + n·(index+1)/ways) rounded down, or
  * the same with the axis's weights summed up. Empty where an axis has more members than there are elements,
  * or a weight is 0. */

@@ -42,6 +42,7 @@ static void mesh_name_axis(struct plan *plan, struct plan_stage *stage, uint32_t
         for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++)
             if (stage->meshes[m].parts[a] == 1u << axis && !piece->name) {
                 piece->name = stage->meshes[m].axes[a].name;
+                piece->role = stage->meshes[m].axes[a].role;
                 piece->weights = stage->meshes[m].axes[a].weights;
             }
     for (uint32_t m = 0; m < stage->mesh_count && !piece->name; m++)

@@ -271,7 +271,7 @@ static void parameters_leave_bucket(struct parameters *p, uint32_t b, bool last,
 {
     const struct derivation *d = p->d;
     const struct parameter_bucket *bucket = &p->buckets.at[b];
-    double ways = shard_members(d->stage, bucket->shard_axes),
+    double ways = layout_places(d->stage, bucket->shard_axes),
            each = precision_bytes(d->plan->gradient_precision);
     struct parameters_left left = {.share = {.key = p->next_key++, .label = bucket->label},
                                    .late = bucket->late};
@@ -305,7 +305,7 @@ static void parameters_flush(struct parameters *p, uint32_t b, bool last)
     const struct plan *plan = p->d->plan;
     struct parameter_bucket *bucket = &p->buckets.at[b];
     bool away = plan->offload.gradients != PLAN_DEVICE && !bucket->late;
-    double ways = shard_members(p->d->stage, bucket->shard_axes);
+    double ways = layout_places(p->d->stage, bucket->shard_axes);
     double bytes = bucket->elements * precision_bytes(plan->communication_precision);
     uint32_t op = PROGRAM_NONE;
     if (bucket->elements <= 0)

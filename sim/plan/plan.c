@@ -9,7 +9,7 @@ void plan_init(struct plan *plan)
 
 void plan_precisions(struct plan *plan, enum precision precision)
 {
-    plan->precision = plan->weight_precision = precision;
+    plan->precision = plan->weight_precision = plan->cache_precision = precision;
     plan->gradient_precision = plan->accumulation_precision = FP32;
     plan->communication_precision = plan->optimizer_precision = FP32;
 }
@@ -23,4 +23,5 @@ void plan_fini(struct plan *plan)
     if (plan->orders)
         orders_fini(plan->orders);
     vector_release(plan->orders);
+    vector_release(plan->device_of);
 }

@@ -12,8 +12,12 @@
 
 enum { PLAN_AXES = 6, PLAN_LABELS = 8, PLAN_MESHES = 8 };
 
+/* What an axis is for, where it comes from a degree of the plan. */
+enum plan_axis_role { AXIS_PLAIN, AXIS_REPLICA, AXIS_DATA, AXIS_CONTEXT, AXIS_TENSOR };
+
 struct plan_axis {
-    uint32_t name;                /* interned: "data", "tensor", "y" … */
+    uint32_t name; /* interned: "data", "tensor", "y" … */
+    enum plan_axis_role role;
     uint32_t size;                /* devices along it */
     bool nests;                   /* it splits what the axis before it splits, inside its shares */
     bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */
@@ -141,6 +145,7 @@ struct plan {
     enum precision accumulation_precision;  /* of their sums over several micro-batches */
     enum precision communication_precision; /* in which they are synchronised */
     enum precision optimizer_precision;     /* of moments and master copies */
+    enum precision cache_precision;         /* of keys and values that are kept for later tokens */
     enum plan_optimizer optimizer;
     enum plan_recompute recompute;
     uint32_t recompute_every; /* full: every n-th unit of a stage; the others keep everything. 0: all */
@@ -155,13 +160,16 @@ struct plan {
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
     const struct schedule *schedule;
-    uint32_t chunks;             /* stages per device and direction */
-    uint32_t time_chunks;        /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
-    uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
-    struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
-    bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
-    bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
-    bool blocking;               /* pipeline transfers occupy the compute stream */
+    uint32_t chunks;           /* stages per device and direction */
+    uint16_t *device_of;       /* the schedule's device of each stage, where stages stand anywhere: those that
+                                  share devices have the same one. NULL: as the schedule places them; owned */
+    uint32_t schedule_devices; /* of device_of */
+    uint32_t time_chunks;      /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
+    uint32_t in_flight;        /* limit of micro-batches for the schedule `list`; 0: as many as devices */
+    struct orders *orders;     /* read from a file, instead of those that the schedule makes; owned */
+    bool barrier;              /* all ranks meet before the optimizer (gradient norm, overflow check) */
+    bool rendezvous;           /* pipeline transfers meet rather than start eagerly */
+    bool blocking;             /* pipeline transfers occupy the compute stream */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */
@@ -173,6 +181,10 @@ struct plan {
                            no recomputation */
     bool fits;          /* every device has the memory */
     bool replayed;      /* the job was read from a trace: there are no model and no stages */
+    uint64_t prompt;    /* tokens that are given, of a step that generates (generate.h); else 0 */
+    uint32_t tokens;    /* that each sample gets in a step; 0: it generates none */
+    struct plan *token; /* of the second half of the stages, which make one token. NULL: none. Not owned */
+    bool past;          /* this is such a plan of one token */
 };
 
 void plan_init(struct plan *plan);

@@ -6,11 +6,6 @@
 
 const char *const shard_keep_names[] = {"pass", "micro-batch", "step", NULL};
 
-static bool shard_is_replica(const struct plan *plan, const struct plan_axis *axis)
-{
-    return strcmp(names_text(plan->platform->names, axis->name), "replica") == 0;
-}
-
 /* Whether members along an axis work on other samples, or other positions of them, with the same parameters.
  */
 static bool shard_is_data(const struct plan *plan, const struct plan_axis *axis)
@@ -25,7 +20,7 @@ static bool shard_is_data(const struct plan *plan, const struct plan_axis *axis)
 static void shard_mark_axes(const struct plan *plan, struct plan_axis *axes, uint32_t count)
 {
     for (uint32_t a = 0; a < count; a++)
-        axes[a].shards = plan->zero > 0 && shard_is_data(plan, &axes[a]) && !shard_is_replica(plan, &axes[a]);
+        axes[a].shards = plan->zero > 0 && shard_is_data(plan, &axes[a]) && axes[a].role != AXIS_REPLICA;
 }
 
 void shard_mark(struct plan *plan)
@@ -41,7 +36,7 @@ void shard_mark(struct plan *plan)
 
 /* The stage's axes (bit set) along which the parameters of an operator may be shared out: its mesh has the
  * marks, but replicas of the other layers are replicas of its own too. */
-static uint32_t shard_marked(const struct plan *plan, const struct plan_stage *stage, uint32_t operator)
+static uint32_t shard_marked(const struct plan_stage *stage, uint32_t operator)
 {
     uint32_t axes = 0, replicas = 0;
     for (uint32_t a = 0; a < stage->axis_count && !stage->meshes; a++)
@@ -50,15 +45,14 @@ static uint32_t shard_marked(const struct plan *plan, const struct plan_stage *s
         for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++) {
             const struct plan_axis *axis = &stage->meshes[m].axes[a];
             axes |= axis->shards && stage->mesh_of[operator] == m ? stage->meshes[m].parts[a] : 0;
-            replicas |= shard_is_replica(plan, axis) ? stage->meshes[m].parts[a] : 0;
+            replicas |= axis->role == AXIS_REPLICA ? stage->meshes[m].parts[a] : 0;
         }
     return axes & ~replicas;
 }
 
-uint32_t shard_axes(const struct plan *plan, const struct plan_stage *stage, uint32_t operator,
-                    const struct layout * layout)
+uint32_t shard_axes(const struct plan_stage *stage, uint32_t operator, const struct layout * layout)
 {
-    uint32_t axes = shard_marked(plan, stage, operator);
+    uint32_t axes = shard_marked(stage, operator);
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] != PLACE_REPLICATED)
             axes &= ~(1u << a);
@@ -71,29 +65,9 @@ struct shard_reduction shard_reduction(const struct stage_parameter *parameter)
                                     parameter->partial_axes & ~parameter->shard_axes};
 }
 
-uint32_t shard_members(const struct plan_stage *stage, uint32_t axes)
-{
-    uint32_t members = 1;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (axes >> a & 1)
-            members *= stage->axes[a].size;
-    return members;
-}
-
 uint32_t shard_ways(const struct derivation *d, const struct stage_parameter *parameter)
 {
-    return shard_members(d->stage, parameter->shard_axes);
-}
-
-/* A member's place in its group along some axes. */
-static uint32_t shard_place(const struct plan_stage *stage, uint32_t axes, uint32_t member)
-{
-    struct coordinates at = layout_coordinates(stage, member);
-    uint32_t place = 0;
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (axes >> a & 1)
-            place = place * stage->axes[a].size + at.at[a];
-    return place;
+    return layout_places(d->stage, parameter->shard_axes);
 }
 
 static struct interval shard_cut(struct interval whole, uint64_t ways, uint64_t index)
@@ -110,6 +84,6 @@ struct interval shard_own(const struct derivation *d, const struct stage_paramet
         layout_box(d->stage, tensor, &parameter->layout, layout_coordinates(d->stage, member), 0);
     struct interval share = {0, (uint64_t)layout_elements(&box, tensor->rank)};
     uint32_t scatter = shard_reduction(parameter).scatter, rest = parameter->shard_axes & ~scatter;
-    share = shard_cut(share, shard_members(d->stage, scatter), shard_place(d->stage, scatter, member));
-    return shard_cut(share, shard_members(d->stage, rest), shard_place(d->stage, rest, member));
+    share = shard_cut(share, layout_places(d->stage, scatter), layout_place(d->stage, scatter, member));
+    return shard_cut(share, layout_places(d->stage, rest), layout_place(d->stage, rest, member));
 }

@@ -17,8 +17,7 @@ void shard_mark(struct plan *plan);
 
 /* The sharded axes (bit set) of a parameter in a stage: those that are marked in the mesh of the operator (of
  * the model) that uses it, and along which it is replicated. */
-uint32_t shard_axes(const struct plan *plan, const struct plan_stage *stage, uint32_t operator,
-                    const struct layout * layout);
+uint32_t shard_axes(const struct plan_stage *stage, uint32_t operator, const struct layout * layout);
 
 /* How the gradient gets from partial sums to what the optimizer works on: a reduce-scatter along `scatter`
  * (0: none), then an all-reduce of a share along `sum` (0: none). */
@@ -27,9 +26,8 @@ struct shard_reduction {
 };
 struct shard_reduction shard_reduction(const struct stage_parameter *parameter);
 
-/* In how many shares a parameter is kept; members of a set of axes. */
+/* In how many shares a parameter is kept. */
 uint32_t shard_ways(const struct derivation *d, const struct stage_parameter *parameter);
-uint32_t shard_members(const struct plan_stage *stage, uint32_t axes);
 
 /* The share of a member, as an interval of its flattened box. The reduce-scatter's axes come first. */
 struct interval shard_own(const struct derivation *d, const struct stage_parameter *parameter,

@@ -8,11 +8,25 @@
 
 #include <string.h>
 
+/* Appends the axis of a degree, unless it has one member only. */
+static void stages_axis(struct plan *plan, struct plan_stage *stage, enum plan_axis_role role, uint32_t size,
+                        const char *const *labels)
+{
+    static const char *const names[] = {[AXIS_REPLICA] = "replica",
+                                        [AXIS_DATA] = "data",
+                                        [AXIS_CONTEXT] = "context",
+                                        [AXIS_TENSOR] = "tensor"};
+    uint32_t axis = stage->axis_count;
+    split_axis(plan, stage, names[role], size, labels);
+    if (stage->axis_count > axis)
+        stage->axes[axis].role = role;
+}
+
 static void stages_context(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const labels[] = {"s", NULL};
     uint32_t axis = stage->axis_count;
-    split_axis(plan, stage, "context", degrees->context, labels);
+    stages_axis(plan, stage, AXIS_CONTEXT, degrees->context, labels);
     if (stage->axis_count == axis)
         return;
     stage->balanced = degrees->balanced && plan->attention != ATTENTION_ULYSSES ? degrees->context : 0;
@@ -28,13 +42,13 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
     /* Inner features before groups: of a recurrent layer that is its units, not its gates. */
     static const char *const tensor[] = {"f", "g", "r", "v", NULL};
     static const char *const sequence[] = {"f", "g", "r", "v", "s", NULL};
-    split_axis(plan, stage, "replica", degrees->data / degrees->group, data);
-    split_axis(plan, stage, "data", degrees->group, data);
+    stages_axis(plan, stage, AXIS_REPLICA, degrees->data / degrees->group, data);
+    stages_axis(plan, stage, AXIS_DATA, degrees->group, data);
     if (degrees->group > 1 && degrees->group < degrees->data)
         stage->axes[stage->axis_count - 1].nests = true;
     if (plan->attention != ATTENTION_ULYSSES)
         stages_context(degrees, plan, stage);
-    split_axis(plan, stage, "tensor", degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
+    stages_axis(plan, stage, AXIS_TENSOR, degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
     if (degrees->tensor > 1)
         split_heads(plan, stage);
     if (plan->attention == ATTENTION_ULYSSES)
@@ -78,16 +92,20 @@ bool stages_mirror(struct input *input, struct plan *plan)
     return true;
 }
 
-/* The axes that a name in `plan.order` means (bit set): the two of `tensor` where it is split in two, and
- * with `data` its replicas. `pipeline` is one more, after the last. */
-static uint32_t stages_named(const struct plan *plan, const struct plan_stage *stage, const char *name)
+/* What `plan.order` can name, in the usual order, and the roles of the axes that it means (bit set): the two
+ * of `tensor` where it is split in two, and with `data` its replicas. */
+static const char *const stages_names[] = {"tensor", "context", "data", "pipeline"};
+static const uint32_t stages_roles[] = {1u << AXIS_TENSOR, 1u << AXIS_CONTEXT,
+                                        1u << AXIS_DATA | 1u << AXIS_REPLICA, 0};
+enum { STAGES_NAMES = FIELDS_COUNT(stages_names) };
+
+/* The axes (bit set) of the k-th name. The pipeline is one more, after the last. */
+static uint32_t stages_named(const struct plan_stage *stage, uint32_t k)
 {
-    uint32_t axes = strcmp(name, "pipeline") == 0 ? 1u << stage->axis_count : 0;
-    for (uint32_t a = 0; a < stage->axis_count; a++) {
-        const char *own = names_text(plan->platform->names, stage->axes[a].name);
-        if (strcmp(own, name) == 0 || (strcmp(own, "replica") == 0 && strcmp(name, "data") == 0))
+    uint32_t axes = stages_roles[k] ? 0 : 1u << stage->axis_count;
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (stages_roles[k] >> stage->axes[a].role & 1)
             axes |= 1u << a;
-    }
     return axes;
 }
 
@@ -103,11 +121,10 @@ static void stages_place(const struct stages_degrees *degrees, const struct plan
 }
 
 /* How far apart neighbours along each axis (and along the pipeline, last) stand in the list of devices. */
-static bool stages_order(struct input *input, const struct stages_degrees *degrees, const struct plan *plan,
+static bool stages_order(struct input *input, const struct stages_degrees *degrees,
                          const struct plan_stage *stage, uint32_t steps[])
 {
     static const struct field field = {.key = "order", .kind = FIELD_TEXT};
-    static const char *const all[] = {"tensor", "context", "data", "pipeline"}; /* the usual order */
     uint32_t step = 1, done = 0;
     if (degrees->order && !fields_want_list(input, degrees->order, degrees->order->place, "plan.order"))
         return false;
@@ -117,18 +134,18 @@ static bool stages_order(struct input *input, const struct stages_degrees *degre
         const struct value *value = degrees->order->entries[i].value;
         if (!fields_read_one(input, value, &field, NULL, &name))
             return false;
-        while (known < FIELDS_COUNT(all) && strcmp(all[known], name) != 0)
+        while (known < STAGES_NAMES && strcmp(stages_names[known], name) != 0)
             known++;
-        if (known == FIELDS_COUNT(all))
-            return fields_no_such(input, value->place, "axis to place:", name, all, FIELDS_COUNT(all));
-        uint32_t axes = stages_named(plan, stage, name); /* none: of one member */
+        if (known == STAGES_NAMES)
+            return fields_no_such(input, value->place, "axis to place:", name, stages_names, STAGES_NAMES);
+        uint32_t axes = stages_named(stage, known); /* none: of one member */
         if (done & axes)
             return report_error(&input->report, value->place, "plan.order names '%s' twice", name);
         stages_place(degrees, stage, axes, steps, &step);
         done |= axes;
     }
-    for (uint32_t k = 0; k < FIELDS_COUNT(all); k++) /* what is not named follows */
-        stages_place(degrees, stage, stages_named(plan, stage, all[k]) & ~done, steps, &step);
+    for (uint32_t k = 0; k < STAGES_NAMES; k++) /* what is not named follows */
+        stages_place(degrees, stage, stages_named(stage, k) & ~done, steps, &step);
     return true;
 }
 
@@ -189,7 +206,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
     struct plan_stage whole = {.unit_count = units};
     stages_template(degrees, plan, &whole);
     uint32_t steps[PLAN_AXES + 1];
-    if (!stages_order(input, degrees, plan, &whole, steps))
+    if (!stages_order(input, degrees, &whole, steps))
         return false;
     stages_devices(devices, steps, 0, each, &whole);
     bool used = true;
@@ -200,9 +217,9 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
                 "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
                 "say plan.stages with a split instead",
                 names_text(plan->platform->names, whole.axes[a].name),
-                a == 0 && degrees->data > 1                                         ? "b"
-                : whole.axes[a].labels[0] == names_find(plan->platform->names, "s") ? "s"
-                                                                                    : "f, g, r, v");
+                whole.axes[a].role == AXIS_TENSOR
+                    ? "f, g, r, v"
+                    : names_text(plan->platform->names, whole.axes[a].labels[0]));
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
     struct plan_stage meshed = whole;
     if (used && degrees->experts.expert)

@@ -114,14 +114,21 @@ static void work_price(const struct derivation *d, const struct operator* operat
         cost_seconds(&platform->device_types.at[where->type], where->speed, d->plan->precision, &kernel);
 }
 
+/* The points of an operator that a member computes; none of a view. */
+static double work_points(const struct derivation *d, uint32_t index, uint32_t member)
+{
+    const struct operator* operator= state_operator(d, index);
+    if (operator->kind == OPERATOR_VIEW)
+        return 0;
+    return assign_points(d->stage, operator, & d->operators.at[index].assignment,
+                         layout_coordinates(d->stage, member));
+}
+
 struct work work_forward(const struct derivation *d, uint32_t index, uint32_t member)
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
-    if (operator->kind == OPERATOR_VIEW)
-        return work;
-    double points = assign_points(d->stage, operator, & d->operators.at[index].assignment,
-                                  layout_coordinates(d->stage, member));
+    double points = work_points(d, index, member);
     if (points <= 0)
         return work;
     double output = work_bytes(d, index, &operator->output, member);
@@ -189,10 +196,7 @@ static struct work work_gradients(const struct derivation *d, uint32_t index, ui
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = {0};
-    if (operator->kind == OPERATOR_VIEW)
-        return work;
-    double points = assign_points(d->stage, operator, & d->operators.at[index].assignment,
-                                  layout_coordinates(d->stage, member));
+    double points = work_points(d, index, member);
     if (points <= 0)
         return work;
     if (operator->kind == OPERATOR_EINSUM) {

@@ -37,13 +37,13 @@ const struct field workload_fields[] = {
     {.key = "batch",
      .kind = FIELD_VALUE,
      .offset = AT(batch),
-     .about = "samples per step, or a map: global, micro, sequence"},
+     .about = "samples per step, or a map: global, micro, sequence, generate"},
     {.key = "precision",
      .kind = FIELD_VALUE,
      .offset = AT(precision),
      .about =
          "of weights, activations and messages, or a map: weights, activations, gradients, accumulation, "
-         "communication, optimizer"},
+         "communication, optimizer, cache"},
     {.key = "gradients",
      .kind = FIELD_CHOICE,
      .offset = AT(gradients),
@@ -85,6 +85,7 @@ static const struct field workload_batch_fields[] = {
      .required = true},
     {.key = "micro", .kind = FIELD_INTEGER, .offset = AT(micro_batch), .low = 1, .high = 1e9},
     {.key = "sequence", .kind = FIELD_VALUE, .offset = AT(sequence)},
+    {.key = "generate", .kind = FIELD_INTEGER, .offset = AT(generate), .low = 1, .high = 1e6},
 };
 
 /* `batch: 64` */
@@ -106,6 +107,7 @@ static const struct field workload_precision_fields[] = {
     PRECISION(optimizer,
               "of the optimizer's moments and of the master copy that narrower weights need; fp32 by "
               "default"),
+    PRECISION(cache, "of keys and values that are kept for later tokens; by default as activations"),
 };
 #undef PRECISION
 
@@ -130,7 +132,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
 {
     *workload = (struct workload){.name = "unnamed",
                                   .about = "",
-                                  .precisions = {-1, -1, -1, -1, -1, -1},
+                                  .precisions = {-1, -1, -1, -1, -1, -1, -1},
                                   .gradients = -1,
                                   .global_batch = 1,
                                   .optimizer = OPTIMIZER_SGD,

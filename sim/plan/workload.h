@@ -30,7 +30,7 @@ struct workload {
     int step;                       /* 0 training, 1 inference */
     const struct value *precision;  /* a name or a map, or NULL */
     struct workload_precision {     /* enum precision, -1: by default */
-        int weights, activations, gradients, communication, optimizer, accumulation;
+        int weights, activations, gradients, communication, optimizer, accumulation, cache;
     } precisions;
     int gradients; /* enum precision, or -1: fp32 */
     int optimizer; /* enum plan_optimizer */
@@ -38,6 +38,7 @@ struct workload {
     int64_t seed;
     int64_t global_batch, micro_batch; /* samples; micro 0: by default */
     const struct value *sequence;      /* batch.sequence, or NULL */
+    int64_t generate;                  /* batch.generate: tokens that each sample gets; 0: not said */
     int collectives;                   /* network.collectives: 0 fluid, 1 steps */
     int level;                         /* network.level: index into workload_network_levels */
     double mtu, header, buffer;        /* network.…: bytes, of the packet level */

@@ -27,6 +27,7 @@ static void workload_plan_precisions(const struct workload *workload, struct pla
     plan->accumulation_precision = workload_plan_precision(given->accumulation, plan->gradient_precision);
     plan->communication_precision = workload_plan_precision(given->communication, plan->gradient_precision);
     plan->optimizer_precision = workload_plan_precision(given->optimizer, FP32);
+    plan->cache_precision = workload_plan_precision(given->cache, plan->precision);
 }
 
 static void workload_plan_fill(const struct workload *workload, const struct plan_keys *read,
@@ -197,5 +198,5 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
     good = good &&
            offload_keys_check(input, read.offload_value, workload->discipline ? "a discipline" : NULL, plan);
-    return good && workload_schedule_fits(input, workload, plan);
+    return good && workload_schedule_fits(input, workload, &read, plan);
 }

@@ -24,8 +24,9 @@
 enum op_kind { OP_COMPUTE, OP_SEND, OP_RECEIVE, OP_COLLECTIVE, OP_KIND_COUNT };
 
 /* What a pass computes: F forward, I input gradient, W weight gradient, B both, R recomputed forward, O
- * optimizer, S synchronisation of gradients, N none (input and output of the step). */
-enum op_pass { PASS_F, PASS_I, PASS_W, PASS_B, PASS_R, PASS_O, PASS_S, PASS_N, PASS_COUNT };
+ * optimizer, S synchronisation of gradients, N none (input and output of the step), D forward over one token of a
+ * text that is being generated (decode). */
+enum op_pass { PASS_F, PASS_I, PASS_W, PASS_B, PASS_R, PASS_O, PASS_S, PASS_N, PASS_D, PASS_COUNT };
 
 enum { PROGRAM_NONE = UINT32_MAX };
 
@@ -40,6 +41,7 @@ struct op {
     uint32_t label;      /* interned: the layer part, e.g. "block[3].attention" */
     uint32_t micro_batch;
     uint32_t step;
+    uint32_t token;  /* which of the tokens that the step generates it helps to make; 0: the first, or none */
     uint32_t group;  /* slot in the rank's group table; PROGRAM_NONE for compute */
     uint32_t match;  /* which communication of that group this is; each is used once per member */
     uint32_t shares; /* collective of unequal shares: 1 + where they begin in the job's `shares`: one per
@@ -130,7 +132,7 @@ struct job {
                       be alike then (task_alike()); of these no records are kept */
 };
 
-/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-". */
+/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-", "D". */
 extern const char *const program_kind_names[OP_KIND_COUNT + 1];
 extern const char *const program_pass_names[PASS_COUNT + 1];
 /* NULL-terminated: "parameters", "gradients", "optimizer", "activations", "temporaries", "communication",

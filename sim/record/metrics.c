@@ -339,6 +339,9 @@ bool metrics_compute(const struct plan *plan, const struct job *job, const struc
         if (metrics->peak_flops > 0)
             metrics->mfu = plan->model_flops / (metrics->step_time * metrics->peak_flops);
     }
+    token_times_find(plan, job, result, metrics->window_start, metrics->window, &metrics->tokens);
+    if (plan->tokens)
+        metrics->tokens_per_s = metrics->tokens.per_second;
     return true;
 }
 
@@ -348,5 +351,6 @@ void metrics_fini(struct metrics *metrics)
         VECTOR_FREE(&metrics->ranks.at[i].exposed);
     VECTOR_FREE(&metrics->ranks);
     VECTOR_FREE(&metrics->exposed);
+    token_times_fini(&metrics->tokens);
     *metrics = (struct metrics){0};
 }

@@ -15,6 +15,7 @@
 
 #include "engine/engine.h"
 #include "plan/plan.h"
+#include "record/token_times.h"
 
 struct metrics_share {
     uint32_t group; /* interned name of the communication group: "tensor", "pipeline", "data", "halo" … */
@@ -43,6 +44,7 @@ struct metrics {
     double bytes_sent;                    /* all messages and collectives of the step, summed over senders */
     double peak_memory;                   /* bytes, of the fullest device */
     double energy;                        /* joules, all devices */
+    struct token_times tokens;            /* of a step that generates them */
 };
 
 /* Computes the metrics; false with *error (in the job's arena) when the parts do not sum to the whole. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 const struct rows_writer *const rows_writers[] = {&rows_places, &rows_timeline, &rows_traffic, &rows_memory,
-                                                  &rows_totals, &rows_account,  NULL};
+                                                  &rows_totals, &rows_tokens,   &rows_account, NULL};
 
 bool rows_open(struct rows *rows)
 {

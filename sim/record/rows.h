@@ -29,7 +29,7 @@ struct rows_writer {
     bool (*write)(struct rows *rows);
 };
 extern const struct rows_writer rows_places, rows_timeline, rows_traffic, rows_memory, rows_totals,
-    rows_account;
+    rows_tokens, rows_account;
 /* In the order in which they run. NULL-terminated. */
 extern const struct rows_writer *const rows_writers[];
 

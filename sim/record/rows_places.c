@@ -3,6 +3,7 @@
 #include "record/rows.h"
 
 #include "cost/cost.h"
+#include "plan/generate.h"
 
 static bool places_devices(struct rows *rows)
 {
@@ -38,7 +39,7 @@ static bool places_stages(struct rows *rows)
     const struct plan *plan = rows->plan;
     sqlite3_stmt *statement = rows_insert(rows, "stage", 10);
     bool ok = statement;
-    for (uint32_t i = 0; ok && i < plan->stages.count; i++) {
+    for (uint32_t i = 0; ok && i < generate_prompt_stages(plan); i++) {
         const struct plan_stage *stage = &plan->stages.at[i];
         const char *first = "", *last = "";
         if (stage->unit_count) {
@@ -62,7 +63,7 @@ static bool places_stage_memory(struct rows *rows)
     sqlite3_stmt *statement = rows_insert(rows, "stage_memory", 4);
     sqlite3_stmt *largest = rows_insert(rows, "stage_holding", 7);
     bool ok = statement && largest;
-    for (uint32_t i = 0; ok && i < rows->plan->stages.count; i++) {
+    for (uint32_t i = 0; ok && i < generate_prompt_stages(rows->plan); i++) {
         const struct plan_memory *memory = &rows->plan->stages.at[i].memory;
         for (uint32_t k = 0; ok && k < MEMORY_CATEGORY_COUNT; k++)
             ok = rows_add(statement, "iutr", rows->run, i, program_memory_names[order[k]],

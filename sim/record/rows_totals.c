@@ -32,9 +32,12 @@ static bool totals_plain(const struct rows *rows, sqlite3_stmt *statement)
         {"peak_memory", "B", metrics->peak_memory},
         {"energy", "J", metrics->energy},
         {"events", "1", (double)rows->result->events},
+        {"time_to_first_token", "s", metrics->tokens.to_first},
+        {"time_per_output_token", "s", metrics->tokens.per_token},
     };
+    size_t count = sizeof totals / sizeof totals[0] - (rows->plan->tokens ? 0 : 2);
     bool ok = true;
-    for (size_t i = 0; ok && i < sizeof totals / sizeof totals[0]; i++)
+    for (size_t i = 0; ok && i < count; i++)
         ok = rows_add(statement, "ittrt", rows->run, totals[i].name, "", totals[i].value, totals[i].unit);
     return ok;
 }

@@ -88,7 +88,11 @@ static const char schema_later[] =
     " unit TEXT NOT NULL, PRIMARY KEY (run, position)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS histogram ("
     " run INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " PRIMARY KEY (run, name, value)) WITHOUT ROWID;";
+    " PRIMARY KEY (run, name, value)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS token ("
+    " run INTEGER NOT NULL, id INTEGER NOT NULL, first REAL NOT NULL, mean REAL NOT NULL, last REAL NOT NULL,"
+    " seconds REAL NOT NULL, PRIMARY KEY (run, id)) WITHOUT ROWID;"
+    "INSERT OR IGNORE INTO pass VALUES (8, 'D');"; /* PASS_D */
 
 /* clang-format off */
 #define METRIC(name)                                                                                         \

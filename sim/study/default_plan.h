@@ -20,6 +20,7 @@ struct default_facts {
     double kept[RECOMPUTE_COUNT]; /* bytes of activations of one sample that wait for the backward pass */
     double tokens;                /* of one sample; 0: it is not a sequence */
     bool bf16, training;
+    uint64_t prompt, generate; /* of an inference that generates text: tokens given, and to be made; else 0 */
 };
 
 /* One plan. `data` is what the other degrees leave of the devices. */

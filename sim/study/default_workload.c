@@ -1,5 +1,6 @@
 #include "study/default_workload.h"
 
+#include "model/decode.h"
 #include "plan/recompute.h"
 #include "platform/route.h"
 #include "study/default_plan.h"
@@ -12,7 +13,8 @@
 enum {
     DEFAULT_FILL = 4,    /* micro-batches per stage, so that a pipeline's bubble stays below a fifth */
     DEFAULT_SPLITS = 16, /* splits that are tried */
-    DEFAULT_NEAR = 8     /* devices that are asked how fast the first one reaches them */
+    DEFAULT_NEAR = 8,    /* devices that are asked how fast the first one reaches them */
+    DEFAULT_TOKENS = 128 /* that an inference of a language model generates */
 };
 
 static bool default_is_set(const struct scenario_options *options, const char *key)
@@ -94,6 +96,16 @@ static struct default_given default_read(const struct scenario_options *options)
     return given;
 }
 
+/* A prompt as long as the model's sequences, or as its table of positions leaves room for. */
+static void default_lengths(const struct scenario *scenario, struct default_facts *facts)
+{
+    uint64_t rows = decode_positions(&scenario->model), most = (uint64_t)scenario->model.tokens;
+    if (facts->training || !scenario->generates)
+        return;
+    facts->generate = rows && rows < 2 * DEFAULT_TOKENS ? rows / 2 : DEFAULT_TOKENS;
+    facts->prompt = rows && most + facts->generate - 1 > rows ? rows - facts->generate : most;
+}
+
 /* The model and the topology, without a plan. */
 static bool default_look(struct scenario *scenario, const struct scenario_options *options,
                          struct default_facts *facts)
@@ -118,7 +130,21 @@ static bool default_look(struct scenario *scenario, const struct scenario_option
     }
     VECTOR_FREE(&devices);
     default_plan_measure(model, facts, &scenario->arena);
+    default_lengths(scenario, facts);
     return true;
+}
+
+/* The samples of a step, and what is generated of them. */
+static const char *default_batch(struct arena *arena, const struct default_facts *facts,
+                                 const struct default_choice *choice, uint32_t micro_batches)
+{
+    if (facts->generate)
+        return arena_format(arena, "{global: %u, micro: %u, sequence: %llu, generate: %llu}", choice->micro,
+                            choice->micro, (unsigned long long)facts->prompt,
+                            (unsigned long long)facts->generate);
+    return arena_format(arena, "{global: %u, micro: %u}",
+                        facts->training ? choice->data * choice->micro * micro_batches : choice->micro,
+                        choice->micro);
 }
 
 /* The workload as a file would say it. */
@@ -137,13 +163,12 @@ static const char *default_text(struct arena *arena, const struct default_facts 
                             choice->zero);
     if (facts->training && choice->tensor > 1)
         plan = arena_format(arena, "%s, sequence-parallel: yes", plan);
-    return arena_format(
-        arena,
-        "name: '%s'\nmodel: {name: '%s'}\nstep: %s\nprecision: %s\n%sbatch: {global: %u, micro: %u}\n"
-        "plan: {%s}\n",
-        name, model, facts->training ? "training" : "inference", facts->bf16 ? "bf16" : "fp32",
-        facts->training ? "optimizer: adam\n" : "",
-        facts->training ? choice->data * choice->micro * micro_batches : choice->micro, choice->micro, plan);
+    return arena_format(arena,
+                        "name: '%s'\nmodel: {name: '%s'}\nstep: %s\nprecision: %s\n%sbatch: %s\n"
+                        "plan: {%s}\n",
+                        name, model, facts->training ? "training" : "inference",
+                        facts->bf16 ? "bf16" : "fp32", facts->training ? "optimizer: adam\n" : "",
+                        default_batch(arena, facts, choice, micro_batches), plan);
 }
 
 /* For people: the settings on one line. */

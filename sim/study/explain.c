@@ -4,6 +4,7 @@
 #include "base/unit.h"
 #include "model/build.h"
 #include "model/model_file.h"
+#include "plan/generate.h"
 #include "plan/wavefront.h"
 #include "study/explain_derivation.h"
 #include "study/explain_einsum.h"
@@ -143,12 +144,22 @@ static void explain_units(const struct scenario *s, const struct explain_stage *
     free(before);
 }
 
+/* The layer of that name in the model of another pass, which may have another order. */
+static uint32_t explain_same(const struct scenario *s, const struct model *model, uint32_t layer)
+{
+    return model_find_layer(model, names_text(&s->names, s->model.layers.at[layer].name));
+}
+
 static void explain_stage(const struct scenario *s, uint32_t index, uint32_t only, FILE *out)
 {
     const struct plan_stage *stage = &s->plan.stages.at[index];
     char text[64];
-    fprintf(out, "\nstage %u: %u device%s", index, stage->devices.count,
-            stage->devices.count == 1 ? "" : "s");
+    uint32_t prompts = generate_prompt_stages(&s->plan);
+    fprintf(out, "\nstage %u%s: %u device%s", index % prompts,
+            index >= prompts ? ", a token after the prompt"
+            : s->plan.tokens ? ", the prompt"
+                             : "",
+            stage->devices.count, stage->devices.count == 1 ? "" : "s");
     for (uint32_t a = 0; a < stage->axis_count; a++)
         fprintf(out, ", %s %u", names_text(&s->names, stage->axes[a].name), stage->axes[a].size);
     for (uint32_t a = 0; a < stage->tile_axis_count; a++)
@@ -181,8 +192,9 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
     if (only == MODEL_NONE)
         explain_units(s, &explained, out);
     else
-        explain_derivation_text(&explained, only, out);
-    explain_layer_boundary(&explained, only, out);
+        explain_derivation_text(&explained, explain_same(s, explained.d->plan->model, only), out);
+    explain_layer_boundary(&explained,
+                           only == MODEL_NONE ? only : explain_same(s, explained.d->plan->model, only), out);
     explain_stage_fini(&explained);
 }
 
@@ -194,11 +206,12 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
             const struct plan_stage *stage = &s->plan.stages.at[i];
             struct explain_stage explained;
             explain_stage_init(&explained, &s->derivations[i]);
-            const struct model_unit *last = &s->model.units.at[stage->first_unit + stage->unit_count - 1];
-            for (uint32_t l = s->model.units.at[stage->first_unit].first_layer;
+            const struct model *model = generate_plan_of(&s->plan, i)->model;
+            const struct model_unit *last = &model->units.at[stage->first_unit + stage->unit_count - 1];
+            for (uint32_t l = model->units.at[stage->first_unit].first_layer;
                  l < last->first_layer + last->layer_count; l++)
-                if (only == MODEL_NONE || only == l)
-                    json_array_append_new(layers, explain_json_layer(&s->model, &explained, l));
+                if (only == MODEL_NONE || s->model.layers.at[only].name == model->layers.at[l].name)
+                    json_array_append_new(layers, explain_json_layer(model, &explained, l));
             explain_stage_fini(&explained);
         }
         json_object_set_new(object, "workload", json_string(s->workload.name));
@@ -222,17 +235,6 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
     if (s->plan.stores.count)
         fputc('\n', out);
     explain_offload_stores(s, out);
-}
-
-/* The path of a file or shipped name; NULL, without a message, when there is none. */
-static const char *explain_find(struct input *input, const char *folder, const char *name)
-{
-    struct input quiet;
-    input_init(&quiet, input->data_root);
-    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
-    path = path ? arena_text(&input->arena, path) : NULL;
-    input_fini(&quiet);
-    return path;
 }
 
 static void explain_no_subject(struct input *input, const char *name)
@@ -269,9 +271,9 @@ static struct value *explain_as_model(struct input *input, const struct explain_
 {
     static const char *const others[] = {"model",   "topology", "plan",  "batch", "step",
                                          "devices", "switches", "links", "peak",  "bandwidth"};
-    const char *path = explain_find(input, "workloads", options->subject);
+    const char *path = document_look(input, "workloads", options->subject);
     if (!path)
-        path = explain_find(input, "workloads/models", options->subject);
+        path = document_look(input, "workloads/models", options->subject);
     if (!path)
         explain_no_subject(input, options->subject);
     struct value *document = path ? model_file_load(input, path, set) : NULL;

@@ -379,6 +379,7 @@ static void explain_derivation_memory(const struct explain_stage *stage, uint32_
                 : saved->first_kept ? "kept for the backward pass"
                                     : "kept for the backward pass, counted where it is kept first");
     }
+    explain_layer_kept(stage, layer, "      ", out);
 }
 
 static void explain_derivation_operator(struct explain_stage *stage, uint32_t index, FILE *out)

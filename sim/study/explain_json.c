@@ -1,5 +1,6 @@
 #include "study/explain_json.h"
 
+#include "plan/generate.h"
 #include "plan/memory.h"
 #include "plan/mesh.h"
 #include "plan/shard.h"
@@ -69,7 +70,7 @@ static json_t *explain_json_weights(const struct explain_stage *stage, uint32_t 
                 json_array_append_new(
                     list, json_pack("{s:s, s:f, s:s, s:s}", "kind",
                                     communication_names[k ? ALL_REDUCE : REDUCE_SCATTER], "bytes",
-                                    k ? bytes / shard_members(d->stage, reduction.scatter) : bytes, "axis",
+                                    k ? bytes / layout_places(d->stage, reduction.scatter) : bytes, "axis",
                                     mesh_name(d->stage, sets[k], names, axes, sizeof axes), "tensor",
                                     names_text(names, state_tensor(d, parameter->tensor)->name)));
     }
@@ -140,7 +141,12 @@ json_t *explain_json_layer(const struct model *model, const struct explain_stage
     uint32_t first, end = explain_stage_operators(stage, layer, &first);
     json_t *split = json_object();
     json_t *device = explain_json_device(stage, first, end, split);
-    json_object_set_new(item, "stage", json_integer(stage->d->stage_index));
+    uint32_t prompts = generate_prompt_stages(stage->d->plan);
+    json_object_set_new(item, "stage", json_integer(stage->d->stage_index % prompts));
+    if (stage->d->plan->tokens) {
+        json_object_set_new(item, "pass", json_string(stage->d->plan->past ? "token" : "prompt"));
+        json_object_set_new(device, "cache_bytes", json_real(explain_stage_kept(stage, layer)));
+    }
     json_object_set_new(item, "split", split);
     json_object_set_new(item, "per_device", device);
     json_object_set_new(item, "communication",

@@ -1,8 +1,8 @@
 #include "study/explain_layer.h"
 
 #include "plan/fuse.h"
+#include "plan/generate.h"
 #include "plan/mesh.h"
-#include "plan/shard.h"
 #include "plan/state.h"
 #include "study/explain_einsum.h"
 #include "study/explain_reason.h"
@@ -80,7 +80,7 @@ void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
         done |= together;
         if (split >= 0)
             fprintf(out, "%s%s over %s (%u)", between, names_text(names, operator->dims[split].names[0]),
-                    axis, shard_members(d->stage, together));
+                    axis, layout_places(d->stage, together));
         else
             fprintf(out, "%sthe first device of %s alone", between, axis);
         between = ", ";
@@ -291,6 +291,20 @@ static void explain_layer_operator(const struct explain_stage *stage, uint32_t i
     explain_layer_weights(stage, index, out);
 }
 
+void explain_layer_kept(const struct explain_stage *stage, uint32_t layer, const char *before, FILE *out)
+{
+    double bytes = explain_stage_kept(stage, layer);
+    char text[2][TEXT];
+    if (bytes <= 0)
+        return;
+    const struct plan *plan = stage->d->plan;
+    uint64_t past = generate_past(plan, plan->tokens > 1 ? plan->tokens - 1 : 1);
+    fprintf(out, "%scache on a device %s for %llu earlier positions", before,
+            unit_format(bytes, UNIT_BYTES, text[0], TEXT), (unsigned long long)past);
+    fprintf(out, " (%s per micro-batch and position)\n",
+            unit_format(bytes / (double)past, UNIT_BYTES, text[1], TEXT));
+}
+
 void explain_layer_text(const struct explain_stage *stage, uint32_t layer, size_t prefix, FILE *out)
 {
     uint32_t first, end = explain_stage_operators(stage, layer, &first);
@@ -298,6 +312,7 @@ void explain_layer_text(const struct explain_stage *stage, uint32_t layer, size_
     explain_layer_title(stage->d->plan->model, layer, prefix, first != MODEL_NONE, out);
     for (uint32_t i = first; i < end; i++)
         explain_layer_operator(stage, i, out);
+    explain_layer_kept(stage, layer, "        kept             ", out);
 }
 
 void explain_layer_boundary(const struct explain_stage *stage, uint32_t layer, FILE *out)

@@ -191,7 +191,7 @@ void explain_reason_parameter(const struct derivation *d, uint32_t index, const 
     struct shard_reduction reduction = shard_reduction(parameter);
     double elements = memory_parameter(d, index, 0);
     double bytes = elements * precision_bytes(d->plan->communication_precision);
-    double share = bytes / shard_members(d->stage, reduction.scatter);
+    double share = bytes / layout_places(d->stage, reduction.scatter);
     char text[TEXT], axes[AXES];
     explain_reason_partials(d, parameter, reduction.scatter, before,
                             d->plan->zero >= 2 ? "reduce-scatter in each micro-batch"

@@ -54,10 +54,22 @@ void explain_stage_init(struct explain_stage *stage, const struct derivation *d)
     }
     explain_stage_sort(stage, false);
     explain_stage_sort(stage, true);
+    cache_find(d, &stage->readers);
+}
+
+double explain_stage_kept(const struct explain_stage *stage, uint32_t layer)
+{
+    const struct cache_readers *readers = &stage->readers;
+    double bytes = 0;
+    for (uint32_t r = 0; stage->d->plan->past && r < readers->at.count; r = cache_next(readers, r))
+        if (state_tensor(stage->d, readers->at.at[r].tensor)->layer == layer)
+            bytes += cache_bytes(stage->d, readers, r, 0);
+    return bytes;
 }
 
 void explain_stage_fini(struct explain_stage *stage)
 {
+    cache_fini(&stage->readers);
     arena_fini(&stage->arena);
 }
 

@@ -4,7 +4,7 @@
 #ifndef PARTITA_STUDY_EXPLAIN_STAGE_H
 #define PARTITA_STUDY_EXPLAIN_STAGE_H
 
-#include "plan/derive.h"
+#include "plan/cache.h"
 #include "plan/price.h"
 #include "plan/work.h"
 
@@ -17,9 +17,10 @@ struct explain_stage {
     uint32_t *parameter;  /* per tensor of the model: its parameter in the derivation, or MODEL_NONE */
     uint32_t *next_round; /* per operator of the derivation: the same one for the next tile, or MODEL_NONE */
     struct explain_asked {
-        uint32_t *actions; /* indices of communications, by who asked */
-        uint32_t *first;   /* per operator of the derivation, one more for nobody, and the end */
-    } asked[2];            /* forward, backward */
+        uint32_t *actions;        /* indices of communications, by who asked */
+        uint32_t *first;          /* per operator of the derivation, one more for nobody, and the end */
+    } asked[2];                   /* forward, backward */
+    struct cache_readers readers; /* of what is kept of earlier tokens */
 };
 
 void explain_stage_init(struct explain_stage *stage, const struct derivation *derivation);
@@ -47,6 +48,10 @@ struct explain_shares {
     bool all;
 };
 struct explain_shares explain_stage_shares(const struct explain_stage *stage, uint32_t operator);
+
+/* Bytes that the first device keeps of a layer's output for later tokens, with as many as there will be; 0:
+ * nothing. */
+double explain_stage_kept(const struct explain_stage *stage, uint32_t layer);
 
 /* Bytes of all messages of an action. */
 double explain_stage_bytes(const struct derivation *d, const struct action *action);

@@ -13,6 +13,7 @@
 #include "study/replicate.h"
 #include "study/scenario.h"
 #include "study/summary.h"
+#include "study/wanted.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,13 +59,8 @@ static void partita_lap(struct stopwatch *watch, const char *phase)
 static enum partita_status partita_load(struct scenario *scenario, const struct partita_options *options,
                                         bool brief, FILE *err)
 {
-    struct scenario_options wanted = {.workload = options->workload,
-                                      .topology = options->topology,
-                                      .sets = options->sets,
-                                      .set_count = options->set_count,
-                                      .data_root = partita_data_folder(),
-                                      .seed = options->seed,
-                                      .brief = brief};
+    struct scenario_options wanted = wanted_scenario(options);
+    wanted.brief = brief;
     bool good = scenario_load(scenario, &wanted);
     report_print(&scenario->input.report, err);
     return good ? PARTITA_OK : PARTITA_BAD_INPUT;
@@ -108,12 +104,7 @@ static enum partita_status partita_simulate(struct scenario *s, const struct par
     else if (status == PARTITA_OK && !options->quiet)
         summary_print(s, &metrics, out);
     if (status == PARTITA_OK && !options->json && !options->quiet && !s->plan.fits) {
-        struct scenario_options loaded = {.workload = options->workload,
-                                          .topology = options->topology,
-                                          .sets = options->sets,
-                                          .set_count = options->set_count,
-                                          .data_root = partita_data_folder(),
-                                          .seed = options->seed};
+        struct scenario_options loaded = wanted_scenario(options);
         fprintf(out, "\nmemory does not fit\n");
         remedy_print(s, &loaded, out);
     }

@@ -4,6 +4,7 @@
 
 #include "study/carriers.h"
 #include "study/replicate.h"
+#include "study/wanted.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -22,12 +23,8 @@ struct compared_one {
 static bool compared_load(struct compared_one *one, const struct partita_options *options, const char *file,
                           FILE *err)
 {
-    struct scenario_options wanted = {.workload = file,
-                                      .topology = options->topology,
-                                      .sets = options->sets,
-                                      .set_count = options->set_count,
-                                      .data_root = partita_data_folder(),
-                                      .seed = options->seed};
+    struct scenario_options wanted = wanted_scenario(options);
+    wanted.workload = file;
     one->file = file;
     bool good = scenario_load(&one->scenario, &wanted);
     if (good) {

@@ -6,6 +6,7 @@
 #include "study/carriers.h"
 #include "study/replicate.h"
 #include "study/scenario.h"
+#include "study/wanted.h"
 
 #include "base/unit.h"
 
@@ -139,12 +140,7 @@ enum partita_status partita_compare_levels(const struct partita_options *options
                                            FILE *out, FILE *err)
 {
     struct scenario s;
-    struct scenario_options wanted = {.workload = options->workload,
-                                      .topology = options->topology,
-                                      .sets = options->sets,
-                                      .set_count = options->set_count,
-                                      .data_root = partita_data_folder(),
-                                      .seed = options->seed};
+    struct scenario_options wanted = wanted_scenario(options);
     struct compare compare = {.count = 0};
     bool good = scenario_load(&s, &wanted);
     report_print(&s.input.report, err);

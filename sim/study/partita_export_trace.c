@@ -2,6 +2,7 @@
 #include "partita.h"
 
 #include "study/scenario.h"
+#include "study/wanted.h"
 #include "trace/trace_export.h"
 
 #include <string.h>
@@ -16,11 +17,7 @@ enum partita_status partita_export_trace(const struct partita_options *options, 
 {
     const char *problem = NULL;
     struct scenario s;
-    struct scenario_options wanted = {.workload = options->workload,
-                                      .topology = options->topology,
-                                      .sets = options->sets,
-                                      .set_count = options->set_count,
-                                      .data_root = partita_data_folder()};
+    struct scenario_options wanted = wanted_scenario(options);
     if (!prefix)
         problem = "a trace is several files: --output PREFIX says where";
     else if (ends_in_db(options->workload))

@@ -4,6 +4,7 @@
 #include "record/recorder.h"
 #include "study/carriers.h"
 #include "study/replicate.h"
+#include "study/wanted.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -27,12 +28,7 @@ static double replicated_now(void)
 static bool replicated_load(struct replicated *replicated, const struct partita_options *options, FILE *err)
 {
     struct scenario *s = &replicated->scenario;
-    struct scenario_options wanted = {.workload = options->workload,
-                                      .topology = options->topology,
-                                      .sets = options->sets,
-                                      .set_count = options->set_count,
-                                      .data_root = partita_data_folder(),
-                                      .seed = options->seed};
+    struct scenario_options wanted = wanted_scenario(options);
     bool good = scenario_load(s, &wanted);
     if (good && !scenario_is_random(s))
         good = report_error(&s->input.report, s->workload.place,

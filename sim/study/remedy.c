@@ -100,7 +100,7 @@ static uint32_t remedy_tensor(const struct scenario *s)
 {
     const struct plan_stage *stage = &s->plan.stages.at[0];
     for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (stage->axes[a].name == names_find(&s->names, "tensor"))
+        if (stage->axes[a].role == AXIS_TENSOR)
             return stage->axes[a].size;
     return 1;
 }

@@ -16,6 +16,7 @@
 #include "platform/topology_set.h"
 #include "study/changes.h"
 #include "study/default_workload.h"
+#include "study/generation.h"
 #include "study/pricing.h"
 #include "study/scenario_trace.h"
 
@@ -30,6 +31,7 @@ static void scenario_init(struct scenario *scenario, const char *data_root)
     arena_init(&scenario->job.arena);
     platform_init(&scenario->platform, &scenario->names);
     model_init(&scenario->model, &scenario->names);
+    model_init(&scenario->token_model, &scenario->names);
     plan_init(&scenario->plan);
     scenario->job.names = &scenario->names;
 }
@@ -43,6 +45,7 @@ void scenario_fini(struct scenario *scenario)
     discipline_fini(&scenario->script);
     plan_fini(&scenario->plan);
     model_fini(&scenario->model);
+    model_fini(&scenario->token_model);
     platform_fini(&scenario->platform);
     arena_fini(&scenario->job.arena);
     arena_fini(&scenario->arena);
@@ -265,17 +268,6 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
     return emit_job(plan, scenario->derivations, &scenario->job, report);
 }
 
-/* The path of a file or shipped name; NULL, without a message, when there is none. */
-static const char *scenario_find(struct input *input, const char *folder, const char *name)
-{
-    struct input quiet;
-    input_init(&quiet, input->data_root);
-    const char *path = document_find(&quiet, folder, name, (struct place){NULL, 0, 0});
-    path = path ? arena_text(&input->arena, path) : NULL;
-    input_fini(&quiet);
-    return path;
-}
-
 /* Finds the workload's document. *model: its file is a model instead. */
 static bool scenario_document(struct scenario *scenario, const struct scenario_options *options,
                               const char **model)
@@ -291,9 +283,9 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
     scenario->document = scenario_trace_document(input, options->workload);
     if (scenario->document)
         return true;
-    const char *path = scenario_find(input, "workloads", options->workload);
+    const char *path = document_look(input, "workloads", options->workload);
     if (!path)
-        path = scenario_find(input, "workloads/models", options->workload);
+        path = document_look(input, "workloads/models", options->workload);
     if (!path)
         path = document_find(input, "workloads", options->workload, (struct place){NULL, 0, 0});
     scenario->workload_path = path;
@@ -373,9 +365,12 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     const struct value *shape = set ? scenario_model_document(scenario, set) : NULL;
     if (!good || !shape || !scenario_model(scenario, shape, set, options->unplanned))
         return false;
+    scenario->generates = !generation_obstacle(scenario, shape);
     if (options->unplanned)
         return true;
-    if (!workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan))
+    if (!generation_model(scenario, shape, set) ||
+        !workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan) ||
+        !generation_plan(scenario))
         return false;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||

@@ -28,6 +28,7 @@ struct scenario_options {
 struct scenario_replay {
     uint32_t ranks, copies, nodes; /* copies: ranks without a file of their own */
     enum replay_compute compute;
+    const char *contents; /* what its files hold, in the scenario's arena; NULL: nothing is known */
 };
 
 struct scenario {
@@ -40,6 +41,8 @@ struct scenario {
     struct platform platform;
     struct model model;
     struct plan plan;
+    struct model token_model; /* of a workload that generates: of one token … */
+    struct plan token_plan;   /* … and its plan, which has the same stages */
     struct derivation *derivations; /* one per stage */
     struct job job;
     struct engine_change *changes; /* of links' capacities, in the scenario's arena */
@@ -50,6 +53,7 @@ struct scenario {
     struct steady steady;           /* as well */
     const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
+    bool generates; /* the model could generate tokens */
     struct scenario_replay replay; /* where plan.replayed */
     const char *chosen; /* of a bare model: the settings that were chosen for it, on one line; else NULL */
 };

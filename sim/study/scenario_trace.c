@@ -46,8 +46,12 @@ static const char *base_of(const char *path)
 struct value *scenario_trace_document(struct input *input, const char *text)
 {
     struct arena *arena = &input->arena;
-    const char *prefix = trace_load_prefix(text, arena);
+    const char *prefix = trace_load_find(text, arena);
     struct place place = {text, 0, 0};
+    if (!prefix && input->data_root && *text != '/') { /* a shipped one */
+        text = arena_format(arena, "%s/workloads/%s", input->data_root, text);
+        prefix = trace_load_find(text, arena);
+    }
     if (!prefix)
         return NULL;
     struct value *document = value_new(arena, place, VALUE_MAP), *trace = value_new(arena, place, VALUE_MAP);
@@ -74,7 +78,7 @@ static const char *path_beside(struct input *input, const struct value *workload
     if (!slash || *path == '/')
         return path;
     const char *beside = arena_format(&input->arena, "%.*s%s", (int)(slash - file + 1), file, path);
-    return trace_load_prefix(beside, &input->arena) ? beside : path;
+    return trace_load_find(beside, &input->arena) ? beside : path;
 }
 
 /* Keys of a workload that say how a model is split have nothing to act on. */
@@ -125,6 +129,7 @@ static void trace_plan(struct scenario *scenario, const struct trace *trace)
     scenario->model.name = names_add(&scenario->names, scenario->workload.name);
     scenario->replay.ranks = trace->ranks.count;
     scenario->replay.copies = trace->copies;
+    scenario->replay.contents = trace->contents ? arena_text(&scenario->arena, trace->contents) : NULL;
     for (uint32_t r = 0; r < trace->ranks.count; r++)
         scenario->replay.nodes += trace->ranks.at[r].nodes.count;
 }

@@ -2,6 +2,7 @@
 
 #include "base/unit.h"
 #include "cost/cost.h"
+#include "plan/generate.h"
 #include "plan/schedule.h"
 #include "plan/workload_network.h"
 #include "study/performance.h"
@@ -41,6 +42,8 @@ static void summary_trace(const struct scenario *s, FILE *out)
     fprintf(out, "trace     %u ranks, %u nodes; computations %s\n", s->replay.ranks, s->replay.nodes,
             s->replay.compute == REPLAY_RECORDED ? "take the time recorded"
                                                  : "by their FLOPs and bytes on the devices");
+    if (s->replay.contents)
+        fprintf(out, "          %s\n", s->replay.contents);
     if (s->replay.copies)
         fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
     fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
@@ -62,9 +65,13 @@ static void summary_plan(const struct scenario *s, FILE *out)
             plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
             s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
             plan->micro_batches == 1 ? "" : "es", precision_names[plan->precision], plan->schedule->name);
+    if (plan->tokens)
+        fprintf(out, "generates %u token%s after each prompt of %llu, cache in %s\n", plan->tokens,
+                plan->tokens == 1 ? "" : "s", (unsigned long long)plan->prompt,
+                precision_names[plan->cache_precision]);
     if (s->workload.level != WORKLOAD_NETWORK_FLUID)
         fprintf(out, "network   %s level\n", workload_network_levels[s->workload.level]);
-    for (uint32_t i = 0; i < plan->stages.count; i++) {
+    for (uint32_t i = 0; i < generate_prompt_stages(plan); i++) {
         const struct plan_stage *stage = &plan->stages.at[i];
         fprintf(out, "  stage %-2u %s..%s on %s%s", i,
                 summary_name(s, s->model.units.at[stage->first_unit].name),
@@ -133,7 +140,7 @@ static void summary_verdict(const struct scenario *s, FILE *out)
 {
     char text[2][TEXT];
     uint32_t worst = 0, over = 0;
-    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+    for (uint32_t i = 0; i < generate_prompt_stages(&s->plan); i++) {
         const struct plan_memory *m = &s->plan.stages.at[i].memory, *w = &s->plan.stages.at[worst].memory;
         over += m->total > m->capacity;
         if (m->total - m->capacity > w->total - w->capacity)
@@ -163,6 +170,26 @@ static const char *summary_number(double value, char *buffer)
     return buffer;
 }
 
+/* When a sample has its first token, and how long the others take. */
+static void summary_tokens(const struct metrics *m, FILE *out)
+{
+    char text[3][TEXT];
+    const struct token_times *times = &m->tokens;
+    uint32_t last = times->at.count - 1;
+    fprintf(out, "%-30s %s", "time to first token",
+            unit_format(times->to_first, UNIT_SECONDS, text[0], TEXT));
+    if (times->at.at[0].last > times->at.at[0].first)
+        fprintf(out, " (%s to %s)", unit_format(times->at.at[0].first, UNIT_SECONDS, text[1], TEXT),
+                unit_format(times->at.at[0].last, UNIT_SECONDS, text[2], TEXT));
+    fprintf(out, "\n");
+    if (last)
+        fprintf(
+            out, "%-30s %s (the first %s, the last %s)\n", "time per output token",
+            unit_format(times->per_token, UNIT_SECONDS, text[0], TEXT),
+            unit_format(times->at.at[1].mean - times->at.at[0].mean, UNIT_SECONDS, text[1], TEXT),
+            unit_format(times->at.at[last].mean - times->at.at[last - 1].mean, UNIT_SECONDS, text[2], TEXT));
+}
+
 /* How fast it is, of a model with its plan. */
 static void summary_rates(const struct scenario *s, const struct metrics *m, FILE *out)
 {
@@ -178,9 +205,12 @@ static void summary_rates(const struct scenario *s, const struct metrics *m, FIL
                 "steady state", unit_format(s->steady.period, UNIT_SECONDS, text[0], TEXT),
                 unit_format(s->steady.half_width, UNIT_SECONDS, text[1], TEXT), s->steady.batches,
                 s->steady.warm_up, s->steady.intervals);
+    if (s->plan.tokens)
+        summary_tokens(m, out);
     fprintf(out, "%-30s %s %ss/s", "throughput", summary_number(m->samples_per_s, text[0]), s->model.sample);
     if (m->tokens_per_s > 0)
-        fprintf(out, ", %s tokens/s", summary_number(m->tokens_per_s, text[1]));
+        fprintf(out, ", %s tokens/s%s", summary_number(m->tokens_per_s, text[1]),
+                s->plan.tokens ? " generated" : "");
     fprintf(out, "\n%-30s %s per device, MFU %.1f %% (model FLOPs, attention counted %s, over %s x %u)\n",
             "compute rate", unit_format(m->flops_per_device, UNIT_FLOPS, text[0], TEXT), 100 * m->mfu,
             s->model.causal ? "causal" : "full",
@@ -255,7 +285,7 @@ static json_t *summary_json_stores(const struct scenario *s)
 static json_t *summary_json_stages(const struct scenario *s)
 {
     json_t *stages = json_array();
-    for (uint32_t i = 0; i < s->plan.stages.count; i++) {
+    for (uint32_t i = 0; i < generate_prompt_stages(&s->plan); i++) {
         const struct plan_stage *stage = &s->plan.stages.at[i];
         json_array_append_new(
             stages,
@@ -265,6 +295,16 @@ static json_t *summary_json_stages(const struct scenario *s)
                 "devices", (int)stage->devices.count, "memory_bytes", summary_json_memory(&stage->memory)));
     }
     return stages;
+}
+
+static json_t *summary_json_tokens(const struct scenario *s, const struct metrics *m)
+{
+    json_t *ends = json_array();
+    for (uint32_t t = 0; t < m->tokens.at.count; t++)
+        json_array_append_new(ends, json_real(m->tokens.at.at[t].mean));
+    return json_pack("{s:I, s:I, s:f, s:f, s:o}", "prompt", (json_int_t)s->plan.prompt, "tokens",
+                     (json_int_t)s->plan.tokens, "time_to_first_token_s", m->tokens.to_first,
+                     "time_per_output_token_s", m->tokens.per_token, "token_ends_s", ends);
 }
 
 void summary_json(const struct scenario *s, const struct metrics *m, uint64_t events, double wall_seconds,
@@ -292,6 +332,8 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   "events", (json_int_t)events, "wall_s", wall_seconds);
     if (s->plan.stores.count)
         json_object_set_new(object, "stores", summary_json_stores(s));
+    if (s->plan.tokens)
+        json_object_set_new(object, "generation", summary_json_tokens(s, m));
     if (s->chosen)
         json_object_set_new(object, "chosen", json_string(s->chosen));
     if (s->script.discipline)

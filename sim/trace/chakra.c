@@ -28,6 +28,7 @@ const struct chakra_attribute chakra_attributes[] = {
     {"partita_micro_batch", CHAKRA_INTEGER, AT(micro_batch), 0, INT32_MAX},
     {"partita_step", CHAKRA_INTEGER, AT(step), 0, 100000},
     {"partita_rendezvous", CHAKRA_FLAG, AT(rendezvous), 0, 0},
+    {"partita_fixed", CHAKRA_FLAG, AT(fixed), 0, 0},
     {"partita_shares", CHAKRA_SHARES, AT(first_share), 0, 0},
 };
 const uint32_t chakra_attribute_count = sizeof chakra_attributes / sizeof chakra_attributes[0];

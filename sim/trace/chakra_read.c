@@ -1,6 +1,7 @@
 #include "trace/chakra.h"
 #include "trace/wire.h"
 
+#include "base/utf8.h"
 #include "program/program.h"
 
 #include <math.h>
@@ -33,34 +34,14 @@ static bool chakra_error(struct chakra_reader *reader, const struct trace_node *
                         (unsigned long long)reader->record, what);
 }
 
-/* Bytes of a well-formed character of UTF-8 at `at`; 0: there is none. */
-static size_t chakra_character(const uint8_t *at, size_t left)
-{
-    size_t length = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : (*at & 0xf0) == 0xe0 ? 3 : 4;
-    if (*at < 0x20 || *at == 0x7f || *at > 0xf4 || (*at >= 0x80 && *at < 0xc2) || length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] > 0x9f) || (*at == 0xf0 && at[1] < 0x90) ||
-        (*at == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 /* A text for people and databases: what is no character of UTF-8 becomes a question mark. */
 static char *chakra_text(struct chakra_reader *reader, struct wire bytes)
 {
     size_t length = (size_t)(bytes.end - bytes.at);
     char *text = arena_alloc(&reader->trace->arena, length + 1);
-    for (size_t i = 0; i < length;) {
-        size_t good = chakra_character(bytes.at + i, length - i);
-        if (good)
-            memcpy(text + i, bytes.at + i, good);
-        else
-            text[i] = '?';
-        i += good ? good : 1;
-    }
+    if (length)
+        memcpy(text, bytes.at, length);
+    utf8_mend(text, length);
     return text;
 }
 

@@ -123,6 +123,8 @@ static void writer_node(struct chakra_writer *writer, const struct trace_rank *r
         writer_number(writer, "partita_allocates", node->allocates);
     if (node->frees != 0)
         writer_number(writer, "partita_frees", node->frees);
+    if (node->fixed)
+        writer_integer(writer, "partita_fixed", CHAKRA_BOOL, 1);
     writer_text(writer, "partita_stream", node->stream);
     writer_integer(writer, "partita_pass", CHAKRA_INT64, node->pass);
     writer_integer(writer, "partita_micro_batch", CHAKRA_INT64, node->micro_batch);

@@ -99,6 +99,11 @@ static bool match_is_all(const struct matcher *m, uint32_t pg)
     return !pg || (strcmp(names_text(m->trace->names, pg), "0") == 0 && !trace_group_find(m->trace, pg));
 }
 
+static const char *match_kind(const struct entry *entry)
+{
+    return communication_names[trace_collectives[entry->kind]];
+}
+
 /* The group of a collective node, made at its first use; TRACE_NONE: nobody says who is in it. */
 static uint32_t match_group(struct matcher *m, const struct trace_node *node)
 {
@@ -272,11 +277,11 @@ static bool match_group_entries(struct matcher *m, struct entry *at, uint32_t co
         const struct entry *misfit = match_misfit(at, each, count, false);
         if (misfit)
             return report_error(m->report, match_place(m, misfit),
-                                "%s is joined with %s, which is of another kind or size: kind %lld of %.17g "
-                                "bytes beside kind %lld of %.17g bytes",
+                                "%s is joined with %s, which is of another kind or size: %s of %.17g bytes "
+                                "beside %s of %.17g bytes",
                                 match_text(m, misfit), match_text(m, &at[(misfit - at) % each]),
-                                (long long)misfit->kind, misfit->size,
-                                (long long)at[(misfit - at) % each].kind, at[(misfit - at) % each].size);
+                                match_kind(misfit), misfit->size, match_kind(&at[(misfit - at) % each]),
+                                at[(misfit - at) % each].size);
     }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t node = at[i].node, leader = at[i % each].node;

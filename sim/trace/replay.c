@@ -103,8 +103,9 @@ static enum replay_compute replay_choose(const struct replay *replay)
 }
 
 /* Seconds of a node that computes or moves memory. What runs on the host, of which a platform knows nothing,
- * takes its recorded time. Chakra does not say what kind of kernel a computation is: the rate of its
- * arithmetic is that of matrix products. */
+ * takes its recorded time, and so does what has exact seconds and neither operations nor bytes to count.
+ * Chakra does not say what kind of kernel a computation is: the rate of its arithmetic is that of matrix
+ * products. */
 static double replay_seconds(const struct replay *replay, uint32_t index, const struct trace_node *node)
 {
     const struct device *device =
@@ -113,10 +114,11 @@ static double replay_seconds(const struct replay *replay, uint32_t index, const 
     bool moves = node->type == TRACE_LOAD || node->type == TRACE_STORE;
     if (node->type != TRACE_COMPUTE && !moves)
         return 0;
-    if (node->host || (replay->options.compute == REPLAY_RECORDED && (!moves || replay_recorded(node) > 0)))
+    if (node->host || node->fixed ||
+        (replay->options.compute == REPLAY_RECORDED && (!moves || replay_recorded(node) > 0)))
         return replay_recorded(node);
     if (!(node->flops > 0) && !(node->bytes > 0))
-        return 0;
+        return isnan(node->seconds) ? 0 : node->seconds;
     struct kernel kernel = {.kind = moves ? KERNEL_MEMORY : KERNEL_MATMUL,
                             .flops = moves ? 0 : node->flops,
                             .bytes = node->bytes,
@@ -210,7 +212,7 @@ static uint32_t replay_stream(struct replay *replay, struct part *part, uint32_t
         at++;
     if (at == part->streams.count)
         VECTOR_PUSH(&part->streams, ((struct program_stream){.name = name}));
-    if (node->type == TRACE_COMPUTE && !node->host)
+    if (node->type == TRACE_COMPUTE && !node->host && !node->fixed)
         part->streams.at[at].compute = true;
     return at;
 }

@@ -1,5 +1,6 @@
 #include "trace/trace.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 const int trace_collectives[TRACE_COLLECTIVES] = {ALL_REDUCE,     REDUCE,    ALL_GATHER, GATHER,
@@ -38,8 +39,11 @@ const struct trace_group *trace_group_find(const struct trace *trace, uint32_t n
 
 const char *trace_node_text(struct trace *trace, const struct trace_rank *rank, const struct trace_node *node)
 {
-    return arena_format(&trace->arena, "rank %u, node %llu '%.200s'", rank->rank,
-                        (unsigned long long)node->id, names_text(trace->names, node->name));
+    char when[64] = "";
+    if (node->start > 0)
+        snprintf(when, sizeof when, " (recorded at %.9g s)", node->start);
+    return arena_format(&trace->arena, "rank %u, node %llu '%.200s'%s", rank->rank,
+                        (unsigned long long)node->id, names_text(trace->names, node->name), when);
 }
 
 struct identity {

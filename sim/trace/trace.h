@@ -47,6 +47,7 @@ struct trace_node {
     int64_t tag;            /* a send meets the receive of the same tag */
     uint32_t pg;            /* interned name of the process group; 0: all ranks */
     bool host;              /* runs on the host's processor, not on the device */
+    bool fixed;             /* takes its recorded time on any device, and is no computation */
     bool dimensions;        /* names dimensions of ASTRA-sim's network */
     uint32_t first_dependency, dependency_count;
     uint32_t control_count; /* the last so many are written as control dependencies */
@@ -81,6 +82,8 @@ struct trace {
     VECTOR(struct trace_rank) ranks; /* by ascending rank; after reading, rank r stands at [r] */
     VECTOR(struct trace_group) groups;
     const char *groups_path; /* the file of groups; NULL: none */
+    uint32_t world;          /* at least so many ranks there must be */
+    const char *contents;    /* what the files hold, for people; in the arena; NULL: nothing is known */
     uint32_t copies;         /* ranks that stand for files which are not there */
 };
 
@@ -93,7 +96,7 @@ bool trace_link(struct trace *trace, struct report *report);
 
 const struct trace_group *trace_group_find(const struct trace *trace, uint32_t name);
 
-/* "rank 3, node 17 'all_reduce'": in the trace's arena. */
+/* "rank 3, node 17 'all_reduce' (recorded at 0.00025 s)": in the trace's arena. */
 const char *trace_node_text(struct trace *trace, const struct trace_rank *rank,
                             const struct trace_node *node);
 

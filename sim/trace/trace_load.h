@@ -1,4 +1,4 @@
-/* Trace_load: the files of a trace: PREFIX.RANK.et, and the process groups beside them. */
+/* Trace_load: a trace from its files, of whatever form (trace_format.h), with its process groups. */
 #ifndef PARTITA_TRACE_TRACE_LOAD_H
 #define PARTITA_TRACE_TRACE_LOAD_H
 
@@ -12,10 +12,13 @@ struct trace_load_options {
     struct place place; /* of the path, for messages */
 };
 
-/* Whether a text names a trace: there is a file PREFIX.RANK.et. Returns the prefix, in the arena, or NULL. */
-const char *trace_load_prefix(const char *path, struct arena *arena);
+/* Whether a text names a trace: what it is called (a prefix, a file, a folder), in the arena, or NULL. */
+const char *trace_load_find(const char *path, struct arena *arena);
 
 /* Reads all files of a trace, groups included, and links it. False after reporting. */
 bool trace_load(struct input *input, const struct trace_load_options *options, struct trace *trace);
+
+/* For the forms: process groups from a JSON file. */
+bool trace_load_groups(struct input *input, struct trace *trace, const char *path);
 
 #endif

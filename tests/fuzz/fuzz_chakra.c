@@ -1,15 +1,10 @@
-/* Any bytes as a Chakra trace of one rank: read, linked and made a job on two devices. Built with libFuzzer
- * where the compiler has it; else main() runs the files that it is given, so that the corpus is always
- * tested. */
+/* Any bytes as a Chakra trace of one rank: read, linked and made a job on two devices. */
 #include "input/document.h"
 #include "platform/platform.h"
 #include "trace/chakra.h"
 #include "trace/replay.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+#include "fuzz.h"
 
 static void fuzz_replay(struct input *input, struct trace *trace, struct names *names)
 {
@@ -46,19 +41,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     input_fini(&input);
     return 0;
 }
-
-#ifndef PARTITA_LIBFUZZER
-int main(int count, char **files)
-{
-    for (int i = 1; i < count; i++) {
-        static uint8_t bytes[1 << 20];
-        FILE *file = fopen(files[i], "rb");
-        if (!file)
-            return EXIT_FAILURE;
-        size_t length = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(bytes, length);
-    }
-    return count > 1 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-#endif

@@ -8,6 +8,7 @@ which knows nothing of the program."""
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,11 @@ except ImportError:
 
 PROGRAM, SEED = sys.argv[1], 20240611
 failures = []
+# What networks were made of before their exporter took it apart.
+LAYERS = {"bert_base": {"attention": 12, "norm": 25, "fc": 6 * 12 + 1, "einsum": 0, "reduce": 0},
+          "vit_tiny": {"attention": 12, "norm": 25, "fc": 6 * 12 + 1, "einsum": 0},
+          "optimised_bert": {"attention": 6, "norm": 13, "fc": 6 * 6, "einsum": 0},
+          "decoder_4bit": {"attention": 3, "norm": 7, "fc": 7 * 3 + 1, "einsum": 0}}
 
 
 def explain(path, *words):
@@ -59,9 +65,49 @@ def whole_networks(folder):
         text = subprocess.run([PROGRAM, "convert", path, *words], capture_output=True, text=True, check=False)
         with open(os.path.join(folder, name + ".yaml"), "w", encoding="utf-8") as file:
             file.write(text.stdout)
+        for kind, count in LAYERS.get(name, {}).items():
+            found = text.stdout.count("\n- %s: " % kind) + text.stdout.count("\n- {%s: " % kind)
+            check(found == count, f"{name}: {found} layers of kind {kind}, made of {count}")
         again = sizes(explain(file.name))
         check(again == wanted, f"{name}: {again} after conversion, counted {wanted}; {text.stderr}")
         print(name, *wanted)
+
+
+WORKLOAD = """topology: dgx-a100
+set: {{nodes: 1}}
+model: {{name: {path}}}
+step: {step}
+batch: {{global: 8, micro: 1}}
+precision: fp16
+plan: {{{plan}}}
+"""
+
+
+def run(folder, name, step, plan, *words):
+    path = os.path.join(folder, "workload.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(WORKLOAD.format(path=os.path.join(folder, name + ".onnx"), step=step, plan=plan))
+    return subprocess.run([PROGRAM, "run", path, *words], capture_output=True, text=True, check=False)
+
+
+def plans(folder):
+    """Networks are split over devices in the usual ways."""
+    split = {"bert_base", "vit_tiny", "optimised_bert", "decoder_4bit"}  # have heads and inner features
+    for name in [*networks.networks, *composed.composed]:
+        for step in ("training", "inference"):
+            for plan in ("data: 2", "pipeline: 2", "tensor: 2, pipeline: 2, data: 2"):
+                if name not in split and "tensor" in plan:
+                    continue
+                done = run(folder, name, step, plan)
+                check(done.returncode == 0, f"{name}, {step}, {plan}: {done.stderr}")
+    # Two all-reduces of the activations per block, each of 2 (p - 1) / p of them per member: Shoeybi et al. 2019.
+    database = os.path.join(folder, "vit.db")
+    done = run(folder, "vit_tiny", "inference", "tensor: 3", "--db", database)
+    check(done.returncode == 0, f"vit_tiny, tensor 3: {done.stderr}")
+    with sqlite3.connect(database) as results:
+        sent, = results.execute("select value from metric where name = 'bytes_sent'").fetchone()
+    wanted = 8 * 12 * 2 * 2 * (3 - 1) * 197 * 192 * 2
+    check(sent == wanted, f"vit_tiny, tensor 3: {sent} bytes sent, by the closed form {wanted}")
 
 
 def varint(number):
@@ -144,6 +190,7 @@ def large(folder):
 
 with tempfile.TemporaryDirectory() as place:
     whole_networks(place)
+    plans(place)
     damaged(place)
     large(place)
 for failure in failures:

@@ -202,5 +202,104 @@ def constants():
     return m.model(x), m.parameters, m.macs
 
 
+def optimised_bert(quantised=False):
+    """As the optimiser of ONNX Runtime leaves it: embeddings, attention and norms with their sums in one node each."""
+    m = Counted("optimised_bert", 14)
+    h, heads, inner, layers, s = 384, 12, 1536, 6, 32
+    tokens, types, mask = (m.input(n, ["batch", "sequence"], TensorProto.INT32) for n in ("ids", "types", "mask"))
+    tables = [m.weight([d, h]) for d in (1000, 512, 2)]
+    x, _ = m.fused("EmbedLayerNormalization", tokens, types, *tables, m.weight([h]), m.weight([h]), mask, outputs=2)
+    lengths = m.node("ReduceSum", mask, m.constant([1]), keepdims=0)
+
+    def dense(y, i, o):
+        m.macs += s * i * o
+        if not quantised:
+            return m.node("MatMul", y, m.weight([i, o]))
+        return m.fused("DynamicQuantizeMatMul", y, m.weight([i, o], kind=TensorProto.INT8),
+                       m.weight([1], counts=False), "")
+
+    for _ in range(layers):
+        m.macs += s * h * 3 * h + 2 * s * s * h
+        if quantised:
+            number = m.constant(1.0, numpy.float32)
+            y = m.fused("QAttention", x, m.weight([h, 3 * h], kind=TensorProto.INT8), m.weight([3 * h]), number,
+                        number, lengths, num_heads=heads)
+        else:
+            y = m.fused("Attention", x, m.weight([h, 3 * h]), m.weight([3 * h]), lengths, num_heads=heads)
+        x = m.fused("SkipLayerNormalization", dense(y, h, h), x, m.weight([h]), m.weight([h]), m.weight([h]))
+        y = m.fused("BiasGelu", dense(x, h, inner), m.weight([inner]))
+        x = m.fused("SkipLayerNormalization", dense(y, inner, h), x, m.weight([h]), m.weight([h]), m.weight([h]))
+    return m.model(x), m.parameters, m.macs
+
+
+def quantised_bert():
+    return optimised_bert(True)
+
+
+def decoder_4bit():
+    """Grouped queries, 4-bit weights, rotary positions and a cache, as builders of generative models write them."""
+    m = Counted("decoder_4bit", 14)
+    h, heads, groups, size, inner, layers, v = 256, 8, 2, 32, 704, 3, 2000
+    s, past = 1, 15
+    tokens = m.input("input_ids", ["batch_size", "sequence_length"], INT64)
+    m.input("attention_mask", ["batch_size", "total_sequence_length"], INT64)
+    x = m.node("Gather", m.weight([v, h]), tokens)
+    total = m.node("Cast", m.node("Gather", m.node("Shape", "attention_mask"), m.constant(1)), to=TensorProto.INT32)
+    counts = m.node("Cast", m.node("ReduceSum", "attention_mask", m.constant([1]), keepdims=0), to=TensorProto.INT32)
+    cos, sin = (m.weight([4096, size // 2], counts=False) for _ in "cs")
+
+    def dense(y, i, o):
+        m.macs += s * i * o
+        m.parameters += i * o
+        packed = m.weight([o, i // 32, 16], kind=TensorProto.UINT8, counts=False)
+        return m.fused("MatMulNBits", y, packed, m.weight([o * i // 32], counts=False), K=i, N=o, bits=4, block_size=32)
+
+    outputs, skip, scale = [], None, m.weight([h])
+    for i in range(layers):
+        kept = [m.input("past.%d.%s" % (i, n), ["batch_size", groups, "past_sequence_length", size]) for n in "kv"]
+        if skip is None:
+            y, skip = m.node("SimplifiedLayerNormalization", x, scale, axis=-1), x
+        else:
+            y, _, _, skip = m.fused("SkipSimplifiedLayerNormalization", skip, x, m.weight([h]), outputs=4)
+        q, k, value_ = dense(y, h, heads * size), dense(y, h, groups * size), dense(y, h, groups * size)
+        y, *present = m.fused("GroupQueryAttention", q, k, value_, *kept, counts, total, cos, sin, outputs=3,
+                              num_heads=heads, kv_num_heads=groups, do_rotary=1)
+        outputs += present
+        m.macs += 2 * heads * s * (past + s) * size
+        y, _, _, skip = m.fused("SkipSimplifiedLayerNormalization", skip, dense(y, heads * size, h), m.weight([h]),
+                                outputs=4)
+        gate = dense(y, h, inner)
+        y = m.node("Mul", m.node("Mul", gate, m.node("Sigmoid", gate)), dense(y, h, inner))
+        x = dense(y, inner, h)
+    y, _, _, _ = m.fused("SkipSimplifiedLayerNormalization", skip, x, m.weight([h]), outputs=4)
+    return m.model(dense(y, h, v), *outputs), m.parameters, m.macs
+
+
+def quantised_cnn():
+    """Integer forms of the quantiser around a residual block, and a layer that optimising has fused."""
+    m = Counted("quantised_cnn", 13)
+    scale, zero = m.constant(0.1, numpy.float32), m.constant(0, numpy.uint8)
+    q = (scale, zero)
+    x = m.input("image", ["batch", 3, 32, 32])
+    m.macs += 32 * 32 * 16 * 27
+    x = m.fused("FusedConv", x, m.weight([16, 3, 3, 3]), m.weight([16]), kernel_shape=[3, 3], pads=[1] * 4,
+                activation="Relu")
+    x = m.node("QuantizeLinear", x, *q)
+    for _ in range(2):
+        m.macs += 32 * 32 * 16 * 16 * 9
+        y = m.node("QLinearConv", x, *q, m.weight([16, 16, 3, 3], kind=TensorProto.INT8), *q, *q,
+                   m.weight([16], kind=TensorProto.INT32), kernel_shape=[3, 3], pads=[1] * 4)
+        x = m.fused("QLinearAdd", m.fused("QLinearLeakyRelu", y, *q, *q, alpha=0.1), *q, x, *q, *q)
+    x = m.fused("QLinearConcat", *q, x, *q, m.fused("QLinearMul", x, *q, m.fused("QLinearSigmoid", x, *q, *q), *q, *q), *q,
+                axis=1)
+    x = m.node("Flatten", m.fused("QLinearGlobalAveragePool", x, *q, *q))
+    m.macs += 32 * 10
+    x = m.fused("QGemm", x, *q, m.weight([10, 32], kind=TensorProto.INT8), *q, m.weight([10], kind=TensorProto.INT32),
+                transB=1)
+    return m.model(x), m.parameters, m.macs
+
+
 composed = {"voice_activity": (voice_activity, {}), "looped": (looped, {}), "functions": (functions, {}),
-            "sequences": (sequences, {}), "constants": (constants, {})}
+            "sequences": (sequences, {}), "constants": (constants, {}), "optimised_bert": (optimised_bert, {"sequence": 32}),
+            "quantised_bert": (quantised_bert, {"sequence": 32}), "quantised_cnn": (quantised_cnn, {}),
+            "decoder_4bit": (decoder_4bit, {"sequence_length": 1, "past_sequence_length": 15})}

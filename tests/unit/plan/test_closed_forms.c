@@ -1,5 +1,6 @@
 /* What is derived against the published formulas of each partitioning scheme (Megatron-LM: Shoeybi et al.
  * 2019, Korthikanti et al. 2022; output and input splits, halos and data parallelism as in any survey). */
+#include "attention_models.h"
 #include "plan_case.h"
 
 #include "base/communication.h"
@@ -53,18 +54,7 @@ static void expect_nothing_but(const struct tally *t, uint32_t kinds)
 }
 
 enum { BLOCKS = 3, BATCH = 2, SEQUENCE = 8, HIDDEN = 16 };
-static const char transformer[] =
-    "name: m\nlayers:\n  - {input: t, dims: {s: 8}, discrete: yes}\n"
-    "  - {embedding: e, vocabulary: 32, out: 16, positions: 8}\n"
-    "  - name: block\n    repeat: 3\n    layers:\n"
-    "      - {norm: n1}\n      - {fc: q, out: {g: 4, d: 4}}\n      - {fc: k, from: n1, out: {g: 4, d: 4}}\n"
-    "      - {fc: v, from: n1, out: {g: 4, d: 4}}\n      - {attention: a, from: [q, k, v], mask: causal, "
-    "dropout: yes}\n"
-    "      - {fc: p, over: [g, d], out: {h: 16}}\n      - {dropout: d1}\n      - {add: r1, from: [d1, "
-    "input]}\n"
-    "      - {norm: n2}\n      - {fc: u, out: {f: 64}, act: gelu}\n      - {fc: w, over: f, out: {h: 16}}\n"
-    "      - {dropout: d2}\n      - {add: r2, from: [d2, r1]}\n"
-    "  - {norm: z}\n  - {fc: l, out: {v: 32}, bias: no, weight: e}\n  - {loss: loss, over: v}\n";
+static const char transformer[] = ATTENTION_TRANSFORMER("8");
 
 static void a_megatron_layer_has_two_all_reduces_forward_and_two_backward(void **state)
 {

@@ -1,4 +1,5 @@
 /* Attention over shares of the sequence: causal work by counting, communication against the closed forms. */
+#include "attention_models.h"
 #include "executor_backward.h"
 
 #include "plan/causal.h"
@@ -6,12 +7,7 @@
 #include "plan/state.h"
 
 enum { BATCH = 2, SEQUENCE = 16, GROUPS = 4, SIZE = 3, WAYS = 4 };
-static const char model[] =
-    "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n  - {fc: e, out: {h: 12}}\n"
-    "  - {fc: q, from: e, out: {g: 4, r: 2, d: 3}}\n  - {fc: k, from: e, out: {g: 4, d: 3}}\n"
-    "  - {fc: v, from: e, out: {g: 4, d: 3}}\n"
-    "  - {attention: a, from: [q, k, v], mask: causal, flash: yes}\n"
-    "  - {fc: p, over: [g, r, d], out: {h: 12}}\n";
+static const char model[] = ATTENTION_GROUPED;
 
 static void pairs_under_a_causal_mask_are_those_that_counting_finds(void **state)
 {

@@ -1,22 +1,12 @@
 /* Unequal shares of collectives against counting: every element of a payload is given to the members that
  * hold it, one by one. */
+#include "attention_models.h"
 #include "plan_case.h"
 
 #include "plan/shares.h"
 #include "plan/state.h"
 
-static const char model[] =
-    "name: m\nlayers:\n  - {input: t, dims: {s: 7}, discrete: yes}\n"
-    "  - {embedding: e, vocabulary: 32, out: 16, positions: 7}\n"
-    "  - name: block\n    repeat: 3\n    layers:\n"
-    "      - {norm: n1}\n      - {fc: q, out: {g: 4, d: 4}}\n      - {fc: k, from: n1, out: {g: 4, d: 4}}\n"
-    "      - {fc: v, from: n1, out: {g: 4, d: 4}}\n      - {attention: a, from: [q, k, v], mask: causal, "
-    "dropout: yes}\n"
-    "      - {fc: p, over: [g, d], out: {h: 16}}\n      - {dropout: d1}\n      - {add: r1, from: [d1, "
-    "input]}\n"
-    "      - {norm: n2}\n      - {fc: u, out: {f: 64}, act: gelu}\n      - {fc: w, over: f, out: {h: 16}}\n"
-    "      - {dropout: d2}\n      - {add: r2, from: [d2, r1]}\n"
-    "  - {norm: z}\n  - {fc: l, out: {v: 32}, bias: no, weight: e}\n  - {loss: loss, over: v}\n";
+static const char model[] = ATTENTION_TRANSFORMER("7");
 
 static bool holds(const struct box *box, const uint64_t *element, uint32_t rank)
 {

@@ -1,5 +1,6 @@
 /* Ring attention: what a member works on, passes on and holds, against counting and closed forms. That
  * blocks which go round give what whole sequences do is what the executor finds. */
+#include "attention_models.h"
 #include "plan_case.h"
 
 #include "plan/causal.h"
@@ -8,12 +9,7 @@
 #include "plan/streamed.h"
 
 enum { BATCH = 2, SEQUENCE = 16, GROUPS = 4, SIZE = 3, WAYS = 4 };
-static const char model[] =
-    "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n  - {fc: e, out: {h: 12}}\n"
-    "  - {fc: q, from: e, out: {g: 4, r: 2, d: 3}}\n  - {fc: k, from: e, out: {g: 4, d: 3}}\n"
-    "  - {fc: v, from: e, out: {g: 4, d: 3}}\n"
-    "  - {attention: a, from: [q, k, v], mask: causal, flash: yes}\n"
-    "  - {fc: p, over: [g, r, d], out: {h: 12}}\n";
+static const char model[] = ATTENTION_GROUPED;
 
 static void ring_case(struct plan_case *c, const char *axes, uint32_t balanced, enum plan_attention attention)
 {

@@ -1,34 +1,11 @@
 /* Plans end to end: programs that the engine runs, against the closed forms of the schedules. */
 #include "../plan/fused_families.h"
+#include "job_run.h"
 
-#include "engine/engine.h"
-#include "plan/emit.h"
 #include "plan/memory.h"
 #include "plan/state.h"
 #include "plan/verdict.h"
 #include "plan/work.h"
-
-struct run {
-    struct job job;
-    struct engine_result result;
-};
-
-static void run_job(struct plan_case *c, struct run *run)
-{
-    const char *error = NULL;
-    *run = (struct run){0};
-    arena_init(&run->job.arena);
-    run->job.names = &c->names;
-    assert_true(emit_job(&c->plan, c->derivations, &run->job, &c->input.report));
-    if (!engine_run(&c->platform, &run->job, &(struct engine_options){0}, &run->result, &error))
-        fail_msg("%s:%s", case_describe(c), error);
-}
-
-static void run_fini(struct run *run)
-{
-    engine_result_fini(&run->result);
-    arena_fini(&run->job.arena);
-}
 
 enum { HIDDEN = 8, TOKENS = 6, EACH = 2 }; /* units per stage */
 

@@ -305,7 +305,7 @@ static void a_collective_that_only_some_join_is_named(void **state)
     end_rank(2);
     expect_complaint(
         "rank 2, node 2 'second' is joined with rank 0, node 2 'second', which is of another kind or "
-        "size: kind 2 of 100 bytes beside kind 0 of 100 bytes");
+        "size: all-gather of 100 bytes beside all-reduce of 100 bytes");
 }
 
 static void waits_in_a_circle_are_named(void **state)

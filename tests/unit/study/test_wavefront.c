@@ -1,41 +1,13 @@
 /* Layers over time steps: recurrent stages that pass their sequence on in chunks, and split recurrent layers,
  * against closed forms of their timelines. */
-#include "../plan/plan_case.h"
+#include "job_run.h"
 
-#include "engine/engine.h"
-#include "plan/emit.h"
 #include "plan/memory.h"
 #include "plan/state.h"
 #include "plan/wavefront.h"
 #include "plan/work.h"
 
 enum { STEPS = 6, HIDDEN = 8, BATCH = 3, STAGES = 4 };
-
-struct run {
-    struct job job;
-    struct engine_result result;
-};
-
-static void run_job(struct plan_case *c, struct run *run)
-{
-    const char *error = NULL;
-    *run = (struct run){0};
-    arena_init(&run->job.arena);
-    run->job.names = &c->names;
-    if (!emit_job(&c->plan, c->derivations, &run->job, &c->input.report)) {
-        report_print(&c->input.report, stderr);
-        fail_msg("no job");
-    }
-    if (!engine_run(&c->platform, &run->job, &(struct engine_options){0}, &run->result, &error))
-        fail_msg("%s:%s", case_describe(c), error);
-}
-
-static void run_fini(struct plan_case *c, struct run *run)
-{
-    engine_result_fini(&run->result);
-    arena_fini(&run->job.arena);
-    case_fini(c);
-}
 
 /* As many stages of one LSTM each; the embedding before the first costs nothing here. */
 static void stages_of_lstms(struct plan_case *c, uint32_t stages, uint32_t chunks, bool training)
@@ -80,7 +52,8 @@ static void a_wave_takes_steps_and_stages_less_one(void **state)
             run_job(&c, &run);
             double n = chunks[i], each = pass_seconds(&c.derivations[stages - 1], false) / n;
             ASSERT_NEAR(run.result.makespan, (n + stages - 1) * each, 1e-12);
-            run_fini(&c, &run);
+            run_fini(&run);
+            case_fini(&c);
         }
 }
 
@@ -97,7 +70,8 @@ static void a_wave_pays_the_latency_of_each_stage_once(void **state)
     run_job(&c, &run);
     double each = pass_seconds(&c.derivations[1], false) / STEPS;
     ASSERT_NEAR(run.result.makespan, (STEPS + STAGES - 1) * each + (STAGES - 1) * 2 * latency, 1e-12);
-    run_fini(&c, &run);
+    run_fini(&run);
+    case_fini(&c);
 }
 
 /* Forward, then backward from the last chunk of the last stage. */
@@ -115,7 +89,8 @@ static void training_waves_go_forward_and_back(void **state)
         double n = chunks[i];
         double each = pass_seconds(&c.derivations[1], false) + pass_seconds(&c.derivations[1], true);
         ASSERT_NEAR(run.result.makespan, (n + STAGES - 1) / n * each, 1e-12);
-        run_fini(&c, &run);
+        run_fini(&run);
+        case_fini(&c);
     }
 }
 
@@ -148,7 +123,8 @@ static void waves_recompute_their_sequence_once(void **state)
         double each = forward + pass_seconds(&c.derivations[1], true), again = computed(&run, 1, PASS_R);
         assert_true(again > 0.5 * forward && again <= forward * (1 + 1e-12));
         ASSERT_NEAR(run.result.makespan * 1e6, 1e6 * ((n + STAGES - 1) / n * each + STAGES * again), 1e-12);
-        run_fini(&c, &run);
+        run_fini(&run);
+        case_fini(&c);
     }
 }
 
@@ -186,7 +162,8 @@ static void waves_gather_parameters_once_per_pass(void **state)
             elements += memory_parameter(&c.derivations[1], p, 0);
         assert_int_equal(gathers, 2);
         ASSERT_NEAR(gathered, 2 * 4 * elements, 1e-12);
-        run_fini(&c, &run);
+        run_fini(&run);
+        case_fini(&c);
     }
 }
 
@@ -206,7 +183,8 @@ static void uneven_chunks_follow_the_recurrence(void **state)
         for (uint32_t k = 0; k < 4; k++)
             end[k] = fmax(end[k], k ? end[k - 1] : 0) + steps[k] * each;
     ASSERT_NEAR(run.result.makespan, end[3], 1e-12);
-    run_fini(&c, &run);
+    run_fini(&run);
+    case_fini(&c);
 }
 
 static double sent(const struct run *run, uint32_t *messages)
@@ -238,7 +216,8 @@ static void chunks_send_what_the_whole_sends(void **state)
         run_job(&c, &run);
         ASSERT_NEAR(sent(&run, &messages), 2.0 * (STAGES - 1) * STEPS * HIDDEN * BATCH * 4, 1e-12);
         assert_int_equal(messages, 2 * (STAGES - 1) * chunks);
-        run_fini(&c, &run);
+        run_fini(&run);
+        case_fini(&c);
     }
 }
 
@@ -272,7 +251,8 @@ static void a_stage_that_mixes_positions_waits_for_all_chunks(void **state)
     for (uint32_t s = 0; s < 4; s++)
         seconds[s] = pass_seconds(&c.derivations[s], false);
     ASSERT_NEAR(run.result.makespan, seconds[0] * 4 / 3 + seconds[2] + seconds[3], 1e-12);
-    run_fini(&c, &run);
+    run_fini(&run);
+    case_fini(&c);
 }
 
 static void a_plan_without_any_wave_is_an_error(void **state)
@@ -308,7 +288,8 @@ static void a_split_lstm_takes_steps_of_compute_and_all_gather(void **state)
     assert_true(step > product && step < 3 * product);
     double gather = (WAYS - 1) * (2 * latency + HIDDEN * BATCH * 4.0 / WAYS / bandwidth);
     ASSERT_NEAR(run.result.makespan, input + STEPS * step + (STEPS - 1) * gather, 1e-12);
-    run_fini(&c, &run);
+    run_fini(&run);
+    case_fini(&c);
 }
 
 /* A wave of split layers: chunks of a loop over time steps. Work and bytes are the same in any number of
@@ -338,7 +319,8 @@ static void waves_of_split_layers_do_the_same_work(void **state)
                 bytes[i] += program->ops[o].kind == OP_COLLECTIVE ? program->ops[o].bytes : 0;
             }
         }
-        run_fini(&c, &run);
+        run_fini(&run);
+        case_fini(&c);
     }
     ASSERT_NEAR(seconds[1], seconds[0], 1e-12);
     ASSERT_NEAR(bytes[1], bytes[0], 1e-12);

@@ -1,16 +1,9 @@
 /* Parameters in shares: bytes, memory and overlap against the published formulas (ZeRO, Rajbhandari et al.
  * 2020; FSDP, Zhao et al. 2023). */
-#include "../plan/plan_case.h"
+#include "job_run.h"
 
-#include "engine/engine.h"
-#include "plan/emit.h"
 #include "plan/shard.h"
 #include "plan/verdict.h"
-
-struct run {
-    struct job job;
-    struct engine_result result;
-};
 
 enum {
     UNITS = 6,
@@ -39,22 +32,15 @@ static void zero_case(struct plan_case *c, uint32_t level, const char *axes)
 
 static void zero_run(struct plan_case *c, struct run *run, double bandwidth)
 {
-    const char *error = NULL;
     case_connect(c, bandwidth, 0);
     assert_true(case_derive(c));
-    *run = (struct run){0};
-    arena_init(&run->job.arena);
-    run->job.names = &c->names;
-    assert_true(emit_job(&c->plan, c->derivations, &run->job, &c->input.report));
-    if (!engine_run(&c->platform, &run->job, &(struct engine_options){0}, &run->result, &error))
-        fail_msg("%s", error);
+    run_job(c, run);
     verdict_fill(&c->plan, &run->job);
 }
 
 static void zero_fini(struct plan_case *c, struct run *run)
 {
-    engine_result_fini(&run->result);
-    arena_fini(&run->job.arena);
+    run_fini(run);
     case_fini(c);
 }
 

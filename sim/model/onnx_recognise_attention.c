@@ -1,0 +1,206 @@
+/* Attention in its parts: scores = Q Kᵀ, scaled, masked, softmax over the keys, times V. A mask that is
+ * computed from weights (learned distances) is kept as parts, as it has parameters and gradients. */
+#include "model/onnx_recognise.h"
+
+#include <string.h>
+
+enum { PARTS_STEPS = 8, PARTS_ANCESTORS = 400 };
+
+/* Whether any weight goes into a value; and whether a triangle does, which is a causal mask. */
+struct parts_origin {
+    uint32_t left; /* nodes that are still looked at */
+    bool learned, triangle;
+};
+
+static void parts_search(const struct onnx_recognise *recognise, const char *name,
+                         struct parts_origin *origin)
+{
+    const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
+    uint32_t node = onnx_recognise_from(recognise, name);
+    bool real = value && value->weight &&
+                (value->weight->type == ONNX_FLOAT || value->weight->type == ONNX_FLOAT16 ||
+                 value->weight->type == ONNX_BFLOAT16);
+    origin->learned = origin->learned || (real && !value->constant && value->shape.rank &&
+                                          onnx_file_elements(&value->shape) > 1);
+    if (node == RECOGNISE_NONE || !origin->left || (value && value->known))
+        return;
+    origin->left--;
+    origin->triangle = origin->triangle || onnx_recognise_is(recognise, node, "Trilu");
+    if (onnx_recognise_is(recognise, node, "Shape"))
+        return;
+    for (uint32_t i = 0; i < onnx_recognise_node(recognise, node)->inputs.count; i++)
+        parts_search(recognise, onnx_recognise_in(recognise, node, i), origin);
+}
+
+static bool parts_same_size(const struct onnx_recognise *recognise, const char *a, const char *b)
+{
+    const struct onnx_value *x = onnx_recognise_value(recognise, a), *y = onnx_recognise_value(recognise, b);
+    return x && y && x->given && y->given && onnx_file_elements(&x->shape) == onnx_file_elements(&y->shape);
+}
+
+/* Goes back from the softmax's input to the product; RECOGNISE_NONE if it is none of attention. */
+static uint32_t parts_scores(const struct onnx_recognise *recognise, const char *name, int steps,
+                             struct parts_origin *origin)
+{
+    static const char *const through[] = {"Mul",      "Div",     "Add",  "Sub", "Where", "Cast",
+                                          "Identity", "Reshape", "Tanh", "Max", "Clip",  NULL};
+    uint32_t node = onnx_recognise_from(recognise, name), found = RECOGNISE_NONE;
+    const struct onnx_value *value = onnx_recognise_value(recognise, name);
+    bool passes = false;
+    if (node == RECOGNISE_NONE || !steps || !value || value->readers != 1)
+        return RECOGNISE_NONE;
+    if (onnx_recognise_is(recognise, node, "MatMul"))
+        return node;
+    for (int i = 0; through[i]; i++)
+        passes = passes || onnx_recognise_is(recognise, node, through[i]);
+    for (uint32_t i = 0; passes && i < onnx_recognise_node(recognise, node)->inputs.count; i++) {
+        const char *in = onnx_recognise_in(recognise, node, i);
+        if (found == RECOGNISE_NONE && parts_same_size(recognise, in, name))
+            found = parts_scores(recognise, in, steps - 1, origin);
+        else
+            parts_search(recognise, in, origin);
+    }
+    return found;
+}
+
+/* Goes on from the softmax's output to the product with the values. */
+static uint32_t parts_context(const struct onnx_recognise *recognise, const char *name)
+{
+    static const char *const through[] = {"Cast", "Identity", "Dropout", "Reshape", NULL};
+    for (int step = 0; step < PARTS_STEPS; step++) {
+        uint32_t node = onnx_recognise_to(recognise, name);
+        const struct onnx_value *value = onnx_recognise_value(recognise, name);
+        if (value && value->readers == 2) { /* rows that are masked wholly: Where(IsNaN(x), 0, x) */
+            node = recognise->reader[value - recognise->infer->values.at];
+            uint32_t test = onnx_recognise_is(recognise, node, "Where")
+                                ? onnx_recognise_from(recognise, onnx_recognise_in(recognise, node, 0))
+                                : RECOGNISE_NONE;
+            if (!onnx_recognise_is(recognise, test, "IsNaN"))
+                return RECOGNISE_NONE;
+            name = onnx_recognise_out(recognise, node);
+            continue;
+        }
+        if (node == RECOGNISE_NONE)
+            return node;
+        if (onnx_recognise_is(recognise, node, "MatMul"))
+            return strcmp(onnx_recognise_in(recognise, node, 0), name) == 0 ? node : RECOGNISE_NONE;
+        bool passes = false;
+        for (int i = 0; through[i]; i++)
+            passes = passes || onnx_recognise_is(recognise, node, through[i]);
+        if (!passes)
+            return RECOGNISE_NONE;
+        name = onnx_recognise_out(recognise, node);
+    }
+    return RECOGNISE_NONE;
+}
+
+/* The keys before they were turned: the input of a Transpose of the last two dimensions, or a Transpose back.
+ */
+static const char *parts_keys(struct onnx_recognise *recognise, uint32_t before, const char *turned)
+{
+    struct arena *arena = recognise->infer->arena;
+    uint32_t node = onnx_recognise_from(recognise, turned),
+             rank = onnx_recognise_value(recognise, turned)->shape.rank;
+    int64_t order[ONNX_RANK];
+    for (uint32_t i = 0; i < rank; i++)
+        order[i] = i + 2 < rank ? i : 2 * (int64_t)rank - 3 - i;
+    if (onnx_recognise_is(recognise, node, "Transpose")) {
+        struct onnx_call call = {.infer = recognise->infer, .node = onnx_recognise_node(recognise, node)};
+        const int64_t *perm;
+        if (onnx_call_ints(&call, "perm", &perm) == rank && memcmp(perm, order, rank * sizeof *perm) == 0)
+            return onnx_recognise_in(recognise, node, 0);
+    }
+    const char *name = arena_format(arena, "%s/keys", onnx_recognise_out(recognise, before));
+    struct onnx_node *back = onnx_recognise_insert(recognise, before, "Transpose", name, turned, NULL);
+    onnx_recognise_ints(recognise, back, "perm", order, rank);
+    return name;
+}
+
+/* [batch · heads, positions, size] as [batch, heads, positions, size]: what it was made of, or a view of it.
+ */
+static const char *parts_apart(struct onnx_recognise *recognise, uint32_t before, const char *x,
+                               const char *what, int64_t heads, int64_t positions, int64_t size)
+{
+    struct arena *arena = recognise->infer->arena;
+    uint32_t node = onnx_recognise_from(recognise, x);
+    const char *source =
+        onnx_recognise_is(recognise, node, "Reshape") ? onnx_recognise_in(recognise, node, 0) : "";
+    const struct onnx_value *value = *source ? onnx_recognise_value(recognise, source) : NULL;
+    if (value && value->shape.rank == 4 && value->shape.dims[1] == heads &&
+        value->shape.dims[2] == positions && value->shape.dims[3] == size)
+        return source;
+    const char *out = onnx_recognise_out(recognise, before), *name = arena_format(arena, "%s/%s", out, what);
+    const char *shape = arena_format(arena, "%s/%s/shape", out, what);
+    struct onnx_node *list = onnx_recognise_insert(recognise, before, "Constant", shape, NULL);
+    onnx_recognise_ints(recognise, list, "value_ints", (const int64_t[]){-1, heads, positions, size}, 4);
+    onnx_recognise_insert(recognise, before, "Reshape", name, x, shape, NULL);
+    return name;
+}
+
+/* How many heads were joined with the batch, from how the result is taken apart again; 0: none. */
+static int64_t parts_heads(const struct onnx_recognise *recognise, uint32_t context)
+{
+    const struct onnx_value *y = onnx_recognise_value(recognise, onnx_recognise_out(recognise, context));
+    uint32_t node = onnx_recognise_to(recognise, onnx_recognise_out(recognise, context));
+    if (y->shape.rank != 3 || !onnx_recognise_is(recognise, node, "Reshape"))
+        return 0;
+    const struct onnx_value *apart = onnx_recognise_value(recognise, onnx_recognise_out(recognise, node));
+    bool good = apart->shape.rank == 4 && apart->shape.dims[2] == y->shape.dims[1] &&
+                apart->shape.dims[3] == y->shape.dims[2];
+    return good ? apart->shape.dims[1] : 0;
+}
+
+static bool parts_fit(const struct onnx_value *q, const struct onnx_value *k, const struct onnx_value *v,
+                      const struct onnx_value *y)
+{
+    uint32_t rank = q->shape.rank;
+    bool good =
+        (rank == 3 || rank == 4) && k->shape.rank == rank && v->shape.rank == rank && y->shape.rank == rank;
+    good = good && !q->weight && !k->weight && !v->weight;
+    good = good && q->shape.dims[rank - 1] == k->shape.dims[rank - 2] &&
+           k->shape.dims[rank - 1] == v->shape.dims[rank - 2];
+    for (uint32_t i = 0; good && i + 2 < rank; i++)
+        good = q->shape.dims[i] == k->shape.dims[i] && q->shape.dims[i] == v->shape.dims[i];
+    return good;
+}
+
+static void parts_attention(struct onnx_recognise *recognise, uint32_t softmax)
+{
+    struct onnx_call call = {.infer = recognise->infer, .node = onnx_recognise_node(recognise, softmax)};
+    struct parts_origin origin = {.left = PARTS_ANCESTORS};
+    const struct onnx_value *x = onnx_call_in(&call, 0);
+    int64_t otherwise = recognise->infer->file->opset >= 13 ? -1 : 1,
+            axis = onnx_call_int(&call, "axis", otherwise);
+    if (!x || (axis != -1 && axis != (int64_t)x->shape.rank - 1))
+        return;
+    uint32_t scores = parts_scores(recognise, onnx_recognise_in(recognise, softmax, 0), PARTS_STEPS, &origin);
+    uint32_t context =
+        scores == RECOGNISE_NONE ? scores : parts_context(recognise, onnx_recognise_out(recognise, softmax));
+    if (context == RECOGNISE_NONE || origin.learned)
+        return;
+    const char *names[3] = {onnx_recognise_in(recognise, scores, 0), onnx_recognise_in(recognise, scores, 1),
+                            onnx_recognise_in(recognise, context, 1)};
+    const char *out = onnx_recognise_out(recognise, context);
+    struct onnx_shape q = onnx_recognise_value(recognise, names[0])->shape,
+                      v = onnx_recognise_value(recognise, names[2])->shape;
+    if (!parts_fit(onnx_recognise_value(recognise, names[0]), onnx_recognise_value(recognise, names[1]),
+                   onnx_recognise_value(recognise, names[2]), onnx_recognise_value(recognise, out)))
+        return;
+    int64_t heads = parts_heads(recognise, context);
+    names[1] = parts_keys(recognise, context, names[1]);
+    if (!heads) {
+        onnx_recognise_int(
+            onnx_recognise_replace(recognise, context, "Attention", names[0], names[1], names[2], NULL),
+            "is_causal", origin.triangle);
+        return;
+    }
+    names[0] = parts_apart(recognise, context, names[0], "queries", heads, q.dims[1], q.dims[2]);
+    names[1] = parts_apart(recognise, context, names[1], "keys4", heads, v.dims[1], q.dims[2]);
+    names[2] = parts_apart(recognise, context, names[2], "values", heads, v.dims[1], v.dims[2]);
+    uint32_t apart = onnx_recognise_to(recognise, out); /* gives [batch, heads, positions, size] */
+    onnx_recognise_int(
+        onnx_recognise_replace(recognise, apart, "Attention", names[0], names[1], names[2], NULL),
+        "is_causal", origin.triangle);
+}
+
+const struct onnx_pattern onnx_recognise_attention[] = {{"Softmax", parts_attention}, {NULL, NULL}};

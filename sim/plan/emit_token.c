@@ -1,0 +1,165 @@
+#include "plan/emit_token.h"
+
+#include "model/decode.h"
+#include "plan/cache.h"
+#include "plan/emit_action.h"
+#include "plan/emit_pass.h"
+#include "plan/generate.h"
+#include "plan/state.h"
+
+static bool emit_token_is_prompt(const struct emitter *e, uint32_t stage)
+{
+    return stage < generate_prompt_stages(e->plan);
+}
+
+bool emit_token_skips(const struct emitter *e, const struct action *action)
+{
+    return action->feeds && (action->kind == ACTION_RECEIVE || e->token + 1 >= e->plan->tokens);
+}
+
+void emit_token_feed(struct emitter *e, struct part *part)
+{
+    for (uint32_t i = 0; e->token && i < part->d->forward.count; i++) {
+        const struct action *action = &part->d->forward.at[i];
+        if (!action->feeds || action->kind != ACTION_RECEIVE ||
+            emit_token_is_prompt(e, action->peer) != (e->token == 1))
+            continue;
+        emit_action(e, part, false, i);
+        emitter_collect(part, false, i, &e->builder.gate);
+    }
+}
+
+struct emit_token_round emit_token_round(const struct emitter *e, const struct part *part,
+                                         const struct action *action)
+{
+    bool here = emit_token_is_prompt(e, part->role.stage);
+    bool there = action->peer == MODEL_NONE || emit_token_is_prompt(e, action->peer);
+    if (here || there)
+        return (struct emit_token_round){0, 1};
+    if (!action->feeds)
+        return (struct emit_token_round){e->token - 1, e->plan->tokens - 1};
+    return (struct emit_token_round){e->token - (action->kind == ACTION_RECEIVE ? 2 : 1),
+                                     e->plan->tokens - 2};
+}
+
+void emit_token_keep(struct emitter *e, const struct part *part, uint32_t index)
+{
+    if (!part->kept || part->kept[index] <= 0)
+        return;
+    uint32_t label = state_tensor(part->d, part->d->forward.at[index].tensor)->name;
+    builder_take(&e->builder, MEMORY_CACHE, label, part->kept[index]);
+}
+
+/* The derivation of the same units for a token. */
+static const struct derivation *emit_token_of(const struct emitter *e, const struct part *part)
+{
+    uint32_t stage = part->role.stage;
+    return &e->cast
+                ->derivations[stage + (emit_token_is_prompt(e, stage) ? generate_prompt_stages(e->plan) : 0)];
+}
+
+/* Finds what a part keeps, and which of its kernels make it. */
+static void emit_token_readers(const struct emitter *e, struct part *part)
+{
+    const struct derivation *d = part->d;
+    uint32_t *makes = ARENA_ARRAY(e->arena, uint32_t, d->plan->model->tensors.count);
+    cache_find(emit_token_of(e, part), &part->readers);
+    part->kept = ARENA_ARRAY(e->arena, double, d->forward.count + 1);
+    part->made = ARENA_ARRAY(e->arena, uint32_t, part->readers.at.count + 1);
+    for (uint32_t i = 0; i < d->forward.count; i++)
+        if (d->forward.at[i].kind == ACTION_KERNEL)
+            makes[d->forward.at[i].tensor] = i;
+    for (uint32_t r = 0; r < part->readers.at.count; r = cache_next(&part->readers, r))
+        part->made[r] = makes[part->readers.at.at[r].tensor];
+}
+
+/* What the kernels of a pass add to the cache: adds `sign` times what it holds with the positions that the
+ * model of a token has now. */
+static void emit_token_count(const struct emitter *e, struct part *part, double sign)
+{
+    const struct derivation *token = emit_token_of(e, part);
+    for (uint32_t r = 0; r < part->readers.at.count; r = cache_next(&part->readers, r))
+        part->kept[part->made[r]] += sign * cache_bytes(token, &part->readers, r, part->role.member);
+}
+
+/* The work, the lifetimes and the communications of a pass over one token. */
+static void emit_token_renew(struct part *part, struct arena *arena)
+{
+    const struct derivation *d = part->d;
+    for (uint32_t i = 0; i < d->forward.count; i++) {
+        part->forward_collectives[i].known = false;
+        if (d->forward.at[i].kind == ACTION_KERNEL && state_operator(d, d->forward.at[i].operator)->grows)
+            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, part->role.member);
+    }
+    lifetime_fini(&part->forward_lives);
+    lifetime_forward(d, part->role.member, NULL, arena, &part->forward_lives);
+}
+
+static void emit_token_prompt(struct emitter *e)
+{
+    decode_past(e->plan->token->model, e->plan->prompt);
+    for (uint32_t p = 0; p < e->part_count; p++) {
+        struct part *part = &e->parts[p];
+        emit_token_readers(e, part);
+        if (emit_token_is_prompt(e, part->role.stage))
+            emit_token_count(e, part, 1);
+    }
+    for (uint32_t m = 0; m < e->plan->micro_batches; m++)
+        for (uint32_t p = 0; p < e->part_count; p++)
+            if (emit_token_is_prompt(e, e->parts[p].role.stage))
+                emit_pass_forward(e, &e->parts[p], m);
+}
+
+/* Sets the model of a token to how much its caches hold in pass e->token; what that pass adds is what they
+ * hold more in the next one. */
+static void emit_token_next(struct emitter *e, struct arena *arena)
+{
+    struct model *model = e->plan->token->model;
+    for (uint32_t p = 0; p < e->part_count; p++) {
+        struct part *part = &e->parts[p];
+        if (emit_token_is_prompt(e, part->role.stage))
+            continue;
+        for (uint32_t i = 0; i < part->d->forward.count; i++)
+            part->kept[i] = 0;
+        decode_past(model, generate_past(e->plan, e->token + 1));
+        emit_token_count(e, part, 1);
+        decode_past(model, generate_past(e->plan, e->token));
+        emit_token_count(e, part, -1);
+        emit_token_renew(part, arena);
+    }
+}
+
+/* The caches of all micro-batches go with the last operation of the step. */
+static void emit_token_end(struct emitter *e)
+{
+    decode_past(e->plan->token->model, generate_past(e->plan, e->plan->tokens));
+    for (uint32_t p = 0; p < e->part_count; p++) {
+        struct part *part = &e->parts[p];
+        for (uint32_t r = 0; r < part->readers.at.count; r = cache_next(&part->readers, r))
+            if (!emit_token_is_prompt(e, part->role.stage))
+                builder_change(&e->builder, PROGRAM_NONE, MEMORY_CACHE,
+                               state_tensor(part->d, part->readers.at.at[r].tensor)->name,
+                               -(double)e->plan->micro_batches *
+                                   cache_bytes(part->d, &part->readers, r, part->role.member));
+        cache_fini(&part->readers);
+    }
+}
+
+void emit_token_step(struct emitter *e)
+{
+    e->token = e->builder.token = 0;
+    emit_token_prompt(e);
+    for (e->token = 1; e->token < e->plan->tokens; e->token++) {
+        struct arena lives;
+        arena_init(&lives);
+        e->builder.token = e->token;
+        emit_token_next(e, &lives);
+        for (uint32_t m = 0; m < e->plan->micro_batches; m++)
+            for (uint32_t p = 0; p < e->part_count; p++)
+                if (!emit_token_is_prompt(e, e->parts[p].role.stage))
+                    emit_pass_forward(e, &e->parts[p], m);
+        arena_fini(&lives);
+    }
+    emit_token_end(e);
+    e->token = e->builder.token = 0;
+}

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Profiles of PyTorch, replayed: when everything happens is compared with a simulation of the same job that shares
+nothing with the program (profile.py)."""
+import gzip
+import json
+import os
+import shutil
+import sqlite3
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+import profile as job  # noqa: E402
+from harness import check, main  # noqa: E402
+
+COLLECTIVES = "allreduce", "_allgather_base"
+SEEDS, RING = 12, {"bandwidth": 100e9, "latency": 8e-6}
+
+# Two devices and one cable: an all-reduce by a ring is two rounds of half the bytes.
+PAIR = """devices:
+  gpu: {{type: h100-sxm5-80gb, count: {count}}}
+switches:
+  switch: {{}}
+links:
+  wire: {{bandwidth: 100 GB/s, latency: 4 us, from: "gpu[i]", to: switch}}
+"""
+
+
+def _write(program, name, world, **more):
+    folder = program.file(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    job.write(folder, world, **more)
+    return folder
+
+
+def _topology(program, count):
+    program.file("pair.yaml", PAIR.format(count=count))
+    return "pair.yaml"
+
+
+def _operations(program, trace, count, *words):
+    """(rank, stream, label) -> [(start, end)] in order, of a replay."""
+    if os.path.exists(program.file("out.db")):
+        os.remove(program.file("out.db"))
+    program.run("run", trace, "--topology", _topology(program, count), "--quiet", "--db", "out.db", *words)
+    found = {}
+    with sqlite3.connect(program.file("out.db")) as connection:
+        for rank, stream, label, start, end in connection.execute(
+                "SELECT rank, stream, label, start, end FROM timeline ORDER BY start"):
+            found.setdefault((rank, stream, label), []).append((start, end))
+    return found
+
+
+def _assert_same(got, world, what):
+    """Every task of the job happens when the job's own simulation says."""
+    compared = 0
+    for number, rank in enumerate(world):
+        origin = min(rank.steps[0], rank.tasks[0].start)
+        streams = {}
+        for task in rank.tasks:
+            if task.action["do"] == "kernel":
+                streams[task.stream] = streams.get(task.stream, 0) + task.end - task.start
+        most = max(sorted(streams), key=lambda stream: streams[stream])
+        wanted = {}
+        for task in rank.tasks:
+            key = number, "compute" if task.stream == most else f"stream {task.stream}", task.action["name"]
+            wanted.setdefault(key, []).append(((task.start - origin) / 1e9, (task.end - origin) / 1e9))
+        for key, times in wanted.items():
+            check(key in got and len(got[key]) == len(times), f"{what}: {key} happens {len(got.get(key, []))} times")
+            for (start, end), (begins, ends) in zip(got[key], sorted(times)):
+                if key[2] in COLLECTIVES:  # recorded from its last member's start
+                    begins = start
+                check(abs(start - begins) < 1e-12 and abs(end - ends) < 1e-12,
+                      f"{what}: {key} from {start:.12f} to {end:.12f}, expected {begins:.12f} to {ends:.12f}")
+                compared += 1
+    check(compared > 20, f"{what}: {compared} tasks compared")
+
+
+def a_profile_without_communication_happens_as_it_was_recorded(program):
+    for seed in range(SEEDS):
+        for sync in (True, False):  # what waits for what is recorded, or inferred
+            world = job.run(job.randomly(seed, collectives=False), 1, start=7000 * seed)
+            folder = _write(program, "alone", world, sync_events=sync)
+            _assert_same(_operations(program, folder, 1), world, f"seed {seed}, sync events {sync}")
+
+
+def a_profile_on_an_ideal_network_is_the_job_without_the_time_of_its_collectives(program):
+    for seed in range(SEEDS):
+        actions = job.randomly(seed)
+        recorded = job.run(actions, 2, seconds=lambda action: 70000 + action["elements"] // 10, slow=[1, 1.25])
+        wanted = job.run(actions, 2, slow=[1, 1.25])  # collectives take no time
+        folder = _write(program, "ideal", recorded)
+        got = _operations(program, folder, 2, "--set", "network.level=ideal", "--set", "links.wire.latency=0 s")
+        _assert_same(got, wanted, f"seed {seed}")
+
+
+def collectives_of_a_profile_take_the_time_of_the_network(program):
+    def ring(action):  # two ranks: 2 (n-1)/n of the bytes in 2 (n-1) rounds
+        return int(round(1e9 * (action["elements"] * job.WIDTH[action["dtype"]] / RING["bandwidth"] + 2 * RING["latency"])))
+    actions = job.training(steps=1)
+    folder = _write(program, "ring", job.run(actions, 2, seconds=lambda action: 500000))
+    wanted = job.run(actions, 2, seconds=ring)
+    got = _operations(program, folder, 2, "--set", "network.collectives=steps", "--set", "network.algorithm=ring")
+    for number, rank in enumerate(wanted):
+        for task, (start, end) in zip([t for t in rank.tasks if t.action["do"] == "collective"],
+                                      got[number, "stream 20", "allreduce"]):
+            check(abs(end - start - ring(task.action) / 1e9) < 2e-9, f"{end - start} for {ring(task.action)} ns")
+    makespan = max(end for times in got.values() for _, end in times)
+    origin = wanted[0].steps[0]
+    ends = max(rank.now for rank in wanted) - origin
+    check(abs(makespan - ends / 1e9) < 1e-7, f"makespan {makespan}, expected {ends} ns")
+
+
+def computing_and_exposed_communication_add_up(program):
+    actions = job.training(steps=1)
+    world = job.run(actions, 2, seconds=lambda action: 100000)
+    folder = _write(program, "sums", world)
+    found = json.loads(program.run("run", folder, "--topology", _topology(program, 2), "--json").out)
+    computing = sum(t.end - t.start for t in world[0].tasks if t.stream == job.COMPUTE)
+    check(abs(found["compute_s"] - computing / 1e9) < 1e-12, f"compute {found['compute_s']}, recorded {computing} ns")
+    parts = found["compute_s"] + found["bubble_s"] + found["idle_s"] + sum(found["exposed_communication_s"].values())
+    check(abs(parts - found["window_s"]) < 1e-9, f"{parts} of {found['window_s']}")
+    sent = 2 * 4 * 2048 * 2048 * 2  # four all-reduces of 2048 x 2048 in BF16; of two ranks each sends every byte once
+    check(abs(found["bytes_sent"] - sent) < 1, f"{found['bytes_sent']} bytes sent, {sent} expected")
+
+
+def one_slow_rank_makes_the_other_wait(program):
+    actions = job.training(steps=1)
+    folder = _write(program, "slow", job.run(actions, 2, seconds=lambda action: 100000, slow=[1, 3]))
+    got = _operations(program, folder, 2)
+    early, late = got[0, "stream 20", "allreduce"][0], got[1, "stream 20", "allreduce"][0]
+    check(abs(early[1] - late[1]) < 1e-12, f"the members end at {early[1]} and {late[1]}")
+    check(early[0] >= 2 * 3 * 4096 * 2048 * 2048 / 600e12, f"they start at {early[0]}")
+
+
+def shapes_of_products_give_their_time_on_another_device(program):
+    actions = job.training(steps=1)
+    folder = _write(program, "roofline", job.run(actions, 2, seconds=lambda action: 100000))
+    times = {}
+    for device in ("h100-sxm5-80gb", "a100-sxm4-80gb"):
+        got = _operations(program, folder, 2, "--compute", "roofline", "--set", f"devices.gpu.type={device}",
+                         "--set", "precision=bf16")
+        gemm = next(key for key in got if key[0] == 0 and "gemm" in key[2])
+        gelu = next(key for key in got if key[0] == 0 and "gelu" in key[2])
+        times[device] = got[gemm][0][1] - got[gemm][0][0]
+        length = got[gelu][0][1] - got[gelu][0][0]
+        check(abs(length - 14e-6) < 1e-12, f"a kernel without FLOPs takes {length} s, recorded 14 us")
+    flops = 2 * 4096 * 2048 * 2048
+    check(flops / 989.4e12 < times["h100-sxm5-80gb"] < times["a100-sxm4-80gb"] < 4 * flops / 312e12, str(times))
+
+
+def compressed_files_prefixes_and_single_files_are_the_same_trace(program):
+    world = job.run(job.training(steps=1), 2, seconds=lambda action: 100000)
+    plain = _write(program, "plain", world)
+    packed = _write(program, "packed", world, compress=True)
+    named = _write(program, "named", world, called="run.{}.json")
+    handler = _write(program, "handler", world, called="node{}_4711.1722556320.pt.trace.json")
+    answers = {path: json.loads(program.run("run", path, "--topology", _topology(program, 2), "--json").out)["step_time_s"]
+               for path in (plain, packed, os.path.join(plain, "rank1.json"), os.path.join(packed, "rank0.json.gz"),
+                            os.path.join(named, "run"), os.path.join(named, "run.0.json"), handler)}
+    check(len(set(answers.values())) == 1, str(answers))
+
+
+def groups_of_a_mesh_are_kept_apart(program):
+    """Four ranks: tensor groups [0,1] [2,3], data groups [0,2] [1,3]; all on one process group each."""
+    groups = {"0": [0, 1, 2, 3], "1": [0, 1], "2": [2, 3], "3": [0, 2], "4": [1, 3]}
+    actions, of = [{"do": "step", "host": 1000}], {}
+    for seq in range(3):
+        actions.append({"do": "kernel", "host": 2000, "name": "gemm", "ns": 50000})
+        for axis in ("tensor", "data"):
+            actions.append({"do": "wait", "host": 1000, "stream": 20 if axis == "tensor" else 24, "on": job.COMPUTE})
+            actions.append({"do": "collective", "host": 1000, "name": "allreduce", "elements": 1 << 20, "dtype": "BFloat16",
+                            "seq": seq, "stream": 20 if axis == "tensor" else 24, "axis": axis})
+    world = job.run(actions, 4, seconds=lambda action: 90000)
+    for number, rank in enumerate(world):
+        of[number] = {"tensor": str(1 + number // 2), "data": str(3 + number % 2)}
+        for task in rank.tasks:
+            if "axis" in task.action:
+                group = of[number][task.action["axis"]]
+                task.action = dict(task.action, group=group, ranks=groups[group])
+    folder = _write(program, "mesh", world, groups=groups)
+    found = json.loads(program.run("run", folder, "--topology", _topology(program, 4), "--json").out)
+    sent = 4 * 2 * 3 * (1 << 20) * 2
+    check(abs(found["bytes_sent"] - sent) < 1, f"{found['bytes_sent']} bytes sent, {sent} expected")
+
+
+def unequal_parts_of_an_exchange_are_sent(program):
+    """An all-to-all of which each rank knows its own row."""
+    rows = [[100, 700], [300, 500]]
+    actions = [{"do": "step", "host": 1000}, {"do": "kernel", "host": 1000, "name": "router", "ns": 5000},
+               {"do": "collective", "host": 1000, "name": "all_to_allv", "elements": 800, "dtype": "Float", "seq": 1}]
+    world = job.run(actions * 12, 2, seconds=lambda action: 30000)
+    for number, rank in enumerate(world):
+        for task in rank.tasks:
+            if task.action["do"] == "collective":
+                task.action = dict(task.action, split=rows[number])
+    folder = _write(program, "exchange", world)
+    found = json.loads(program.run("run", folder, "--topology", _topology(program, 2), "--json",
+                                   "--set", "network.collectives=steps").out)
+    sent = (700 + 300) * 4
+    check(abs(found["bytes_sent"] - sent) < 1e-6, f"{found['bytes_sent']} bytes sent in the last step, {sent} expected")
+
+
+def what_is_missing_or_does_not_match_is_said(program):
+    world = job.run(job.training(steps=1), 2, seconds=lambda action: 100000)
+    net = _topology(program, 2)
+
+    def refused(name, change, *words):
+        folder = _write(program, name, world)
+        change(folder)
+        said = program.run("run", folder, "--topology", net, status=2).err
+        for word in words:
+            check(word in said, f"{name}: expected '{word}' in\n{said}")
+
+    def edit(folder, file, old, new, count=1):
+        path = os.path.join(folder, file)
+        with open(path, encoding="utf-8") as source:
+            text = source.read()
+        check(old in text, f"'{old}' is not in {path}")
+        with open(path, "w", encoding="utf-8") as target:
+            target.write(text.replace(old, new, count))
+
+    def cut(folder):
+        with open(os.path.join(folder, "rank1.json"), "r+", encoding="utf-8") as file:
+            file.truncate(30000)
+
+    def pack_and_cut(folder):
+        path = os.path.join(folder, "rank1.json")
+        with open(path, "rb") as file:
+            packed = gzip.compress(file.read())
+        os.remove(path)
+        with open(path + ".gz", "wb") as file:
+            file.write(packed[:len(packed) // 2])
+
+    refused("missing", lambda f: os.remove(os.path.join(f, "rank1.json")), "there is no", "rank1.json", "rank 1 of 2")
+    refused("cut", cut, "rank1.json:", "the file is cut short", "is not closed")
+    refused("packed-cut", pack_and_cut, "rank1.json.gz:", "the file is cut short")
+    refused("size", lambda f: edit(f, "rank1.json", '"In msg nelems": 4194304', '"In msg nelems": 4194305', 2),
+            "rank 1", "allreduce", "of another kind or size")
+    refused("kind", lambda f: edit(f, "rank0.json", '"Collective name": "allreduce"', '"Collective name": "_allgather_base"', 2),
+            "of another kind or size", "'_allgather_base'")
+    refused("lost", lambda f: edit(f, "rank0.json", '"cat": "kernel", "name": "ncclDev', '"cat": "gone", "name": "ncclDev'),
+            "only some ranks join", "allreduce")
+    refused("comma", lambda f: edit(f, "rank0.json", '"ph": "X", "cat": "kernel"', '"ph": "X" "cat": "kernel"'),
+            "rank0.json:", "expected ',' or '}'")
+    refused("time", lambda f: edit(f, "rank0.json", '"ts": 15.000', '"ts": "soon"'), "expected a time in microseconds")
+    refused("cpu", lambda f: edit(f, "rank0.json", '"cat": "kernel"', '"cat": "cpu"', 999) or
+            edit(f, "rank0.json", '"cat": "gpu_memcpy"', '"cat": "cpu"', 999), "no kernel of a GPU")
+    same = _write(program, "same", world)
+    shutil.copy(os.path.join(same, "rank0.json"), os.path.join(same, "rank1.json"))
+    said = program.run("run", same, "--topology", net, status=2).err
+    check("rank 0 has another file" in said, said)
+
+
+def a_rank_without_a_file_can_do_what_another_one_does(program):
+    world = job.run(job.training(steps=1), 2, seconds=lambda action: 100000)
+    folder = _write(program, "copy", world)
+    net = _topology(program, 2)
+    whole = json.loads(program.run("run", folder, "--topology", net, "--json").out)["step_time_s"]
+    os.remove(os.path.join(folder, "rank1.json"))
+    copied = json.loads(program.run("run", folder, "--topology", net, "--json", "--set", "trace.missing=copy").out)
+    check(abs(copied["step_time_s"] - whole) < 1e-12, f"{copied['step_time_s']} instead of {whole}")
+
+
+def what_is_not_used_is_counted(program):
+    world = job.run(job.training(steps=1), 2, seconds=lambda action: 100000)
+    said = program.run("run", _write(program, "counted", world), "--topology", _topology(program, 2)).err
+    check("not used of the profile: 88 ac2g" in said, said)
+    inferred = program.run("run", _write(program, "inferred", world, sync_events=False), "--topology",
+                           _topology(program, 2)).err
+    check("waits are inferred from calls and times" in inferred, inferred)
+
+
+def a_large_file_is_read_in_little_memory(program):
+    """60 MB of what is not used, among it a list that is 100 deep, beside a small profile."""
+    world = job.run(job.training(steps=1), 1)
+    folder = _write(program, "large", world)
+    path = os.path.join(folder, "rank0.json")
+    with open(path, encoding="utf-8") as file:
+        head, tail = file.read().split('"traceEvents": [\n', 1)
+    event = ('{"ph": "X", "cat": "python_function", "name": "torch/nn/modules/module.py(1501): _call_impl", "pid": 4000, '
+             '"tid": 4000, "ts": 5.000, "dur": 1.000, "args": {"Python id": 7, "Deep": ' + "[" * 100 + "]" * 100 + "}},\n")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(head + '"traceEvents": [\n')
+        for _ in range(60_000_000 // len(event) // 1000 + 1):
+            file.write(event * 1000)
+        file.write(tail)
+
+    def limit():
+        import resource  # pylint: disable=import-outside-toplevel
+        resource.setrlimit(resource.RLIMIT_DATA, (256 << 20, 256 << 20))
+    sanitized = b"__asan_init" in open(os.path.join(os.path.dirname(program.path), "libpartita.so"), "rb").read()
+    program.run("run", folder, "--topology", _topology(program, 1), "--quiet", before=None if sanitized else limit)
+
+
+if __name__ == "__main__":
+    main(globals())
