@@ -30,6 +30,8 @@ struct plan_axis {
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
+    const struct owners_list *owned; /* instead: which indices of experts or tables each device along it has
+                                        (owners.h). Not owned. */
 };
 
 /* Part of what a device holds: tensors of one category whose names differ only in indices. */
