@@ -22,8 +22,9 @@ struct emit_panels {
     uint32_t loop;
     const struct step_loop *of;
     struct emit_panels_buffers *buffers; /* per action of the loop */
-    uint32_t start;      /* the last operation of the work before the loop; PROGRAM_NONE: there was none */
-    uint32_t product[2]; /* the operation of the last product with each buffer, at first that one */
+    uint32_t start; /* the last operation of the work before the loop; PROGRAM_NONE: there was none */
+    struct index_list fetched; /* what brings, from where they are kept, the operands that this device has */
+    uint32_t product[2];       /* the operation of the last product with each buffer, at first that one */
 };
 
 static void emit_panels_wait(struct index_list *after, uint32_t op)
@@ -68,6 +69,8 @@ static void emit_panels_pass(struct emit_panels *p, uint32_t index, uint32_t ste
         else
             emitter_after(p->part, p->backward, action, &after);
         emit_panels_wait(&after, distance ? PROGRAM_NONE : p->start);
+        for (uint32_t i = 0; i < p->fetched.count && !distance; i++)
+            VECTOR_PUSH(&after, p->fetched.at[i]);
         buffers->sent[step % 2] = emit_panels_message(p, action, step, OP_SEND, &after);
     }
     VECTOR_FREE(&after);
@@ -143,6 +146,8 @@ void emit_panels(struct emitter *e, struct part *part, bool backward, uint32_t l
                             .loop = l,
                             .of = emitter_loop(part, backward, l),
                             .start = e->builder.last_compute};
+    for (uint32_t i = 0; i < e->builder.gate.count; i++)
+        VECTOR_PUSH(&p.fetched, e->builder.gate.at[i]);
     p.product[0] = p.product[1] = p.start;
     p.buffers = ARENA_ARRAY(e->arena, struct emit_panels_buffers, p.of->end - p.of->first);
     for (uint32_t i = 0; i < p.of->end - p.of->first; i++)
@@ -161,4 +166,5 @@ void emit_panels(struct emitter *e, struct part *part, bool backward, uint32_t l
         emit_panels_each(&p, step, REDUCE_SCATTER, emit_panels_live);
     }
     builder_change(&e->builder, PROGRAM_NONE, MEMORY_COMMUNICATION, label, -room);
+    VECTOR_FREE(&p.fetched);
 }

@@ -13,6 +13,7 @@ enum channel {
     CHANNEL_INPUT,
     CHANNEL_RING,
     CHANNEL_PANELS,
+    CHANNEL_OFFLOAD,
     CHANNEL_COUNT
 };
 

@@ -199,7 +199,8 @@ static double streamed_pairs(const struct derivation *d, uint32_t index, uint32_
     struct interval queries =
         assign_share(d->stage, operator, & so->assignment, (uint32_t) operator->query, at);
     if (operator->causal)
-        return causal_pairs(queries, keys, operator->dims[operator->query].size, d->stage->balanced);
+        return causal_pairs(queries,
+                            keys, operator->dims[operator->query].size, d->stage->balanced, operator->window);
     return (double)(keys.high - keys.low) * (double)(queries.high - queries.low);
 }
 
