@@ -10,6 +10,7 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
     p->unreduced = names_add(builder->names, "unreduced gradients");
     p->gathered = ARENA_ARRAY(arena, uint32_t, d->parameters.count + 1);
     p->whole = ARENA_ARRAY(arena, bool, d->parameters.count + 1);
+    p->left = ARENA_ARRAY(arena, bool, d->parameters.count + 1);
     for (uint32_t i = 0; i < d->parameters.count; i++) {
         p->gathered[i] = PROGRAM_NONE;
         p->whole[i] = d->plan->zero < 3 || !d->parameters.at[i].shard_axes;
@@ -185,12 +186,19 @@ static struct parameter_bucket *parameters_bucket(struct parameters *p, uint32_t
     return &p->buckets.at[b];
 }
 
+/* Whether the gradient of a parameter is reduced with this stage's passes. From level 2 on no gradient stays
+ * whole until the passes of another stage. */
+static bool parameters_reduces(const struct parameters *p, uint32_t i)
+{
+    return !p->left[i] || p->d->plan->zero >= 2;
+}
+
 void parameters_ready(struct parameters *p, uint32_t index, bool last)
 {
     const struct plan *plan = p->d->plan;
     double most = plan->bucket / precision_bytes(plan->communication_precision);
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket > 0; i++) {
-        if (p->d->parameters.at[i].operator!= index)
+        if (p->d->parameters.at[i].operator!= index || !parameters_reduces(p, i))
             continue;
         struct parameter_bucket *bucket = parameters_bucket(p, i);
         bucket->elements += memory_parameter(p->d, i, p->role.member);
@@ -204,7 +212,7 @@ void parameters_reduce(struct parameters *p, uint32_t unit, bool last)
     const struct plan *plan = p->d->plan;
     bool end = unit == p->d->stage->first_unit;
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket <= 0; i++)
-        if (p->d->parameters.at[i].unit == unit)
+        if (p->d->parameters.at[i].unit == unit && parameters_reduces(p, i))
             parameters_bucket(p, i)->elements += memory_parameter(p->d, i, p->role.member);
     for (uint32_t b = 0; b < p->buckets.count && (end || (plan->bucket <= 0 && !plan->no_overlap)); b++)
         parameters_flush(p, &p->buckets.at[b], last);
@@ -216,7 +224,7 @@ void parameters_publish(struct parameters *p, uint32_t update)
     if (p->d->plan->zero < 1 || p->d->plan->zero > 2)
         return;
     for (uint32_t i = 0; i < p->d->parameters.count; i++)
-        p->whole[i] = !p->d->parameters.at[i].shard_axes;
+        p->whole[i] = !p->d->parameters.at[i].shard_axes || p->left[i];
     for (uint32_t u = stage->first_unit; u < stage->first_unit + stage->unit_count; u++)
         parameters_gather(p, u, false, update);
     for (uint32_t i = 0; i < p->d->parameters.count && p->d->plan->no_overlap; i++)
