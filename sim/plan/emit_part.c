@@ -1,5 +1,6 @@
 #include "plan/emit_part.h"
 
+#include "plan/emit_offload.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/recompute.h"
@@ -45,7 +46,7 @@ void emit_part_init(struct emitter *e, struct part *part, struct role role)
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
     *part = (struct part){.d = d, .role = role, .wave = e->waves[role.stage]};
-    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
+    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, &e->offload, e->arena);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
     if (e->halves) {
@@ -65,6 +66,7 @@ void emit_part_init(struct emitter *e, struct part *part, struct role role)
         return;
     recompute_actions(d, e->arena, part->again);
     emit_part_units(e, part);
+    emit_offload_init(e, part);
     lifetime_forward(d, role.member, part->again, e->arena, &part->again_lives);
     lifetime_backward(d, role.member, e->arena, &part->backward_lives);
 }
@@ -107,13 +109,19 @@ static bool emit_part_copies(const struct part *one, uint32_t index, const struc
 
 void emit_part_tie(struct emitter *e)
 {
+    if (offload_shares(e->plan)) { /* shares leave with each stage's passes */
+        for (uint32_t p = 0; p < e->part_count; p++)
+            for (uint32_t i = 0; i < e->parts[p].d->parameters.count; i++)
+                e->parts[p].parameters.copied[i] = emitter_holds_elsewhere(e, p, i);
+        return;
+    }
     for (uint32_t p = 0; e->orders && !e->plan->schedule->asynchronous && p < e->part_count; p++)
         for (uint32_t q = 0; q < e->part_count; q++) {
             struct part *part = &e->parts[p];
             const struct part *other = &e->parts[q];
             bool later = emit_part_ends(e, other->role.stage) > emit_part_ends(e, part->role.stage);
             for (uint32_t i = 0; later && emit_part_alike(part, other) && i < part->d->parameters.count; i++)
-                part->parameters.left[i] |= emit_part_copies(part, i, other);
+                part->parameters.deferred[i] |= emit_part_copies(part, i, other);
         }
 }
 
