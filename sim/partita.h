@@ -118,14 +118,22 @@ enum partita_status partita_export(const char *format, const char *database, int
                                    FILE *err);
 
 /* Writes what is planned for a workload as Chakra execution traces, PREFIX.RANK.et and the process groups in
- * PREFIX.json, which partita_run() and other tools replay. */
-enum partita_status partita_export_trace(const struct partita_options *options, const char *prefix,
-                                         FILE *err);
+ * PREFIX.json, which partita_run() and other tools replay. `options->workload` may also be a database of
+ * results (its name ends in .db): then of a run in it, `run` <= 0: the latest; random durations are those
+ * that happened. */
+enum partita_status partita_export_trace(const struct partita_options *options, int64_t run,
+                                         const char *prefix, FILE *err);
 
-/* Writes a topology of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`, an
- * ASTRA-sim network) as a topology file of Partita's own to `out`. `options->topology` is the file; `sets`
- * change its parameters. */
+/* Writes a topology or model of another format (a SimGrid XML platform, the output of `nvidia-smi topo -m`,
+ * an ASTRA-sim network; a Hugging Face config.json, an ONNX file) or a trace (Chakra, a profile of PyTorch)
+ * as a file of Partita's own to `out`. `options->topology` is the file; `sets` change its parameters, or keys
+ * of the workload that replays the trace. */
 enum partita_status partita_convert(const struct partita_options *options, FILE *out, FILE *err);
+
+/* Writes a trace of any form as Chakra execution traces: PREFIX.RANK.et, and the process groups in
+ * PREFIX.json. */
+enum partita_status partita_convert_trace(const struct partita_options *options, const char *prefix,
+                                          FILE *err);
 
 #ifdef __cplusplus
 }

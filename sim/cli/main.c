@@ -42,10 +42,11 @@ static const struct command main_commands[] = {
     {"list", "partita list [KIND] [options]", "topologies, devices, models, schedules … that can be used",
      "j", main_list},
     {"export", "partita export RESULTS.db|WORKLOAD --format canonical|chrome|csv|chakra [options]",
-     "write a run in another form; chakra: the plan of a workload as execution traces", "orFts", main_export},
-    {"convert", "partita convert FILE [options]",
-     "write a topology or model of another tool (SimGrid, nvidia-smi, ASTRA-sim, Hugging Face) as Partita's",
-     "os", main_convert},
+     "write a run in another form; chakra: a run, or the plan of a workload, as execution traces", "orFts",
+     main_export},
+    {"convert", "partita convert FILE|TRACE [options]",
+     "write a topology, model or trace of another tool as Partita's YAML; a trace also with --format chakra",
+     "oFs", main_convert},
     {"collective", "partita collective KIND --topology T [options]",
      "time, algorithm and bus bandwidth of a collective against its size", "tsNzacSjo", main_collective},
     {"schedule", "partita schedule NAME|FILE.csv [options]",
@@ -183,7 +184,7 @@ static enum partita_status main_export(const struct options *o)
     struct partita_options options = {
         .workload = o->arguments[0], .topology = o->topology, .sets = o->sets, .set_count = o->set_count};
     if (o->format && strcmp(o->format, "chakra") == 0)
-        return partita_export_trace(&options, o->output, stderr);
+        return partita_export_trace(&options, o->run, o->output, stderr);
     return o->output ? main_into_file(o, main_write_export) : main_write_export(o, stdout);
 }
 
@@ -196,6 +197,20 @@ static enum partita_status main_write_converted(const struct options *o, FILE *o
 
 static enum partita_status main_convert(const struct options *o)
 {
+    struct partita_options options = {
+        .topology = o->arguments[0], .sets = o->sets, .set_count = o->set_count};
+    const char *format = o->format ? o->format : "yaml", *known[] = {"yaml", "chakra"};
+    bool chakra = strcmp(format, "chakra") == 0;
+    if (!chakra && strcmp(format, "yaml") != 0) {
+        nearest_unknown("format of a conversion", format, known, 2, stderr);
+        return PARTITA_BAD_INPUT;
+    }
+    if (chakra && o->output)
+        return partita_convert_trace(&options, o->output, stderr);
+    if (chakra) {
+        fprintf(stderr, "error: a trace is several files: --output PREFIX says where\n");
+        return PARTITA_BAD_INPUT;
+    }
     return o->output ? main_into_file(o, main_write_converted) : main_write_converted(o, stdout);
 }
 

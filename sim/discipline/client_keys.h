@@ -4,17 +4,14 @@
 
 #include "input/fields.h"
 
-/* Into the settings at `epochs` (int64_t) and `samples` (a value). */
-#define CLIENT_KEYS(epochs, samples)                                                                         \
-    {.key = "epochs",                                                                                        \
-     .kind = FIELD_INTEGER,                                                                                  \
-     .offset = epochs,                                                                                       \
-     .low = 1,                                                                                               \
-     .high = 1e6,                                                                                            \
-     .about = "passes of a client over its samples in a round; 1 by default"},                               \
-    {                                                                                                        \
-        .key = "samples", .kind = FIELD_VALUE, .offset = samples,                                            \
-        .about = "of a client: a number or a distribution; one batch by default"                             \
-    }
+/* A number, into an int64_t of the settings. */
+#define CLIENT_KEYS_EPOCHS(into)                                                                             \
+    .key = "epochs", .kind = FIELD_INTEGER, .offset = into, .low = 1, .high = 1e6,                           \
+    .about = "passes of a client over its samples in a round; 1 by default"
+
+/* A value, for read_distribution(). */
+#define CLIENT_KEYS_SAMPLES(into)                                                                            \
+    .key = "samples", .kind = FIELD_VALUE, .offset = into,                                                   \
+    .about = "of a client: a number or a distribution; one batch by default"
 
 #endif

@@ -60,7 +60,8 @@ static const struct field split_fields[] = {
      .low = 1,
      .high = 1e6,
      .about = "over all clients; 10 by default"},
-    CLIENT_KEYS(AT(epochs), AT(samples_value)),
+    {CLIENT_KEYS_EPOCHS(AT(epochs))},
+    {CLIENT_KEYS_SAMPLES(AT(samples_value))},
 };
 #undef AT
 

@@ -4,6 +4,7 @@
 #include "input/expression.h"
 
 #include "base/nearest.h"
+#include "input/expression_function.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -253,66 +254,6 @@ static struct quantity expression_literal(struct expression *e)
     return expression_finite(e, start, result);
 }
 
-/* One function: from `count` arguments, of one unit where `same`, else plain numbers. */
-struct expression_function {
-    const char *name;
-    uint32_t least, most; /* arguments */
-    bool keeps_unit;
-    double (*apply)(double so_far, double argument);
-};
-
-static double expression_ceil(double unused, double x)
-{
-    (void)unused;
-    return ceil(x);
-}
-
-static double expression_floor(double unused, double x)
-{
-    (void)unused;
-    return floor(x);
-}
-
-static double expression_log2(double unused, double x)
-{
-    (void)unused;
-    return log2(x);
-}
-
-/* Of whole numbers from 0 to 2^53; of anything else NAN, which the caller reports. */
-static bool expression_is_count(double x)
-{
-    return x >= 0 && x <= 0x1p53 && x == floor(x);
-}
-
-static double expression_bit(double number, double bit)
-{
-    if (!expression_is_count(number) || !expression_is_count(bit))
-        return NAN;
-    return bit < 64 ? (double)((uint64_t)number >> (uint64_t)bit & 1) : 0;
-}
-
-static double expression_xor(double a, double b)
-{
-    return expression_is_count(a) && expression_is_count(b) ? (double)((uint64_t)a ^ (uint64_t)b) : NAN;
-}
-
-static const struct expression_function expression_functions[] = {
-    {"min", 1, UINT32_MAX, true, fmin},     {"max", 1, UINT32_MAX, true, fmax},
-    {"ceil", 1, 1, false, expression_ceil}, {"floor", 1, 1, false, expression_floor},
-    {"log2", 1, 1, false, expression_log2}, {"pow", 2, 2, false, pow},
-    {"bit", 2, 2, false, expression_bit},   {"xor", 2, 2, false, expression_xor},
-};
-enum { EXPRESSION_FUNCTIONS = sizeof expression_functions / sizeof expression_functions[0] };
-
-static const struct expression_function *expression_function(const char *name)
-{
-    for (size_t i = 0; i < EXPRESSION_FUNCTIONS; i++)
-        if (strcmp(name, expression_functions[i].name) == 0)
-            return &expression_functions[i];
-    return NULL;
-}
-
 static struct quantity expression_unknown(struct expression *e, const char *start, const char *what,
                                           const char *name, const char *near)
 {
@@ -325,13 +266,8 @@ static struct quantity expression_unknown(struct expression *e, const char *star
 static struct quantity expression_call(struct expression *e, const char *start, const char *name)
 {
     const struct expression_function *function = expression_function(name);
-    if (!function) {
-        const char *names[EXPRESSION_FUNCTIONS];
-        for (size_t i = 0; i < EXPRESSION_FUNCTIONS; i++)
-            names[i] = expression_functions[i].name;
-        return expression_unknown(e, start, "function", name,
-                                  nearest_name(name, names, EXPRESSION_FUNCTIONS));
-    }
+    if (!function)
+        return expression_unknown(e, start, "function", name, expression_function_nearest(name));
     struct quantity result = {0};
     uint32_t count = 0;
     do {
@@ -343,8 +279,8 @@ static struct quantity expression_call(struct expression *e, const char *start, 
             return FAIL(e, at, "%s takes %s", name, function->most == 1 ? "one argument" : "two arguments");
         if (!function->keeps_unit && argument.unit != UNIT_NONE && !e->unused)
             return FAIL(e, at, "%s takes a number; got %s", name, unit_name(argument.unit));
-        if (function->apply == expression_log2 && argument.number <= 0 && !e->unused)
-            return FAIL(e, at, "log2 takes a positive number; got %g", argument.number);
+        if (function->positive && argument.number <= 0 && !e->unused)
+            return FAIL(e, at, "%s takes a positive number; got %g", name, argument.number);
         enum unit unit = argument.unit;
         if (count > 1 && !expression_unify(e, at, "compare", &result, &argument, &unit))
             return result;

@@ -276,12 +276,12 @@ static bool conv_build(struct builder *builder, const void *values)
 }
 
 /* What follows a convolution of either kind. */
-#define CONV_EPILOGUE(keys)                                                                                  \
-    {"bias", FIELD_FLAG, offsetof(keys, bias), .about = "adds a learned value per channel; default yes"},    \
-    {                                                                                                        \
-        "act", FIELD_CHOICE, offsetof(keys, act), .choices = activation_names,                               \
-                                                  .about = "activation that follows; default none"           \
-    }
+#define CONV_BIAS(keys)                                                                                      \
+    .key = "bias", .kind = FIELD_FLAG, .offset = offsetof(keys, bias),                                       \
+    .about = "adds a learned value per channel; default yes"
+#define CONV_ACT(keys)                                                                                       \
+    .key = "act", .kind = FIELD_CHOICE, .offset = offsetof(keys, act), .choices = activation_names,          \
+    .about = "activation that follows; default none"
 
 static const struct field conv_fields[] = {
     {"out", FIELD_INTEGER, offsetof(struct conv_keys, out), .required = true, .low = 1, .high = 1e9,
@@ -297,7 +297,8 @@ static const struct field conv_fields[] = {
      .about = "distance of the window's elements: one number, or [y, x]; default 1"},
     {"groups", FIELD_INTEGER, offsetof(struct conv_keys, groups), .low = 1, .high = 1e9,
      .about = "independent channel groups; as many as channels: depthwise; default 1"},
-    CONV_EPILOGUE(struct conv_keys),
+    {CONV_BIAS(struct conv_keys)},
+    {CONV_ACT(struct conv_keys)},
 };
 static const struct conv_keys conv_defaults = {.groups = 1, .bias = true};
 
@@ -403,7 +404,8 @@ static const struct field conv_transposed_fields[] = {
      .about = "the output's y and x: one number, or [y, x]"},
     {"groups", FIELD_INTEGER, offsetof(struct conv_transposed_keys, groups), .low = 1, .high = 1e9,
      .about = "independent channel groups; default 1"},
-    CONV_EPILOGUE(struct conv_transposed_keys),
+    {CONV_BIAS(struct conv_transposed_keys)},
+    {CONV_ACT(struct conv_transposed_keys)},
 };
 static const struct conv_transposed_keys conv_transposed_defaults = {.groups = 1, .bias = true};
 

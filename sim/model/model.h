@@ -38,10 +38,15 @@ struct filling {
     uint32_t chosen; /* how many of the indices one point uses (a token's experts); 0: not known */
 };
 
+/* Which device a plan gives each index to (plan/owners.h). Then positions along the dimension are in the
+ * order of their owners, not in the order in which the user counts experts or tables. */
+struct owners;
+
 struct tensor_dim {
     uint32_t label; /* interned */
     uint64_t size;
     const struct filling *filling; /* NULL: full */
+    const struct owners *owners;   /* NULL: equal shares, or by weight */
 };
 
 struct tensor {
@@ -64,6 +69,7 @@ struct iteration_dim {
     uint32_t names[DIM_NAMES]; /* interned; 0 where unused */
     uint64_t size;
     const struct filling *filling; /* NULL: full */
+    const struct owners *owners;   /* NULL: equal shares, or by weight */
     bool opaque;                   /* may not be split (DESIGN rule 7) */
     bool sequential; /* steps that follow one another (time of a recurrent layer): one launch each */
 };

@@ -160,3 +160,17 @@ bool onnx_call_broadcast(struct onnx_call *call, struct onnx_shape *into, const 
     *into = result;
     return true;
 }
+
+bool onnx_call_shape(struct onnx_call *call, uint32_t input, struct onnx_shape *shape)
+{
+    const int64_t *list;
+    int64_t count;
+    if (!onnx_call_numbers(call, input, &count, &list))
+        return false;
+    if (count > ONNX_RANK)
+        return onnx_call_fail(call, "wants more than %d dimensions", (int)ONNX_RANK);
+    shape->rank = (uint32_t)count;
+    for (int64_t i = 0; i < count; i++)
+        shape->dims[i] = list[i];
+    return true;
+}

@@ -92,6 +92,9 @@ bool onnx_call_axes(struct onnx_call *call, int input, uint32_t rank, uint32_t *
 /* The whole numbers of an input that a shape depends on; false after reporting that they are not known. */
 bool onnx_call_numbers(struct onnx_call *call, uint32_t input, int64_t *count, const int64_t **numbers);
 
+/* An input whose numbers are a shape. */
+bool onnx_call_shape(struct onnx_call *call, uint32_t input, struct onnx_shape *shape);
+
 /* Gives an output its shape and type; false after reporting a shape that cannot be. */
 bool onnx_call_give(struct onnx_call *call, uint32_t output, int64_t type, const struct onnx_shape *shape);
 /* The shape and type of the first input. */

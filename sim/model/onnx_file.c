@@ -1,6 +1,7 @@
 #include "model/onnx_file.h"
 
 #include "model/onnx_declared.h"
+#include "model/onnx_numbers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,21 +69,10 @@ static void onnx_file_read_dims(struct onnx_reader *reader, const struct onnx_fi
                         "a tensor has more than %d dimensions", (int)ONNX_RANK);
 }
 
-/* Bytes of one element in raw data; 0: not whole bytes, or unknown. */
-static size_t onnx_file_element_size(int64_t type)
-{
-    static const uint8_t sizes[ONNX_TYPE_COUNT] = {
-        [ONNX_FLOAT] = 4,     [ONNX_UINT8] = 1,       [ONNX_INT8] = 1,    [ONNX_UINT16] = 2,
-        [ONNX_INT16] = 2,     [ONNX_INT32] = 4,       [ONNX_INT64] = 8,   [ONNX_BOOL] = 1,
-        [ONNX_FLOAT16] = 2,   [ONNX_DOUBLE] = 8,      [ONNX_UINT32] = 4,  [ONNX_UINT64] = 8,
-        [ONNX_COMPLEX64] = 8, [ONNX_COMPLEX128] = 16, [ONNX_BFLOAT16] = 2};
-    return type >= 0 && type < ONNX_TYPE_COUNT ? sizes[type] : 0;
-}
-
 static void onnx_file_check_tensor(struct onnx_reader *reader, const struct onnx_tensor *tensor)
 {
     int64_t elements = onnx_file_elements(&tensor->shape);
-    size_t size = onnx_file_element_size(tensor->type), length = (size_t)(tensor->raw.end - tensor->raw.at);
+    size_t size = onnx_numbers_size(tensor->type), length = (size_t)(tensor->raw.end - tensor->raw.at);
     if (elements < 0)
         onnx_wire_error(reader, tensor->field.at, "tensor '%s' has a negative dimension or too many elements",
                         tensor->name);
@@ -135,117 +125,6 @@ static void onnx_file_read_sparse(struct onnx_reader *reader, struct onnx_wire w
                         "sparse tensor '%s' has a negative dimension or too many elements", tensor->name);
 }
 
-/* IEEE 754 binary16 and bfloat16, as a double. */
-static double onnx_file_half(uint64_t bits)
-{
-    int exponent = (int)(bits >> 10 & 31);
-    double fraction = (double)(bits & 1023), sign = bits >> 15 & 1 ? -1 : 1;
-    double value = exponent ? 1024 + fraction : fraction;
-    for (int e = exponent ? exponent : 1; e < 25; e++)
-        value /= 2;
-    for (int e = 25; e < exponent; e++)
-        value *= 2;
-    return sign * value;
-}
-
-static double onnx_file_float(uint64_t bits)
-{
-    uint32_t word = (uint32_t)bits;
-    float value;
-    memcpy(&value, &word, sizeof value);
-    return (double)value;
-}
-
-static double onnx_file_double(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static double onnx_file_number(int64_t type, uint64_t bits)
-{
-    switch (type) {
-    case ONNX_FLOAT:
-        return onnx_file_float(bits);
-    case ONNX_DOUBLE:
-        return onnx_file_double(bits);
-    case ONNX_FLOAT16:
-        return onnx_file_half(bits & 0xffff);
-    case ONNX_BFLOAT16:
-        return onnx_file_float((bits & 0xffff) << 16);
-    case ONNX_INT8:
-        return (double)(int8_t)bits;
-    case ONNX_INT16:
-        return (double)(int16_t)bits;
-    case ONNX_INT32:
-        return (double)(int32_t)bits;
-    case ONNX_INT64:
-        return (double)(int64_t)bits;
-    default:
-        return (double)bits;
-    }
-}
-
-struct onnx_file_list {
-    double *numbers;
-    int64_t count, room, type;
-};
-
-static void onnx_file_push_number(void *to, uint64_t bits)
-{
-    struct onnx_file_list *list = to;
-    if (list->count < list->room)
-        list->numbers[list->count] = onnx_file_number(list->type, bits);
-    list->count++;
-}
-
-/* The number of the TensorProto's field with the elements of a type. */
-static uint32_t onnx_file_data_field(int64_t type)
-{
-    enum { FLOATS = 4, INT32S = 5, INT64S = 7, DOUBLES = 10, UINT64S = 11 };
-    if (type == ONNX_FLOAT)
-        return FLOATS;
-    if (type == ONNX_DOUBLE)
-        return DOUBLES;
-    if (type == ONNX_INT64)
-        return INT64S;
-    return type == ONNX_UINT32 || type == ONNX_UINT64 ? UINT64S : INT32S;
-}
-
-const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *tensor)
-{
-    int64_t elements = onnx_file_elements(&tensor->shape);
-    size_t size = onnx_file_element_size(tensor->type);
-    bool plain = size && tensor->type != ONNX_COMPLEX64 && tensor->type != ONNX_COMPLEX128;
-    if (elements < 0 || elements > ONNX_KNOWN || !plain || tensor->external || tensor->sparse)
-        return NULL;
-    struct onnx_file_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements,
-                                  tensor->type};
-    struct report ignored;
-    report_init(&ignored); /* the message was walked before: nothing is found */
-    struct onnx_reader reader = {&ignored, arena, NULL, tensor->field.at};
-    if (tensor->raw.at) {
-        struct onnx_wire raw = tensor->raw;
-        for (; (size_t)(raw.end - raw.at) >= size; raw.at += size) {
-            uint64_t bits = 0;
-            memcpy(&bits, raw.at, size);
-            onnx_file_push_number(&list, bits);
-        }
-    } else {
-        struct onnx_wire wire = tensor->field;
-        struct onnx_field field;
-        uint32_t wanted = onnx_file_data_field(tensor->type);
-        enum onnx_wire_kind kind = wanted == 4 ? ONNX_FIXED32 : wanted == 10 ? ONNX_FIXED64 : ONNX_VARINT;
-        while (onnx_wire_next(&reader, &wire, &field))
-            if (field.number == wanted)
-                onnx_wire_numbers(&reader, &field, kind, onnx_file_push_number, &list);
-    }
-    bool whole = !ignored.errors && list.count == elements;
-    report_fini(&ignored);
-    return whole ? list.numbers : NULL;
-}
-
 /* ---- nodes ---- */
 
 static void onnx_file_read_graph(struct onnx_walk *walk, struct onnx_wire wire, struct onnx_graph *graph);
@@ -257,7 +136,7 @@ static void onnx_file_push_int(void *to, uint64_t bits)
 
 static void onnx_file_push_float(void *to, uint64_t bits)
 {
-    VECTOR_PUSH(&((struct onnx_attribute *)to)->floats, onnx_file_float(bits));
+    VECTOR_PUSH(&((struct onnx_attribute *)to)->floats, onnx_numbers_float(bits));
 }
 
 static void onnx_file_read_inner(struct onnx_walk *walk, struct onnx_wire wire,
@@ -288,7 +167,7 @@ static void onnx_file_read_attribute(struct onnx_walk *walk, struct onnx_wire wi
             attribute->name = onnx_wire_text(reader, &field);
             break;
         case F:
-            attribute->f = onnx_file_float(field.value);
+            attribute->f = onnx_numbers_float(field.value);
             break;
         case I:
             attribute->i = onnx_wire_integer(reader, &field);

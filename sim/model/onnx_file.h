@@ -127,10 +127,6 @@ bool onnx_file_tensor(struct report *report, struct arena *arena, const char *na
 /* Elements of a shape; −1 beyond 2^60 or with an unknown dimension. */
 int64_t onnx_file_elements(const struct onnx_shape *shape);
 
-/* A small tensor's numbers, in the arena; NULL when it has more than ONNX_KNOWN elements, is no plain number
- * type, or the file does not hold them all. */
-const double *onnx_file_numbers(struct arena *arena, const struct onnx_tensor *tensor);
-
 /* The attribute of a name; NULL when the node has none. */
 const struct onnx_attribute *onnx_file_attribute(const struct onnx_node *node, const char *name);
 

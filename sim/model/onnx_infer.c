@@ -3,13 +3,22 @@
 #include "base/nearest.h"
 #include "model/onnx_expand.h"
 #include "model/onnx_input.h"
+#include "model/onnx_numbers.h"
 
 #include <string.h>
 
 const struct onnx_operator *const onnx_infer_operators[] = {
-    onnx_pointwise_operators, onnx_view_operators,      onnx_window_operators,
-    onnx_matrix_operators,    onnx_reduce_operators,    onnx_other_operators,
-    onnx_select_operators,    onnx_attention_operators, NULL,
+    onnx_pointwise_operators,
+    onnx_view_operators,
+    onnx_pieces_operators,
+    onnx_constant_operators,
+    onnx_window_operators,
+    onnx_matrix_operators,
+    onnx_reduce_operators,
+    onnx_other_operators,
+    onnx_select_operators,
+    onnx_attention_operators,
+    NULL,
 };
 
 const struct onnx_operator *onnx_infer_find(const struct onnx_node *node)
@@ -52,7 +61,7 @@ static const double *onnx_infer_small(struct onnx_infer *infer, const struct onn
                 tensor->type == ONNX_BFLOAT16;
     if (real && onnx_file_elements(&tensor->shape) > 64)
         return NULL;
-    return onnx_file_numbers(infer->arena, tensor);
+    return onnx_numbers(infer->arena, tensor);
 }
 
 void onnx_infer_constant(struct onnx_infer *infer, const char *name, const struct onnx_tensor *tensor)
@@ -139,7 +148,7 @@ bool onnx_infer_bind(struct onnx_infer *infer, const char *name, const struct on
     value->given = true;
     value->type = tensor->type;
     value->shape = tensor->shape;
-    value->known = onnx_file_numbers(infer->arena, tensor);
+    value->known = onnx_numbers(infer->arena, tensor);
     return true;
 }
 

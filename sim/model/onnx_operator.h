@@ -20,9 +20,9 @@ struct onnx_operator {
 };
 
 /* Each ends with a NULL kind. */
-extern const struct onnx_operator onnx_pointwise_operators[], onnx_view_operators[], onnx_window_operators[],
-    onnx_matrix_operators[], onnx_reduce_operators[], onnx_other_operators[], onnx_select_operators[],
-    onnx_attention_operators[];
+extern const struct onnx_operator onnx_pointwise_operators[], onnx_view_operators[], onnx_pieces_operators[],
+    onnx_constant_operators[], onnx_window_operators[], onnx_matrix_operators[], onnx_reduce_operators[],
+    onnx_other_operators[], onnx_select_operators[], onnx_attention_operators[];
 /* Operators that only onnx_recognise makes; ends with a NULL kind. */
 extern const struct onnx_operator onnx_attention_made[];
 /* The kind of such a node, known by its address: no file can ask for it. */

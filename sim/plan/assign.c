@@ -1,6 +1,7 @@
 #include "plan/assign.h"
 
 #include "plan/causal.h"
+#include "plan/owners.h"
 
 #include <string.h>
 
@@ -169,7 +170,7 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     struct interval share = {0, operator->dims[dim].size };
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
-            share = layout_share(share, &stage->axes[a], member.at[a]);
+            share = owners_share(operator->dims[dim].owners, stage, a, share, member.at[a]);
     if (assign_idle(stage, assignment, member))
         share.high = share.low;
     return share;

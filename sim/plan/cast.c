@@ -105,7 +105,7 @@ const uint32_t *cast_messages(const struct cast *cast, uint32_t stage, uint32_t 
     *count = 0;
     while (low + *count < end && all->at[low + *count] < action->first_message + action->message_count)
         ++*count;
-    return all->at + low;
+    return *count ? all->at + low : NULL;
 }
 
 uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct action *action,

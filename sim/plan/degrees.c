@@ -3,6 +3,7 @@
 #include "platform/topology.h"
 
 #include <stdio.h>
+#include <string.h>
 
 bool degrees_devices(struct input *input, const struct plan_keys *plan, const struct platform *platform,
                      struct index_list *devices)
@@ -79,13 +80,26 @@ static int64_t degrees_micro(struct input *input, const struct workload *workloa
     return micro;
 }
 
+/* Stages that may work at the same time: 1 where all name the same devices. */
+static int64_t degrees_apart(const struct value *stages)
+{
+    const struct value *first = stages->count ? value_get(stages->entries[0].value, "devices") : NULL;
+    for (uint32_t s = 1; s < stages->count; s++) {
+        const struct value *devices = value_get(stages->entries[s].value, "devices");
+        bool scalars = first && devices && first->kind == VALUE_SCALAR && devices->kind == VALUE_SCALAR;
+        if ((first || devices) && !(scalars && strcmp(first->text, devices->text) == 0))
+            return stages->count;
+    }
+    return 1;
+}
+
 uint64_t degrees_batch(struct input *input, const struct workload *workload, const struct platform *platform)
 {
     struct plan_keys plan;
     if (!plan_keys_read(input, workload, &plan))
         return 0;
     if (plan.stages)
-        return (uint64_t)degrees_micro(input, workload, 1, plan.stages->count);
+        return (uint64_t)degrees_micro(input, workload, 1, degrees_apart(plan.stages));
     struct index_list devices = {0};
     int64_t data = 0, micro = 0;
     if (degrees_devices(input, &plan, platform, &devices))

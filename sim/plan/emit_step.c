@@ -8,19 +8,22 @@
 
 #include <assert.h>
 
+/* NULL: this rank has no part in the stage, though other ranks of the order's device have. */
 static struct part *emit_step_part(struct emitter *e, uint32_t stage)
 {
-    uint32_t p = 0;
-    while (p + 1 < e->part_count && e->parts[p].role.stage != stage)
-        p++;
-    assert(e->parts[p].role.stage == stage && "an order for a stage of another device");
-    return &e->parts[p];
+    for (uint32_t p = 0; p < e->part_count; p++)
+        if (e->parts[p].role.stage == stage)
+            return &e->parts[p];
+    assert(e->plan->device_of && "an order for a stage of another device");
+    return NULL;
 }
 
 /* `last`: the gradients of its stage are complete after it. */
 static void emit_step_item(struct emitter *e, const struct schedule_item *item, bool last)
 {
     struct part *part = emit_step_part(e, item->stage);
+    if (!part)
+        return;
     uint32_t each = e->plan->micro_batches, micro_batch = item->micro_batch % each;
     if (e->plan->schedule->asynchronous)
         e->builder.step = item->micro_batch / each;

@@ -16,6 +16,7 @@ struct list_device {
 
 struct list_stage {
     uint32_t device;
+    bool first;                      /* of those on its device */
     uint32_t forward, input, weight; /* micro-batches so far */
     double *forward_end, *input_end; /* per micro-batch, seconds */
 };
@@ -56,7 +57,7 @@ static double list_ready(const struct list_state *state, uint8_t pass, uint32_t 
     if (n == state->shape->micro_batches)
         return INFINITY;
     if (pass == PASS_F) {
-        if (s < state->shape->devices && device->held >= limit)
+        if (stage->first && device->held >= limit)
             return INFINITY;
         if (s == 0)
             return device->free;
@@ -102,7 +103,7 @@ static void list_run(struct list_state *state, struct list_choice choice, struct
     if (choice.pass == PASS_F) {
         n = stage->forward++;
         stage->forward_end[n] = end;
-        device->held += choice.stage < state->shape->devices;
+        device->held += stage->first;
     } else if (choice.pass == PASS_I) {
         n = stage->input++;
         stage->input_end[n] = end;
@@ -110,7 +111,7 @@ static void list_run(struct list_state *state, struct list_choice choice, struct
     } else {
         n = stage->weight++;
         device->next_wait++;
-        device->held -= choice.stage < state->shape->devices; /* the first chunk is done last */
+        device->held -= stage->first; /* the first stage is done last */
     }
     device->free = end;
     state->end = fmax(state->end, end);
@@ -127,6 +128,15 @@ static void *list_array(uint32_t count, size_t size)
     return at;
 }
 
+/* Whether a stage before `s` stands on the device. */
+static bool list_stands(const struct list_state *state, uint32_t s, uint32_t device)
+{
+    while (s-- > 0)
+        if (state->stages[s].device == device)
+            return true;
+    return false;
+}
+
 /* Writes one order and returns how long it takes. */
 static double list_try(const struct schedule_shape *shape, bool patient, bool eager,
                        struct schedule_list *lists)
@@ -138,7 +148,8 @@ static double list_try(const struct schedule_shape *shape, bool patient, bool ea
     for (uint32_t d = 0; d < shape->devices; d++)
         state.devices[d] = (struct list_device){0};
     for (uint32_t s = 0; s < state.stage_count; s++) {
-        state.stages[s] = (struct list_stage){.device = schedule_device(&list_schedule, shape, s)};
+        uint32_t device = schedule_device(&list_schedule, shape, s);
+        state.stages[s] = (struct list_stage){.device = device, .first = !list_stands(&state, s, device)};
         state.stages[s].forward_end = list_array(shape->micro_batches, sizeof(double));
         state.stages[s].input_end = list_array(shape->micro_batches, sizeof(double));
     }
@@ -191,5 +202,6 @@ const struct schedule list_schedule = {
     .most_chunks = 64,
     .training = true,
     .timed = true,
+    .anywhere = true,
     .order = list_order,
 };

@@ -22,4 +22,5 @@ void plan_fini(struct plan *plan)
     if (plan->orders)
         orders_fini(plan->orders);
     vector_release(plan->orders);
+    vector_release(plan->device_of);
 }

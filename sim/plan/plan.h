@@ -30,6 +30,8 @@ struct plan_axis {
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
+    const struct owners_list *owned; /* instead: which indices of experts or tables each device along it has
+                                        (owners.h). Not owned. */
 };
 
 /* Part of what a device holds: tensors of one category whose names differ only in indices. */
@@ -143,13 +145,16 @@ struct plan {
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
     const struct schedule *schedule;
-    uint32_t chunks;             /* stages per device and direction */
-    uint32_t time_chunks;        /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
-    uint32_t in_flight;          /* limit of micro-batches for the schedule `list`; 0: as many as devices */
-    struct orders *orders;       /* read from a file, instead of those that the schedule makes; owned */
-    bool barrier;                /* all ranks meet before the optimizer (gradient norm, overflow check) */
-    bool rendezvous;             /* pipeline transfers meet rather than start eagerly */
-    bool blocking;               /* pipeline transfers occupy the compute stream */
+    uint32_t chunks;           /* stages per device and direction */
+    uint16_t *device_of;       /* the schedule's device of each stage, where stages stand anywhere: those that
+                                  share devices have the same one. NULL: as the schedule places them; owned */
+    uint32_t schedule_devices; /* of device_of */
+    uint32_t time_chunks;      /* in which a stage passes on its sequence (wavefront.h); 0, 1: whole */
+    uint32_t in_flight;        /* limit of micro-batches for the schedule `list`; 0: as many as devices */
+    struct orders *orders;     /* read from a file, instead of those that the schedule makes; owned */
+    bool barrier;              /* all ranks meet before the optimizer (gradient norm, overflow check) */
+    bool rendezvous;           /* pipeline transfers meet rather than start eagerly */
+    bool blocking;             /* pipeline transfers occupy the compute stream */
     bool synchronise_statistics; /* batch norm over the whole batch */
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */

@@ -22,11 +22,15 @@ const struct schedule *schedule_find(const char *name)
 
 uint32_t schedule_stages(const struct schedule *schedule, const struct schedule_shape *shape)
 {
+    if (shape->device_of)
+        return shape->stages;
     return shape->devices * (schedule->placement == SCHEDULE_BOTH ? 2 : shape->chunks);
 }
 
 uint32_t schedule_device(const struct schedule *schedule, const struct schedule_shape *shape, uint32_t stage)
 {
+    if (shape->device_of)
+        return shape->device_of[stage];
     uint32_t along = stage % shape->devices;
     bool back = schedule->placement != SCHEDULE_LOOP && stage / shape->devices % 2;
     return back ? shape->devices - 1 - along : along;

@@ -39,6 +39,9 @@ struct schedule_shape {
     uint32_t limit;           /* micro-batches whose activations a device may hold, for schedules that ask;
                                  0: as many as there are devices */
     const struct schedule_times *times; /* for schedules that ask; NULL: all passes take equally long */
+    const uint16_t *device_of; /* where each of `stages` stages stands, for schedules of stages that stand
+                                  anywhere; NULL: as the placement says */
+    uint32_t stages;
 };
 
 struct schedule {
@@ -49,7 +52,8 @@ struct schedule {
     uint32_t fewest_chunks, most_chunks; /* per device and direction; 0: 1 */
     bool training;                       /* has backward passes */
     bool timed;                          /* its order depends on shape->times */
-    bool asynchronous;                   /* does not drain at the end of a step: the order goes on */
+    bool anywhere;     /* it can be made for stages that stand anywhere (shape->device_of) */
+    bool asynchronous; /* does not drain at the end of a step: the order goes on */
     uint32_t (*update)(const struct schedule_shape *shape); /* asynchronous: weights are updated each time
                                                                that so many micro-batches have come back */
     /* Why it cannot be made for this shape ("needs an even number of devices"), or NULL. NULL: it always can.

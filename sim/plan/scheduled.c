@@ -10,6 +10,13 @@ struct schedule_shape scheduled_shape(const struct plan *plan)
     if (plan->orders)
         return (struct schedule_shape){
             .devices = plan->orders->devices, .chunks = 1, .micro_batches = plan->micro_batches};
+    if (plan->device_of)
+        return (struct schedule_shape){.devices = plan->schedule_devices,
+                                       .chunks = 1,
+                                       .micro_batches = plan->micro_batches,
+                                       .limit = plan->in_flight,
+                                       .device_of = plan->device_of,
+                                       .stages = plan->stages.count};
     bool both = plan->schedule->placement == SCHEDULE_BOTH;
     uint32_t chunks = plan->chunks ? plan->chunks : 1;
     return (struct schedule_shape){.devices = plan->stages.count / (both ? 2 : chunks),
@@ -59,6 +66,66 @@ static bool scheduled_shares(const struct plan_stage *one, const uint32_t *marks
     return false;
 }
 
+/* The first stage that shares devices with `stage`, directly or through others. */
+static uint32_t scheduled_root(const uint32_t *joined, uint32_t stage)
+{
+    while (joined[stage] != stage)
+        stage = joined[stage];
+    return stage;
+}
+
+bool scheduled_join(struct plan *plan)
+{
+    struct arena arena;
+    arena_init(&arena);
+    uint32_t count = plan->stages.count, *joined = ARENA_ARRAY(&arena, uint32_t, count);
+    uint32_t *owner = ARENA_ARRAY(&arena, uint32_t, plan->platform->devices.count); /* 1 + a stage on it */
+    VECTOR(uint16_t) device_of = {0};
+    uint32_t devices = 0;
+    for (uint32_t s = 0; s < count; s++) {
+        const struct index_list *list = &plan->stages.at[s].devices;
+        joined[s] = s;
+        for (uint32_t i = 0; i < list->count; i++) {
+            uint32_t *on = &owner[list->at[i]];
+            uint32_t here = scheduled_root(joined, s), there = *on ? scheduled_root(joined, *on - 1) : here;
+            joined[here > there ? here : there] = here < there ? here : there;
+            *on = s + 1;
+        }
+    }
+    for (uint32_t s = 0; s < count; s++) {
+        uint32_t root = scheduled_root(joined, s);
+        VECTOR_PUSH(&device_of, root == s ? (uint16_t)devices++ : device_of.at[root]);
+    }
+    arena_fini(&arena);
+    plan->device_of = device_of.at;
+    plan->schedule_devices = devices;
+    return devices < count;
+}
+
+void scheduled_warn(const struct plan *plan, struct report *report)
+{
+    struct arena arena;
+    arena_init(&arena);
+    uint32_t *marks = ARENA_ARRAY(&arena, uint32_t, plan->platform->devices.count);
+    bool warned = false;
+    for (uint32_t s = 0; s < plan->stages.count && !warned; s++) {
+        const struct plan_stage *here = &plan->stages.at[s];
+        for (uint32_t i = 0; i < here->devices.count; i++)
+            marks[here->devices.at[i]] = s + 1;
+        for (uint32_t t = 0; t < s && !warned; t++) {
+            const struct plan_stage *there = &plan->stages.at[t];
+            warned = scheduled_shares(there, marks, s + 1) && !scheduled_same(here, there);
+            if (warned)
+                report_warning(
+                    report, here->place,
+                    "a device of this stage %u works on stage %u too: there, their passes take turns "
+                    "(schedule %s)",
+                    s, t, plan->schedule->name);
+        }
+    }
+    arena_fini(&arena);
+}
+
 /* Two stages have the same devices if they stand on one device of the schedule, else none in common. */
 static bool scheduled_placed(const struct plan *plan, const struct orders *orders, struct arena *arena,
                              struct report *report)
@@ -80,7 +147,8 @@ static bool scheduled_placed(const struct plan *plan, const struct orders *order
                             : report_error(
                                   report, here->place,
                                   "a device of this stage %u works on stage %u too, and schedule %s wants "
-                                  "them apart: say plan.chunks, or another schedule",
+                                  "them apart: leave the schedule open or say `list`, or plan.chunks with "
+                                  "a schedule of several stages per device",
                                   s, t, plan->schedule->name);
         }
     }
@@ -123,7 +191,7 @@ bool scheduled_orders(const struct plan *plan, const struct derivation *derivati
             shape.micro_batches *= plan->steps;
         orders_make(plan->schedule, &shape, orders);
     }
-    good = good && scheduled_placed(plan, orders, &arena, report);
+    good = good && (plan->device_of || scheduled_placed(plan, orders, &arena, report));
     arena_fini(&arena);
     return good;
 }

@@ -8,6 +8,13 @@
 /* Devices of the plan's schedule: groups of devices that work on the same stages. */
 struct schedule_shape scheduled_shape(const struct plan *plan);
 
+/* Gives stages that share devices, directly or through others, one device of the schedule (plan->device_of).
+ * False: none do. */
+bool scheduled_join(struct plan *plan);
+
+/* Says so where a device works on two stages that have different devices: it may be a slip. */
+void scheduled_warn(const struct plan *plan, struct report *report);
+
 /* Seconds of each stage's passes on its first member, in `arena`. */
 struct schedule_times scheduled_times(const struct plan *plan, const struct derivation *derivations,
                                       struct arena *arena);

@@ -50,8 +50,26 @@ bool workload_schedule(struct input *input, const struct workload *workload, con
     return true;
 }
 
-bool workload_schedule_fits(struct input *input, const struct workload *workload, const struct plan *plan)
+/* Stages that share devices in a way of their own get the one schedule that can be made for any. */
+static void workload_schedule_join(struct input *input, const struct plan_keys *read, struct plan *plan)
 {
+    bool open = !read->schedule || plan->schedule->anywhere;
+    if (!plan->training || !read->stages || read->chunks || plan->orders || !open)
+        return;
+    if (scheduled_join(plan)) {
+        plan->schedule = &list_schedule;
+        if (!read->schedule)
+            scheduled_warn(plan, &input->report);
+        return;
+    }
+    vector_release(plan->device_of);
+    plan->device_of = NULL;
+}
+
+bool workload_schedule_fits(struct input *input, const struct workload *workload,
+                            const struct plan_keys *read, struct plan *plan)
+{
+    workload_schedule_join(input, read, plan);
     struct place place = workload_schedule_place(workload);
     struct schedule_shape shape = scheduled_shape(plan);
     char text[128];
@@ -62,8 +80,9 @@ bool workload_schedule_fits(struct input *input, const struct workload *workload
                             plan->orders->micro_batches, plan->micro_batches);
     if (plan->orders || !plan->training)
         return true;
-    if (shape.devices * shape.chunks * (plan->schedule->placement == SCHEDULE_BOTH ? 2 : 1) !=
-        plan->stages.count)
+    if (!shape.device_of &&
+        shape.devices * shape.chunks * (plan->schedule->placement == SCHEDULE_BOTH ? 2 : 1) !=
+            plan->stages.count)
         return report_error(&input->report, place, "%u stages are not a multiple of %u chunks",
                             plan->stages.count, shape.chunks);
     const char *problem = schedule_problem(plan->schedule, &shape, text, sizeof text);

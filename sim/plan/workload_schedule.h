@@ -8,7 +8,9 @@
 bool workload_schedule(struct input *input, const struct workload *workload, const struct plan_keys *read,
                        struct plan *plan);
 
-/* Whether the schedule can be made for the plan's devices and micro-batches. */
-bool workload_schedule_fits(struct input *input, const struct workload *workload, const struct plan *plan);
+/* Whether the schedule can be made for the plan's devices and micro-batches. Stages that share devices change
+ * an open schedule to `list`. */
+bool workload_schedule_fits(struct input *input, const struct workload *workload,
+                            const struct plan_keys *read, struct plan *plan);
 
 #endif

@@ -1,4 +1,4 @@
-/* Convert: a topology or model of another tool's format as a file of Partita's own. */
+/* Convert: a topology, model or trace of another tool's format as a file of Partita's own. */
 #include "partita.h"
 
 #include "model/build.h"
@@ -7,6 +7,8 @@
 #include "model/onnx_file.h"
 #include "platform/import.h"
 #include "platform/topology.h"
+#include "study/convert_trace.h"
+#include "trace/trace_export.h"
 
 #include <string.h>
 
@@ -122,10 +124,68 @@ static struct value *convert_checked_model(struct input *input, struct value *do
     return good ? document : NULL;
 }
 
+/* Reads the trace that the options name, and writes it: as Chakra files if there is a prefix, else as YAML.
+ */
+static enum partita_status convert_trace(struct input *input, const struct value *workload,
+                                         const char *prefix, FILE *out, FILE *err)
+{
+    struct names names;
+    struct trace trace;
+    const char *problem = NULL;
+    names_init(&names);
+    trace_init(&trace, &names);
+    enum partita_status status = convert_trace_read(input, workload, &trace) ? PARTITA_OK : PARTITA_BAD_INPUT;
+    report_print(&input->report, err);
+    if (status == PARTITA_OK && prefix && !trace_export_files(&trace, prefix, &problem))
+        status = PARTITA_FAILED;
+    else if (status == PARTITA_OK && !prefix)
+        convert_trace_write(input, workload, &trace, out);
+    if (problem)
+        fprintf(err, "error: %s\n", problem);
+    trace_fini(&trace);
+    names_fini(&names);
+    return status;
+}
+
+/* Whether the options name a trace; then it is written, and the input is released. */
+static bool convert_is_trace(struct input *input, const struct partita_options *options, const char *prefix,
+                             FILE *out, FILE *err, enum partita_status *status)
+{
+    bool wrong;
+    const struct value *workload =
+        convert_trace_find(input, options->topology, options->sets, options->set_count, &wrong);
+    if (!workload && !wrong)
+        return false;
+    *status = PARTITA_BAD_INPUT;
+    if (wrong)
+        report_print(&input->report, err);
+    else
+        *status = convert_trace(input, workload, prefix, out, err);
+    input_fini(input);
+    return true;
+}
+
+enum partita_status partita_convert_trace(const struct partita_options *options, const char *prefix,
+                                          FILE *err)
+{
+    struct input input;
+    enum partita_status status;
+    input_init(&input, partita_data_folder());
+    if (convert_is_trace(&input, options, prefix, NULL, err, &status))
+        return status;
+    fprintf(err, "error: '%s' is no trace: expected files of one, or a workload with `trace:`\n",
+            options->topology);
+    input_fini(&input);
+    return PARTITA_BAD_INPUT;
+}
+
 enum partita_status partita_convert(const struct partita_options *options, FILE *out, FILE *err)
 {
     struct input input;
     input_init(&input, partita_data_folder());
+    enum partita_status traced;
+    if (convert_is_trace(&input, options, NULL, out, err, &traced))
+        return traced;
     struct value *set = convert_set(&input, options->sets, options->set_count);
     const char *path = document_find(&input, "topologies", options->topology, (struct place){0});
     bool topology = false;

@@ -154,8 +154,24 @@ static bool scenario_is(struct scenario *scenario, const struct value *document,
                                                    : "");
 }
 
+/* The documents of a run that a database holds. */
+static bool scenario_stored(struct scenario *scenario, const struct scenario_options *options)
+{
+    const struct value *both =
+        document_parse(&scenario->input, options->workload, options->stored, strlen(options->stored), false);
+    scenario->document = value_get(both, "workload");
+    scenario->topology_document = value_get(both, "topology");
+    scenario->stored = true;
+    return (scenario->document && scenario->topology_document) ||
+           report_error(&scenario->input.report, (struct place){options->workload, 0, 0},
+                        "this run does not hold its workload and topology");
+}
+
 static bool scenario_topology(struct scenario *scenario, const struct scenario_options *options)
 {
+    if (scenario->stored)
+        return topology_read(&scenario->input, scenario->topology_document, scenario->workload.set,
+                             &scenario->platform);
     const char *name = options->topology;
     struct place place = {NULL, 0, 0};
     if (!name && !scenario->workload.topology)
@@ -275,6 +291,8 @@ static bool scenario_document(struct scenario *scenario, const struct scenario_o
     struct input *input = &scenario->input;
     *model = NULL;
     scenario->workload_path = options->workload;
+    if (options->stored)
+        return scenario_stored(scenario, options);
     if (options->text) {
         scenario->document =
             document_parse(input, "default workload", options->text, strlen(options->text), false);

@@ -19,7 +19,9 @@ struct scenario_options {
     const char *data_root; /* folder with topologies/ and workloads/ */
     int64_t seed;          /* 0: the workload's */
     const char
-        *text;      /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+        *text; /* the workload itself, as YAML; `workload` is then what messages call it. NULL: a file */
+    const char
+        *stored;    /* workload and topology as scenario_resolved() wrote them, instead of both; else NULL */
     bool unplanned; /* only the topology and the model (for one sample) are wanted */
     bool brief;     /* only the last steps are wanted: the ones before need not be written out */
 };
@@ -38,11 +40,12 @@ struct scenario {
     struct workload workload;
     struct value *document, *topology_document;
     const char *workload_path, *topology_path;
+    bool stored; /* the topology's document is known already */
     struct platform platform;
     struct model model;
     struct plan plan;
-    struct model token_model; /* of a workload that generates: of one token … */
-    struct plan token_plan;   /* … and its plan, which has the same stages */
+    struct model token_model;       /* of a workload that generates: of one token … */
+    struct plan token_plan;         /* … and its plan, which has the same stages */
     struct derivation *derivations; /* one per stage */
     struct job job;
     struct engine_change *changes; /* of links' capacities, in the scenario's arena */
@@ -53,7 +56,7 @@ struct scenario {
     struct steady steady;           /* as well */
     const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
-    bool generates; /* the model could generate tokens */
+    bool generates;                /* the model could generate tokens */
     struct scenario_replay replay; /* where plan.replayed */
     const char *chosen; /* of a bare model: the settings that were chosen for it, on one line; else NULL */
 };

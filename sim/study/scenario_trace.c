@@ -7,7 +7,8 @@
 
 /* What stands under `trace:`. */
 struct trace_keys {
-    const char *path, *groups;
+    const char *path;
+    const struct value *groups, *ranks;
     int compute, missing;
 };
 
@@ -18,17 +19,21 @@ static const struct field trace_fields[] = {
     {.key = "path",
      .kind = FIELD_TEXT,
      .offset = AT(path),
-     .required = true,
-     .about = "PREFIX of the files PREFIX.RANK.et, one of them, or their folder"},
+     .about = "files of a trace: one of them, what their names begin with, or their folder"},
+    {.key = "ranks",
+     .kind = FIELD_VALUE,
+     .offset = AT(ranks),
+     .about = "instead of files, what each rank does: a list of maps `of`, `nodes`"},
     {.key = "compute",
      .kind = FIELD_CHOICE,
      .offset = AT(compute),
      .choices = replay_compute_names,
      .about = "recorded: durations of the trace; roofline: its FLOPs and bytes on the topology's devices"},
     {.key = "groups",
-     .kind = FIELD_TEXT,
+     .kind = FIELD_VALUE,
      .offset = AT(groups),
-     .about = "JSON file of process groups: name -> ranks; PREFIX.json by default, if it is there"},
+     .about =
+         "process groups: a map name -> ranks, or a JSON file with one; of Chakra PREFIX.json by default"},
     {.key = "missing",
      .kind = FIELD_CHOICE,
      .offset = AT(missing),
@@ -72,9 +77,9 @@ void scenario_trace_spell(struct input *input, struct value *document)
 }
 
 /* Beside the workload's file, else as it stands. */
-static const char *path_beside(struct input *input, const struct value *workload, const char *path)
+static const char *path_beside(struct input *input, const struct value *from, const char *path)
 {
-    const char *file = workload->place.file, *slash = file ? strrchr(file, '/') : NULL;
+    const char *file = from->place.file, *slash = file ? strrchr(file, '/') : NULL;
     if (!slash || *path == '/')
         return path;
     const char *beside = arena_format(&input->arena, "%.*s%s", (int)(slash - file + 1), file, path);
@@ -134,30 +139,58 @@ static void trace_plan(struct scenario *scenario, const struct trace *trace)
         scenario->replay.nodes += trace->ranks.at[r].nodes.count;
 }
 
+/* Exactly one of `path` and `ranks`. */
+static bool one_source(struct input *input, const struct value *trace, const struct trace_keys *keys)
+{
+    if (keys->path && keys->ranks)
+        return report_error(&input->report, value_entry(trace, "ranks")->place,
+                            "'ranks' cannot stand beside 'path': a trace is in files, or written out");
+    return keys->path || keys->ranks ||
+           report_error(
+               &input->report, trace->place,
+               "missing key 'path' in trace; expected the files of a trace, or 'ranks', what each does");
+}
+
+bool scenario_trace_read(struct input *input, const struct value *trace, struct trace *read,
+                         enum replay_compute *compute)
+{
+    struct trace_keys keys = {.compute = REPLAY_AUTOMATIC};
+    if (!fields_want_map(input, trace, trace->place, "trace") ||
+        !fields_read(input, trace, trace->place, "trace", trace_fields, FIELDS_COUNT(trace_fields), NULL,
+                     &keys) ||
+        !one_source(input, trace, &keys))
+        return false;
+    const struct value *from = keys.path ? value_get(trace, "path") : trace;
+    struct trace_load_options load = {.path = keys.path ? path_beside(input, from, keys.path) : "",
+                                      .ranks = keys.ranks,
+                                      .copy = keys.missing == 1,
+                                      .place = from->place};
+    if (keys.groups && keys.groups->kind == VALUE_MAP)
+        load.group_map = keys.groups;
+    else if (keys.groups && keys.groups->kind != VALUE_SCALAR)
+        return report_error(&input->report, keys.groups->place,
+                            "expected a map of process groups, or the name of a file with one; got %s",
+                            value_describe(keys.groups, &input->arena));
+    else if (keys.groups &&
+             !(load.groups = document_find(input, "workloads", keys.groups->text, keys.groups->place)))
+        return false;
+    *compute = (enum replay_compute)keys.compute;
+    return trace_load(input, &load, read);
+}
+
 bool scenario_trace_load(struct scenario *scenario)
 {
     struct input *input = &scenario->input;
-    const struct value *value = scenario->workload.trace;
-    struct trace_keys keys = {.compute = REPLAY_AUTOMATIC};
-    if (!fields_want_map(input, value, value->place, "trace") ||
-        !fields_read(input, value, value->place, "trace", trace_fields, FIELDS_COUNT(trace_fields), NULL,
-                     &keys) ||
-        !only_trace(scenario))
-        return false;
-    const struct value *path = value_get(value, "path"), *groups = value_get(value, "groups");
-    if (keys.groups && !(keys.groups = document_find(input, "workloads", keys.groups, groups->place)))
-        return false;
-    struct trace_load_options load = {path_beside(input, path, keys.path), keys.groups, keys.missing == 1,
-                                      path->place};
-    int precision = scenario->workload.precisions.activations;
-    plan_precisions(&scenario->plan, precision < 0 ? FP32 : (enum precision)precision);
-    struct replay_options options = {(enum replay_compute)keys.compute, scenario->plan.precision,
-                                     scenario->topology_document->place};
+    enum replay_compute compute = REPLAY_AUTOMATIC;
     struct trace trace;
     trace_init(&trace, &scenario->names);
+    int precision = scenario->workload.precisions.activations;
+    plan_precisions(&scenario->plan, precision < 0 ? FP32 : (enum precision)precision);
     bool good =
-        trace_load(input, &load, &trace) && replay_job(&trace, &scenario->platform, &options, &scenario->job,
-                                                       &scenario->replay.compute, &input->report);
+        only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace, &trace, &compute);
+    struct replay_options options = {compute, scenario->plan.precision, scenario->topology_document->place};
+    good = good && replay_job(&trace, &scenario->platform, &options, &scenario->job,
+                              &scenario->replay.compute, &input->report);
     if (good) {
         trace_plan(scenario, &trace);
         trace_notes(scenario, &trace);

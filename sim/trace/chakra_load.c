@@ -102,7 +102,7 @@ static bool chakra_load(struct input *input, const struct trace_load_options *op
         return false;
     chakra_load_files(prefix, trace);
     const char *beside = arena_format(&trace->arena, "%s.json", prefix), *groups = options->groups;
-    if (!groups && stat(beside, &about) == 0)
+    if (!groups && !options->group_map && stat(beside, &about) == 0)
         groups = beside;
     bool good = !groups || trace_load_groups(input, trace, groups);
     for (uint32_t r = 0; r < trace->ranks.count; r++) {

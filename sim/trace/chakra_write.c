@@ -58,7 +58,6 @@ static void writer_compute(struct chakra_writer *writer, const struct trace_node
 {
     writer_whole(writer, "num_ops", CHAKRA_INT64, "partita_flops", node->flops);
     writer_whole(writer, "tensor_size", CHAKRA_UINT64, "partita_memory_bytes", node->bytes);
-    writer_number(writer, "partita_seconds", node->seconds);
     if (!isnan(node->model_flops) && node->model_flops != node->flops)
         writer_number(writer, "partita_model_flops", node->model_flops);
 }
@@ -77,18 +76,23 @@ static void writer_shares(struct chakra_writer *writer, const double *shares, ui
 static void writer_communication(struct chakra_writer *writer, const struct trace_rank *rank,
                                  const struct trace_node *node)
 {
-    writer_whole(writer, "comm_size", CHAKRA_INT64, "partita_bytes", node->size);
+    if (!isnan(node->size))
+        writer_whole(writer, "comm_size", CHAKRA_INT64, "partita_bytes", node->size);
     writer_integer(writer, "comm_tag", CHAKRA_INT32, node->tag);
-    writer_text(writer, "partita_group", node->label);
+    if (node->label)
+        writer_text(writer, "partita_group", node->label);
     if (node->type == TRACE_COLLECTIVE) {
         writer_integer(writer, "comm_type", CHAKRA_INT64, node->kind);
-        writer_text(writer, "pg_name", node->pg);
+        if (node->pg)
+            writer_text(writer, "pg_name", node->pg);
         if (node->share_count)
             writer_shares(writer, rank->shares.at + node->first_share, node->share_count);
         return;
     }
-    writer_integer(writer, "comm_src", CHAKRA_INT32, node->source);
-    writer_integer(writer, "comm_dst", CHAKRA_INT32, node->target);
+    if (node->source >= 0)
+        writer_integer(writer, "comm_src", CHAKRA_INT32, node->source);
+    if (node->target >= 0)
+        writer_integer(writer, "comm_dst", CHAKRA_INT32, node->target);
     if (node->rendezvous)
         writer_integer(writer, "partita_rendezvous", CHAKRA_BOOL, 1);
 }
@@ -102,22 +106,37 @@ static void writer_dependencies(struct chakra_writer *writer, const struct trace
                          rank->ids.at[node->first_dependency + i]);
 }
 
+/* Chakra's times are whole microseconds; what they lose is an attribute. */
+static void writer_times(struct chakra_writer *writer, const struct trace_node *node)
+{
+    double seconds = isnan(node->seconds) ? node->duration : node->seconds;
+    uint64_t start = (uint64_t)(node->start * 1e6 + 0.5);
+    if (start)
+        wire_put_integer(&writer->node, CHAKRA_START, start);
+    if (node->type == TRACE_COMPUTE || seconds > 0)
+        wire_put_integer(&writer->node, CHAKRA_DURATION, (uint64_t)(seconds * 1e6 + 0.5));
+    if ((double)start * 1e-6 != node->start)
+        writer_number(writer, "partita_start", node->start);
+    if (!isnan(node->seconds))
+        writer_number(writer, "partita_seconds", node->seconds);
+}
+
 static void writer_node(struct chakra_writer *writer, const struct trace_rank *rank,
                         const struct trace_node *node)
 {
     const char *name = names_text(writer->trace->names, node->name);
+    bool moves = node->type == TRACE_LOAD || node->type == TRACE_STORE;
     writer->node.count = 0;
     if (node->id)
         wire_put_integer(&writer->node, CHAKRA_ID, node->id);
     wire_put_bytes(&writer->node, CHAKRA_NAME, name, strlen(name));
     wire_put_integer(&writer->node, CHAKRA_TYPE, node->type);
     writer_dependencies(writer, rank, node);
-    if (node->type == TRACE_COMPUTE)
-        wire_put_integer(&writer->node, CHAKRA_DURATION, (uint64_t)(node->seconds * 1e6 + 0.5));
+    writer_times(writer, node);
     writer_integer(writer, "is_cpu_op", CHAKRA_BOOL, node->host);
-    if (node->type == TRACE_COMPUTE)
+    if (node->type == TRACE_COMPUTE || moves)
         writer_compute(writer, node);
-    else
+    else if (node->type != TRACE_METADATA && node->type != TRACE_INVALID)
         writer_communication(writer, rank, node);
     if (node->allocates != 0)
         writer_number(writer, "partita_allocates", node->allocates);
@@ -125,8 +144,10 @@ static void writer_node(struct chakra_writer *writer, const struct trace_rank *r
         writer_number(writer, "partita_frees", node->frees);
     if (node->fixed)
         writer_integer(writer, "partita_fixed", CHAKRA_BOOL, 1);
-    writer_text(writer, "partita_stream", node->stream);
-    writer_integer(writer, "partita_pass", CHAKRA_INT64, node->pass);
+    if (node->stream)
+        writer_text(writer, "partita_stream", node->stream);
+    if (node->pass >= 0)
+        writer_integer(writer, "partita_pass", CHAKRA_INT64, node->pass);
     writer_integer(writer, "partita_micro_batch", CHAKRA_INT64, node->micro_batch);
     writer_integer(writer, "partita_step", CHAKRA_INT64, node->step);
 }

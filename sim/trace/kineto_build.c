@@ -50,7 +50,7 @@ static uint64_t build_task_id(uint32_t task)
 
 static double build_seconds(int64_t nanoseconds)
 {
-    return (double)nanoseconds * 1e-9;
+    return (double)nanoseconds / 1e9;
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -392,6 +392,29 @@ static void build_begin(struct builder *b)
     }
 }
 
+static int node_order(const void *left, const void *right)
+{
+    const struct trace_node *a = left, *b = right;
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* In the order of time, and numbered so, for who reads them. */
+static void build_renumber(struct builder *b)
+{
+    struct trace_rank *rank = b->rank;
+    uint64_t *number =
+        ARENA_ARRAY(&b->arena, uint64_t, 2 * (size_t)b->kineto->tasks.count + b->moments.count + 1);
+    qsort(rank->nodes.at, rank->nodes.count, sizeof *rank->nodes.at, node_order);
+    for (uint32_t i = 0; i < rank->nodes.count; i++) {
+        number[rank->nodes.at[i].id] = i;
+        rank->nodes.at[i].id = i;
+    }
+    for (uint32_t i = 0; i < rank->ids.count; i++)
+        rank->ids.at[i] = number[rank->ids.at[i]];
+}
+
 bool kineto_build(struct input *input, struct trace *trace, struct kineto *kineto, struct trace_rank *rank,
                   struct kineto_counts *counts)
 {
@@ -409,6 +432,7 @@ bool kineto_build(struct input *input, struct trace *trace, struct kineto *kinet
     build_host(&b);
     for (uint32_t i = 0; i < kineto->tasks.count && good; i++)
         good = build_task(&b, i, &edge);
+    build_renumber(&b);
     for (uint32_t i = 0; i < kineto->unused.count; i++)
         kineto_count(&counts->unused, kineto->unused.at[i].name, kineto->unused.at[i].count);
     if (kineto->world > trace->world && kineto->world <= 16777216)

@@ -77,6 +77,9 @@ static bool trace_resolve(struct trace *trace, struct trace_rank *rank, const st
 {
     bool good = true;
     struct place place = {rank->path, 0, 0};
+    for (uint32_t i = 0; i < rank->ids.count; i++)
+        VECTOR_PUSH(&rank->dependencies,
+                    TRACE_NONE); /* where the identity stands, whatever the nodes' order */
     for (uint32_t i = 0; i < rank->nodes.count; i++) {
         const struct trace_node *node = &rank->nodes.at[i];
         if (i && known[i].id == known[i - 1].id)
@@ -85,7 +88,7 @@ static bool trace_resolve(struct trace *trace, struct trace_rank *rank, const st
         for (uint32_t d = 0; d < node->dependency_count; d++) {
             uint64_t id = rank->ids.at[node->first_dependency + d];
             uint32_t index = identity_find(known, rank->nodes.count, id);
-            VECTOR_PUSH(&rank->dependencies, index);
+            rank->dependencies.at[node->first_dependency + d] = index;
             if (index == TRACE_NONE)
                 good = report_error(report, place, "%s waits for node %llu, which is not there",
                                     trace_node_text(trace, rank, node), (unsigned long long)id);

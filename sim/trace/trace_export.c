@@ -85,6 +85,7 @@ static void export_communication(struct exporter *e, struct trace_rank *to, cons
     uint32_t g = job->group_table[rank->first_group + op->group];
     const struct group *group = &job->groups[g];
     node->label = group->name;
+    node->seconds = NAN;
     node->size = op->bytes;
     node->tag = (int64_t)op->match;
     if (op->kind != OP_COLLECTIVE) {

@@ -1,47 +1,18 @@
 #include "trace/trace_load.h"
 
-#include "input/fields.h"
 #include "trace/trace_format.h"
+#include "trace/trace_yaml.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const struct trace_format *const trace_load_formats[] = {&chakra_load_format, &kineto_load_format, NULL};
 
-static bool load_members(struct input *input, struct trace *trace, const struct entry *entry,
-                         struct trace_group *group)
-{
-    const struct value *list = entry->value;
-    if (!fields_want_list(input, list, entry->place, "ranks of a process group"))
-        return false;
-    static const struct field field = {.key = "rank", .kind = FIELD_INTEGER, .low = 0, .high = 16777215};
-    bool good = true;
-    for (uint32_t i = 0; i < list->count; i++) {
-        int64_t rank = 0;
-        good = fields_read_one(input, list->entries[i].value, &field, NULL, &rank) && good;
-        VECTOR_PUSH(&group->members, (uint32_t)rank);
-    }
-    if (good && !list->count)
-        good = report_error(&input->report, entry->place, "process group '%s' has no ranks", entry->key);
-    group->path = arena_text(&trace->arena, list->place.file);
-    return good;
-}
-
 bool trace_load_groups(struct input *input, struct trace *trace, const char *path)
 {
-    struct value *document = document_load(input, path);
-    bool good = document;
+    const struct value *document = document_load(input, path);
     trace->groups_path = arena_text(&trace->arena, path);
-    for (uint32_t i = 0; document && i < document->count; i++) {
-        struct trace_group group = {.name = names_add(trace->names, document->entries[i].key)};
-        if (load_members(input, trace, &document->entries[i], &group)) {
-            VECTOR_PUSH(&trace->groups, group);
-        } else {
-            VECTOR_FREE(&group.members);
-            good = false;
-        }
-    }
-    return good;
+    return document && trace_yaml_groups(input, document, trace);
 }
 
 /* One more than the highest rank that a file, a group or a message names. */
@@ -169,13 +140,37 @@ static bool load_none(struct input *input, const struct trace_load_options *opti
                         expected);
 }
 
+/* A rank that is not written out is missing like a file. */
+static const char *load_written(const struct trace *trace, const char *found, uint32_t rank,
+                                struct arena *arena)
+{
+    (void)trace;
+    (void)found;
+    return arena_format(arena, "of: %u", rank);
+}
+
+static const struct trace_format load_yaml = {.name = "yaml", .file = load_written};
+
+static bool load_from(struct input *input, const struct trace_load_options *options,
+                      const struct trace_format **format, const char **found, struct trace *trace)
+{
+    *found = "";
+    *format = options->ranks ? &load_yaml : load_format(options->path, &trace->arena, found);
+    if (!*format)
+        return load_none(input, options);
+    if (options->group_map && !trace_yaml_groups(input, options->group_map, trace))
+        return false;
+    if (options->ranks && options->groups && !trace_load_groups(input, trace, options->groups))
+        return false;
+    return options->ranks ? trace_yaml_read(input, options->ranks, trace)
+                          : (*format)->load(input, options, *found, trace);
+}
+
 bool trace_load(struct input *input, const struct trace_load_options *options, struct trace *trace)
 {
-    const char *found = NULL;
-    const struct trace_format *format = load_format(options->path, &trace->arena, &found);
-    if (!format)
-        return load_none(input, options);
-    bool good = format->load(input, options, found, trace);
+    const char *found;
+    const struct trace_format *format;
+    bool good = load_from(input, options, &format, &found, trace);
     if (trace->ranks.count)
         qsort(trace->ranks.at, trace->ranks.count, sizeof *trace->ranks.at, load_order);
     return good && load_complete(input, options, format, found, trace) && trace_link(trace, &input->report);

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 import profile as job  # noqa: E402
-from harness import check, main  # noqa: E402
+from harness import SOURCE, check, main  # noqa: E402
 
 COLLECTIVES = "allreduce", "_allgather_base"
 SEEDS, RING = 12, {"bandwidth": 100e9, "latency": 8e-6}
@@ -290,6 +290,74 @@ def a_large_file_is_read_in_little_memory(program):
         resource.setrlimit(resource.RLIMIT_DATA, (256 << 20, 256 << 20))
     sanitized = b"__asan_init" in open(os.path.join(os.path.dirname(program.path), "libpartita.so"), "rb").read()
     program.run("run", folder, "--topology", _topology(program, 1), "--quiet", before=None if sanitized else limit)
+
+
+
+def _timeline(program, *words):
+    """What happens when: (rank, kind, label, start, end), sorted; slots, and names of streams, may differ."""
+    if os.path.exists(program.file("when.db")):
+        os.remove(program.file("when.db"))
+    program.run("run", *words, "--quiet", "--db", "when.db")
+    with sqlite3.connect(program.file("when.db")) as connection:
+        return sorted(connection.execute("SELECT rank, kind, label, start, end FROM timeline"))
+
+
+def _assert_same_timeline(got, wanted, what):
+    check(len(got) == len(wanted) > 0, f"{what}: {len(got)} operations, expected {len(wanted)}")
+    most = max(row[4] for row in wanted)
+    for mine, its in zip(got, wanted):
+        check(mine[:3] == its[:3] and all(abs(a - b) <= 1e-12 * most for a, b in zip(mine[3:], its[3:])),
+              f"{what}: {mine}, expected {its}")
+
+
+SHIPPED = [("vgg16-four-pis", []), ("gpt3-175b-64gpu", ["--set", "topology.nodes=2", "--set", "plan.pipeline=2",
+                                                        "--set", "batch.global=4"])]
+
+
+def conversions_there_and_back_keep_the_timeline(program):
+    """Any form -> YAML -> Chakra -> YAML: each replays alike, and the second YAML is the first."""
+    world = job.run(job.randomly(5), 2, seconds=lambda action: 70000, slow=[1, 1.25])
+    cases = [(_write(program, "there", world), _topology(program, 2), []),
+             ("trace-by-hand", "dgx-h100", []), ("trace-by-hand", "dgx-a100", ["--compute", "roofline"])]
+    for number, (workload, sets) in enumerate(SHIPPED):
+        program.run("export", workload, "--format", "chakra", "--output", f"plan{number}", *sets)
+        size = ["--set", "topology.devices=4"] if number == 0 else ["--set", "topology.nodes=2"]
+        cases.append((f"plan{number}", "raspberry-pi-wifi" if number == 0 else "dgx-a100", size))
+    shared = os.path.join(SOURCE, "..", "shared", "traces", "chakra")
+    for name in ("custom_ring_allreduce_8npus_1MB", "microbenchmarks/all_reduce/8npus_1MB", "stg_gpt_dp8"):
+        if os.path.isdir(os.path.join(shared, name)):
+            cases.append((os.path.join(shared, name), "dgx-h100", ["--compute", "roofline", "--set", "precision=bf16",
+                                                                      "--set", "trace.missing=copy"]))
+    for trace, topology, words in cases:
+        words = ["--topology", topology, *words]
+        wanted = _timeline(program, trace, *words)
+        program.run("convert", trace, "--output", "there.yaml", *words[words.index("precision=bf16") + 1:][:2]
+                    if "precision=bf16" in words else [])
+        _assert_same_timeline(_timeline(program, "there.yaml", *words), wanted, f"{trace} as YAML")
+        program.run("convert", "there.yaml", "--format", "chakra", "--output", "back")
+        _assert_same_timeline(_timeline(program, "back", *words), wanted, f"{trace} as Chakra")
+        program.run("convert", "back", "--output", "again.yaml")
+        with open(program.file("there.yaml"), encoding="utf-8") as first, \
+                open(program.file("again.yaml"), encoding="utf-8") as second:
+            texts = [[line.replace(", order: [", ", after: [") for line in file] for file in (first, second)]
+        texts = [[line for line in text if not line.startswith(("name:", "about:", "topology:"))] for text in texts]
+        check(len(texts[0]) == len(texts[1]), f"{trace}: {len(texts[0])} lines, then {len(texts[1])}")
+        for name in os.listdir(program.folder):
+            if name.startswith("back."):
+                os.remove(program.file(name))
+
+
+def a_run_exported_from_its_database_replays_with_its_timeline(program):
+    for number, (workload, sets) in enumerate(SHIPPED):
+        size = ["--set", "topology.devices=4"] if number == 0 else ["--set", "topology.nodes=2"]
+        topology = ["--topology", "raspberry-pi-wifi" if number == 0 else "dgx-a100", *size]
+        for random in ([], ["--set", "random.kernels={distribution: lognormal, mean: 1, sd: 0.05}"]):
+            wanted = _timeline(program, workload, *sets, *random)
+            os.replace(program.file("when.db"), program.file("done.db"))
+            program.run("export", "done.db", "--format", "chakra", "--output", "done")
+            _assert_same_timeline(_timeline(program, "done", *topology), wanted, f"{workload} {random}")
+    said = program.run("export", "done.db", "--format", "chakra", "--output", "done", "--set", "batch=2", status=2).err
+    check("cannot change it" in said, said)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ static void round_trip(const char *workload, const char *topology, const char *c
     snprintf(prefix, sizeof prefix, "%s/plan", folder);
     struct partita_options options = {
         .workload = workload, .topology = topology, .sets = sets, .set_count = count};
-    assert_int_equal(partita_export_trace(&options, prefix, stderr), PARTITA_OK);
+    assert_int_equal(partita_export_trace(&options, 0, prefix, stderr), PARTITA_OK);
     play(&was, workload, topology, sets, count);
     const char *kept[16]; /* what is set of the topology and its network */
     uint32_t kept_count = 0;
