@@ -1,5 +1,6 @@
 #include "plan/plan_keys.h"
 
+#include "plan/offload_keys.h"
 #include "plan/owners.h"
 #include "plan/recompute.h"
 #include "plan/schedule.h"
@@ -142,6 +143,11 @@ static const struct field plan_keys_fields[] = {
      .low = 0,
      .high = 1e6,
      .about = "zero 3: units whose parameters are gathered ahead of the one at work; 1 by default"},
+    {.key = "offload",
+     .kind = FIELD_VALUE,
+     .offset = AT(offload_value),
+     .about = "what is kept in the host's memory or on its drive; a map: optimizer, gradients, parameters, "
+              "activations (device, host, nvme), step (host, device), prefetch"},
     {.key = "bucket",
      .kind = FIELD_QUANTITY,
      .unit = UNIT_BYTES,
@@ -311,6 +317,7 @@ bool plan_keys_read(struct input *input, const struct workload *workload, struct
                            FIELDS_COUNT(plan_keys_convert_fields), NULL, plan) &&
                good;
     good = plan_keys_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    good = offload_keys_read(input, plan->offload_value, &plan->offload) && good;
     good = plan_keys_read_experts(input, plan) && good;
     return good && plan_keys_agree(input, workload, plan) &&
            (!plan->stages || plan_keys_beside_stages(input, workload->plan));
