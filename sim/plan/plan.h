@@ -157,7 +157,8 @@ struct plan {
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */
     uint32_t carrier_count;
-    double chunk; /* bytes of the pieces that collectives are cut into; 0: whole */
+    double chunk;  /* bytes of the pieces that collectives are cut into; 0: whole */
+    double pieces; /* … and into at least so many; 0: one */
     VECTOR(struct plan_stage) stages;
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */

@@ -53,6 +53,7 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     plan->carriers = workload->carriers;
     plan->carrier_count = workload->carrier_count;
     plan->chunk = workload->chunk;
+    plan->pieces = workload->pieces;
 }
 
 static bool workload_plan_input(struct input *input, const struct plan_keys *read, struct plan *plan)
