@@ -38,10 +38,15 @@ struct filling {
     uint32_t chosen; /* how many of the indices one point uses (a token's experts); 0: not known */
 };
 
+/* Which device a plan gives each index to (plan/owners.h). Then positions along the dimension are in the
+ * order of their owners, not in the order in which the user counts experts or tables. */
+struct owners;
+
 struct tensor_dim {
     uint32_t label; /* interned */
     uint64_t size;
     const struct filling *filling; /* NULL: full */
+    const struct owners *owners;   /* NULL: equal shares, or by weight */
 };
 
 struct tensor {
@@ -64,6 +69,7 @@ struct iteration_dim {
     uint32_t names[DIM_NAMES]; /* interned; 0 where unused */
     uint64_t size;
     const struct filling *filling; /* NULL: full */
+    const struct owners *owners;   /* NULL: equal shares, or by weight */
     bool opaque;                   /* may not be split (DESIGN rule 7) */
     bool sequential; /* steps that follow one another (time of a recurrent layer): one launch each */
 };
@@ -127,6 +133,7 @@ struct operator
     bool attends;      /* part of an attention core: it mixes positions of a sequence */
     bool masked;       /* under a causal mask, however its points are counted */
     bool causal;       /* and only points whose key is not after their query are computed */
+    uint64_t window;   /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
     int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
     uint8_t grows;     /* 1 + the iteration dimension over what a cache holds, one longer with each token
                           (decode.h);     0: none */

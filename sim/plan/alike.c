@@ -31,9 +31,9 @@ void alike_fini(struct alike *alike)
 
 /* The axes along which shares of a dimension differ in size, where `axes` split it: all of them, or none. */
 static uint32_t alike_uneven(const struct plan_stage *stage, uint32_t axes, uint64_t size,
-                             const struct filling *filling)
+                             const struct filling *filling, const struct owners *owners)
 {
-    bool even = !filling;
+    bool even = !filling && !owners;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (axes >> a & 1) {
             even &= !stage->axes[a].weights && size % stage->axes[a].size == 0;
@@ -56,8 +56,12 @@ static uint32_t alike_operator(const struct derivation *d, uint32_t index)
     bool causal = assign_causal(d->stage, operator, assignment);
     for (uint32_t i = 0; i < operator->dim_count; i++) {
         bool pairs = causal && ((int)i == operator->query ||(int) i == operator->key);
-        apart |= pairs ? splits[i]
-                       : alike_uneven(d->stage, splits[i], operator->dims[i].size, operator->dims[i].filling);
+        apart |=
+            pairs
+                ? splits[i]
+                : alike_uneven(
+                      d->stage,
+                      splits[i], operator->dims[i].size, operator->dims[i].filling, operator->dims[i].owners);
     }
     for (uint32_t i = 0; i < operator->operand_count; i++)
         apart |= assign_misaligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i]);
@@ -75,7 +79,7 @@ static uint32_t alike_layout(const struct derivation *d, uint32_t tensor, const 
         else if (layout->place[a] == PLACE_ONE)
             apart |= 1u << a;
     for (uint32_t i = 0; i < of->rank; i++)
-        apart |= alike_uneven(d->stage, splits[i], of->dims[i].size, of->dims[i].filling);
+        apart |= alike_uneven(d->stage, splits[i], of->dims[i].size, of->dims[i].filling, of->dims[i].owners);
     return apart;
 }
 
@@ -126,7 +130,9 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
     }
     for (uint32_t i = 0; i < operator->dim_count; i++)
         if (assignment->shares ||
-            alike_uneven(d->stage, splits[i], operator->dims[i].size, operator->dims[i].filling)) {
+            alike_uneven(
+                d->stage,
+                splits[i], operator->dims[i].size, operator->dims[i].filling, operator->dims[i].owners)) {
             struct interval share = assign_share(d->stage, operator, assignment, i, at);
             VECTOR_PUSH(out, model_extent(operator->dims[i].filling, share));
             filled |= operator->dims[i].filling != NULL;

@@ -1,6 +1,7 @@
 #include "plan/assign.h"
 
 #include "plan/causal.h"
+#include "plan/owners.h"
 
 #include <string.h>
 
@@ -169,7 +170,7 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     struct interval share = {0, operator->dims[dim].size };
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (assignment->split[a] == (int)dim)
-            share = layout_share(share, &stage->axes[a], member.at[a]);
+            share = owners_share(operator->dims[dim].owners, stage, a, share, member.at[a]);
     if (assign_idle(stage, assignment, member))
         share.high = share.low;
     return share;
@@ -199,7 +200,9 @@ double assign_points(const struct plan_stage *stage, const struct operator* oper
         return points;
     struct interval queries = assign_share(stage, operator, assignment, (uint32_t) operator->query, member);
     struct interval keys = assign_share(stage, operator, assignment, (uint32_t) operator->key, member);
-    return points * causal_pairs(queries, keys, operator->dims[operator->query].size, stage->balanced);
+    return points *
+           causal_pairs(queries,
+                        keys, operator->dims[operator->query].size, stage->balanced, operator->window);
 }
 
 static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)

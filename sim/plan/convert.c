@@ -1,6 +1,7 @@
 #include "plan/convert.h"
 
 #include "plan/mesh.h"
+#include "plan/owners.h"
 
 #include <assert.h>
 
@@ -289,13 +290,14 @@ static void convert_overlap(const struct convert_receiver *r, uint32_t axis, uin
     }
     uint32_t dim = r->from->layout.dim[axis], first = 0;
     const struct interval whole = held.dims[dim], wanted = r->wanted.dims[dim];
-    if (!along->weights && whole.high > whole.low && wanted.low > whole.low) {
+    const struct owners *owners = r->from->tensor->dims[dim].owners;
+    if (!along->weights && !owners && whole.high > whole.low && wanted.low > whole.low) {
         /* Element e of n is in share ⌊e·ways/n⌋ or a later one. */
         uint64_t share = (wanted.low - whole.low) * along->size / (whole.high - whole.low);
         first = share < along->size ? (uint32_t)share : along->size;
     }
     for (uint32_t i = first; i < along->size; i++) {
-        held.dims[dim] = layout_share(whole, along, i);
+        held.dims[dim] = owners_share(owners, stage, axis, whole, i);
         if (held.dims[dim].low >= wanted.high)
             break;
         if (held.dims[dim].high > wanted.low && held.dims[dim].high > held.dims[dim].low)

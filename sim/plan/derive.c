@@ -514,9 +514,10 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
                  struct report *report)
 {
     uint32_t errors = report->errors;
-    derive_begin(plan, derivations, 0, generate_prompt_stages(plan), arena);
+    uint32_t prompts = plan->token ? generate_prompt_stages(plan) : plan->stages.count;
+    derive_begin(plan, derivations, 0, prompts, arena);
     if (plan->token)
-        derive_begin(plan->token, derivations, generate_prompt_stages(plan), plan->stages.count, arena);
+        derive_begin(plan->token, derivations, prompts, plan->stages.count, arena);
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         derive_possible(&derivations[s], report);
         fuse_prepare(&derivations[s], report);

@@ -1,5 +1,7 @@
 #include "plan/layout.h"
 
+#include "plan/owners.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -68,7 +70,8 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
         box.dims[d] = (struct interval){0, tensor->dims[d].size};
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1))
-            box.dims[layout->dim[a]] = layout_share(box.dims[layout->dim[a]], &stage->axes[a], member.at[a]);
+            box.dims[layout->dim[a]] = owners_share(tensor->dims[layout->dim[a]].owners, stage, a,
+                                                    box.dims[layout->dim[a]], member.at[a]);
         else if (layout->place[a] == PLACE_ONE && member.at[a] && !(ignore >> a & 1))
             return (struct box){{{0, 0}}};
     return box;

@@ -166,6 +166,8 @@ bool mesh_experts(struct input *input, const struct mesh_experts *experts, struc
     struct plan_mesh *mesh = mesh_append(input, plan, stage, &mesh_of);
     mesh_axis(plan, mesh, "expert-data", members / each, data);
     mesh_axis(plan, mesh, "expert", experts->expert, expert);
+    if (experts->expert > 1)
+        mesh->axes[mesh->axis_count - 1].owned = experts->owned;
     mesh_axis(plan, mesh, "expert-tensor", experts->tensor, inner);
     for (uint32_t o = 0; o < model->operators.count; o++)
         if (model->operators.at[o].expert)

@@ -20,6 +20,7 @@
 struct mesh_experts {
     uint32_t expert,
         tensor; /* devices that divide the experts, and each expert's inner features; 0: not said */
+    const struct owners_list *owned; /* which of the devices has which experts; NULL: in equal shares */
     struct place place;
 };
 

@@ -30,6 +30,8 @@ struct plan_axis {
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
+    const struct owners_list *owned; /* instead: which indices of experts or tables each device along it has
+                                        (owners.h). Not owned. */
 };
 
 /* Part of what a device holds: tensors of one category whose names differ only in indices. */
@@ -63,6 +65,22 @@ struct plan_memory {
     double capacity;                            /* of the device */
     struct plan_holding largest[PLAN_HOLDINGS]; /* at that moment, the largest first */
     uint32_t largest_count;
+};
+
+/* Where something is kept: by the device that works on it, in the memory of its host, or on its drive. */
+enum plan_place { PLAN_DEVICE, PLAN_HOST, PLAN_DRIVE };
+
+/* What is kept elsewhere than on the devices that work on it (offload.h). */
+struct plan_offload {
+    uint8_t optimizer, gradients, parameters, activations; /* enum plan_place */
+    bool host_step;    /* the host updates the parameters, not the device */
+    uint32_t prefetch; /* units ahead of the one at work for which parameters and activations come back */
+};
+
+/* A host or a drive that keeps something for devices. */
+struct plan_store {
+    uint32_t device, rank; /* of the platform; in the job */
+    struct plan_memory memory;
 };
 
 /* Layers of a stage that are computed tile by tile (fuse.h). */
@@ -138,6 +156,7 @@ struct plan {
     uint32_t zero; /* shared out along the axes marked so: 1 optimizer states, 2 also gradients, 3 also
                       parameters; 0 nothing */
     uint32_t zero_prefetch; /* units whose parameters are gathered ahead */
+    struct plan_offload offload;
     enum plan_keep zero_keep;
     double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
@@ -160,6 +179,7 @@ struct plan {
     double chunk;  /* bytes of the pieces that collectives are cut into; 0: whole */
     double pieces; /* … and into at least so many; 0: one */
     VECTOR(struct plan_stage) stages;
+    VECTOR(struct plan_store) stores; /* what keeps something for their devices; filled with the verdict */
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
                            no recomputation */
     bool fits;          /* every device has the memory */

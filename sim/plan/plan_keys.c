@@ -1,5 +1,7 @@
 #include "plan/plan_keys.h"
 
+#include "plan/offload_keys.h"
+#include "plan/owners.h"
 #include "plan/recompute.h"
 #include "plan/schedule.h"
 #include "plan/shard.h"
@@ -41,6 +43,11 @@ static const struct field plan_keys_fields[] = {
      .low = 1,
      .high = 1e6,
      .about = "devices that divide each expert's inner features; by default as many as tensor"},
+    {.key = "experts",
+     .kind = FIELD_VALUE,
+     .offset = AT(experts),
+     .about = "which device along expert has which experts: a list of lists of their numbers, such as "
+              "[[0, 3..5], [1, 2]]; equal shares in order by default"},
     {.key = "layers",
      .kind = FIELD_VALUE,
      .offset = AT(layers),
@@ -136,6 +143,11 @@ static const struct field plan_keys_fields[] = {
      .low = 0,
      .high = 1e6,
      .about = "zero 3: units whose parameters are gathered ahead of the one at work; 1 by default"},
+    {.key = "offload",
+     .kind = FIELD_VALUE,
+     .offset = AT(offload_value),
+     .about = "what is kept in the host's memory or on its drive; a map: optimizer, gradients, parameters, "
+              "activations (device, host, nvme), step (host, device), prefetch"},
     {.key = "bucket",
      .kind = FIELD_QUANTITY,
      .unit = UNIT_BYTES,
@@ -241,6 +253,21 @@ static bool plan_keys_known_schedule(struct input *input, const struct workload 
                           known, count);
 }
 
+/* Where it is said who owns which experts, there are as many owners. */
+static bool plan_keys_read_experts(struct input *input, struct plan_keys *plan)
+{
+    if (!plan->experts)
+        return true;
+    plan->owned = owners_read(input, plan->experts, "plan.experts");
+    if (plan->owned && plan->expert && plan->expert != plan->owned->shares)
+        return report_error(&input->report, plan->experts->place,
+                            "plan.experts has %u entries, but plan.expert is %lld: one entry per device, [] "
+                            "for none",
+                            plan->owned->shares, (long long)plan->expert);
+    plan->expert = plan->owned ? plan->owned->shares : 1;
+    return plan->owned != NULL;
+}
+
 /* Whether keys that exclude each other do not stand together. */
 static bool plan_keys_agree(struct input *input, const struct workload *workload,
                             const struct plan_keys *plan)
@@ -257,9 +284,9 @@ static bool plan_keys_agree(struct input *input, const struct workload *workload
 static bool plan_keys_beside_stages(struct input *input, const struct value *plan)
 {
     bool good = true;
-    static const char *const degrees[] = {"tensor",     "data",    "pipeline",          "context",
-                                          "balanced",   "convert", "sequence-parallel", "devices",
-                                          "zero-group", "expert",  "expert-tensor",     "order"};
+    static const char *const degrees[] = {
+        "tensor",  "data",       "pipeline", "context",       "balanced", "convert", "sequence-parallel",
+        "devices", "zero-group", "expert",   "expert-tensor", "order",    "experts"};
     for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
         if (value_get(plan, degrees[i]))
             good = report_error(
@@ -290,6 +317,8 @@ bool plan_keys_read(struct input *input, const struct workload *workload, struct
                            FIELDS_COUNT(plan_keys_convert_fields), NULL, plan) &&
                good;
     good = plan_keys_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    good = offload_keys_read(input, plan->offload_value, &plan->offload) && good;
+    good = plan_keys_read_experts(input, plan) && good;
     return good && plan_keys_agree(input, workload, plan) &&
            (!plan->stages || plan_keys_beside_stages(input, workload->plan));
 }

@@ -25,6 +25,10 @@ struct plan_keys {
     bool lazy, sequence_parallel, barrier, rendezvous, blocking, synchronise_statistics;
     const struct value *stages, *devices, *input, *layers, *order;
     int64_t expert, expert_tensor;
+    const struct value *offload_value;
+    struct plan_offload offload;
+    const struct value *experts;
+    const struct owners_list *owned; /* what `experts` says */
 };
 
 /* Reads workload->plan, and reports keys that cannot stand beside each other. */

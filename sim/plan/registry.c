@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const registry_channel_names[CHANNEL_COUNT] = {"pipeline", "pipeline", "halo", "input", "ring"};
+const char *const registry_channel_names[CHANNEL_COUNT] = {"pipeline", "pipeline", "halo", "input", "ring", "offload"};
 
 void registry_init(struct registry *registry, struct names *names)
 {

@@ -12,6 +12,7 @@
 
 #include "plan/frontier.h"
 #include "plan/mesh.h"
+#include "plan/owners.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,8 +60,12 @@ struct search *search_new(const struct plan *plan, const struct plan_stage *stag
 }
 
 /* Elements of the largest share of so many along an axis. */
-static uint64_t search_share(const struct plan_axis *axis, uint64_t size)
+static uint64_t search_share(const struct plan_stage *stage, uint32_t a, const struct owners *owners,
+                             uint64_t size)
 {
+    const struct plan_axis *axis = &stage->axes[a];
+    if (owners)
+        return owners_largest(owners, stage, a, size);
     uint64_t largest = (size + axis->size - 1) / axis->size;
     for (uint32_t i = 0; axis->weights && i < axis->size; i++) {
         struct interval share = layout_share((struct interval){0, size}, axis, i);
@@ -80,7 +85,8 @@ static double search_elements(const struct plan_stage *stage, const struct tenso
         share[d] = tensor->dims[d].size;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1)) {
-            share[layout->dim[a]] = search_share(&stage->axes[a], share[layout->dim[a]]);
+            const struct owners *owners = tensor->dims[layout->dim[a]].owners;
+            share[layout->dim[a]] = search_share(stage, a, owners, share[layout->dim[a]]);
         }
     for (uint32_t d = 0; d < tensor->rank; d++)
         elements *= (double)share[d] *
@@ -427,7 +433,8 @@ static bool search_same(const struct search *search, const struct search_entry *
                 layout_equal(&entry->to, &c->to, search->stage->axis_count);
     for (uint32_t d = 0; same && d < entry->rank; d++)
         same = entry->dims[d].size == c->tensor->dims[d].size &&
-               entry->dims[d].filling == c->tensor->dims[d].filling;
+               entry->dims[d].filling == c->tensor->dims[d].filling &&
+               entry->dims[d].owners == c->tensor->dims[d].owners;
     return same;
 }
 

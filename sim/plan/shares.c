@@ -35,7 +35,8 @@ static bool shares_divide(const struct derivation *d, const struct tensor *tenso
         uint64_t ways = 1;
         for (uint32_t b = 0; b < d->stage->axis_count; b++) {
             bool same = layout->place[b] == PLACE_SPLIT && layout->dim[b] == layout->dim[a];
-            if (same && (d->stage->axes[b].weights || tensor->dims[layout->dim[b]].filling))
+            if (same && (d->stage->axes[b].weights || tensor->dims[layout->dim[b]].filling ||
+                         tensor->dims[layout->dim[b]].owners))
                 return false;
             ways *= same ? d->stage->axes[b].size : 1;
         }

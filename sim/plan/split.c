@@ -2,6 +2,7 @@
 
 #include "cost/cost.h"
 #include "plan/assign.h"
+#include "plan/owners.h"
 
 #include <math.h>
 #include <string.h>
@@ -153,7 +154,8 @@ static bool split_known(struct input *input, const struct plan *plan, const char
 /* What one entry of `split:` says. */
 struct split_entry {
     int64_t shares;
-    const struct value *weights, *of;
+    const struct value *weights, *of, *indices;
+    const struct owners_list *owned; /* what `indices` says */
 };
 
 static const struct field split_fields[] = {
@@ -164,6 +166,7 @@ static const struct field split_fields[] = {
      .high = 1e6},
     {.key = "weights", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, weights)},
     {.key = "of", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, of)},
+    {.key = "indices", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, indices)},
 };
 
 static bool split_by_speed(const struct value *weights)
@@ -188,6 +191,22 @@ static double *split_weights(struct input *input, const struct value *list)
     return weights;
 }
 
+/* `indices`: whose is which. They are as many as there are shares. */
+static bool split_indices(struct input *input, struct split_entry *entry)
+{
+    if (entry->weights)
+        return report_error(&input->report, entry->weights->place,
+                            "weights say how many each device has; `indices` say that already");
+    entry->owned = owners_read(input, entry->indices, "indices");
+    if (entry->owned && entry->shares && entry->shares != entry->owned->shares)
+        return report_error(&input->report, entry->indices->place,
+                            "there are %lld shares but %u lists of indices", (long long)entry->shares,
+                            entry->owned->shares);
+    if (entry->owned)
+        entry->shares = entry->owned->shares;
+    return entry->owned != NULL;
+}
+
 /* Reads the three ways to write an entry into the same form. */
 static bool split_entry_read(struct input *input, const struct value *value, const char *key,
                              struct split_entry *entry)
@@ -201,6 +220,8 @@ static bool split_entry_read(struct input *input, const struct value *value, con
     else if (!fields_read(input, value, value->place, "split", split_fields, FIELDS_COUNT(split_fields), NULL,
                           entry))
         return false;
+    if (entry->indices)
+        return split_indices(input, entry);
     bool list = entry->weights && entry->weights->kind == VALUE_LIST;
     if (entry->weights && !list && !split_by_speed(entry->weights))
         return report_error(&input->report, entry->weights->place,
@@ -261,7 +282,8 @@ static bool split_one(struct input *input, const struct entry *entry, struct pla
     if (read.weights && read.weights->kind == VALUE_LIST &&
         !(stage->axes[axis].weights = split_weights(input, read.weights)))
         return false;
-    if (!read.weights)
+    stage->axes[axis].owned = read.owned;
+    if (!read.weights && !read.owned)
         split_heads(plan, stage);
     return split_used(plan, stage, axis) || split_refuse(input, plan, stage, labels[0], entry->place);
 }

@@ -3,6 +3,7 @@
  *     split: {y: 4}                                  four shares, as equal as can be
  *     split: {y: [3, 2, 1]}                          three shares in these proportions
  *     split: {y: {shares: 4, weights: speed}}        in proportion to how fast the devices are
+ *     split: {e: {indices: [[0, 3..5], [1, 2]]}}     experts and tables by number (owners.h)
  *     split: {tensor: {shares: 4, of: [g, r, f]}}    an axis that splits the first of these that a layer has
  */
 #ifndef PARTITA_PLAN_SPLIT_H

@@ -3,6 +3,7 @@
 #include "plan/balance.h"
 #include "plan/layout.h"
 #include "plan/orders.h"
+#include "plan/owners.h"
 #include "plan/split.h"
 #include "platform/topology.h"
 
@@ -186,6 +187,15 @@ static bool stages_balance(const struct model *model)
     return causal;
 }
 
+/* Deals out the experts of the whole model before it is cut into stages of equal work. */
+static bool stages_owned(struct input *input, const struct plan *plan, struct plan_stage *whole)
+{
+    struct plan scratch = *plan;
+    scratch.stages.at = whole;
+    scratch.stages.count = 1;
+    return owners_apply(input, &scratch);
+}
+
 bool stages_expand(struct input *input, const struct stages_degrees *given, const struct index_list *devices,
                    struct plan *plan)
 {
@@ -224,6 +234,8 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
     struct plan_stage meshed = whole;
     if (used && degrees->experts.expert)
         used = mesh_experts(input, &degrees->experts, plan, &meshed);
+    if (used && degrees->experts.owned)
+        used = stages_owned(input, plan, &meshed);
     if (used)
         balance_units(plan, &meshed, cuts, first, &input->arena);
     VECTOR_FREE(&whole.devices);

@@ -13,8 +13,8 @@ static bool state_uneven(const struct derivation *d, const struct action *action
         const struct plan_axis *axis = &d->stage->axes[a];
         if (layout->place[a] != PLACE_SPLIT || action->axes >> a & 1)
             continue;
-        if (axis->weights || state_tensor(d, action->tensor)->dims[layout->dim[a]].filling ||
-            sizes[layout->dim[a]] % axis->size)
+        const struct tensor_dim *dim = &state_tensor(d, action->tensor)->dims[layout->dim[a]];
+        if (axis->weights || dim->filling || dim->owners || sizes[layout->dim[a]] % axis->size)
             return true;
         sizes[layout->dim[a]] /= axis->size;
     }

@@ -162,7 +162,8 @@ static double streamed_pairs(const struct derivation *d, uint32_t index, uint32_
     keys.low = layout_share(whole, &d->stage->axes[axis], first).low;
     keys.high = layout_share(whole, &d->stage->axes[axis], end - 1).high;
     if (operator->causal)
-        return causal_pairs(queries, keys, operator->dims[operator->query].size, d->stage->balanced);
+        return causal_pairs(queries,
+                            keys, operator->dims[operator->query].size, d->stage->balanced, operator->window);
     return (double)(keys.high - keys.low) * (double)(queries.high - queries.low);
 }
 

@@ -24,6 +24,9 @@ struct work work_weight_gradient(const struct derivation *d, uint32_t operator, 
 /* The update of `parameters` elements with `states` bytes of optimizer states on a device. */
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states);
 
+/* Fills in the seconds of work that only moves bytes of a device's memory. */
+void work_memory(const struct plan *plan, uint32_t device, struct work *work);
+
 void work_add(struct work *sum, const struct work *other);
 
 void work_scale(struct work *work, double share);

@@ -3,6 +3,8 @@
 #include "cost/cost.h"
 #include "plan/degrees.h"
 #include "plan/mesh.h"
+#include "plan/offload_keys.h"
+#include "plan/owners.h"
 #include "plan/shard.h"
 #include "plan/stages.h"
 #include "plan/workload_schedule.h"
@@ -43,6 +45,7 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     plan->zero = (uint32_t)read->zero;
     plan->zero_keep = (enum plan_keep)read->keep;
     plan->zero_prefetch = (uint32_t)read->prefetch;
+    plan->offload = read->offload;
     plan->bucket = read->bucket;
     plan->no_overlap = !read->overlap;
     plan->barrier = read->barrier;
@@ -103,8 +106,9 @@ static struct mesh_experts workload_plan_experts(const struct workload *workload
 {
     if (!read->expert && !read->expert_tensor)
         return (struct mesh_experts){0};
-    const char *key = read->expert ? "expert" : "expert-tensor";
-    return (struct mesh_experts){.expert = read->expert ? (uint32_t)read->expert : 1,
+    const char *key = read->owned ? "experts" : read->expert ? "expert" : "expert-tensor";
+    return (struct mesh_experts){.owned = read->owned,
+                                 .expert = read->expert ? (uint32_t)read->expert : 1,
                                  .tensor =
                                      (uint32_t)(read->expert_tensor ? read->expert_tensor : read->tensor),
                                  .place = value_get(workload->plan, key)->place};
@@ -191,9 +195,11 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
         return false;
     bool good = read.stages ? workload_plan_stages(input, &read, plan)
                             : workload_plan_degrees(input, workload, &read, plan);
-    good = good && (!read.layers || mesh_layers(input, read.layers, plan));
+    good = good && (!read.layers || mesh_layers(input, read.layers, plan)) && owners_apply(input, plan);
     shard_mark(plan);
     good = good && workload_plan_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
+    good = good &&
+           offload_keys_check(input, read.offload_value, workload->discipline ? "a discipline" : NULL, plan);
     return good && workload_schedule_fits(input, workload, &read, plan);
 }

@@ -2,6 +2,7 @@
 
 #include "plan/fuse.h"
 #include "plan/memory.h"
+#include "plan/owners.h"
 #include "plan/state.h"
 #include "study/explain_cost.h"
 #include "study/explain_einsum.h"
@@ -111,7 +112,9 @@ static void explain_derivation_axis(const struct derivation *d, uint32_t index, 
         fprintf(out, ": here that is `%s`, %llu elements in %u shares%s",
                 explain_derivation_name(d, operator->dims[split].names[0]),
                 (unsigned long long)operator->dims[split].size, axis->size,
-                axis->weights ? " by weight" : "");
+                axis->owned     ? ", which is whose is given"
+                : axis->weights ? " by weight"
+                                : "");
     if (split >= 0 &&
         explain_derivation_label(labels, &operator->dims[split]) != operator->dims[split].names[0])
         fprintf(out, " (it is also called `%s`)",
@@ -138,7 +141,7 @@ static void explain_derivation_device(const struct derivation *d, uint32_t index
 {
     const struct operator* operator= state_operator(d, index);
     struct work work = work_forward(d, index, member);
-    char text[TEXT];
+    char text[TEXT], owned[LAYOUT];
     bool whole = true, idle = false;
     for (uint32_t k = 0; k < operator->dim_count; k++) {
         struct interval share = assign_share(d->stage, operator, & d->operators.at[index].assignment, k,
@@ -146,9 +149,12 @@ static void explain_derivation_device(const struct derivation *d, uint32_t index
         idle |= share.low >= share.high;
         if (idle || (share.low == 0 && share.high == operator->dims[k].size))
             continue;
-        fprintf(out, "%s%s %llu..%llu", whole ? "" : " ",
-                explain_derivation_name(d, operator->dims[k].names[0]), (unsigned long long)share.low,
-                (unsigned long long)share.high - 1);
+        const struct owners *owners = operator->dims[k].owners;
+        fprintf(out, "%s%s ", whole ? "" : " ", explain_derivation_name(d, operator->dims[k].names[0]));
+        if (owners)
+            fprintf(out, "%s", owners_describe(owners, share, owned, LAYOUT));
+        else
+            fprintf(out, "%llu..%llu", (unsigned long long)share.low, (unsigned long long)share.high - 1);
         whole = false;
     }
     if (idle) {

@@ -147,7 +147,7 @@ static bool explain_stage_even(const struct derivation *d, uint32_t index)
         int split = assignment->split[a];
         if (split == ASSIGN_ONE || (split >= 0 && (axis->weights || size[split] % axis->size)))
             return false;
-        if (split >= 0 && operator->dims[split].filling)
+        if (split >= 0 && (operator->dims[split].filling || operator->dims[split].owners))
             return false;
         if (split >= 0)
             size[split] /= axis->size;

@@ -162,6 +162,13 @@ static const struct family families[] = {
      "name: m\nlayers:\n  - {input: x, dims: {t: 3, h: 4}}\n  - {lstm: l, hidden: 3, directions: 2}\n"
      "  - {gru: u, hidden: 2, directions: 2}\n  - {fc: d, out: 3}\n",
      3, (const char *const[]){"b", "g", "o", "direction", "i", "k,o", NULL}, false},
+    {"a sliding window over shares of the sequence",
+     "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 7, h: 4}}\n  - {fc: q, from: x, out: {g: "
+     "2, r: 2, d: 2}}\n"
+     "  - {fc: k, from: x, out: {g: 2, d: 2}}\n  - {fc: v, from: x, out: {g: 2, d: 2}}\n"
+     "  - {attention: a, from: [q, k, v], mask: causal, window: 3}\n"
+     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {norm: n}\n  - {fc: u, out: {f: 3}}\n",
+     2, (const char *const[]){"s", "q", "k", "g,r,f", "g,r,f,s", "r", "b", "d", "h", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 

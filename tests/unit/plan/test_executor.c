@@ -277,7 +277,7 @@ static void splitting_a_recurrent_layer_along_time_is_refused(void **state)
 {
     (void)state;
     struct plan_case c;
-    case_init(&c, families[FAMILIES - 3].model, 2);
+    case_init(&c, families[FAMILIES - 4].model, 2);
     case_stage(&c, 0, "s:3");
     c.plan.stages.at[0].place = (struct place){"w.yaml", 3, 5};
     assert_false(case_derive(&c));
