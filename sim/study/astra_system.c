@@ -39,19 +39,21 @@ static const struct {
                          {"oneHalvingDoubling", "halving-doubling", true, false}};
 enum { SYSTEM_ALGORITHMS = sizeof system_algorithms / sizeof system_algorithms[0] };
 
-/* The dimensions of the array of devices; its last index is the innermost. */
+/* The dimensions of the array of all workers; its last index is the innermost. */
 static void system_dimensions(struct astra_system *system)
 {
     const struct platform *platform = &system->scenario->platform;
-    for (uint32_t a = 0; a < platform->arrays.count; a++) {
+    struct index_list workers = {0};
+    platform_list_workers(platform, &workers);
+    for (uint32_t a = 0; workers.count && a < platform->arrays.count; a++) {
         const struct array *array = &platform->arrays.at[a];
-        if (array->count != platform->devices.count || !platform->devices.count ||
-            array->first != platform->devices.at[0].node)
+        if (array->count != workers.count || array->first != platform->devices.at[workers.at[0]].node)
             continue;
         system->rank = array->rank;
         for (uint32_t d = 0; d < array->rank; d++)
             system->size[d] = array->size[array->rank - 1 - d];
     }
+    VECTOR_FREE(&workers);
 }
 
 /* The entry of system_algorithms of an implementation; SYSTEM_ALGORITHMS after reporting. */
@@ -108,7 +110,7 @@ static void system_carrier(struct astra_system *system, struct workload_carrier 
     if (!whole)
         VECTOR_PUSH(out, carrier);
     for (uint32_t g = 0; whole && g < s->job.group_count; g++) {
-        if (s->job.groups[g].member_count != s->platform.devices.count)
+        if (s->job.groups[g].member_count != platform_workers(&s->platform))
             continue;
         carrier.group = names_text(&s->names, s->job.groups[g].name);
         VECTOR_PUSH(out, carrier);
@@ -174,8 +176,10 @@ static bool system_devices(struct astra_system *system)
     if (!system_number(system, "peak-perf", 1e-9, &peak) ||
         !system_number(system, "local-mem-bw", 1e-9, &memory))
         return false;
-    for (uint32_t t = 0; t < platform->device_types.count; t++) {
-        struct device_type *type = &platform->device_types.at[t];
+    for (uint32_t d = 0; d < platform->devices.count; d++) {
+        struct device_type *type = &platform->device_types.at[platform->devices.at[d].type];
+        if (platform->devices.at[d].role != DEVICE_WORKER)
+            continue;
         for (uint32_t p = 0; p < PRECISION_COUNT && peak > 0; p++)
             type->peak[p] = peak * 1e12;
         if (memory > 0)
