@@ -128,6 +128,9 @@ enum plan_optimizer {
 /* How a sequence that is split meets all of its keys and values. */
 enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
 
+/* How a product split in two dimensions meets what it lacks of its operands. */
+enum plan_product { PRODUCT_GATHER, PRODUCT_SUMMA, PRODUCT_COUNT };
+
 struct schedule;
 struct orders;
 struct workload_carrier;
@@ -161,6 +164,8 @@ struct plan {
     double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
+    enum plan_product product;
+    uint32_t panels; /* in which a streamed product comes at least; 0: as many as its shares make */
     const struct schedule *schedule;
     uint32_t chunks;           /* stages per device and direction */
     uint16_t *device_of;       /* the schedule's device of each stage, where stages stand anywhere: those that
