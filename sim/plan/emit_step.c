@@ -53,11 +53,12 @@ static void emit_step_merge(struct emitter *e, uint32_t first, uint32_t second)
 {
     uint32_t count = 1;
     for (uint32_t p = 0; p < e->part_count; p++)
-        count += 1 + e->parts[p].parameters.squeezed.count;
+        count += 2 + e->parts[p].parameters.squeezed.count;
     struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, count), *next = notes;
     for (uint32_t p = 0; p < e->part_count; p++) {
         struct parameters *parameters = &e->parts[p].parameters;
         *next++ = (struct overlap_notes){parameters->gathered, e->parts[p].d->parameters.count};
+        *next++ = (struct overlap_notes){parameters->awaited.at, parameters->awaited.count};
         for (uint32_t i = 0; i < parameters->squeezed.count; i++)
             *next++ = (struct overlap_notes){&parameters->squeezed.at[i].op, 1};
     }

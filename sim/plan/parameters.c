@@ -42,6 +42,7 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
 void parameters_fini(struct parameters *p)
 {
     VECTOR_FREE(&p->buckets);
+    VECTOR_FREE(&p->awaited);
     VECTOR_FREE(&p->left);
     VECTOR_FREE(&p->squeezed);
 }
@@ -67,6 +68,8 @@ static uint32_t parameters_communicate(struct parameters *p, int collective, uin
     struct index_list wait = {0};
     if (after != PROGRAM_NONE)
         VECTOR_PUSH(&wait, after);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&wait, p->awaited.at[i]);
     uint32_t op = parameters_collective(p, collective, axes, bytes, label, &wait);
     VECTOR_FREE(&wait);
     return op;
@@ -289,6 +292,8 @@ static void parameters_leave_bucket(struct parameters *p, uint32_t b, bool last,
     struct index_list wait = {0};
     if (after != PROGRAM_NONE)
         VECTOR_PUSH(&wait, after);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&wait, p->awaited.at[i]);
     if (last)
         VECTOR_PUSH(&p->left, left);
     if (!bucket->late)
@@ -312,6 +317,8 @@ static bool parameters_squeeze(struct parameters *p, struct parameters_squeezed 
     uint8_t pass = b->pass;
     if (s->op != PROGRAM_NONE)
         VECTOR_PUSH(&after, s->op);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&after, p->awaited.at[i]);
     builder_close(b);
     b->pass = PASS_S;
     s->op = builder_kernel(b, names_add(b->names, "compression"), &work, &after);
@@ -411,6 +418,21 @@ static uint32_t parameters_bucket(struct parameters *p, uint32_t i)
         compression_add(p->d, i, p->role.member, &p->buckets.at[b].sizes);
     p->bucket_of[i] = b + 1;
     return b;
+}
+
+void parameters_await(struct parameters *p, uint32_t op)
+{
+    struct index_list *lists[] = {&p->awaited, p->waits};
+    for (uint32_t l = 0; l < 2; l++) {
+        uint32_t i = 0; /* streams are in order: the last one stands for those before it */
+        while (i < lists[l]->count &&
+               p->builder->ops.at[lists[l]->at[i]].stream != p->builder->ops.at[op].stream)
+            i++;
+        if (i == lists[l]->count)
+            VECTOR_PUSH(lists[l], op);
+        else
+            lists[l]->at[i] = op;
+    }
 }
 
 void parameters_ready(struct parameters *p, uint32_t index, bool last)

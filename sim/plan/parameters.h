@@ -45,12 +45,13 @@ struct parameters {
     uint32_t unreduced; /* interned: what whole gradients are called of which shares stay */
     VECTOR(struct parameter_bucket) buckets;
     VECTOR(struct parameters_squeezed) squeezed; /* those of which phases are left */
-    struct index_list *waits;                    /* what the optimizer waits for. Not owned. */
-    struct offload *offload;                     /* not owned */
-    uint32_t *uploaded;  /* per parameter: the operation that brought it here after its update */
-    uint32_t *bucket_of; /* per parameter: 1 + the bucket that its gradient waits in; 0: none */
-    bool *copied;        /* per parameter: an earlier stage of this rank has the same one, which is updated */
-    uint32_t *key_of;    /* per parameter: the share that it is updated with */
+    struct index_list awaited; /* the last operation of each stream that brings parts of gradients */
+    struct index_list *waits;  /* what the optimizer waits for. Not owned. */
+    struct offload *offload;   /* not owned */
+    uint32_t *uploaded;        /* per parameter: the operation that brought it here after its update */
+    uint32_t *bucket_of;       /* per parameter: 1 + the bucket that its gradient waits in; 0: none */
+    bool *copied;     /* per parameter: an earlier stage of this rank has the same one, which is updated */
+    uint32_t *key_of; /* per parameter: the share that it is updated with */
     uint32_t first_key, next_key;        /* of shares: the first of this stage, that of the next bucket */
     bool *seen;                          /* per key from the first: some gradient of this step has left */
     VECTOR(struct parameters_left) left; /* shares of this step, in the order of their gradients */
@@ -69,6 +70,10 @@ void parameters_expect(struct parameters *parameters, uint32_t unit);
 
 /* A pass has done with a unit: what need not be kept is dropped. `last`: of the step's micro-batches. */
 void parameters_leave(struct parameters *parameters, uint32_t unit, bool backward, bool last);
+
+/* An operation brings a part of a parameter's gradient (summa.h): what is reduced further, and the optimizer,
+ * wait for it. */
+void parameters_await(struct parameters *parameters, uint32_t op);
 
 /* The backward kernel of stage operator `index` has run: with buckets, gradients that it completes go. */
 void parameters_ready(struct parameters *parameters, uint32_t index, bool last);

@@ -8,7 +8,8 @@
 struct plan_keys {
     int64_t tensor, data, pipeline, context;
     const struct value *convert;
-    int attention;
+    int attention, product; /* enum plan_attention, enum plan_product */
+    int64_t panels;
     bool balanced;
     const char *schedule;
     int64_t chunks, in_flight, time_chunks;

@@ -39,6 +39,8 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     workload_plan_precisions(workload, plan);
     plan->optimizer = (enum plan_optimizer)workload->optimizer;
     plan->attention = (enum plan_attention)read->attention;
+    plan->product = (enum plan_product)read->product;
+    plan->panels = (uint32_t)read->panels;
     plan->recompute = (enum plan_recompute)read->recompute.mode;
     plan->recompute_every = (uint32_t)read->recompute.every;
     plan->recompute_chunk = (uint32_t)read->recompute.chunk;
@@ -58,6 +60,7 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     plan->carriers = workload->carriers;
     plan->carrier_count = workload->carrier_count;
     plan->chunk = workload->chunk;
+    plan->pieces = workload->pieces;
 }
 
 static bool workload_plan_input(struct input *input, const struct plan_keys *read, struct plan *plan)
