@@ -20,12 +20,23 @@ static uint32_t streamed_keys(const struct derivation *d, const struct operator*
     return MODEL_NONE;
 }
 
+/* Whether the keys themselves are divided: then a device has no use for most of what goes round. */
+static bool streamed_divided(const struct derivation *d, const struct stage_operator *so,
+                             const struct operator* operator)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (so->assignment.split[a] == operator->key)
+            return true;
+    return false;
+}
+
 void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
 {
     struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
     uint32_t last = d->forms.at[form].action;
-    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE)
+    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE ||
+                                                 streamed_divided(d, so, operator))
         return;
     struct action *action = &d->forward.at[last];
     uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
@@ -36,7 +47,9 @@ void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t fo
             operator->query || so->fused || saved_source(d, action->tensor, form) == form)
         return;
     action->streamed = true;
-    d->forms.at[form].streamed = true;
+    for (uint32_t f = d->first_form[action->tensor]; f != MODEL_NONE; f = d->forms.at[f].next)
+        if (d->forms.at[f].action == last) /* and what it is a slice of */
+            d->forms.at[f].streamed = true;
     so->streamed |= (uint8_t)(1u << i);
     so->ring_axis = action->axis;
 }
