@@ -31,7 +31,7 @@ bool casting_learners(struct input *input, struct script *script, const struct v
         return casting_select(input, script, pattern, what, &script->learners);
     uint32_t serving = script->devices.count;
     for (uint32_t d = 0; d < script->platform->devices.count; d++) {
-        bool serves = false;
+        bool serves = script->platform->devices.at[d].role != DEVICE_WORKER;
         for (uint32_t r = 0; r < serving && !serves; r++)
             serves = script->devices.at[r] == d;
         if (!serves)

@@ -226,8 +226,15 @@ static void absorb_after(struct model *model, uint32_t operator, uint32_t tensor
     uint32_t producer = model->tensors.at[tensor].producer;
     uint32_t mine = model->operators.at[operator].layer;
     uint32_t needed = producer == MODEL_NONE ? 0 : model->operators.at[producer].layer;
-    if (needed > mine && model->layers.at[needed].unit == model->layers.at[mine].unit)
+    if (needed > mine)
         absorb_move(model, mine, needed);
+}
+
+/* Whether an operator is all there is of a layer of a unit: then the layer may go elsewhere in that. */
+static bool absorb_alone(const struct model *model, uint32_t operator, uint32_t unit)
+{
+    const struct layer *layer = &model->layers.at[model->operators.at[operator].layer];
+    return layer->operator_count == 1 && layer->unit == unit;
 }
 
 /* The scores and the context of one layer, if both read products of what is cached. */
@@ -256,8 +263,7 @@ static bool absorb_find(const struct model *model, uint32_t layer, struct absorb
         }
     }
     return core->scores != MODEL_NONE && core->context != MODEL_NONE &&
-           model->layers.at[model->operators.at[core->keys].layer].operator_count == 1 &&
-           model->layers.at[model->operators.at[core->values].layer].operator_count == 1;
+           absorb_alone(model, core->keys, at->unit) && absorb_alone(model, core->values, at->unit);
 }
 
 void absorb(struct model *token)

@@ -18,7 +18,7 @@ static const char *const attention_scores[] = {"dot", "additive", NULL};
 struct attention_keys {
     int mask, score;
     bool dropout, flash;
-    int64_t buckets;
+    int64_t buckets, window;
     const struct value *cache;
 };
 
@@ -28,7 +28,8 @@ struct attention_shape {
     uint64_t b, g, r, queries, keys, d, e;
     uint32_t value_label;
     double fraction;
-    bool flash, masked;
+    uint64_t window;
+    bool flash, masked, causal;
 };
 
 static uint64_t attention_size(const struct builder *builder, const struct tensor *tensor, const char *label)
@@ -120,7 +121,8 @@ static void attention_mark(struct builder *builder, struct operator* op, const s
 {
     op->attends = true;
     op->masked = shape->masked;
-    op->causal = shape->fraction < 1;
+    op->causal = shape->causal;
+    op->window = shape->window;
     op->query = query;
     op->key = key;
     op->fraction = shape->fraction;
@@ -292,6 +294,19 @@ static bool attention_inputs(struct builder *builder, struct attention_shape *sh
            (builder->input_count == 3 || attention_read_positions(builder, shape));
 }
 
+/* The part of the points that counts: of a causal triangle, without what is before the window; counted full,
+ * a window for each query. */
+static double attention_fraction(const struct attention_shape *shape)
+{
+    double length = (double)shape->keys, window = (double)shape->window;
+    bool whole = !shape->window || shape->window >= shape->keys;
+    if (!shape->causal)
+        return whole ? 1 : window / length;
+    if (whole)
+        return (length + 1) / (2 * length);
+    return (window * (window + 1) / 2 + (length - window) * window) / (length * length);
+}
+
 static bool attention_build(struct builder *builder, const void *values)
 {
     const struct attention_keys *keys = values;
@@ -302,8 +317,11 @@ static bool attention_build(struct builder *builder, const void *values)
     if (keys->mask == ATTENTION_MASK_CAUSAL && shape.queries != shape.keys)
         return builder_error(builder, "has a causal mask, but %llu queries and %llu keys",
                              (unsigned long long)shape.queries, (unsigned long long)shape.keys);
-    if (keys->mask == ATTENTION_MASK_CAUSAL && builder->model->causal)
-        shape.fraction = ((double)shape.keys + 1) / (2 * (double)shape.keys);
+    if (keys->window && !shape.masked)
+        return builder_error(builder, "has a window, but no causal mask");
+    shape.window = (uint64_t)keys->window;
+    shape.causal = shape.masked && builder->model->causal && shape.keys > 1;
+    shape.fraction = attention_fraction(&shape);
     if (!attention_cache(builder, keys->cache))
         return false;
     uint32_t scores = attention_score(builder, &shape, keys->score, false), positions = MODEL_NONE;
@@ -327,6 +345,8 @@ static const struct field attention_fields[] = {
      .about = "dropout on the weights; default no"},
     {"buckets", FIELD_INTEGER, offsetof(struct attention_keys, buckets), .low = 0, .high = 1e9,
      .about = "rows of a table of learned relative positions, one column per head (T5: 32); default none"},
+    {"window", FIELD_INTEGER, offsetof(struct attention_keys, window), .low = 0, .high = 1e9,
+     .about = "under a causal mask, positions that a query sees, its own among them; default all"},
     {"flash", FIELD_FLAG, offsetof(struct attention_keys, flash),
      .about = "one kernel that never stores scores or weights; default no"},
     {"cache", FIELD_VALUE, offsetof(struct attention_keys, cache),

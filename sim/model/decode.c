@@ -329,26 +329,52 @@ void decode_step(struct model *token)
     decode_past(token, 0);
 }
 
+/* Positions before the new one that an operator reads when there are so many. */
+static uint64_t decode_seen(const struct operator* operator, uint64_t past)
+{
+    return operator->window && operator->window <= past ? operator->window - 1 : past;
+}
+
+/* The caches that an operator reads hold at least so many positions; the new one comes after those that it
+ * sees. */
+static void decode_hold(struct model *token, struct operator* operator, uint64_t seen)
+{
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        struct operand *operand = &operator->operands[i];
+        struct tensor *tensor = &token->tensors.at[operand->tensor];
+        for (uint32_t k = 0; k < tensor->rank; k++) {
+            if (operand->dims[k].dim != operator->grows - 1)
+                continue;
+            if (tensor->past)
+                tensor->dims[k].size = tensor->dims[k].size > seen ? tensor->dims[k].size : seen;
+            else if (tensor->cached)
+                operand->dims[k].offset = seen;
+        }
+    }
+}
+
+static void decode_forget(struct model *token, const struct operator* operator)
+{
+    for (uint32_t i = 0; i < operator->operand_count; i++) {
+        struct tensor *tensor = &token->tensors.at[operator->operands[i].tensor];
+        for (uint32_t k = 0; k < tensor->rank && tensor->past; k++)
+            if (operator->operands[i].dims[k].dim == operator->grows - 1)
+                tensor->dims[k].size = 0;
+    }
+}
+
 void decode_past(struct model *token, uint64_t past)
 {
+    for (uint32_t o = 0; o < token->operators.count; o++)
+        if (token->operators.at[o].grows)
+            decode_forget(token, &token->operators.at[o]);
     for (uint32_t o = 0; o < token->operators.count; o++) {
         struct operator* operator= & token->operators.at[o];
         if (!operator->grows)
             continue;
-        int dim = operator->grows - 1;
-        operator->dims[dim].size = past + 1;
-        decode_resize(token, operator,(uint32_t) dim);
-        for (uint32_t i = 0; i < operator->operand_count; i++) {
-            struct operand *operand = &operator->operands[i];
-            struct tensor *tensor = &token->tensors.at[operand->tensor];
-            for (uint32_t k = 0; k < tensor->rank; k++) {
-                if (operand->dims[k].dim != dim)
-                    continue;
-                if (tensor->past)
-                    tensor->dims[k].size = past;
-                else if (tensor->cached)
-                    operand->dims[k].offset = past;
-            }
-        }
+        uint64_t seen = decode_seen(operator, past);
+        operator->dims[operator->grows - 1].size = seen + 1;
+        decode_resize(token, operator, operator->grows - 1u);
+        decode_hold(token, operator, seen);
     }
 }

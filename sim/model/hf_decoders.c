@@ -55,12 +55,15 @@ static const struct hf_key mistral_keys[] = {
     {"head_dim", HF_SIZE, "head", ""},
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    HF_WINDOW("sliding_window"),
+    {"sliding_window", HF_SIZE, "window", ""},
     HF_END,
 };
 
+/* `sliding_window: null` means none, and nothing 4,096. */
 static bool mistral_refine(struct hf *hf)
 {
+    if (!value_get(hf->config, "sliding_window"))
+        hf_set(hf, "window", "%d", 4096);
     return hf_decoders_sequence(hf, "max_position_embeddings", 131072);
 }
 
@@ -149,7 +152,7 @@ const struct hf_architecture hf_decoders_gemma = {
 };
 
 static const struct hf_setting gemma2_settings[] = {
-    {"scale-embedding", "yes"}, {"sandwich", "yes"}, {NULL, NULL}};
+    {"scale-embedding", "yes"}, {"sandwich", "yes"}, {"window-period", "2"}, {NULL, NULL}};
 static const struct hf_key gemma2_keys[] = {
     LLAMA_SIZES,
     {"num_key_value_heads", HF_SIZE, "groups", "4"},
@@ -158,7 +161,7 @@ static const struct hf_key gemma2_keys[] = {
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
-    HF_WINDOW("sliding_window"),
+    {"sliding_window", HF_SIZE, "window", "4096"},
     HF_END,
 };
 
@@ -177,7 +180,7 @@ static const struct hf_key phi3_keys[] = {
     {"num_key_value_heads", HF_SIZE, "groups", "heads"},
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    HF_WINDOW("sliding_window"),
+    {"sliding_window", HF_SIZE, "window", ""},
     HF_END,
 };
 

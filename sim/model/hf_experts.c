@@ -16,7 +16,7 @@ static const struct hf_key mixtral_keys[] = {
     {"head_dim", HF_SIZE, "head", ""},
     {"num_local_experts", HF_SIZE, "experts", "8"},
     {"num_experts_per_tok", HF_SIZE, "chosen", "2"},
-    HF_WINDOW("sliding_window"),
+    {"sliding_window", HF_SIZE, "window", ""},
     HF_END,
 };
 

@@ -29,11 +29,11 @@
             "the precision of quantised weights is not read; say it as `precision`"                          \
     }
 
-/* The field that asks for sliding windows. */
+/* The field that asks for sliding windows in some blocks only, by a rule that is not read. */
 #define HF_WINDOW(field)                                                                                     \
     {                                                                                                        \
         field, HF_IGNORED, NULL,                                                                             \
-            "sliding windows are not modelled; attention is counted over the whole sequence"                 \
+            "which blocks have sliding windows is not read; attention is counted over the whole sequence"    \
     }
 
 #endif

@@ -133,6 +133,7 @@ struct operator
     bool attends;      /* part of an attention core: it mixes positions of a sequence */
     bool masked;       /* under a causal mask, however its points are counted */
     bool causal;       /* and only points whose key is not after their query are computed */
+    uint64_t window;   /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
     int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
     uint8_t grows;     /* 1 + the iteration dimension over what a cache holds, one longer with each token
                           (decode.h);     0: none */

@@ -200,7 +200,9 @@ double assign_points(const struct plan_stage *stage, const struct operator* oper
         return points;
     struct interval queries = assign_share(stage, operator, assignment, (uint32_t) operator->query, member);
     struct interval keys = assign_share(stage, operator, assignment, (uint32_t) operator->key, member);
-    return points * causal_pairs(queries, keys, operator->dims[operator->query].size, stage->balanced);
+    return points *
+           causal_pairs(queries,
+                        keys, operator->dims[operator->query].size, stage->balanced, operator->window);
 }
 
 static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)

@@ -2,6 +2,7 @@
 
 #include "plan/alike.h"
 #include "plan/memory.h"
+#include "plan/offload.h"
 #include "plan/parameters.h"
 #include "plan/state.h"
 #include "plan/streamed.h"
@@ -12,7 +13,9 @@ static uint32_t cast_rank_of(struct cast *cast, uint32_t *rank_of_device, uint32
 {
     if (rank_of_device[device] == MODEL_NONE) {
         rank_of_device[device] = cast->ranks.count;
-        VECTOR_PUSH(&cast->ranks, ((struct cast_rank){.device = device, .like = MODEL_NONE}));
+        VECTOR_PUSH(
+            &cast->ranks,
+            ((struct cast_rank){.device = device, .like = MODEL_NONE, .stores = {MODEL_NONE, MODEL_NONE}}));
     }
     return rank_of_device[device];
 }
@@ -38,6 +41,16 @@ static void cast_roles(struct cast *cast, struct arena *arena)
         cast->input_rank = cast_rank_of(cast, rank_of_device, plan->input_device);
         cast->ranks.at[cast->input_rank].input = true;
     }
+    cast->first_store = cast->ranks.count;
+    for (uint32_t r = 0; r < cast->first_store; r++) /* of those only that have a stage */
+        for (int place = PLAN_HOST; place <= PLAN_DRIVE && cast->ranks.at[r].roles.count; place++) {
+            uint32_t device = offload_store(plan, cast->ranks.at[r].device, place);
+            if (device == MODEL_NONE)
+                continue;
+            uint32_t store = cast_rank_of(cast, rank_of_device, device);
+            cast->ranks.at[r].stores[place - PLAN_HOST] = store;
+            VECTOR_PUSH(&cast->ranks.at[store].served, r);
+        }
 }
 
 static bool cast_sends(const struct action *action)
@@ -105,7 +118,7 @@ const uint32_t *cast_messages(const struct cast *cast, uint32_t stage, uint32_t 
     *count = 0;
     while (low + *count < end && all->at[low + *count] < action->first_message + action->message_count)
         ++*count;
-    return all->at + low;
+    return *count ? all->at + low : NULL;
 }
 
 uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct action *action,
@@ -145,8 +158,15 @@ uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action 
                    uint32_t to)
 {
     const uint32_t *ranks = cast->plan->stages.at[stage].ranks;
-    uint64_t pair = (uint64_t)stage << 8 | action->axis * 2u | (action->collective == REDUCE_SCATTER);
-    return registry_channel(cast->registry, ranks[from], ranks[to], CHANNEL_RING, pair, false);
+    uint64_t pair = (uint64_t)stage << 8 | action->axes * 2u | (action->collective == REDUCE_SCATTER);
+    bool panels = cast->derivations[stage].operators.at[action->operator].panels;
+    return registry_channel(cast->registry, ranks[from], ranks[to], panels ? CHANNEL_PANELS : CHANNEL_RING,
+                            pair, panels);
+}
+
+uint32_t cast_offload(const struct cast *cast, uint32_t from, uint32_t to)
+{
+    return registry_channel(cast->registry, from, to, CHANNEL_OFFLOAD, 0, true);
 }
 
 uint32_t cast_transfers(const struct cast *cast, uint32_t importer, uint32_t source)
@@ -248,19 +268,16 @@ static const struct action *cast_action(const struct derivation *d, uint32_t ind
 static void cast_outline(const struct cast *cast, uint32_t s, struct outline *outline)
 {
     const struct derivation *d = &cast->derivations[s];
-    uint64_t along = 0; /* bit set over sets of axes: those of collectives so far */
-    uint32_t rings[2] = {0};
+    uint64_t along = 0;      /* bit set over sets of axes: those of collectives so far */
+    uint64_t rings[2] = {0}; /* the same of streams of operands, and of sums: they have groups of their own */
     static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action = cast_action(d, i);
         bool ring = action->streamed, sums = action->collective == REDUCE_SCATTER;
-        uint32_t *streams = &rings[sums ? 1 : 0]; /* rings have groups of their own */
-        bool first = action->kind == ACTION_COLLECTIVE &&
-                     !(ring ? *streams >> action->axis & 1 : along >> action->axes & 1);
-        if (first && ring)
-            *streams |= 1u << action->axis;
-        else if (first)
-            along |= (uint64_t)1 << action->axes;
+        uint64_t *so_far = ring ? &rings[sums ? 1 : 0] : &along;
+        bool first = action->kind == ACTION_COLLECTIVE && !(*so_far >> action->axes & 1);
+        if (first)
+            *so_far |= (uint64_t)1 << action->axes;
         if (first || action->message_count)
             VECTOR_PUSH(&outline->actions, i);
     }
@@ -286,7 +303,7 @@ static void cast_training_groups(struct cast *cast, const struct outline *outlin
         if (tied != MODEL_NONE)
             cast_add_group(rank, tied);
     }
-    if (cast->plan->barrier && cast->ranks.count > 1)
+    if (cast->plan->barrier && cast->first_store > 1)
         cast_add_group(rank, cast_barrier(cast));
 }
 
@@ -295,8 +312,9 @@ static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct r
                              const struct action *action)
 {
     const struct plan_stage *stage = cast->derivations[role.stage].stage;
-    uint32_t next = streamed_member(stage, role.member, action->axis, 1);
-    uint32_t before = streamed_member(stage, role.member, action->axis, stage->axes[action->axis].size - 1);
+    uint32_t next = streamed_member(stage, role.member, action->axes, 1);
+    uint32_t before =
+        streamed_member(stage, role.member, action->axes, layout_places(stage, action->axes) - 1);
     cast_add_group(rank, cast_ring(cast, role.stage, action, role.member, next));
     cast_add_group(rank, cast_ring(cast, role.stage, action, before, role.member));
 }
@@ -320,6 +338,24 @@ static void cast_groups(struct cast *cast, const struct outline *outline, struct
     }
     if (cast->plan->training)
         cast_training_groups(cast, outline, rank, role);
+}
+
+/* Between ranks and their stores, and between a host and a drive that serve the same rank. */
+static void cast_offload_groups(struct cast *cast)
+{
+    for (uint32_t r = 0; r < cast->first_store; r++)
+        for (uint32_t s = 0; s < 2; s++) {
+            uint32_t store = cast->ranks.at[r].stores[s], host = cast->ranks.at[r].stores[0];
+            uint32_t ends[] = {r, s && host != MODEL_NONE ? host : r};
+            for (uint32_t e = 0; e < 2 && store != MODEL_NONE; e++) {
+                uint32_t there = cast_offload(cast, ends[e], store),
+                         back = cast_offload(cast, store, ends[e]);
+                cast_add_group(&cast->ranks.at[ends[e]], there);
+                cast_add_group(&cast->ranks.at[ends[e]], back);
+                cast_add_group(&cast->ranks.at[store], there);
+                cast_add_group(&cast->ranks.at[store], back);
+            }
+        }
 }
 
 /* The input device sends to every member that wants input. */
@@ -411,6 +447,21 @@ static void cast_alike(struct cast *cast, uint32_t s, const struct outline *outl
     VECTOR_FREE(&first);
 }
 
+/* Whether two stores serve ranks that are alike, in the same order, and so have one program. */
+static bool cast_alike_store(const struct cast *cast, uint32_t one, uint32_t other)
+{
+    const struct cast_rank *a = &cast->ranks.at[one], *b = &cast->ranks.at[other];
+    const struct device *devices = cast->plan->platform->devices.at;
+    const struct device *x = &devices[a->device], *y = &devices[b->device];
+    if (x->type != y->type || x->speed != y->speed || x->role != y->role ||
+        a->served.count != b->served.count || a->groups.count != b->groups.count)
+        return false;
+    for (uint32_t i = 0; i < a->served.count; i++)
+        if (cast->ranks.at[a->served.at[i]].like != cast->ranks.at[b->served.at[i]].like)
+            return false;
+    return true;
+}
+
 static void cast_copied(struct cast *cast, struct arena *arena)
 {
     const struct plan *plan = cast->plan;
@@ -445,6 +496,7 @@ void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivati
         }
     if (cast->input_rank != MODEL_NONE)
         cast_input_groups(cast);
+    cast_offload_groups(cast);
     for (uint32_t s = 0; s < plan->stages.count; s++)
         cast_alike(cast, s, outlines);
     for (uint32_t s = 0; s < plan->stages.count; s++)
@@ -452,6 +504,10 @@ void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivati
     for (uint32_t r = 0; r < cast->ranks.count; r++)
         if (cast->ranks.at[r].like == MODEL_NONE)
             cast->ranks.at[r].like = r;
+    for (uint32_t r = cast->first_store; r < cast->ranks.count; r++)
+        for (uint32_t other = cast->first_store; other < r && cast->ranks.at[r].like == r; other++)
+            if (cast->ranks.at[other].like == other && cast_alike_store(cast, r, other))
+                cast->ranks.at[r].like = other;
 }
 
 void cast_fini(struct cast *cast)
@@ -463,6 +519,7 @@ void cast_fini(struct cast *cast)
     for (uint32_t r = 0; r < cast->ranks.count; r++) {
         VECTOR_FREE(&cast->ranks.at[r].roles);
         VECTOR_FREE(&cast->ranks.at[r].groups);
+        VECTOR_FREE(&cast->ranks.at[r].served);
     }
     VECTOR_FREE(&cast->ranks);
     VECTOR_FREE(&cast->copies);

@@ -13,6 +13,8 @@ struct cast_rank {
     uint32_t device;
     VECTOR(struct role) roles; /* in the order of the stages */
     bool input;                /* it sends the samples to the stages */
+    uint32_t stores[2];        /* ranks of its host and its drive; MODEL_NONE: it needs none */
+    struct index_list served;  /* of a host or a drive: the ranks that leave something there */
     struct index_list groups;  /* its communications: slot g of its group table is groups.at[g] */
     uint32_t like;             /* the first rank that does the same; itself if none */
 };
@@ -33,6 +35,7 @@ struct cast {
     VECTOR(struct cast_copy) copies; /* of tensors that several stages hold, in the order of the stages */
     uint32_t barrier;                /* the group of that name; MODEL_NONE: not made yet */
     uint32_t input_rank;             /* MODEL_NONE: none */
+    uint32_t first_store;            /* from this rank on, hosts and drives that keep something for others */
 };
 
 /* Casts all ranks; allocates stage->ranks in `arena`. */
@@ -59,6 +62,9 @@ uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action 
  * Members of the stages meet index by index; where the stages are of different sizes, modulo the smallest. */
 uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member,
                    double *elements);
+
+/* The group in which one rank sends another what is kept elsewhere, or gets it back. */
+uint32_t cast_offload(const struct cast *cast, uint32_t from, uint32_t to);
 
 /* The group of all ranks that train, which meet before the optimizer. */
 uint32_t cast_barrier(struct cast *cast);

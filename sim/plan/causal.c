@@ -31,11 +31,18 @@ static double causal_corner(uint64_t x, uint64_t y)
     return both * (both + 1) / 2 + ((double)x - both) * (double)y;
 }
 
-/* Intervals of positions. */
-static double causal_block(struct interval q, struct interval k)
+/* The same without those that are `window` or more before their query: as many as if queries came so much
+ * earlier. */
+static double causal_band(uint64_t x, uint64_t y, uint64_t window)
 {
-    return causal_corner(q.high, k.high) - causal_corner(q.low, k.high) - causal_corner(q.high, k.low) +
-           causal_corner(q.low, k.low);
+    return causal_corner(x, y) - (window && x > window ? causal_corner(x - window, y) : 0);
+}
+
+/* Intervals of positions. */
+static double causal_block(struct interval q, struct interval k, uint64_t window)
+{
+    return causal_band(q.high, k.high, window) - causal_band(q.low, k.high, window) -
+           causal_band(q.high, k.low, window) + causal_band(q.low, k.low, window);
 }
 
 /* The part of an interval of places that lies in the n-th chunk, as positions. */
@@ -50,10 +57,11 @@ static struct interval causal_part(struct interval places, uint64_t length, uint
     return (struct interval){chunk.low + (low < size ? low : size), chunk.low + (high < size ? high : size)};
 }
 
-double causal_pairs(struct interval queries, struct interval keys, uint64_t length, uint32_t ways)
+double causal_pairs(struct interval queries, struct interval keys, uint64_t length, uint32_t ways,
+                    uint64_t window)
 {
     if (ways < 2)
-        return causal_block(queries, keys);
+        return causal_block(queries, keys, window);
     double pairs = 0;
     uint64_t before = 0;
     for (uint32_t i = 0; i < 2 * ways; i++) {
@@ -64,7 +72,7 @@ double causal_pairs(struct interval queries, struct interval keys, uint64_t leng
         for (uint32_t j = 0; j < 2 * ways; j++) {
             struct interval k = causal_part(keys, length, ways, j, &inner);
             if (k.low < k.high)
-                pairs += causal_block(q, k);
+                pairs += causal_block(q, k, window);
         }
     }
     return pairs;

@@ -12,7 +12,9 @@
  * order). */
 uint64_t causal_position(uint64_t place, uint64_t length, uint32_t ways);
 
-/* Pairs of a query in one interval of places and a key in another, the key not after the query. */
-double causal_pairs(struct interval queries, struct interval keys, uint64_t length, uint32_t ways);
+/* Pairs of a query in one interval of places and a key in another, the key not after the query and, with a
+ * `window` > 0, among the last `window` positions up to the query's. */
+double causal_pairs(struct interval queries, struct interval keys, uint64_t length, uint32_t ways,
+                    uint64_t window);
 
 #endif

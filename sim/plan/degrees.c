@@ -10,8 +10,7 @@ bool degrees_devices(struct input *input, const struct plan_keys *plan, const st
 {
     if (plan->devices)
         return topology_select(input, platform, plan->devices, devices);
-    for (uint32_t i = 0; i < platform->devices.count; i++)
-        VECTOR_PUSH(devices, i);
+    platform_list_workers(platform, devices);
     return true;
 }
 

@@ -1,10 +1,12 @@
 #include "plan/emit.h"
 
+#include "plan/emit_offload.h"
 #include "plan/emit_part.h"
 #include "plan/emit_step.h"
 #include "plan/emit_transfer.h"
 #include "plan/emit_update.h"
 #include "plan/scheduled.h"
+#include "plan/stores.h"
 
 static void emit_program(struct emitter *e, uint32_t rank, struct names *names, struct arena *arena,
                          struct program *program)
@@ -12,6 +14,7 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     const struct cast_rank *cast_rank = &e->cast->ranks.at[rank];
     bool asynchronous = e->plan->schedule->asynchronous;
     builder_init(&e->builder, e->cast, rank, names);
+    offload_init(&e->offload, e->plan, &e->builder);
     e->part_count = cast_rank->roles.count;
     e->parts = ARENA_ARRAY(e->arena, struct part, e->part_count);
     for (uint32_t i = 0; i < e->part_count; i++)
@@ -26,9 +29,12 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
             emit_update(e);
     }
     emit_update_hold(e);
+    emit_offload_hold(e);
     for (uint32_t i = 0; i < e->part_count; i++)
         emit_part_fini(&e->parts[i]);
     builder_finish(&e->builder, arena, program);
+    offload_script(&e->offload, program, arena, &e->scripts[rank]);
+    offload_fini(&e->offload);
     builder_fini(&e->builder);
 }
 
@@ -65,7 +71,8 @@ static void emit_tables(const struct cast *cast, const struct registry *registry
         job->ranks[r] = (struct rank){.device = rank->device,
                                       .program = program_of[rank->like],
                                       .first_group = next,
-                                      .stage = rank->roles.count ? rank->roles.at[0].stage : PROGRAM_NONE};
+                                      .stage = rank->roles.count ? rank->roles.at[0].stage : PROGRAM_NONE,
+                                      .store = r >= cast->first_store};
         for (uint32_t g = 0; g < rank->groups.count; g++)
             job->group_table[next++] = rank->groups.at[g];
     }
@@ -79,7 +86,7 @@ static void emit_tables(const struct cast *cast, const struct registry *registry
 static void emit_programs(struct emitter *e, struct job *job, const uint32_t *program_of)
 {
     for (uint32_t r = 0; r < e->cast->ranks.count; r++) {
-        if (e->cast->ranks.at[r].like != r)
+        if (e->cast->ranks.at[r].like != r || r >= e->cast->first_store)
             continue;
         struct arena scratch;
         arena_init(&scratch);
@@ -124,11 +131,28 @@ static void emit_all(struct plan *plan, struct cast *cast, struct registry *regi
                               .orders = orders,
                               .halves = orders && emit_halves(orders),
                               .waves = waves};
+    emitter.scripts = ARENA_ARRAY(&job->arena, struct offload_script, cast->ranks.count);
     emit_programs(&emitter, job, program_of);
+    stores_emit(plan, cast, emitter.scripts, job, program_of);
     emit_alike(cast, registry);
     emit_tables(cast, registry, job, program_of);
     job->steps = plan->steps;
     job->lead = plan->lead;
+}
+
+/* Products in panels make both gradients from the same panels, so they cannot be passes of their own. */
+static bool emit_whole_backward(const struct plan *plan, const struct derivation *derivations,
+                                const struct orders *orders, struct report *report)
+{
+    for (uint32_t s = 0; s < plan->stages.count && orders && emit_halves(orders); s++)
+        for (uint32_t o = 0; o < derivations[s].operators.count; o++)
+            if (derivations[s].operators.at[o].panels)
+                return report_error(
+                    report, plan->stages.at[s].place,
+                    "schedule %s makes the gradients of inputs and weights in passes of their "
+                    "own; convert.fc: summa makes both from the same panels",
+                    plan->schedule->name);
+    return true;
 }
 
 bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job, struct report *report)
@@ -141,6 +165,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
     struct orders orders = {0};
     bool ordered = emit_ordered(plan, &cast);
     bool good = !ordered || scheduled_orders(plan, derivations, &orders, report);
+    good = good && emit_whole_backward(plan, derivations, ordered ? &orders : NULL, report);
     if (good)
         emit_all(plan, &cast, &registry, ordered ? &orders : NULL, job);
     orders_fini(&orders);

@@ -1,5 +1,6 @@
 #include "plan/emit_part.h"
 
+#include "plan/emit_offload.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
 #include "plan/recompute.h"
@@ -45,7 +46,10 @@ void emit_part_init(struct emitter *e, struct part *part, struct role role)
     const struct derivation *d = &e->cast->derivations[role.stage];
     uint32_t f = d->forward.count, b = d->backward.count;
     *part = (struct part){.d = d, .role = role, .wave = e->waves[role.stage]};
-    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, e->arena);
+    parameters_init(&part->parameters, d, role, &e->builder, &e->syncs, &e->offload, e->arena);
+    for (uint32_t i = 0; i < d->parameters.count && offload_shares(e->plan); i++)
+        part->parameters.copied[i] =
+            emitter_holds_before(e, (uint32_t)(part - e->parts), d->parameters.at[i].tensor);
     part->forward_work = ARENA_ARRAY(e->arena, struct work, f);
     part->backward_work = ARENA_ARRAY(e->arena, struct work, b);
     if (e->halves) {
@@ -65,6 +69,7 @@ void emit_part_init(struct emitter *e, struct part *part, struct role role)
         return;
     recompute_actions(d, e->arena, part->again);
     emit_part_units(e, part);
+    emit_offload_init(e, part);
     lifetime_forward(d, role.member, part->again, e->arena, &part->again_lives);
     lifetime_backward(d, role.member, e->arena, &part->backward_lives);
 }

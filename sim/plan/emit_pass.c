@@ -2,6 +2,7 @@
 
 #include "plan/emit_action.h"
 #include "plan/emit_loop.h"
+#include "plan/emit_offload.h"
 #include "plan/emit_token.h"
 #include "plan/halves.h"
 #include "plan/memory.h"
@@ -20,6 +21,12 @@ static void emit_pass_begin(struct emitter *e, struct part *part, uint8_t pass, 
         part->backward_count[i] = 0;
 }
 
+static void emit_pass_left(struct emitter *e, struct part *part, uint32_t unit)
+{
+    parameters_leave(&part->parameters, unit, false, false);
+    emit_offload_leave(e, part, unit);
+}
+
 /* The forward actions of one chunk. Parameters are entered with the first and left with the last. */
 static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
 {
@@ -35,7 +42,7 @@ static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
         }
         if (action->kind == ACTION_KERNEL && action->unit != unit) {
             if (unit != MODEL_NONE && last)
-                parameters_leave(&part->parameters, unit, false, false);
+                emit_pass_left(e, part, unit);
             unit = action->unit;
             if (first)
                 parameters_enter(&part->parameters, unit, false);
@@ -43,7 +50,7 @@ static void emit_pass_forward_chunk(struct emitter *e, struct part *part)
         i = emit_loop_next(e, part, false, i);
     }
     if (unit != MODEL_NONE && last)
-        parameters_leave(&part->parameters, unit, false, false);
+        emit_pass_left(e, part, unit);
     if (!last)
         builder_close(&e->builder);
 }
@@ -123,6 +130,7 @@ static void emit_pass_enter(struct emitter *e, struct part *part, uint32_t unit,
     bool again =
         recompute_unit(e->plan, d->stage, unit) != RECOMPUTE_NONE && emit_pass_has_backward(part, chunk);
     parameters_enter(&part->parameters, unit, true);
+    emit_offload_enter(e, part, unit, again && unit + 1 == chunk.end ? chunk.first : unit);
     if (again && unit + 1 == chunk.end) {
         for (uint32_t k = unit; k-- > chunk.first;)
             parameters_enter(&part->parameters, k, true);
@@ -181,6 +189,7 @@ void emit_pass_backward(struct emitter *e, struct part *part, uint8_t pass, uint
 {
     bool split = pass == PASS_I;
     emit_pass_begin(e, part, pass, micro_batch);
+    emit_offload_begin(part);
     for (e->chunk = 0; e->chunk < part->wave.chunks; e->chunk++)
         emit_pass_backward_chunk(e, part, split, last);
     e->chunk = 0;

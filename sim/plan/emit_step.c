@@ -51,11 +51,14 @@ static bool emit_step_completes(const struct emitter *e, const struct schedule_l
 /* Merges an overlapped pair; what is noted of its operations follows them. */
 static void emit_step_merge(struct emitter *e, uint32_t first, uint32_t second)
 {
-    struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, e->part_count + 1);
-    for (uint32_t p = 0; p < e->part_count; p++)
-        notes[p] = (struct overlap_notes){e->parts[p].parameters.gathered, e->parts[p].d->parameters.count};
-    notes[e->part_count] = (struct overlap_notes){e->syncs.at, e->syncs.count};
-    overlap_merge(&e->builder, first, second, notes, e->part_count + 1);
+    struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, 2 * e->part_count + 1);
+    for (uint32_t p = 0; p < e->part_count; p++) {
+        struct parameters *parameters = &e->parts[p].parameters;
+        notes[2 * p] = (struct overlap_notes){parameters->gathered, e->parts[p].d->parameters.count};
+        notes[2 * p + 1] = (struct overlap_notes){parameters->awaited.at, parameters->awaited.count};
+    }
+    notes[2 * e->part_count] = (struct overlap_notes){e->syncs.at, e->syncs.count};
+    overlap_merge(&e->builder, first, second, notes, 2 * e->part_count + 1);
 }
 
 /* One step in the order of the schedule; of an asynchronous one all steps, with their updates. */

@@ -1,5 +1,6 @@
 #include "plan/emit_update.h"
 
+#include "plan/emit_offload.h"
 #include "plan/memory.h"
 #include "plan/scheduled.h"
 #include "plan/shard.h"
@@ -43,7 +44,7 @@ static void emit_update_tied(struct emitter *e, const struct emit_update_paramet
 static void emit_update_barrier(struct emitter *e)
 {
     struct builder *b = &e->builder;
-    if (!e->plan->barrier || e->plan->schedule->asynchronous || e->cast->ranks.count < 2)
+    if (!e->plan->barrier || e->plan->schedule->asynchronous || e->cast->first_store < 2)
         return;
     uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, cast_barrier(e->cast), MODEL_NONE, 4,
                                       names_add(b->names, "gradient norm"), &e->syncs);
@@ -78,6 +79,10 @@ void emit_update(struct emitter *e)
         VECTOR_PUSH(&e->syncs, b->last_compute);
     b->pass = PASS_O;
     emit_update_barrier(e);
+    if (offload_shares(e->plan)) {
+        emit_offload_update(e);
+        return;
+    }
     struct work work = work_optimizer(e->plan, e->cast->ranks.at[b->rank].device, parameters, states);
     uint32_t update = builder_kernel(b, names_add(b->names, "optimizer"), &work, &e->syncs);
     builder_close(b);
@@ -105,7 +110,7 @@ void emit_update_hold(struct emitter *e)
                 continue;
             struct memory_held held = {0};
             uint32_t label = state_tensor(d, d->parameters.at[i].tensor)->name;
-            memory_hold(d, i, e->parts[p].role.member, &held);
+            memory_hold(d, i, e->parts[p].role.member, PLAN_DEVICE, &held);
             builder_hold(&e->builder, MEMORY_PARAMETERS, label, held.parameters * emit_update_versions(e));
             builder_hold(&e->builder, MEMORY_GRADIENTS, label, held.gradients);
             builder_hold(&e->builder, MEMORY_OPTIMIZER, label, held.optimizer);

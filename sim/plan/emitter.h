@@ -48,7 +48,11 @@ struct part {
     struct part_collective *forward_collectives, *backward_collectives; /* per action */
     struct part_unit *units;                                            /* of the stage */
     struct part_copy *copies;                                           /* per entry of what is saved */
-    bool *again;                  /* per forward action: the recomputation at hand repeats it */
+    uint32_t *home; /* per entry of what is saved: the unit after which it leaves the device and for which it
+                       comes back; MODEL_NONE: it stays */
+    uint32_t *back; /* per unit of the stage, in a backward pass: the operation that brings back what left;
+                       PROGRAM_NONE: none yet */
+    bool *again;    /* per forward action: the recomputation at hand repeats it */
     struct cache_readers readers; /* of the same units for one token, where there are such (generate.h) */
     uint32_t *made;               /* per tensor of those: the forward action that makes it, by first reader */
     double *kept;                 /* per forward action: bytes that it adds to a cache; NULL: there is none */
@@ -71,6 +75,8 @@ struct emitter {
     uint32_t token;          /* that the pass makes, 0 that of the prompt (generate.h) */
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
+    struct offload offload;  /* what this rank leaves elsewhere */
+    struct offload_script *scripts;  /* per rank: what it says to its stores */
     struct share_list shares, drawn; /* of all collectives of unequal shares; of the present one */
 };
 

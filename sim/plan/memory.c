@@ -51,13 +51,37 @@ double memory_states(const struct derivation *d, uint32_t member)
     return bytes;
 }
 
-void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, struct memory_held *held)
+/* Whether other stages of the plan hold a parameter too: its gradient stays until they have added theirs. */
+static bool memory_shared(const struct derivation *d, uint32_t index)
 {
+    const struct derivation *all = d - d->stage_index;
+    uint32_t holders = 0;
+    for (uint32_t s = 0; s < d->plan->stages.count; s++)
+        for (uint32_t i = 0; i < all[s].parameters.count; i++)
+            holders += all[s].parameters.at[i].tensor == d->parameters.at[index].tensor;
+    return holders > 1;
+}
+
+void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, int place,
+                 struct memory_held *held)
+{
+    const struct plan *plan = d->plan;
     double all = memory_parameter(d, index, member), share = all / shard_ways(d, &d->parameters.at[index]);
-    held->parameters += (d->plan->zero >= 3 ? share : all) * precision_bytes(d->plan->weight_precision);
-    held->gradients +=
-        d->plan->training ? (d->plan->zero >= 2 ? share : all) * memory_gradient_bytes(d->plan) : 0;
-    held->optimizer += d->plan->training ? memory_state(d, index, member) : 0;
+    if (plan->offload.parameters == place)
+        held->parameters += (plan->zero >= 3 ? share : all) * precision_bytes(plan->weight_precision);
+    if (!plan->training)
+        return;
+    if (plan->offload.gradients == place || (place == PLAN_DEVICE && memory_shared(d, index)))
+        held->gradients +=
+            (plan->zero >= 2 || place != PLAN_DEVICE ? share : all) * memory_gradient_bytes(plan);
+    if (plan->offload.optimizer == place)
+        held->optimizer += memory_state(d, index, member);
+    if (place != PLAN_HOST || !plan->offload.host_step)
+        return;
+    if (plan->offload.gradients != PLAN_HOST) /* they come for the update */
+        held->gradients += share * memory_gradient_bytes(plan);
+    if (plan->offload.parameters == PLAN_DEVICE && !optimizer_master(plan)) /* what it updates */
+        held->parameters += share * precision_bytes(plan->weight_precision);
 }
 
 double memory_copy(const struct derivation *d, const struct stage_saved *saved, uint32_t member)

@@ -18,11 +18,13 @@ double memory_states(const struct derivation *d, uint32_t member);
 double memory_parameter(const struct derivation *d, uint32_t index, uint32_t member);
 double memory_parameters(const struct derivation *d, uint32_t member);
 
-/* Adds what a member stores throughout for one of its stage's parameters, in bytes. */
+/* Adds what a member stores throughout for one of its stage's parameters in a place (enum plan_place), in
+ * bytes. */
 struct memory_held {
     double parameters, gradients, optimizer;
 };
-void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, struct memory_held *held);
+void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, int place,
+                 struct memory_held *held);
 
 /* Bytes of one thing that is kept for the backward pass on a member. */
 double memory_copy(const struct derivation *d, const struct stage_saved *saved, uint32_t member);

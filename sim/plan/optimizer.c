@@ -14,11 +14,15 @@ const char *const optimizer_names[OPTIMIZER_COUNT + 1] = {
     [OPTIMIZER_ADAFACTOR] = "adafactor",
 };
 
+bool optimizer_master(const struct plan *plan)
+{
+    return precision_bytes(plan->weight_precision) < precision_bytes(plan->optimizer_precision);
+}
+
 double optimizer_bytes(const struct plan *plan)
 {
-    double state = precision_bytes(plan->optimizer_precision);
-    bool master = precision_bytes(plan->weight_precision) < state;
-    return (optimizer_table[plan->optimizer].moments + (master ? 1 : 0)) * state;
+    return (optimizer_table[plan->optimizer].moments + (optimizer_master(plan) ? 1 : 0)) *
+           precision_bytes(plan->optimizer_precision);
 }
 
 double optimizer_states(const struct plan *plan, const struct tensor *tensor, const struct box *box,

@@ -14,9 +14,12 @@ struct optimizer {
 extern const struct optimizer optimizer_table[OPTIMIZER_COUNT];
 extern const char *const optimizer_names[OPTIMIZER_COUNT + 1]; /* NULL-terminated */
 
-/* Bytes per parameter of the states that are as many as the parameters: moments and master copy. The master
- * copy is there where the optimizer works in a wider precision than the weights are stored in (Micikevicius
- * et al. 2018; Rajbhandari et al. 2020: 12 bytes for Adam in mixed precision). */
+/* Whether the optimizer keeps a copy of the weights besides those that kernels read: where it works in a wider
+ * precision than they are stored in (Micikevicius et al. 2018). */
+bool optimizer_master(const struct plan *plan);
+
+/* Bytes per parameter of the states that are as many as the parameters: moments and master copy
+ * (Rajbhandari et al. 2020: 12 bytes for Adam in mixed precision). */
 double optimizer_bytes(const struct plan *plan);
 
 /* Bytes of all states for the part of a parameter in `box`. `rows`: the dimensions (bit set) that stand for

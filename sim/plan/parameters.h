@@ -7,14 +7,21 @@
 #ifndef PARTITA_PLAN_PARAMETERS_H
 #define PARTITA_PLAN_PARAMETERS_H
 
-#include "plan/builder.h"
+#include "plan/offload.h"
 #include "plan/shard.h"
 
 /* Gradients that go together: their reduction is the same. */
 struct parameter_bucket {
     struct shard_reduction how;
     uint32_t shard_axes, label;
+    bool late; /* other stages hold it too: it is complete only after they have met */
     double elements;
+};
+
+/* Gradients of a bucket that are complete. */
+struct parameters_left {
+    struct offload_share share;
+    bool late; /* they are still here */
 };
 
 struct parameters {
@@ -25,11 +32,21 @@ struct parameters {
     bool *whole;        /* per parameter: it is here whole */
     uint32_t unreduced; /* interned: what whole gradients are called of which shares stay */
     VECTOR(struct parameter_bucket) buckets;
-    struct index_list *waits; /* what the optimizer waits for. Not owned. */
+    struct index_list awaited; /* the last operation of each stream that brings parts of gradients */
+    struct index_list *waits;  /* what the optimizer waits for. Not owned. */
+    struct offload *offload;   /* not owned */
+    uint32_t *uploaded;        /* per parameter: the operation that brought it here after its update */
+    uint32_t *bucket_of;       /* per parameter: 1 + the bucket that its gradient waits in; 0: none */
+    bool *copied;     /* per parameter: an earlier stage of this rank has the same one, which is updated */
+    uint32_t *key_of; /* per parameter: the share that it is updated with */
+    uint32_t first_key, next_key;        /* of shares: the first of this stage, that of the next bucket */
+    bool *seen;                          /* per key from the first: some gradient of this step has left */
+    VECTOR(struct parameters_left) left; /* shares of this step, in the order of their gradients */
 };
 
 void parameters_init(struct parameters *parameters, const struct derivation *d, struct role role,
-                     struct builder *builder, struct index_list *waits, struct arena *arena);
+                     struct builder *builder, struct index_list *waits, struct offload *offload,
+                     struct arena *arena);
 void parameters_fini(struct parameters *parameters);
 
 /* A pass begins to work on a unit: what it needs is gathered, and the next kernel waits for it. */
@@ -41,6 +58,10 @@ void parameters_expect(struct parameters *parameters, uint32_t unit);
 /* A pass has done with a unit: what need not be kept is dropped. `last`: of the step's micro-batches. */
 void parameters_leave(struct parameters *parameters, uint32_t unit, bool backward, bool last);
 
+/* An operation brings a part of a parameter's gradient (summa.h): what is reduced further, and the optimizer,
+ * wait for it. */
+void parameters_await(struct parameters *parameters, uint32_t op);
+
 /* The backward kernel of stage operator `index` has run: with buckets, gradients that it completes go. */
 void parameters_ready(struct parameters *parameters, uint32_t index, bool last);
 
@@ -48,7 +69,15 @@ void parameters_ready(struct parameters *parameters, uint32_t index, bool last);
  * first unit, whatever is left. */
 void parameters_reduce(struct parameters *parameters, uint32_t unit, bool last);
 
-/* After the update: members that updated a share get the others. `update`: the optimizer's operation. */
+/* Sends the gradients of a share to the host, or to the drive by way of it. `after`: what they wait for. */
+void parameters_depart(struct parameters *parameters, const struct offload_share *share, double elements,
+                       bool last, const struct index_list *after);
+
+/* The values of a share's parameters, updated elsewhere, are here after operation `op`. */
+void parameters_arrive(struct parameters *parameters, uint32_t key, uint32_t op);
+
+/* After the update: members that updated a share get the others. `update`: the optimizer's operation;
+ * PROGRAM_NONE: each share arrives by itself. */
 void parameters_publish(struct parameters *parameters, uint32_t update);
 
 /* The sets of axes along which a stage's parameters communicate, each once, in the order of the parameters.

@@ -19,6 +19,7 @@ void plan_fini(struct plan *plan)
     for (uint32_t s = 0; s < plan->stages.count; s++)
         VECTOR_FREE(&plan->stages.at[s].devices);
     VECTOR_FREE(&plan->stages);
+    VECTOR_FREE(&plan->stores);
     if (plan->orders)
         orders_fini(plan->orders);
     vector_release(plan->orders);

@@ -26,15 +26,16 @@ static int verdict_earlier(const void *left, const void *right)
 /* Operations of the compute stream run one after another, so the order of the program is the order of time,
  * whatever the network does; what communications take is counted where they are issued. What is sent goes as
  * soon as it is there. */
-static void verdict_sort(const struct program *program, struct arena *arena, struct verdict_peak *peak)
+static void verdict_sort(const struct program *program, bool store, struct arena *arena,
+                         struct verdict_peak *peak)
 {
     peak->order = arena_copy(arena, program->memory, program->memory_count * sizeof *program->memory);
     for (uint32_t i = program->held_count; i < program->memory_count; i++) {
         struct memory_change *change = &peak->order[i];
         const struct op *op = &program->ops[change->op];
         uint32_t after = 0;
-        if (op->kind != OP_SEND || !op->dependency_count)
-            continue;
+        if (store || op->kind != OP_SEND || !op->dependency_count)
+            continue; /* a store keeps what it has until it is asked for it */
         for (uint32_t k = 0; k < op->dependency_count; k++) {
             uint32_t slot = program->dependencies[op->first_dependency + k];
             after = slot > after ? slot : after;
@@ -168,14 +169,32 @@ static void verdict_stage(struct plan *plan, struct plan_stage *stage, const str
     verdict_largest(&peaks[job->ranks[stage->fullest_rank].program], job->names, &stage->memory);
 }
 
+/* What hosts and drives keep for the devices. */
+static void verdict_stores(struct plan *plan, const struct job *job, const struct verdict_peak *peaks)
+{
+    plan->stores.count = 0;
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        if (!job->ranks[r].store)
+            continue;
+        const struct verdict_peak *peak = &peaks[job->ranks[r].program];
+        struct plan_store store = {job->ranks[r].device, r, verdict_memory(plan, &job->ranks[r], peak)};
+        verdict_largest(peak, job->names, &store.memory);
+        plan->fits &= store.memory.total <= store.memory.capacity;
+        VECTOR_PUSH(&plan->stores, store);
+    }
+}
+
 void verdict_fill(struct plan *plan, const struct job *job)
 {
     struct arena scratch;
     arena_init(&scratch);
     struct verdict_peak *peaks = ARENA_ARRAY(&scratch, struct verdict_peak, job->program_count);
+    bool *store = ARENA_ARRAY(&scratch, bool, job->program_count + 1);
+    for (uint32_t r = 0; r < job->rank_count; r++)
+        store[job->ranks[r].program] |= job->ranks[r].store;
     for (uint32_t p = 0; p < job->program_count; p++) {
         peaks[p] = (struct verdict_peak){.flops = verdict_model_flops(&job->programs[p], job->steps - 1)};
-        verdict_sort(&job->programs[p], &scratch, &peaks[p]);
+        verdict_sort(&job->programs[p], store[p], &scratch, &peaks[p]);
         verdict_peak(&job->programs[p], &peaks[p]);
     }
     plan->fits = true;
@@ -184,5 +203,6 @@ void verdict_fill(struct plan *plan, const struct job *job)
         plan->model_flops += peaks[job->ranks[r].program].flops;
     for (uint32_t s = 0; s < plan->stages.count; s++)
         verdict_stage(plan, &plan->stages.at[s], job, peaks);
+    verdict_stores(plan, job, peaks);
     arena_fini(&scratch);
 }

@@ -24,6 +24,9 @@ struct work work_weight_gradient(const struct derivation *d, uint32_t operator, 
 /* The update of `parameters` elements with `states` bytes of optimizer states on a device. */
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states);
 
+/* Fills in the seconds of work that only moves bytes of a device's memory. */
+void work_memory(const struct plan *plan, uint32_t device, struct work *work);
+
 void work_add(struct work *sum, const struct work *other);
 
 void work_scale(struct work *work, double share);
@@ -32,5 +35,11 @@ void work_scale(struct work *work, double share);
  * has no positions, as weights, is read in every part, and every part is launched. */
 struct work work_part(const struct derivation *d, uint32_t operator, uint32_t member,
                       const struct work *whole, bool backward, double share);
+
+/* A part of one product (`whole`: all of it, forward or backward): so much of its contracted dimension. What
+ * has not that dimension (forward the output, which is added to after the first panel; backward its gradient)
+ * is touched in every part, and every part is launched. */
+struct work work_panel(const struct derivation *d, uint32_t operator, uint32_t member,
+                       const struct work *whole, bool backward, double share, bool first);
 
 #endif

@@ -4,6 +4,10 @@
 #include "plan/plan_keys.h"
 #include "plan/workload_network.h"
 
+/* With things kept elsewhere, the second step still meets the first update: the third is like those after it.
+ */
+enum { WORKLOAD_OFFLOAD_STEPS = 3 };
+
 static const char *const workload_steps[] = {"training", "inference", NULL};
 
 #define AT(member) offsetof(struct workload, member)
@@ -153,6 +157,6 @@ bool workload_read(struct input *input, const struct value *document, struct wor
     if (workload->network)
         good &= workload_network_read(input, workload);
     if (!workload->steps)
-        workload->steps = workload->step == 0 ? 2 : 1;
+        workload->steps = workload->step == 1 ? 1 : good && plan.offload_value ? WORKLOAD_OFFLOAD_STEPS : 2;
     return good;
 }

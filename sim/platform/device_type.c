@@ -22,7 +22,7 @@ const struct field device_type_fields[] = {
     {.key = "kind",
      .kind = FIELD_TEXT,
      .offset = TEXT(kind),
-     .about = "its class: gpu, tpu, asic, cpu, edge, phone, mcu"},
+     .about = "its class: gpu, tpu, asic, cpu, edge, phone, mcu, drive"},
     {.key = "about", .kind = FIELD_TEXT, .offset = TEXT(about), .about = "one sentence"},
     {.key = "peak",
      .kind = FIELD_VALUE,
@@ -159,7 +159,7 @@ bool device_type_change(struct input *input, struct names *names, const struct v
 }
 
 bool device_type_check(struct input *input, const struct names *names, const struct device_type *type,
-                       struct place place)
+                       bool drive, struct place place)
 {
     struct report *report = &input->report;
     const char *name = names_text(names, type->name);
@@ -170,7 +170,7 @@ bool device_type_check(struct input *input, const struct names *names, const str
                                 precision_names[precision]);
         best = type->peak[precision] > best ? type->peak[precision] : best;
     }
-    if (best == 0)
+    if (best == 0 && !drive)
         return report_error(report, place,
                             "'%s' has no peak rate: it needs one data type under 'peak', such as "
                             "peak: {fp32: 10 TFLOP/s}",

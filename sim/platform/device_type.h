@@ -23,8 +23,9 @@ bool device_type_load(struct input *input, struct names *names, const char *name
 bool device_type_change(struct input *input, struct names *names, const struct value *with,
                         const struct scope *scope, struct device_type *type);
 
-/* Reports a type that cannot compute: no peak rate, no memory, no memory bandwidth, an efficiency of 0. */
+/* Reports a type that cannot do its work: no memory, no memory bandwidth, an efficiency of 0 or, unless it is
+ * that of a drive, no peak rate. */
 bool device_type_check(struct input *input, const struct names *names, const struct device_type *type,
-                       struct place place);
+                       bool drive, struct place place);
 
 #endif

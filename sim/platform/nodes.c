@@ -12,9 +12,12 @@ struct nodes_entry {
     const struct value *count; /* first in the tables: an override of a device has all keys but this */
     const char *type;
     double speed;
+    int role; /* enum device_role */
     bool forward, failed, reduces, fetched;
     const struct value *with;
 };
+
+static const char *const nodes_roles[] = {"worker", "host", "drive", NULL};
 
 #define ENTRY(member) offsetof(struct nodes_entry, member)
 #define COUNT                                                                                                \
@@ -37,6 +40,13 @@ const struct field nodes_device_fields[] = {
      .kind = FIELD_FLAG,
      .offset = ENTRY(forward),
      .about = "whether the device passes on traffic of others; default yes"},
+    {.key = "role",
+     .kind = FIELD_CHOICE,
+     .offset = ENTRY(role),
+     .choices = nodes_roles,
+     .about =
+         "worker (default); host: memory that workers may leave things in, and processors; drive: memory "
+         "only. Plans split work over hosts and drives only where they name them"},
     {.key = "with",
      .kind = FIELD_VALUE,
      .offset = ENTRY(with),
@@ -116,7 +126,7 @@ static bool nodes_declare(struct draft *draft, const struct entry *entry, const 
  * override (`more`, in a scope of its own). Any of the three may be NULL, not all. */
 static bool nodes_type(struct draft *draft, const char *name, struct place place, const char *file,
                        const struct value *with, const struct value *more, const struct scope *more_scope,
-                       uint32_t *index)
+                       bool drive, uint32_t *index)
 {
     struct input *input = draft->input;
     struct names *names = draft->platform->names;
@@ -138,7 +148,7 @@ static bool nodes_type(struct draft *draft, const char *name, struct place place
     if (more && !device_type_change(input, names, more, more_scope, &type))
         return false;
     *index = graph_add_type(draft->platform, &type);
-    return device_type_check(input, names, &type, place);
+    return device_type_check(input, names, &type, drive, place);
 }
 
 static bool nodes_speed(struct draft *draft, const struct value *map, double speed)
@@ -175,6 +185,7 @@ static void nodes_change(struct draft *draft, const struct array *array, const s
         struct node *node = &platform->nodes.at[nodes.at[i]];
         struct device *device = &platform->devices.at[node->device];
         device->speed = over->speed;
+        device->role = (uint8_t)over->role;
         device->type = type ? *type : device->type;
         node->terminal = !over->forward;
     }
@@ -205,8 +216,8 @@ static bool nodes_override(struct draft *draft, const struct entry *entry, const
         return false;
     bool retyped = over.with || value_get(changes, "type");
     struct place place = nodes_type_place(changes, nodes_type_place(entry->value, entry->place));
-    if (retyped &&
-        !nodes_type(draft, entry->key, place, over.type, read->with, over.with, override->scope, &type))
+    if (retyped && !nodes_type(draft, entry->key, place, over.type, read->with, over.with, override->scope,
+                               over.role == DEVICE_DRIVE, &type))
         return false;
     nodes_change(draft, array, &override->pattern, &over, retyped ? &type : NULL);
     return true;
@@ -226,9 +237,10 @@ static bool nodes_read_device(struct draft *draft, const struct entry *entry)
         return false;
     well = nodes_speed(draft, entry->value, read.speed);
     well = nodes_type(draft, entry->key, nodes_type_place(entry->value, entry->place), read.type, read.with,
-                      NULL, NULL, &device.type) &&
+                      NULL, NULL, read.role == DEVICE_DRIVE, &device.type) &&
            well;
     device.speed = read.speed;
+    device.role = (uint8_t)read.role;
     nodes_add(draft, &array, device, read.forward);
     struct override *override;
     for (uint32_t next = 0; (override = override_next(draft, &array, &next));)

@@ -26,3 +26,18 @@ void platform_fini(struct platform *platform)
     arena_fini(&platform->arena);
     *platform = (struct platform){0};
 }
+
+void platform_list_workers(const struct platform *platform, struct index_list *out)
+{
+    for (uint32_t d = 0; d < platform->devices.count; d++)
+        if (platform->devices.at[d].role == DEVICE_WORKER)
+            VECTOR_PUSH(out, d);
+}
+
+uint32_t platform_workers(const struct platform *platform)
+{
+    uint32_t count = 0;
+    for (uint32_t d = 0; d < platform->devices.count; d++)
+        count += platform->devices.at[d].role == DEVICE_WORKER;
+    return count;
+}

@@ -35,12 +35,17 @@ struct device_type {
 
 enum link_mode { LINK_FULL_DUPLEX, LINK_HALF_DUPLEX, LINK_SHARED };
 
+/* What a device is there for. Hosts and drives keep what workers leave with them; by default no plan splits
+ * work over them. */
+enum device_role { DEVICE_WORKER, DEVICE_HOST, DEVICE_DRIVE };
+
 struct device {
     uint32_t name;  /* "gpu[3,5]" */
     uint32_t node;  /* index into nodes */
     uint32_t type;  /* index into device_types */
     uint32_t group; /* interned name of the array it belongs to: "gpu"; in a part its path, "box.gpu" */
     double speed;   /* multiplies peak and memory bandwidth; 1 unless a slow device is modelled */
+    uint8_t role;   /* enum device_role */
 };
 
 /* How communication software sends over a kind of link: NCCL's LL, LL128, Simple … */
@@ -117,5 +122,9 @@ struct platform {
 
 void platform_init(struct platform *platform, struct names *names);
 void platform_fini(struct platform *platform);
+
+/* How many devices are workers, and (appended to `out`) which. */
+uint32_t platform_workers(const struct platform *platform);
+void platform_list_workers(const struct platform *platform, struct index_list *out);
 
 #endif

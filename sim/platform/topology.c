@@ -202,7 +202,7 @@ static bool topology_fill(struct draft *draft, const struct value *document, con
     platform->name = names_add(platform->names,
                                read.name ? read.name : topology_default_name(input, document->place.file));
     platform->layout = read.layout;
-    if (platform->devices.count == 0)
+    if (platform_workers(platform) == 0)
         return well && report_error(&input->report, read.devices ? read.devices->place : document->place,
                                     "the topology has no devices");
     if (well)

@@ -64,7 +64,8 @@ static bool topology_select_one(struct topology_selection *selection, const stru
     bool well = true;
     if (value->kind == VALUE_SCALAR && strcmp(value->text, "*") == 0) {
         for (uint32_t d = 0; d < platform->devices.count; d++)
-            VECTOR_PUSH(&found, platform->devices.at[d].node);
+            if (platform->devices.at[d].role == DEVICE_WORKER)
+                VECTOR_PUSH(&found, platform->devices.at[d].node);
         reference.place = value->place;
     } else {
         if (!reference_read(input, value, "the name of a device or a pattern such as \"pi[0..3]\"",

@@ -104,6 +104,8 @@ struct rank {
     uint32_t program;     /* index into the job's programs */
     uint32_t stage;       /* for reports */
     uint32_t first_group; /* this rank's group table: group slot g is job->group_table[first_group + g] */
+    bool store; /* a host or a drive that keeps what others leave with it: it serves them, and is not one of
+                   those that train or infer */
 };
 
 struct group {

@@ -254,13 +254,26 @@ static bool metrics_check(const struct job *job, const struct metrics *metrics, 
     return true;
 }
 
-/* Means and sums over the ranks. */
-static void metrics_aggregate(struct metrics *metrics)
+static void metrics_serve(const struct metrics_rank *store, struct metrics *metrics)
 {
-    double count = metrics->ranks.count ? metrics->ranks.count : 1;
+    metrics->energy += store->energy;
+    for (uint32_t j = 0; j < store->exposed.count; j++)
+        metrics->bytes_sent += store->exposed.at[j].bytes;
+}
+
+/* Means over the ranks but for stores, sums over all. */
+static void metrics_aggregate(const struct job *job, struct metrics *metrics)
+{
+    double count = 0;
     struct metrics_rank whole = {0};
+    for (uint32_t i = 0; i < metrics->ranks.count; i++)
+        count += !job->ranks[i].store;
     for (uint32_t i = 0; i < metrics->ranks.count; i++) {
         const struct metrics_rank *rank = &metrics->ranks.at[i];
+        if (job->ranks[i].store) {
+            metrics_serve(rank, metrics);
+            continue;
+        }
         metrics->compute += rank->compute / count;
         metrics->bubble += rank->bubble / count;
         metrics->idle += rank->idle / count;
@@ -295,7 +308,7 @@ static uint32_t metrics_devices(const struct plan *plan, const struct job *job, 
         if (type->power_busy > 0)
             rank->energy =
                 type->power_busy * rank->compute + type->power_idle * (metrics->window - rank->compute);
-        if (seen.at[job->ranks[i].device])
+        if (seen.at[job->ranks[i].device] || job->ranks[i].store)
             continue;
         seen.at[job->ranks[i].device] = true;
         metrics->peak_flops += cost_peak(type, plan->precision) * device->speed;
@@ -317,7 +330,7 @@ bool metrics_compute(const struct plan *plan, const struct job *job, const struc
         return false;
     }
     uint32_t devices = metrics_devices(plan, job, metrics);
-    metrics_aggregate(metrics);
+    metrics_aggregate(job, metrics);
     if (metrics->step_time > 0) {
         metrics->samples_per_s = (double)plan->global_batch / metrics->step_time;
         metrics->tokens_per_s = metrics->samples_per_s * plan->model->tokens;

@@ -36,12 +36,12 @@ static double default_bandwidth(struct platform *platform, uint32_t from, uint32
     return narrowest;
 }
 
-static uint32_t default_neighbours(struct platform *platform)
+static uint32_t default_neighbours(struct platform *platform, const struct index_list *devices)
 {
     uint32_t count = 1;
-    double nearest = platform->devices.count > 1 ? default_bandwidth(platform, 0, 1) : 0;
-    while (count < platform->devices.count && count < DEFAULT_NEAR &&
-           default_bandwidth(platform, 0, count) >= nearest * (1 - 1e-9))
+    double nearest = devices->count > 1 ? default_bandwidth(platform, devices->at[0], devices->at[1]) : 0;
+    while (count < devices->count && count < DEFAULT_NEAR &&
+           default_bandwidth(platform, devices->at[0], devices->at[count]) >= nearest * (1 - 1e-9))
         count++;
     return count;
 }
@@ -113,17 +113,22 @@ static bool default_look(struct scenario *scenario, const struct scenario_option
     if (!scenario_load(scenario, options))
         return false;
     const struct platform *platform = &scenario->platform;
+    struct index_list devices = {0};
+    platform_list_workers(platform, &devices);
     const struct model *model = &scenario->model;
-    const struct device_type *type = &platform->device_types.at[platform->devices.at[0].type];
+    const struct device_type *type = &platform->device_types.at[platform->devices.at[devices.at[0]].type];
     bool sequences = strcmp(model->sample, "sequence") == 0;
-    *facts = (struct default_facts){.devices = platform->devices.count,
-                                    .neighbours = default_neighbours(&scenario->platform),
+    *facts = (struct default_facts){.devices = devices.count,
+                                    .neighbours = default_neighbours(&scenario->platform, &devices),
                                     .memory = INFINITY,
                                     .tokens = sequences ? fmax(model->tokens, 1) : 0,
                                     .bf16 = type->peak[BF16] > 0,
                                     .training = scenario->workload.step == 0};
-    for (uint32_t d = 0; d < platform->devices.count; d++)
-        facts->memory = fmin(facts->memory, platform->device_types.at[platform->devices.at[d].type].memory);
+    for (uint32_t i = 0; i < devices.count; i++) {
+        const struct device *device = &platform->devices.at[devices.at[i]];
+        facts->memory = fmin(facts->memory, platform->device_types.at[device->type].memory);
+    }
+    VECTOR_FREE(&devices);
     default_plan_measure(model, facts, &scenario->arena);
     default_lengths(scenario, facts);
     return true;

@@ -86,7 +86,7 @@ bool draw_topology(const struct draw_topology_options *options, struct arena *ar
         struct picture picture = {.layout = (enum picture_layout)platform.layout};
         draw_topology_nodes(&platform, &picture, arena);
         draw_topology_cables(&platform, &picture, arena);
-        uint32_t devices = platform.devices.count, switches = 0;
+        uint32_t devices = platform_workers(&platform), switches = 0;
         for (uint32_t n = 0; n < picture.node_count; n++)
             switches += picture.nodes[n].shape == PICTURE_SWITCH;
         picture.title = arena_format(

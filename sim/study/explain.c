@@ -10,6 +10,7 @@
 #include "study/explain_einsum.h"
 #include "study/explain_json.h"
 #include "study/explain_layer.h"
+#include "study/explain_offload.h"
 #include "study/scenario.h"
 
 #include <stdlib.h>
@@ -185,6 +186,7 @@ static void explain_stage(const struct scenario *s, uint32_t index, uint32_t onl
             separator = ",";
         }
     fputc('\n', out);
+    explain_offload_stage(s, index, out);
     struct explain_stage explained;
     explain_stage_init(&explained, &s->derivations[index]);
     if (only == MODEL_NONE)
@@ -230,6 +232,9 @@ static void explain_scenario(const struct scenario *s, uint32_t only, bool json,
         if (unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count)
             explain_stage(s, i, only, out);
     }
+    if (s->plan.stores.count)
+        fputc('\n', out);
+    explain_offload_stores(s, out);
 }
 
 static void explain_no_subject(struct input *input, const char *name)

@@ -80,6 +80,23 @@ static void explain_einsum_operand(const struct model *model, const struct opera
     fprintf(out, "]");
 }
 
+/* "(C[b,k] ++ B[b,k-9])" where a cache of earlier positions stands before what is new. */
+static void explain_einsum_factor(const struct model *model, const struct operator* operator, uint32_t index,
+                                  FILE *out)
+{
+    uint32_t cache = 0, tensor = operator->operands[index].tensor;
+    while (cache < operator->operand_count && (!model->tensors.at[operator->operands[cache].tensor].past ||
+                                               model->tensors.at[operator->operands[cache].tensor].cache != tensor))
+        cache++;
+    bool before = cache < operator->operand_count;
+    fprintf(out, before ? "(" : "");
+    if (before)
+        explain_einsum_operand(model, operator, cache, "", out);
+    fprintf(out, before ? " ++ " : "");
+    explain_einsum_operand(model, operator, index, "", out);
+    fprintf(out, before ? ")" : "");
+}
+
 static void explain_einsum_product(const struct model *model, const struct operator* operator, FILE * out)
 {
     const char *between = " ";
@@ -96,10 +113,11 @@ static void explain_einsum_product(const struct model *model, const struct opera
         if (!explain_einsum_has(model, &operator->output, (int)d))
             fprintf(out, " Σ%s", explain_einsum_dim(model, operator,(int) d));
     for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (operator->operands[i].added)
+        bool cache = model->tensors.at[operator->operands[i].tensor].past;
+        if (operator->operands[i].added || cache)
             continue;
         fprintf(out, "%s", between);
-        explain_einsum_operand(model, operator, i, "", out);
+        explain_einsum_factor(model, operator, i, out);
     }
 }
 

@@ -58,6 +58,12 @@ static void explain_reason_peer(const struct derivation *d, const struct action 
         fprintf(out, send ? "stage %u needs it" : "made in stage %u", action->peer);
 }
 
+/* Whether an operator's own gradients are summed, and not those that come from what reads its output. */
+static bool explain_reason_own(const struct derivation *d, const struct action *action)
+{
+    return action->streamed && action->loop != MODEL_NONE && d->backward_loops.at[action->loop].panels;
+}
+
 static void explain_reason_fill(const struct derivation *d, const struct action *action, const char *text,
                                 FILE *out)
 {
@@ -73,7 +79,7 @@ static void explain_reason_fill(const struct derivation *d, const struct action 
         else if (*text == 'o')
             fputs(explain_reason_other(d, action), out);
         else if (*text == 'w')
-            fputs(action->backward ? " of what reads it" : "", out);
+            fputs(action->backward && !explain_reason_own(d, action) ? " of what reads it" : "", out);
         else if (*text == 'a')
             fputs(explain_reason_axes(d, action->axes, axes), out);
         else
@@ -101,9 +107,24 @@ static void explain_reason_loop(const struct derivation *d, const struct action 
         return;
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
+    if (action->streamed && loop->panels) {
+        char axes[AXES];
+        const char *around = explain_reason_axes(d, action->axes, axes);
+        const char *of = names_text(d->plan->model->names, loop->because);
+        if (action->collective == ALL_GATHER)
+            fprintf(out,
+                    ", streamed in %u panel%s of `%s`: each is passed on around `%s` while another is "
+                    "multiplied",
+                    loop->steps, loop->steps == 1 ? "" : "s", of, around);
+        else
+            fprintf(out, ", streamed in %u panel%s of `%s`: each goes around `%s` to who keeps it",
+                    loop->steps, loop->steps == 1 ? "" : "s", of, around);
+        return;
+    }
     if (action->streamed) {
+        char axes[AXES];
         fprintf(out, ", streamed: %u times a block is passed on around `%s` while another is worked on",
-                loop->steps - 1, names_text(d->plan->model->names, d->stage->axes[action->axis].name));
+                loop->steps - 1, explain_reason_axes(d, action->axes, axes));
         return;
     }
     fprintf(out, " in each of %u steps of `%s`%s", loop->steps,

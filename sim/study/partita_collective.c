@@ -93,7 +93,7 @@ static bool collective_topology(struct collective *c, FILE *err)
     report_print(&input->report, err);
     if (!good)
         return false;
-    uint32_t devices = c->platform.devices.count;
+    uint32_t devices = platform_workers(&c->platform);
     c->ranks = c->options->ranks ? (uint32_t)fmin((double)c->options->ranks, UINT32_MAX) : devices;
     if (c->ranks > devices || !devices)
         fprintf(err, "error: --ranks %u: the topology has %u devices\n", c->ranks, devices);
@@ -161,10 +161,13 @@ static void collective_job(struct collective *c, struct job *job)
             .kind = OP_COLLECTIVE, .collective = (uint8_t)c->kind, .match = i, .bytes = c->sizes[i]};
     job->ranks = ARENA_ARRAY(arena, struct rank, c->ranks);
     job->members = ARENA_ARRAY(arena, uint32_t, c->ranks);
+    struct index_list devices = {0};
+    platform_list_workers(&c->platform, &devices);
     for (uint32_t r = 0; r < c->ranks; r++) {
-        job->ranks[r].device = r;
+        job->ranks[r].device = devices.at[r];
         job->members[r] = r;
     }
+    VECTOR_FREE(&devices);
     job->groups = ARENA_NEW(arena, struct group);
     *job->groups = (struct group){
         .name = names_add(&c->names, "ranks"), .member_count = c->ranks, .match_count = c->size_count};

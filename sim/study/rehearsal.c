@@ -146,7 +146,8 @@ static void rehearsal_program(struct rehearsal_job *rehearsal, uint32_t device)
     out->stream_count = program.groups.count + 1;
     out->streams = ARENA_ARRAY(&job->arena, struct program_stream, out->stream_count);
     out->streams[0].compute = true;
-    job->ranks[device] = (struct rank){device, device, device, job->group_table_count};
+    job->ranks[device] = (struct rank){
+        .device = device, .program = device, .stage = device, .first_group = job->group_table_count};
     for (uint32_t i = 0; i < program.groups.count; i++)
         job->group_table[job->group_table_count++] = program.groups.at[i];
     VECTOR_FREE(&program.ops);

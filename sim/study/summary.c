@@ -17,6 +17,15 @@ static const char *summary_name(const struct scenario *s, uint32_t id)
     return names_text(&s->names, id);
 }
 
+/* Ranks that train or infer: hosts and drives that keep something for them are none. */
+static uint32_t summary_ranks(const struct scenario *s)
+{
+    uint32_t ranks = 0;
+    for (uint32_t r = 0; r < s->job.rank_count; r++)
+        ranks += !s->job.ranks[r].store;
+    return ranks;
+}
+
 /* "12.3 %" of the window. */
 static void summary_share(FILE *out, const char *what, double seconds, double window)
 {
@@ -37,8 +46,8 @@ static void summary_trace(const struct scenario *s, FILE *out)
         fprintf(out, "          %s\n", s->replay.contents);
     if (s->replay.copies)
         fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
-    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
-            s->job.rank_count, s->platform.devices.count);
+    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
+            platform_workers(&s->platform));
     if (s->workload.level != WORKLOAD_NETWORK_FLUID)
         fprintf(out, "network   %s level\n", workload_network_levels[s->workload.level]);
 }
@@ -50,8 +59,8 @@ static void summary_plan(const struct scenario *s, FILE *out)
     double parameters = (double)model_parameters(&s->model);
     fprintf(out, "model     %s, %.6g %s parameters\n", summary_name(s, s->model.name),
             parameters / (parameters >= 1e9 ? 1e9 : 1e6), parameters >= 1e9 ? "billion" : "million");
-    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name),
-            s->job.rank_count, s->platform.devices.count);
+    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
+            platform_workers(&s->platform));
     fprintf(out, "step      %s of %llu %s%s in %u micro-batch%s, %s, schedule %s\n",
             plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
             s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
@@ -100,6 +109,32 @@ static void summary_held(const struct scenario *s, const struct plan_memory *m, 
     }
 }
 
+/* The fullest host and the fullest drive that keep something for the devices. */
+static void summary_stores(const struct scenario *s, FILE *out)
+{
+    char text[2][TEXT];
+    for (uint8_t role = DEVICE_HOST; role <= DEVICE_DRIVE; role++) {
+        const struct plan_store *fullest = NULL;
+        for (uint32_t i = 0; i < s->plan.stores.count; i++) {
+            const struct plan_store *store = &s->plan.stores.at[i];
+            if (s->platform.devices.at[store->device].role == role &&
+                (!fullest || store->memory.total - store->memory.capacity >
+                                 fullest->memory.total - fullest->memory.capacity))
+                fullest = store;
+        }
+        if (!fullest)
+            continue;
+        bool over = fullest->memory.total > fullest->memory.capacity;
+        fprintf(out, "          %s of %s: %s of %s%s\n", role == DEVICE_HOST ? "host memory" : "drives",
+                summary_name(s, s->platform.devices.at[fullest->device].name),
+                unit_format(fullest->memory.total, UNIT_BYTES, text[0], TEXT),
+                unit_format(fullest->memory.capacity, UNIT_BYTES, text[1], TEXT),
+                over ? ": DOES NOT FIT" : "");
+        if (over)
+            summary_held(s, &fullest->memory, out);
+    }
+}
+
 /* The stage that is most over its memory, what it holds, and how many others are over theirs. */
 static void summary_verdict(const struct scenario *s, FILE *out)
 {
@@ -113,6 +148,7 @@ static void summary_verdict(const struct scenario *s, FILE *out)
     }
     if (!over) {
         fprintf(out, "memory    fits every device\n");
+        summary_stores(s, out);
         return;
     }
     const struct plan_memory *m = &s->plan.stages.at[worst].memory;
@@ -124,6 +160,7 @@ static void summary_verdict(const struct scenario *s, FILE *out)
     summary_held(s, m, out);
     if (over > 1)
         fprintf(out, "          and %u other stage%s are over too\n", over - 1, over == 2 ? "" : "s");
+    summary_stores(s, out);
 }
 
 /* A count or a rate without a unit: whole from 1,000, else four digits. */
@@ -177,7 +214,7 @@ static void summary_rates(const struct scenario *s, const struct metrics *m, FIL
     fprintf(out, "\n%-30s %s per device, MFU %.1f %% (model FLOPs, attention counted %s, over %s x %u)\n",
             "compute rate", unit_format(m->flops_per_device, UNIT_FLOPS, text[0], TEXT), 100 * m->mfu,
             s->model.causal ? "causal" : "full",
-            unit_format(m->peak_flops / s->job.rank_count, UNIT_FLOPS, text[1], TEXT), s->job.rank_count);
+            unit_format(m->peak_flops / summary_ranks(s), UNIT_FLOPS, text[1], TEXT), summary_ranks(s));
 }
 
 /* The same of a trace, of which only the time is certain. */
@@ -211,7 +248,7 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
                 unit_format(m->peak_memory, UNIT_BYTES, text, TEXT));
     if (m->energy > 0)
         fprintf(out, "%-30s %s\n", "energy", unit_format(m->energy, UNIT_JOULES, text, TEXT));
-    fprintf(out, "\nwhere the time goes (mean over %u devices)\n", s->job.rank_count);
+    fprintf(out, "\nwhere the time goes (mean over %u devices)\n", summary_ranks(s));
     summary_share(out, "compute", m->compute, m->window);
     for (uint32_t i = 0; i < m->exposed.count; i++) {
         char what[128];
@@ -231,6 +268,18 @@ static json_t *summary_json_memory(const struct plan_memory *m)
     json_object_set_new(object, "total", json_real(m->total));
     json_object_set_new(object, "capacity", json_real(m->capacity));
     return object;
+}
+
+static json_t *summary_json_stores(const struct scenario *s)
+{
+    json_t *stores = json_array();
+    for (uint32_t i = 0; i < s->plan.stores.count; i++) {
+        const struct plan_store *store = &s->plan.stores.at[i];
+        json_array_append_new(stores, json_pack("{s:s, s:o}", "device",
+                                                summary_name(s, s->platform.devices.at[store->device].name),
+                                                "memory_bytes", summary_json_memory(&store->memory)));
+    }
+    return stores;
 }
 
 static json_t *summary_json_stages(const struct scenario *s)
@@ -278,9 +327,11 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   "bubble_fraction", m->bubble_fraction, "compute_s", m->compute, "bubble_s", m->bubble,
                   "idle_s", m->idle, "exposed_communication_s", exposed, "peak_memory_bytes", m->peak_memory,
                   "energy_j", m->energy, "fits", (int)s->plan.fits, "bytes_sent", m->bytes_sent, "devices",
-                  (json_int_t)s->job.rank_count, "parameters", (json_int_t)model_parameters(&s->model),
+                  (json_int_t)summary_ranks(s), "parameters", (json_int_t)model_parameters(&s->model),
                   "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
                   "events", (json_int_t)events, "wall_s", wall_seconds);
+    if (s->plan.stores.count)
+        json_object_set_new(object, "stores", summary_json_stores(s));
     if (s->plan.tokens)
         json_object_set_new(object, "generation", summary_json_tokens(s, m));
     if (s->chosen)

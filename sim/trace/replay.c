@@ -59,22 +59,28 @@ static void replay_number(struct replay *replay)
             replay->rank_of[i] = r;
 }
 
-/* Rank r is device r, unless the trace names a device that the platform has. */
+/* Rank r is the r-th worker, unless the trace names a device that the platform has. */
 static bool replay_devices(struct replay *replay)
 {
     const struct trace *trace = replay->trace;
     const struct platform *platform = replay->platform;
-    if (trace->ranks.count > platform->devices.count)
-        return report_error(replay->report, replay->options.place,
-                            "the trace has %u ranks, but this topology has %u devices", trace->ranks.count,
-                            platform->devices.count);
+    struct index_list workers = {0};
+    platform_list_workers(platform, &workers);
+    if (trace->ranks.count > workers.count) {
+        report_error(replay->report, replay->options.place,
+                     "the trace has %u ranks, but this topology has %u devices", trace->ranks.count,
+                     workers.count);
+        VECTOR_FREE(&workers);
+        return false;
+    }
     for (uint32_t r = 0; r < trace->ranks.count; r++) {
         struct rank *rank = &replay->job->ranks[r];
-        *rank = (struct rank){.device = r, .program = r};
+        *rank = (struct rank){.device = workers.at[r], .program = r};
         for (uint32_t d = 0; trace->ranks.at[r].device && d < platform->devices.count; d++)
             if (platform->devices.at[d].name == trace->ranks.at[r].device)
                 rank->device = d;
     }
+    VECTOR_FREE(&workers);
     return true;
 }
 

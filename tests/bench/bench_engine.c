@@ -146,7 +146,8 @@ static void build_job(struct job *job, uint32_t steps)
     for (uint32_t stage = 0; stage < NODES; stage++)
         build_program(arena, &job->programs[stage], stage, steps, &tensor);
     for (uint32_t r = 0; r < RANKS; r++) {
-        job->ranks[r] = (struct rank){r, r / PER_NODE, r / PER_NODE, r * SLOTS};
+        job->ranks[r] = (struct rank){
+            .device = r, .program = r / PER_NODE, .stage = r / PER_NODE, .first_group = r * SLOTS};
         job->group_table[r * SLOTS] = r / PER_NODE;
         job->members[r] = r;
     }

@@ -360,5 +360,49 @@ def a_run_exported_from_its_database_replays_with_its_timeline(program):
     check("cannot change it" in said, said)
 
 
+
+ASTRA_NETWORK = """topology: [ Ring, Ring ]
+npus_count: [ 4, 2 ]
+bandwidth: [ 100.0, 10.0 ]
+latency: [ 500.0, 2000.0 ]
+"""
+ASTRA_SYSTEM = {"scheduling-policy": "LIFO", "endpoint-delay": 10, "active-chunks-per-dimension": 1,
+                "preferred-dataset-splits": 1, "all-reduce-implementation": ["ring", "ring"],
+                "all-gather-implementation": ["ring", "direct"], "reduce-scatter-implementation": ["ring", "ring"],
+                "all-to-all-implementation": ["oneDirect", "oneDirect"], "collective-optimization": "localBWAware",
+                "local-mem-bw": 50, "peak-perf": 2, "roofline-enabled": 1}
+
+
+def _astra(program, nodes, *words, **changes):
+    """The makespan of eight NPUs that do the same, and what was said."""
+    program.file("network.yml", ASTRA_NETWORK)
+    program.file("system.json", json.dumps({**ASTRA_SYSTEM, **changes}))
+    program.file("npus.yaml", "trace:\n  system: system.json\n  ranks:\n    - of: [0, 1, 2, 3, 4, 5, 6, 7]\n      nodes:\n"
+                 + "".join(f"        - {{{node}}}\n" for node in nodes))
+    done = program.run("run", "npus.yaml", "--topology", "network.yml", "--json", *words)
+    return json.loads(done.out)["step_time_s"], done.err
+
+
+def a_system_of_astra_sim_says_how_collectives_go_and_how_fast_npus_are(program):
+    size = 64e6
+    got, said = _astra(program, ["all-reduce: gradients, bytes: 64 MB"])
+    # Reduce-scatter in the ring of four, all-reduce of a quarter in the ring of two, all-gather in the ring of four.
+    inner, outer = 3 * (500e-9 + size / 4 / 100e9), 2 * (2000e-9 + size / 4 / 2 / 10e9)
+    check(abs(got - (2 * inner + outer)) < 1e-12, f"{got}, expected {2 * inner + outer}")
+    for key in ("scheduling-policy", "endpoint-delay", "active-chunks-per-dimension", "collective-optimization"):
+        check(f"'{key}'" in said, f"'{key}' is not named: {said}")
+    check("'peak-perf'" not in said and "implementation'" not in said, said)
+    for flops, memory in ((4e9, 1e6), (4e9, 400e6)):  # bound by arithmetic, by memory
+        got, _ = _astra(program, [f"compute: layer, flops: {flops:.0f}, memory: {memory:.0f} B, recorded: 7 s"])
+        check(abs(got - max(flops / 2e12, memory / 50e9)) < 1e-12, f"{got} for {flops} FLOPs and {memory} bytes")
+    got, _ = _astra(program, ["compute: layer, flops: 1e9, takes: 3 ms"], **{"roofline-enabled": 0})
+    check(abs(got - 3e-3) < 1e-12, f"{got}, recorded 3 ms")
+    split, _ = _astra(program, ["all-reduce: gradients, bytes: 64 MB"], **{"preferred-dataset-splits": 4})
+    pieces, _ = _astra(program, ["all-reduce: gradients, bytes: 64 MB"], "--set", "network.pieces=4")
+    check(split == pieces and split < 2 * inner + outer, f"{split}, {pieces} with pieces, {2 * inner + outer} without")
+    own, _ = _astra(program, ["all-reduce: gradients, bytes: 64 MB"], "--set", "network.algorithm=direct")
+    check(own != 2 * inner + outer, "what the workload says does not go before")
+
+
 if __name__ == "__main__":
     main(globals())

@@ -289,24 +289,32 @@ static inline void run_oracle_backward(struct executor *x, uint32_t operator, ui
     }
 }
 
+/* One operator, or those of a recurrent layer step by step; returns the one after. */
+static inline uint32_t run_oracle_operators(struct executor *x, uint32_t o, const uint32_t *same_as)
+{
+    uint32_t last = run_last_step(x, o), steps = run_step_count(&x->model->operators.at[o]);
+    if (!run_runs(x, o))
+        return o + 1;
+    for (uint32_t i = o; i <= last; i++) {
+        struct evaluation e = run_evaluation(x, i);
+        x->whole[e.op->output.tensor] = run_array(x, e.op->output.tensor, run_zero(&e));
+    }
+    for (x->step = 0; steps && x->step < steps; x->step++)
+        for (uint32_t i = o; i <= last; i++)
+            run_oracle_forward(x, i, same_as);
+    x->step = MODEL_NONE;
+    if (!steps)
+        run_oracle_forward(x, o, same_as);
+    return last + 1;
+}
+
 static inline void run_oracle(struct executor *x, uint64_t seed, const uint32_t *same_as, const bool *needs)
 {
     run_oracle_inputs(x, seed);
-    for (uint32_t o = 0; o < x->model->operators.count; o++) {
-        uint32_t last = run_last_step(x, o), steps = run_step_count(&x->model->operators.at[o]);
-        if (!run_runs(x, o))
-            continue;
-        for (uint32_t i = o; i <= last; i++) {
-            struct evaluation e = run_evaluation(x, i);
-            x->whole[e.op->output.tensor] = run_array(x, e.op->output.tensor, run_zero(&e));
-        }
-        for (x->step = 0; steps && x->step < steps; x->step++)
-            for (uint32_t i = o; i <= last; i++)
-                run_oracle_forward(x, i, same_as);
-        x->step = MODEL_NONE;
-        if (!steps)
-            run_oracle_forward(x, o, same_as);
-        o = last;
+    for (uint32_t l = 0; l < x->model->layers.count; l++) {
+        const struct layer *layer = &x->model->layers.at[l];
+        for (uint32_t o = layer->first_operator; o < layer->first_operator + layer->operator_count;)
+            o = run_oracle_operators(x, o, same_as);
     }
     if (!x->c->plan.training)
         return;

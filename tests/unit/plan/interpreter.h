@@ -155,6 +155,20 @@ static inline double evaluation_read(const struct evaluation *e, const double *c
     return sum;
 }
 
+/* What an operand of a product has at a point: of a new key or value, what the cache beside it has where the
+ * point is an earlier position. */
+static inline double evaluation_factor(const struct evaluation *e, const double *const *arrays, uint32_t i,
+                                       const uint64_t *point)
+{
+    const struct tensor *tensors = e->model->tensors.at;
+    double x = evaluation_read(e, arrays, i, point);
+    for (uint32_t j = 0; j < e->op->operand_count; j++)
+        if (tensors[e->op->operands[j].tensor].past &&
+            tensors[e->op->operands[j].tensor].cache == e->op->operands[i].tensor)
+            x += evaluation_read(e, arrays, j, point);
+    return tensors[e->op->operands[i].tensor].past ? 1 : x;
+}
+
 static inline void evaluation_give(const struct evaluation *e, uint32_t i, const uint64_t *point,
                                    double value)
 {
@@ -193,12 +207,15 @@ static inline bool evaluation_exists(const struct evaluation *e, const uint64_t 
     return true;
 }
 
-/* Whether a key is after its query. */
+/* Whether a key is after its query, or before its window. */
 static inline bool evaluation_masked(const struct evaluation *e, const uint64_t *point)
 {
-    uint64_t length = e->op->causal ? e->op->dims[e->op->query].size : 0;
-    return e->op->causal && causal_position(point[e->op->key], length, e->balanced) >
-                                causal_position(point[e->op->query], length, e->balanced);
+    if (!e->op->causal)
+        return false;
+    uint64_t length = e->op->dims[e->op->query].size;
+    uint64_t key = causal_position(point[e->op->key], length, e->balanced);
+    uint64_t query = causal_position(point[e->op->query], length, e->balanced);
+    return key > query || (e->op->window && key + e->op->window <= query);
 }
 
 /* Calls once per point of the given share that is not masked. */
@@ -444,7 +461,7 @@ static inline void evaluation_forward_point(struct evaluation *e, const uint64_t
     case FLAVOUR_PRODUCT_SUM:
     case FLAVOUR_PRODUCT:
         for (uint32_t i = 0; i < e->op->operand_count; i++)
-            x *= e->op->operands[i].added ? 1 : evaluation_read(e, e->in, i, point);
+            x *= e->op->operands[i].added ? 1 : evaluation_factor(e, e->in, i, point);
         *out += x;
         break;
     case FLAVOUR_CELL:

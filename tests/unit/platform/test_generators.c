@@ -222,7 +222,7 @@ static void machines_have_their_sizes(void **state)
     (void)state;
     static const struct expected list[] = {
         {"dgx-1-p100", NULL, 8, 7, 16 + 8 + 4 + 1 + 4, 4, NULL, 0},
-        {"dgx-1-v100", NULL, 8, 7, 16 + 8 + 4 + 1 + 4, 4, NULL, 0},
+        {"dgx-1-v100", NULL, 8 + 1, 7, 16 + 8 + 4 + 1 + 4 + 2, 4, NULL, 0} /* and the host */,
         {"dgx-a100-box", NULL, 8, 9, 16, 2, "nvlink", 4},
         {"dgx-h100-box", NULL, 8, 9, 16, 2, "nvlink", 4},
         {"nvl72", NULL, 72, 19, 72 * 18 + 72, 2, NULL, 0},
@@ -235,8 +235,8 @@ static void machines_have_their_sizes(void **state)
         {"tpu-v5e-slice", NULL, 256, 0, 512, 16, "along-x", 32},
         {"tpu-v5e-slice", "{x: 8, y: 16}", 128, 0, 7 * 16 + 128, 15, "along-x", 16},
         {"tpu-v5p-slice", "{x: 4, y: 4, z: 8}", 128, 0, 384, 8, NULL, 0},
-        {"pcie-box", NULL, 8, 2 + 4 + 4, 8 + 4 + 4 + 1, 5, NULL, 0},
-        {"pcie-box", "{sockets: 1, switches: 1, gpus: 4}", 4, 3, 6, 2, NULL, 0},
+        {"pcie-box", NULL, 8 + 2, 2 + 4 + 4, 8 + 4 + 4 + 1 + 2 + 1, 5, NULL, 0}, /* and host and drive */
+        {"pcie-box", "{sockets: 1, switches: 1, gpus: 4}", 4 + 2, 3, 6 + 1 + 1, 3, NULL, 0},
         {"cloud-cluster", NULL, 32, 9, 68, 4, "cap", 2},
     };
     CHECK(list);

@@ -21,7 +21,7 @@ static void every_device_file_loads(void **state)
         device_type_init(&f.names, files[i], &type);
         bool well = device_type_load(&f.input, &f.names, files[i], (struct place){0}, &type);
         if (well && !base)
-            well = device_type_check(&f.input, &f.names, &type, (struct place){.file = files[i]});
+            well = device_type_check(&f.input, &f.names, &type, false, (struct place){.file = files[i]});
         report_print(&f.input.report, stderr);
         assert_true(well && f.input.report.list.count == 0);
         assert_true(type.kind != 0 && type.launch > 0);
@@ -159,8 +159,10 @@ static void sixteen_thousand_gpus_load(void **state)
     (void)state;
     struct fixture f;
     load_topology(&f, "dgx-a100", "parameters.nodes", "2048");
-    assert_int_equal(f.platform.devices.count, 16384);
-    assert_int_equal(f.platform.links.count, 4 * 16384);
+    assert_int_equal(platform_workers(&f.platform), 16384);
+    assert_int_equal(f.platform.devices.count, 16384 + 2 * 2048);
+    /* of each node: 8 GPUs on NVLink, InfiniBand and PCIe, 4 PCIe switches, a drive, the host's own card */
+    assert_int_equal(f.platform.links.count, 2 * 2048 * (3 * 8 + 4 + 1 + 1));
     assert_string_equal(fixture_route(&f, "gpu[0,0]", "gpu[2047,7]"), "infiniband[0,0]> infiniband[2047,7]<");
     for (uint32_t d = 0; d < 16384; d++) { /* a ring over all of them */
         uint32_t count;
@@ -233,7 +235,7 @@ static void every_example_of_the_manual_loads(void **state)
             device_type_init(&f.names, "example", &type);
         bool well = value_get(document, "peak")
                         ? device_type_change(&f.input, &f.names, document, NULL, &type) &&
-                              device_type_check(&f.input, &f.names, &type, document->place)
+                              device_type_check(&f.input, &f.names, &type, false, document->place)
                         : topology_read(&f.input, document, NULL, &f.platform);
         report_print(&f.input.report, stderr);
         assert_true(well && f.input.report.list.count == 0);

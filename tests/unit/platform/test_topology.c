@@ -286,7 +286,7 @@ static void wrong_overrides_are_reported(void **state)
                    "t.yaml:5:12: unknown key 'speed' in the override of 'c[0]'");
     fixture_expect(OVER("\"d[0]\": {count: 2}"), NULL,
                    "t.yaml:5:12: unknown key 'count' in the override of 'd[0]'; expected one of type, speed, "
-                   "forward, with");
+                   "forward, role, with");
 }
 
 static void a_device_without_a_link_is_a_warning(void **state)

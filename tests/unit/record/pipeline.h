@@ -472,7 +472,10 @@ static inline void pipeline_init(struct pipeline *p, const struct pipeline_shape
     p->job.rank_count = shape->stages * shape->data;
     p->job.ranks = ARENA_ARRAY(&p->job.arena, struct rank, p->job.rank_count);
     for (uint32_t i = 0; i < p->job.rank_count; i++)
-        p->job.ranks[i] = (struct rank){i, i / shape->data, i / shape->data, i * PIPELINE_GROUPS};
+        p->job.ranks[i] = (struct rank){.device = i,
+                                        .program = i / shape->data,
+                                        .stage = i / shape->data,
+                                        .first_group = i * PIPELINE_GROUPS};
     for (uint32_t stage = 0; stage < shape->stages; stage++)
         pipeline_program(p, stage);
     pipeline_groups(p);

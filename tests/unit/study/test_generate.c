@@ -73,6 +73,19 @@ static void splits_divide_the_cache_as_they_divide_attention(void **state)
     }
 }
 
+/* Every second block of Gemma 2 2B sees 4,096 positions: 13 of 26 layers of 2 · 4 heads of 256 in bf16. */
+static void a_window_bounds_the_cache_of_its_layers(void **state)
+{
+    (void)state;
+    struct generated g;
+    generated_plan(&g,
+                   "model:\n  name: " PARTITA_SOURCE "/tests/unit/study/ideal/gemma2.json\nprecision: bf16\n"
+                   "batch: {global: 1, sequence: 6000, generate: 5}\nplan: {data: 1}\n");
+    double layer = 2 * 4 * 256 * 2.0;
+    ASSERT_NEAR(generated_cache(&g, 0, false), 13 * layer * (6004 + 4095), 0);
+    generated_fini(&g);
+}
+
 /* Where positions are split, all devices together have each position once. */
 static void positions_of_a_split_sequence_are_kept_once(void **state)
 {
@@ -256,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(caches_take_what_is_published_per_token),
         cmocka_unit_test(splits_divide_the_cache_as_they_divide_attention),
+        cmocka_unit_test(a_window_bounds_the_cache_of_its_layers),
         cmocka_unit_test(positions_of_a_split_sequence_are_kept_once),
         cmocka_unit_test(a_token_takes_two_flops_per_parameter_and_its_attention),
         cmocka_unit_test(a_text_token_by_token_takes_the_flops_of_a_causal_pass),
