@@ -52,17 +52,14 @@ void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t fo
     if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE ||
                                                  streamed_divided(d, so, operator))
         return;
-    struct action *action = &d->forward.at[last];
+    const struct action *action = &d->forward.at[last];
     uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
     if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
         action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
         so->fused || !streamed_blocks(d->stage, action, &so->assignment, operator, keys) ||
         saved_source(d, action->tensor, form) == form)
         return;
-    action->streamed = true;
-    for (uint32_t f = d->first_form[action->tensor]; f != MODEL_NONE; f = d->forms.at[f].next)
-        if (d->forms.at[f].action == last) /* and what it is a slice of */
-            d->forms.at[f].streamed = true;
+    state_stream(d, last);
     so->streamed |= (uint8_t)(1u << i);
     so->ring_axes = action->axes;
 }
