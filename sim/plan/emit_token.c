@@ -123,8 +123,9 @@ static void emit_token_next(struct emitter *e, struct arena *arena)
             part->kept[i] = 0;
         decode_past(model, generate_past(e->plan, e->token + 1));
         emit_token_count(e, part, 1);
-        decode_past(model, generate_past(e->plan, e->token));
+        decode_past(model, generate_past(e->plan, e->plan->glance ? 1 : e->token));
         emit_token_count(e, part, -1);
+        decode_past(model, generate_past(e->plan, e->token));
         emit_token_renew(part, arena);
     }
 }
@@ -149,7 +150,8 @@ void emit_token_step(struct emitter *e)
 {
     e->token = e->builder.token = 0;
     emit_token_prompt(e);
-    for (e->token = 1; e->token < e->plan->tokens; e->token++) {
+    uint32_t first = e->plan->glance && e->plan->tokens > 1 ? e->plan->tokens - 1 : 1;
+    for (e->token = first; e->token < e->plan->tokens; e->token++) {
         struct arena lives;
         arena_init(&lives);
         e->builder.token = e->token;

@@ -253,6 +253,30 @@ static void a_step_leaves_no_cache_behind(void **state)
     ASSERT_NEAR(peak[1], peak[0], 0);
 }
 
+/* Remedies are planned with the last token only: their memory is that of the whole. */
+static void a_glance_at_the_last_token_finds_the_memory_of_all(void **state)
+{
+    (void)state;
+    static const char *const plans[] = {"data: 1", "tensor: 2, pipeline: 2", "context: 4"};
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        char body[512];
+        struct plan_memory memory[2];
+        snprintf(body, sizeof body,
+                 "model: {name: llama2-7b, layers: 4, flash: no}\n"
+                 "batch: {global: 4, micro: 2, sequence: 9, generate: 300}\nplan: {%s}\n",
+                 plans[i]);
+        for (int glance = 0; glance < 2; glance++) {
+            struct generated g;
+            generated_plan_as(&g, body, glance);
+            memory[glance] = g.scenario.plan.stages.at[0].memory;
+            generated_fini(&g);
+        }
+        for (int c = 0; c < MEMORY_CATEGORY_COUNT; c++)
+            ASSERT_NEAR(memory[1].of[c], memory[0].of[c], 1e-12);
+        assert_true(memory[0].cache > 0);
+    }
+}
+
 /* The hidden state of a recurrent layer, and the cell of an LSTM, do not grow. */
 static void recurrent_layers_keep_a_state_that_does_not_grow(void **state)
 {
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(samples_in_flight_fill_a_pipeline_of_stages),
         cmocka_unit_test(a_chosen_token_returns_to_the_first_stage),
         cmocka_unit_test(a_step_leaves_no_cache_behind),
+        cmocka_unit_test(a_glance_at_the_last_token_finds_the_memory_of_all),
         cmocka_unit_test(recurrent_layers_keep_a_state_that_does_not_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
