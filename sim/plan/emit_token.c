@@ -44,10 +44,13 @@ struct emit_token_round emit_token_round(const struct emitter *e, const struct p
 
 void emit_token_keep(struct emitter *e, const struct part *part, uint32_t index)
 {
-    if (!part->kept || part->kept[index] <= 0)
+    if (!part->kept || part->kept[index] == 0)
         return;
     uint32_t label = state_tensor(part->d, part->d->forward.at[index].tensor)->name;
-    builder_take(&e->builder, MEMORY_CACHE, label, part->kept[index]);
+    if (part->kept[index] > 0)
+        builder_take(&e->builder, MEMORY_CACHE, label, part->kept[index]);
+    else /* an equal share of more positions, rounded, can be one less */
+        builder_change(&e->builder, PROGRAM_NONE, MEMORY_CACHE, label, part->kept[index]);
 }
 
 /* The derivation of the same units for a token. */
