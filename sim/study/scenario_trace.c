@@ -178,14 +178,23 @@ bool scenario_trace_read(struct input *input, const struct value *trace, struct 
     return trace_load(input, &load, read);
 }
 
+/* Traces do not say in which precision was computed: what the workload says, else that of a bare model. */
+static enum precision trace_precision(const struct scenario *scenario)
+{
+    int said = scenario->workload.precisions.activations;
+    const struct platform *platform = &scenario->platform;
+    if (said >= 0)
+        return (enum precision)said;
+    return platform->device_types.at[platform->devices.at[0].type].peak[BF16] > 0 ? BF16 : FP32;
+}
+
 bool scenario_trace_load(struct scenario *scenario)
 {
     struct input *input = &scenario->input;
     enum replay_compute compute = REPLAY_AUTOMATIC;
     struct trace trace;
     trace_init(&trace, &scenario->names);
-    int precision = scenario->workload.precisions.activations;
-    plan_precisions(&scenario->plan, precision < 0 ? FP32 : (enum precision)precision);
+    plan_precisions(&scenario->plan, trace_precision(scenario));
     bool good =
         only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace, &trace, &compute);
     struct replay_options options = {compute, scenario->plan.precision, scenario->topology_document->place};
