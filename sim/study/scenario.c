@@ -403,6 +403,7 @@ struct engine_options scenario_engine(const struct scenario *scenario)
 {
     const struct workload *workload = &scenario->workload;
     return (struct engine_options){.chunk = workload->chunk,
+                                   .pieces = workload->pieces,
                                    .level = workload->collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS,
                                    .network = network_model_find(workload_network_levels[workload->level]),
                                    .mtu = workload->mtu,
