@@ -138,8 +138,9 @@ static void no_derived_communication_can_be_left_out(void **state)
 }
 
 /* Whether a step of a parameter's reduction has anything to do: the values that other members give or lack
- * are not all zero or none. The gradient of a bias of keys is zero but for rounding, since softmax does not
- * see what is added to all of a row. */
+ * are not all zero or none: a bias of keys shifts all scores of a query alike, so that its gradient is
+ * rounding.
+ */
 static bool step_matters(const struct executor *x, const struct stage_run *s, uint32_t p, enum run_step step)
 {
     const struct stage_parameter *parameter = &s->d->parameters.at[p];
