@@ -93,7 +93,7 @@ static void assign_axes(const struct plan_axis *axes, uint32_t count, const stru
     for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
         ways[d] = 1;
     for (uint32_t n = 0; n < 2 * count; n++) { /* the core of attention: late axes take what others leave */
-        uint32_t a = n % count;
+        uint32_t a = n < count ? n : n - count;
         const struct plan_axis *axis = &axes[a];
         if ((operator->attends && axis->late) != (n >= count))
             continue;
@@ -174,8 +174,9 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     bool named = false;
     for (uint32_t n = 0; n < DIM_NAMES; n++)
         named |= layout_is_late(stage, operator->dims[dim].names[n]);
-    for (uint32_t n = 0; n < 2 * stage->axis_count; n++) { /* late axes after all others */
-        uint32_t a = n % stage->axis_count;
+    for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
+         n++) { /* late axes after all others */
+        uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
         if (assignment->split[a] == (int)dim && (named && stage->late >> a & 1) == (n >= stage->axis_count))
             share = owners_share(operator->dims[dim].owners, stage, a, share, member.at[a]);
     }

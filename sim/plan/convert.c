@@ -54,8 +54,9 @@ static bool convert_settled(const struct layout *now, const struct layout *to, u
 /* All slices (R → S) that are possible. */
 static void convert_slice(const struct plan_stage *stage, struct layout *now, const struct layout *to)
 {
-    for (uint32_t n = 0; n < 2 * stage->axis_count; n++) { /* a late axis after the others */
-        uint32_t a = n % stage->axis_count;
+    for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
+         n++) { /* a late axis after the others */
+        uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
         if (now->place[a] == PLACE_REPLICATED && to->place[a] == PLACE_ONE) {
             now->place[a] = PLACE_ONE; /* the others forget theirs */
         } else if (now->place[a] == PLACE_REPLICATED && convert_takes(stage, now, to, a)) {
@@ -288,11 +289,11 @@ static void convert_overlap(const struct convert_receiver *r, uint32_t step, str
                             struct box held)
 {
     const struct plan_stage *stage = r->from->stage;
-    if (step == 2 * stage->axis_count) {
+    if (step == stage->axis_count * (stage->late ? 2 : 1)) {
         convert_receive(r, layout_member(stage, at), &held);
         return;
     }
-    uint32_t axis = step % stage->axis_count;
+    uint32_t axis = step < stage->axis_count ? step : step - stage->axis_count;
     const struct layout *layout = &r->from->layout;
     bool late = layout->place[axis] == PLACE_SPLIT && layout->late >> layout->dim[axis] & 1 &&
                 stage->late >> axis & 1;

@@ -68,8 +68,9 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
     struct box box = {{{0, 0}}};
     for (uint32_t d = 0; d < tensor->rank; d++)
         box.dims[d] = (struct interval){0, tensor->dims[d].size};
-    for (uint32_t n = 0; n < 2 * stage->axis_count; n++) { /* late axes after all others */
-        uint32_t a = n % stage->axis_count;
+    for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
+         n++) { /* late axes after all others */
+        uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
         bool late =
             layout->place[a] == PLACE_SPLIT && layout->late >> layout->dim[a] & 1 && stage->late >> a & 1;
         if (late != (n >= stage->axis_count))
