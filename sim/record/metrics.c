@@ -163,6 +163,13 @@ static void metrics_flows(const struct job *job, const struct engine_result *res
     sweep->first_match = first;
 }
 
+/* Whether an operation may be the one that a step starts with. Of several steps, samples are sent ahead as
+ * soon as there is room on the link, and receives are posted ahead: that begins no step. */
+static bool metrics_starts(const struct job *job, const struct op *op)
+{
+    return job->steps == 1 || (op->pass != PASS_N && op->kind != OP_RECEIVE);
+}
+
 /* Reads one rank's operations of the step: extents, FLOPs, bytes and, into `sweep`, its stretches. */
 static void metrics_scan(const struct job *job, const struct engine_result *result, uint32_t index,
                          struct metrics_rank *rank, struct sweep *sweep, double *earlier_start)
@@ -175,12 +182,13 @@ static void metrics_scan(const struct job *job, const struct engine_result *resu
     rank->last_end = -INFINITY;
     for (uint32_t slot = 0; slot < program->op_count; slot++) {
         const struct op *op = &program->ops[slot];
-        if (op->step + 1 == job->steps - 1 && records[slot].start < *earlier_start)
+        bool starts = metrics_starts(job, op);
+        if (op->step + 1 == job->steps - 1 && starts && records[slot].start < *earlier_start)
             *earlier_start = records[slot].start;
         if (op->step != job->steps - 1)
             continue;
         struct stretch stretch = {records[slot].start, records[slot].end, 0, op->stream, slot};
-        rank->first_start = fmin(rank->first_start, stretch.start);
+        rank->first_start = starts ? fmin(rank->first_start, stretch.start) : rank->first_start;
         rank->last_end = fmax(rank->last_end, stretch.end);
         rank->flops += op->flops;
         if (op->kind == OP_COMPUTE && program->streams[op->stream].compute) {
@@ -219,6 +227,8 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
             sweep_rank(&sweep, rank, metrics_several_compute_streams(&job->programs[job->ranks[i].program]));
         start = fmin(start, rank->first_start);
         end = fmax(end, rank->last_end);
+        if (rank->first_start == INFINITY) /* it only sends samples, or receives results */
+            rank->first_start = rank->last_end;
     }
     VECTOR_FREE(&sweep.busy);
     VECTOR_FREE(&sweep.communications);
@@ -228,7 +238,7 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
     metrics->step_time = job->steps > 1 && isfinite(earlier_start) ? start - earlier_start : metrics->window;
     for (uint32_t i = 0; i < job->rank_count; i++) {
         struct metrics_rank *rank = &metrics->ranks.at[i];
-        if (rank->first_start > rank->last_end) /* nothing to do in this step */
+        if (rank->last_end < metrics->window_start) /* nothing to do in this step */
             rank->first_start = rank->last_end = metrics->window_start;
         rank->idle = (rank->first_start - metrics->window_start) +
                      (metrics->window_start + metrics->window - rank->last_end);
