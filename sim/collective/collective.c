@@ -344,11 +344,11 @@ bool collective_activity(struct platform *platform, const struct algorithm *algo
     return good;
 }
 
-double collective_piece_count(double bytes, double chunk)
+double collective_piece_count(double bytes, double chunk, double least)
 {
     enum { MOST = 1 << 16 };
     double pieces = chunk > 0 ? ceil(bytes / chunk) : 1;
-    return fmin(fmax(pieces, 1), MOST);
+    return fmin(fmax(fmax(pieces, least), 1), MOST);
 }
 
 /* Pieces pass the rounds like jobs a line of machines: the first one takes all rounds, each further one comes

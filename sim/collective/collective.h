@@ -124,8 +124,8 @@ bool collective_message(struct platform *platform, uint32_t from, uint32_t to, u
 double collective_pieces(const struct activity *activity, double bytes, double pieces, double *latency,
                          double *cap);
 
-/* Pieces of a payload in chunks of this size; 0: one piece. */
-double collective_piece_count(double bytes, double chunk);
+/* Pieces of a payload in chunks of at most this size (0: of any), at least so many. */
+double collective_piece_count(double bytes, double chunk, double least);
 
 void collective_activity_fini(struct activity *activity);
 

@@ -53,6 +53,7 @@ struct engine_options {
     uint32_t choice_count;
     double chunk; /* bytes of payload: collectives are cut into pieces of at most this size, which follow each
                      other through the rounds; 0: whole */
+    double pieces; /* … and into at least so many; 0: one */
     enum engine_level level;
     const struct network_model *network; /* NULL: fluid. One that knows messages only implies ENGINE_STEPS */
     double mtu, header, buffer;          /* bytes, see struct network_setting; 0: its defaults */

@@ -116,8 +116,8 @@ static void start_transfer(struct run *run, uint32_t p, uint32_t g, uint32_t mat
     const struct run_activity *form = &run->activities.at[activity];
     const struct algorithm *algorithm = run->activity_list.at[activity].algorithm;
     double latency = form->latency, cap = form->cap, pieces = 1;
-    if (algorithm && run->options->chunk > 0) {
-        pieces = collective_piece_count(bytes, run->options->chunk);
+    if (algorithm && (run->options->chunk > 0 || run->options->pieces > 1)) {
+        pieces = collective_piece_count(bytes, run->options->chunk, run->options->pieces);
         collective_pieces(&run->activity_list.at[activity], bytes, pieces, &latency, &cap);
     }
     uint32_t index = take_transfer(run, p,

@@ -168,7 +168,9 @@ uint32_t run_activity(struct run *run, uint32_t g, uint32_t kind, uint32_t share
     uint32_t other = best == PROGRAM_NONE ? best : with_shares(run, run->activities.at[best].next, shares);
     if (other == PROGRAM_NONE)
         return best;
-    double pieces = kind == COLLECTIVE_KIND_COUNT ? 1 : collective_piece_count(bytes, run->options->chunk);
+    double pieces = kind == COLLECTIVE_KIND_COUNT
+                        ? 1
+                        : collective_piece_count(bytes, run->options->chunk, run->options->pieces);
     double shortest = INFINITY, unused;
     for (uint32_t a = best; a != PROGRAM_NONE; a = with_shares(run, run->activities.at[a].next, shares)) {
         double seconds = collective_pieces(&run->activity_list.at[a], bytes, pieces, &unused, &unused);

@@ -118,7 +118,9 @@ uint32_t ways_best(const struct ways *ways, uint32_t chain, double bytes, double
     uint32_t best = chain;
     for (uint32_t a = chain; a != PROGRAM_NONE; a = ways->entries.at[a].next) {
         const struct activity *activity = &ways->activities.at[a];
-        double pieces = activity->algorithm ? collective_piece_count(bytes, ways->options->chunk) : 1;
+        double pieces = activity->algorithm
+                            ? collective_piece_count(bytes, ways->options->chunk, ways->options->pieces)
+                            : 1;
         double start, limit, seconds = collective_pieces(activity, bytes, pieces, &start, &limit);
         if (seconds < shortest * (1 - 1e-12) || a == chain) {
             shortest = seconds;

@@ -152,6 +152,11 @@ struct value *read_json_text(struct input *input, const char *name, const char *
     reader.at = copy;
     if (strspn(copy, " \t\r\n") == length)
         return value_new(&input->arena, (struct place){.file = name}, VALUE_NULL);
+    if (memchr(copy, '\0', length)) { /* jansson takes one after a number for white space */
+        read_json_skip(&reader, strlen(copy));
+        report_error(&input->report, reader.place, "a text cannot contain the character U+0000");
+        return NULL;
+    }
     json_error_t error;
     json_t *valid = json_loadb(copy, length, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
     if (!valid) {

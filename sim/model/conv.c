@@ -322,6 +322,15 @@ struct conv_transposed_keys {
     int act;
 };
 
+/* Whether windows of the output lie side by side: its y is (y, ky) of the iteration space. */
+static bool conv_transposed_tiles(const struct tensor *x, const struct window *window)
+{
+    bool tiles = true;
+    for (uint32_t i = 0; i < window->axes; i++)
+        tiles = tiles && window->out[i] == x->dims[2 + i].size * (uint64_t)window->kernel[i];
+    return tiles;
+}
+
 /* Each input element adds its product with the kernel to a window of the output: the iteration space has the
  * input's y and x. Where windows overlap the notation cannot say which outputs a point gives: all of the map,
  * so y and x of the output are not split. */
@@ -331,16 +340,19 @@ static void conv_transposed_einsum(struct builder *builder, const struct tensor 
     struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_CONV, "");
     struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
     uint32_t axes = window->axes;
+    bool tiles = conv_transposed_tiles(x, window);
     int8_t b = builder_dim(builder, op, x->dims[0].size, x->dims[0].label, 0, 0);
     struct conv_channels channels =
         conv_channel_dims(builder, op, x->dims[1].size, (uint64_t)keys->out, (uint64_t)keys->groups);
     for (uint32_t i = 0; i < axes; i++) {
         places.at[i] = builder_dim(builder, op, x->dims[2 + i].size, x->dims[2 + i].label, 0, 0);
-        op->dims[places.at[i]].opaque = true;
+        op->dims[places.at[i]].opaque = !tiles;
     }
-    for (uint32_t i = 0; i < axes; i++)
+    for (uint32_t i = 0; i < axes; i++) {
         places.kernel[i] =
             builder_dim(builder, op, (uint64_t)window->kernel[i], conv_name(builder, axes, i, true), 0, 0);
+        op->dims[places.kernel[i]].opaque = tiles;
+    }
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     input->saved = true;
     input->dims[0].dim = b;
@@ -356,7 +368,10 @@ static void conv_transposed_einsum(struct builder *builder, const struct tensor 
         builder_extend(builder, op, output, x->dims[1].label,
                        channels.group >= 0 ? channels.group : channels.out);
     for (uint32_t i = 0; i < axes; i++)
-        builder_extend_whole(builder, output, x->dims[2 + i].label, window->out[i]);
+        if (tiles)
+            builder_extend_merged(builder, op, output, x->dims[2 + i].label, places.at[i], places.kernel[i]);
+        else
+            builder_extend_whole(builder, output, x->dims[2 + i].label, window->out[i]);
 }
 
 static bool conv_transposed_build(struct builder *builder, const void *values)

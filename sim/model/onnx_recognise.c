@@ -246,5 +246,5 @@ bool onnx_recognise_all(struct onnx_infer *infer)
 {
     recognise_prune(infer);
     return recognise_pass(infer, onnx_recognise_steps) && recognise_pass(infer, onnx_recognise_attention) &&
-           recognise_pass(infer, onnx_recognise_heads);
+           recognise_pass(infer, onnx_recognise_heads_sides) && recognise_pass(infer, onnx_recognise_heads);
 }

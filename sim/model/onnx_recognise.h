@@ -32,7 +32,8 @@ struct onnx_pattern {
 };
 
 /* Each ends with a NULL anchor. */
-extern const struct onnx_pattern onnx_recognise_steps[], onnx_recognise_attention[], onnx_recognise_heads[];
+extern const struct onnx_pattern onnx_recognise_steps[], onnx_recognise_attention[],
+    onnx_recognise_heads_sides[], onnx_recognise_heads[];
 
 /* Replaces all patterns in a graph that onnx_infer_run() has walked. Returns false after reporting. */
 bool onnx_recognise_all(struct onnx_infer *infer);

@@ -164,6 +164,28 @@ static bool parts_fit(const struct onnx_value *q, const struct onnx_value *k, co
     return good;
 }
 
+/* Keys or values of groups before they were repeated for each head: Reshape of Expand of Unsqueeze. */
+static const char *parts_shared(const struct onnx_recognise *recognise, const char *name)
+{
+    uint32_t reshape = onnx_recognise_from(recognise, name);
+    uint32_t expand = onnx_recognise_is(recognise, reshape, "Reshape")
+                          ? onnx_recognise_from(recognise, onnx_recognise_in(recognise, reshape, 0))
+                          : RECOGNISE_NONE;
+    uint32_t unsqueeze = onnx_recognise_is(recognise, expand, "Expand")
+                             ? onnx_recognise_from(recognise, onnx_recognise_in(recognise, expand, 0))
+                             : RECOGNISE_NONE;
+    if (!onnx_recognise_is(recognise, unsqueeze, "Unsqueeze"))
+        return "";
+    const char *source = onnx_recognise_in(recognise, unsqueeze, 0);
+    const struct onnx_value *wide = onnx_recognise_value(recognise, onnx_recognise_out(recognise, unsqueeze)),
+                            *x = onnx_recognise_value(recognise, source),
+                            *y = onnx_recognise_value(recognise, name);
+    bool good = x->shape.rank == 4 && y->shape.rank == 4 && wide->shape.rank == 5 && wide->shape.dims[2] == 1;
+    good = good && x->shape.dims[0] == y->shape.dims[0] && y->shape.dims[1] % x->shape.dims[1] == 0;
+    good = good && x->shape.dims[2] == y->shape.dims[2] && x->shape.dims[3] == y->shape.dims[3];
+    return good ? source : "";
+}
+
 static void parts_attention(struct onnx_recognise *recognise, uint32_t softmax)
 {
     struct onnx_call call = {.infer = recognise->infer, .node = onnx_recognise_node(recognise, softmax)};
@@ -189,6 +211,9 @@ static void parts_attention(struct onnx_recognise *recognise, uint32_t softmax)
     int64_t heads = parts_heads(recognise, context);
     names[1] = parts_keys(recognise, context, names[1]);
     if (!heads) {
+        const char *k = parts_shared(recognise, names[1]), *u = parts_shared(recognise, names[2]);
+        names[1] = *k && *u ? k : names[1];
+        names[2] = *k && *u ? u : names[2];
         onnx_recognise_int(
             onnx_recognise_replace(recognise, context, "Attention", names[0], names[1], names[2], NULL),
             "is_causal", origin.triangle);

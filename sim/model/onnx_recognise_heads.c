@@ -265,7 +265,9 @@ static void heads_joined(struct onnx_recognise *recognise, uint32_t matmul)
     heads_project(recognise, node, 2, &product.out, 1);
 }
 
+/* What gives several parts comes first: after it, a Reshape of the whole would be taken for a product of its
+ * own. */
+const struct onnx_pattern onnx_recognise_heads_sides[] = {
+    {"Split", heads_split}, {"Transpose", heads_stacked}, {NULL, NULL}};
 const struct onnx_pattern onnx_recognise_heads[] = {
-    {"Reshape", heads_cut},   {"Split", heads_split}, {"Transpose", heads_stacked},
-    {"MatMul", heads_joined}, {NULL, NULL},
-};
+    {"Reshape", heads_cut}, {"MatMul", heads_joined}, {NULL, NULL}};

@@ -390,6 +390,28 @@ static bool onnx_window_resize(struct onnx_call *call)
     return onnx_call_give(call, 0, x->type, &shape);
 }
 
+/* Enlarging a map by a whole factor keeps y and x apart; everything else needs all of them. */
+static bool onnx_window_write_resize(struct onnx_call *call)
+{
+    static const char *const labels[] = {"b", "c", "y", "x"};
+    struct onnx_value *x = onnx_call_in(call, 0);
+    const struct onnx_value *out = onnx_call_out(call, 0);
+    int64_t factor = x->shape.rank == 4 && x->shape.dims[2] ? out->shape.dims[2] / x->shape.dims[2] : 0;
+    bool whole = factor > 1;
+    for (uint32_t i = 0; whole && i < 4; i++)
+        whole = out->shape.dims[i] == x->shape.dims[i] * (i < 2 ? 1 : factor);
+    if (!whole)
+        return onnx_write_rearranged(call);
+    struct onnx_value in = onnx_write_labelled(call, x, labels, "input");
+    struct value *layer = onnx_write_layer(call, "upsample", "");
+    onnx_write_from(call, layer, &in);
+    onnx_write_number(call, layer, "stride", factor);
+    if (strcmp(onnx_call_text(call, "mode", "nearest"), "nearest") != 0)
+        onnx_write_number(call, layer, "flops", 7);
+    onnx_write_gives(call, layer, 0, labels);
+    return true;
+}
+
 static bool onnx_window_unpool(struct onnx_call *call)
 {
     const struct onnx_value *x = onnx_call_in(call, 0);
@@ -464,13 +486,13 @@ const struct onnx_operator onnx_window_operators[] = {
     {.kind = "Resize",
      .needed = 1,
      .infer = onnx_window_resize,
-     .write = onnx_write_rearranged,
+     .write = onnx_window_write_resize,
      .flops = 7,
      .settings = 14},
     {.kind = "Upsample",
      .needed = 1,
      .infer = onnx_window_resize,
-     .write = onnx_write_rearranged,
+     .write = onnx_window_write_resize,
      .settings = 14},
     {.kind = "RoiAlign", .needed = 3, .infer = onnx_window_roi, .write = onnx_write_rearranged, .flops = 28},
     {.kind = "GridSample",

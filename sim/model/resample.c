@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 struct resample_keys {
-    int64_t stride;
+    int64_t stride, flops;
 };
 
 /* y = (y′, ky) and x = (x′, kx) on the input; c′ = (ky, kx, c) on the output, which two-level merging cannot
@@ -48,6 +48,7 @@ static bool resample_upsample_build(struct builder *builder, const void *values)
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     op->linear = true;
+    op->flops_per_point = (double)keys->flops;
     for (uint32_t i = 0; i < 4; i++) {
         input->dims[i].dim = builder_dim_labelled(builder, op, x.dims[i].size, x.dims[i].label);
         if (i < 2) {
@@ -66,6 +67,12 @@ static const struct field resample_fields[] = {
     {"stride", FIELD_INTEGER, offsetof(struct resample_keys, stride), .low = 1, .high = 1e6,
      .about = "factor of y and of x; default 2"},
 };
+static const struct field resample_upsample_fields[] = {
+    {"stride", FIELD_INTEGER, offsetof(struct resample_keys, stride), .low = 1, .high = 1e6,
+     .about = "factor of y and of x; default 2"},
+    {"flops", FIELD_INTEGER, offsetof(struct resample_keys, flops), .low = 0, .high = 1e6,
+     .about = "FLOPs per element of the output, of an interpolation; default 0"},
+};
 static const struct resample_keys resample_defaults = {.stride = 2};
 
 const struct layer_kind resample_reorg_layer = {
@@ -80,9 +87,10 @@ const struct layer_kind resample_reorg_layer = {
 
 const struct layer_kind resample_upsample_layer = {
     .name = "upsample",
-    .about = "enlarges a map by repeating each value",
-    .fields = resample_fields,
-    .field_count = FIELDS_COUNT(resample_fields),
+    .about = "enlarges a map by repeating each value, or interpolating (the rows beyond a share's edge are "
+             "not counted)",
+    .fields = resample_upsample_fields,
+    .field_count = FIELDS_COUNT(resample_upsample_fields),
     .build = resample_upsample_build,
     .keys_size = sizeof(struct resample_keys),
     .defaults = &resample_defaults,

@@ -158,9 +158,11 @@ static void alike_sign_ring(const struct derivation *d, const struct action *act
 {
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
-    for (uint32_t step = 0; step < loop->steps; step++)
+    if (loop->panels)
+        VECTOR_PUSH(out, layout_place(d->stage, loop->axes, member));
+    for (uint32_t step = 0; step < loop->steps && !loop->panels; step++)
         VECTOR_PUSH(out, action->kind == ACTION_KERNEL
-                             ? streamed_share(d, action->operator, loop->axis, member, step)
+                             ? streamed_share(d, action->operator, loop->axes, member, step)
                              : streamed_elements(d, action, member, step));
 }
 

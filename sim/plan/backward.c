@@ -6,6 +6,7 @@
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/streamed.h"
+#include "plan/summa.h"
 
 /* Adds a summand to a tensor's gradient. */
 static void backward_contribute(struct derivation *d, uint32_t tensor, struct contribution given)
@@ -278,6 +279,7 @@ static void backward_operands(struct derivation *d, uint32_t index, uint32_t ker
         given.action = kernel;
         given.tile = fuse_mark(d, &d->operators.at[index], operand->tensor);
         streamed_scatter(d, index, i, &given);
+        summa_scatter(d, index, i, &given);
         backward_contribute(d, operand->tensor, given);
     }
 }
@@ -302,12 +304,15 @@ static void backward_operator(struct derivation *d, uint32_t index)
     }
     backward_statistics(d, index, base, &ready);
     saved_regather(d, index, base, &ready);
+    summa_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
     base.tensor = operator->output.tensor;
     base.carried = fed_back;
     uint32_t kernel = state_action(d, true, base, ready.at, ready.count);
     VECTOR_FREE(&ready);
     backward_operands(d, index, kernel);
+    summa_scatter_weight(d, index, kernel);
+    summa_close(d, true, index);
     backward_close(d, index, kernel);
     if (operator->attends &&(!index || state_operator(d, index - 1)->layer != operator->layer))
         streamed_close(d, true, index);

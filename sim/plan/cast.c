@@ -158,8 +158,10 @@ uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action 
                    uint32_t to)
 {
     const uint32_t *ranks = cast->plan->stages.at[stage].ranks;
-    uint64_t pair = (uint64_t)stage << 8 | action->axis * 2u | (action->collective == REDUCE_SCATTER);
-    return registry_channel(cast->registry, ranks[from], ranks[to], CHANNEL_RING, pair, false);
+    uint64_t pair = (uint64_t)stage << 8 | action->axes * 2u | (action->collective == REDUCE_SCATTER);
+    bool panels = cast->derivations[stage].operators.at[action->operator].panels;
+    return registry_channel(cast->registry, ranks[from], ranks[to], panels ? CHANNEL_PANELS : CHANNEL_RING,
+                            pair, panels);
 }
 
 uint32_t cast_offload(const struct cast *cast, uint32_t from, uint32_t to)
@@ -266,19 +268,16 @@ static const struct action *cast_action(const struct derivation *d, uint32_t ind
 static void cast_outline(const struct cast *cast, uint32_t s, struct outline *outline)
 {
     const struct derivation *d = &cast->derivations[s];
-    uint64_t along = 0; /* bit set over sets of axes: those of collectives so far */
-    uint32_t rings[2] = {0};
+    uint64_t along = 0;      /* bit set over sets of axes: those of collectives so far */
+    uint64_t rings[2] = {0}; /* the same of streams of operands, and of sums: they have groups of their own */
     static_assert(PLAN_AXES <= 6, "the set of axis sets fits 64 bits");
     for (uint32_t i = 0; i < d->forward.count + d->backward.count; i++) {
         const struct action *action = cast_action(d, i);
         bool ring = action->streamed, sums = action->collective == REDUCE_SCATTER;
-        uint32_t *streams = &rings[sums ? 1 : 0]; /* rings have groups of their own */
-        bool first = action->kind == ACTION_COLLECTIVE &&
-                     !(ring ? *streams >> action->axis & 1 : along >> action->axes & 1);
-        if (first && ring)
-            *streams |= 1u << action->axis;
-        else if (first)
-            along |= (uint64_t)1 << action->axes;
+        uint64_t *so_far = ring ? &rings[sums ? 1 : 0] : &along;
+        bool first = action->kind == ACTION_COLLECTIVE && !(*so_far >> action->axes & 1);
+        if (first)
+            *so_far |= (uint64_t)1 << action->axes;
         if (first || action->message_count)
             VECTOR_PUSH(&outline->actions, i);
     }
@@ -313,8 +312,9 @@ static void cast_ring_groups(struct cast *cast, struct cast_rank *rank, struct r
                              const struct action *action)
 {
     const struct plan_stage *stage = cast->derivations[role.stage].stage;
-    uint32_t next = streamed_member(stage, role.member, action->axis, 1);
-    uint32_t before = streamed_member(stage, role.member, action->axis, stage->axes[action->axis].size - 1);
+    uint32_t next = streamed_member(stage, role.member, action->axes, 1);
+    uint32_t before =
+        streamed_member(stage, role.member, action->axes, layout_places(stage, action->axes) - 1);
     cast_add_group(rank, cast_ring(cast, role.stage, action, role.member, next));
     cast_add_group(rank, cast_ring(cast, role.stage, action, before, role.member));
 }

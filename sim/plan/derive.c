@@ -11,6 +11,7 @@
 #include "plan/shard.h"
 #include "plan/state.h"
 #include "plan/streamed.h"
+#include "plan/summa.h"
 #include "plan/wavefront.h"
 
 const char *const derive_reasons[REASON_COUNT] = {
@@ -120,7 +121,7 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
     uint32_t i = 0;
     while (i < d->parameters.count && d->parameters.at[i].tensor != operand->tensor)
         i++;
-    struct layout layout = derive_parameter_layout(d, so, operand);
+    struct layout layout = summa_stored(d, operator_index, operand, derive_parameter_layout(d, so, operand));
     if (i == d->parameters.count)
         VECTOR_PUSH(&d->parameters, ((struct stage_parameter){.tensor = operand->tensor,
                                                               .unit = so->unit,
@@ -308,10 +309,12 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
     uint32_t dependencies[OPERATOR_OPERANDS + 1];
     lazy_mark(d, &so);
     VECTOR_PUSH(&d->operators, so);
+    summa_prepare(d, me);
     for (uint32_t i = 0; i < operator->operand_count; i++) {
         const struct operand *operand = &operator->operands[i];
         if (model->tensors.at[operand->tensor].role == TENSOR_PARAMETER) {
             derive_parameter(d, me, operand);
+            dependencies[count++] = summa_weight(d, me, operand);
             continue;
         }
         if (operand->feedback)
@@ -319,6 +322,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
         struct form_want want = derive_want(d, me, part, operand);
         uint32_t form = forms_obtain(d, &want);
         streamed_mark(d, me, i, form);
+        summa_mark(d, me, i, form);
         dependencies[count++] = d->forms.at[form].action;
         saved_operand(d, me, operand, form);
     }
@@ -335,6 +339,7 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
             made.layout.place[a] = PLACE_PARTIAL;
     made.action = state_action(d, false, kernel, dependencies, count);
     uint32_t form = state_form(d, operator->output.tensor, made);
+    summa_close(d, false, me);
     derive_close(d, me, part);
     saved_output(d, me, form);
     if (operator->attends && operator->output.tensor == model->layers.at[operator->layer].output)
@@ -527,6 +532,8 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
     for (uint32_t s = 0; s < plan->stages.count; s++) {
         derive_forward(&derivations[s]);
         derive_warn(&derivations[s], report);
+        streamed_warn(&derivations[s], report);
+        summa_warn(&derivations[s], report);
     }
     if (!wavefront_check(plan, derivations, report) || !generate_feed(plan, derivations, report))
         return false;

@@ -44,7 +44,7 @@ struct action {
     uint8_t reason;     /* enum reason */
     bool backward;
     bool streamed; /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on
-                      (streamed.h) */
+                      (streamed.h, summa.h) */
     bool uneven;   /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
     uint32_t
     operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
@@ -86,7 +86,12 @@ struct stage_operator {
     uint8_t lazy[OPERATOR_OPERANDS]; /* per operand, bit set: axes along which it stays a partial sum (lazy.h)
                                       */
     uint8_t streamed;                /* bit set: operands that come block by block (streamed.h) ... */
-    uint8_t ring_axis;               /* ... around this axis */
+    uint8_t ring_axes;               /* ... around these axes together (bit set) */
+    uint8_t panels;                  /* bit set: operands of a product that come in panels (summa.h) ... */
+    int8_t panel_dim;                /* ... of this contracted dimension; -1: none do */
+    uint8_t panel_axes[OPERATOR_OPERANDS]; /* per such operand: axes (bit set) along which it is shared out */
+    uint32_t panel_count;
+    uint64_t *panel_edges; /* where each begins, and where the last one ends; in the arena */
 };
 
 struct stage_parameter {
@@ -147,7 +152,8 @@ struct step_loop {
     uint32_t carry;   /* action whose result the next step waits for */
     uint32_t because; /* the sequential dimension; interned */
     bool ring;        /* no time steps, but the blocks of a sequence in turn (streamed.h) ... */
-    uint8_t axis;     /* ... along this axis */
+    bool panels;      /* ... or the panels of a product's contracted dimension (summa.h) ... */
+    uint8_t axes;     /* ... along these axes together (bit set) */
 };
 
 struct search;

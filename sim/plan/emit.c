@@ -140,6 +140,21 @@ static void emit_all(struct plan *plan, struct cast *cast, struct registry *regi
     job->lead = plan->lead;
 }
 
+/* Products in panels make both gradients from the same panels, so they cannot be passes of their own. */
+static bool emit_whole_backward(const struct plan *plan, const struct derivation *derivations,
+                                const struct orders *orders, struct report *report)
+{
+    for (uint32_t s = 0; s < plan->stages.count && orders && emit_halves(orders); s++)
+        for (uint32_t o = 0; o < derivations[s].operators.count; o++)
+            if (derivations[s].operators.at[o].panels)
+                return report_error(
+                    report, plan->stages.at[s].place,
+                    "schedule %s makes the gradients of inputs and weights in passes of their "
+                    "own; convert.fc: summa makes both from the same panels",
+                    plan->schedule->name);
+    return true;
+}
+
 bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job, struct report *report)
 {
     struct registry registry;
@@ -150,6 +165,7 @@ bool emit_job(struct plan *plan, struct derivation *derivations, struct job *job
     struct orders orders = {0};
     bool ordered = emit_ordered(plan, &cast);
     bool good = !ordered || scheduled_orders(plan, derivations, &orders, report);
+    good = good && emit_whole_backward(plan, derivations, ordered ? &orders : NULL, report);
     if (good)
         emit_all(plan, &cast, &registry, ordered ? &orders : NULL, job);
     orders_fini(&orders);

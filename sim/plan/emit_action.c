@@ -114,7 +114,10 @@ void emit_action(struct emitter *e, struct part *part, bool backward, uint32_t i
                                                        : part->backward_work[index];
         const struct step_loop *loop =
             action->loop == MODEL_NONE ? NULL : emitter_loop(part, backward, action->loop);
-        if (!loop || loop->ring)
+        if (loop && loop->panels)
+            work = work_panel(part->d, action->operator, part->role.member, &work, backward, e->share,
+                              e->first_step);
+        else if (!loop || loop->ring)
             work = work_part(part->d, action->operator, part->role.member, &work, backward, e->share);
         else
             work_scale(&work, e->share);

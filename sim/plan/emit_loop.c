@@ -1,6 +1,7 @@
 #include "plan/emit_loop.h"
 
 #include "plan/emit_action.h"
+#include "plan/emit_panels.h"
 #include "plan/emit_ring.h"
 
 void emit_loop_mark(struct emitter *e, const struct part *part, bool backward, uint32_t index)
@@ -60,7 +61,9 @@ uint32_t emit_loop_next(struct emitter *e, struct part *part, bool backward, uin
     for (uint32_t i = index; i < loops[l].end; i++)
         if (emitter_action(part, backward, i)->loop != l && (e->builder.pass != PASS_R || part->again[i]))
             emit_action(e, part, backward, i);
-    if (loops[l].ring)
+    if (loops[l].panels)
+        emit_panels(e, part, backward, l);
+    else if (loops[l].ring)
         emit_ring(e, part, backward, l);
     else
         emit_loop_repeat(e, part, backward, l, steps);

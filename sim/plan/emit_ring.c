@@ -8,9 +8,9 @@ static uint32_t emit_ring_pass(struct emitter *e, const struct part *part, const
                                uint32_t step, const struct index_list *after)
 {
     uint32_t stage = part->role.stage, member = part->role.member;
-    uint32_t next = streamed_member(part->d->stage, member, action->axis, 1);
-    uint32_t before =
-        streamed_member(part->d->stage, member, action->axis, part->d->stage->axes[action->axis].size - 1);
+    uint32_t next = streamed_member(part->d->stage, member, action->axes, 1);
+    uint32_t before = streamed_member(part->d->stage, member, action->axes,
+                                      layout_places(part->d->stage, action->axes) - 1);
     builder_communicate(&e->builder, OP_SEND, 0, cast_ring(e->cast, stage, action, member, next), MODEL_NONE,
                         streamed_elements(part->d, action, member, step) * action->element_bytes,
                         action->part, after);
@@ -61,7 +61,7 @@ static void emit_ring_block(struct emitter *e, struct part *part, bool backward,
         const struct action *action = emitter_action(part, backward, i);
         if (action->loop != l || action->kind != ACTION_KERNEL)
             continue;
-        e->share = streamed_share(part->d, action->operator, loop->axis, part->role.member, step);
+        e->share = streamed_share(part->d, action->operator, loop->axes, part->role.member, step);
         if (e->share > 0 || step == 0)
             emit_action(e, part, backward, i);
         else

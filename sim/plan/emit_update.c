@@ -57,6 +57,8 @@ void emit_update(struct emitter *e)
     struct builder *b = &e->builder;
     double parameters = 0, states = 0;
     VECTOR(struct emit_update_parameter) held = {0};
+    for (uint32_t p = 0; p < e->part_count; p++)
+        parameters_settle(&e->parts[p].parameters);
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];

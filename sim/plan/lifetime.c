@@ -351,8 +351,9 @@ static void lifetime_contributions(struct lifetime_backward *b, uint32_t tensor)
     const struct derivation *d = b->d;
     for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
         const struct contribution *given = &d->contributions.at[c];
-        if (given->action == MODEL_NONE || d->backward.at[given->action].streamed ||
-            lifetime_alias(d, tensor, given))
+        bool block = given->action != MODEL_NONE && d->backward.at[given->action].streamed &&
+                     !d->operators.at[d->backward.at[given->action].operator].panels;
+        if (given->action == MODEL_NONE || block || lifetime_alias(d, tensor, given))
             continue; /* what streams to its owner arrives in a block's buffer */
         uint32_t to = given->action;
         if (lifetime_holder(d, tensor, given->tile) == c)

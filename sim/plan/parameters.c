@@ -42,7 +42,9 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
 void parameters_fini(struct parameters *p)
 {
     VECTOR_FREE(&p->buckets);
+    VECTOR_FREE(&p->awaited);
     VECTOR_FREE(&p->left);
+    VECTOR_FREE(&p->squeezed);
 }
 
 /* A collective of parameters along some axes of the mesh, outside the pass that is being built. */
@@ -66,6 +68,8 @@ static uint32_t parameters_communicate(struct parameters *p, int collective, uin
     struct index_list wait = {0};
     if (after != PROGRAM_NONE)
         VECTOR_PUSH(&wait, after);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&wait, p->awaited.at[i]);
     uint32_t op = parameters_collective(p, collective, axes, bytes, label, &wait);
     VECTOR_FREE(&wait);
     return op;
@@ -288,6 +292,8 @@ static void parameters_leave_bucket(struct parameters *p, uint32_t b, bool last,
     struct index_list wait = {0};
     if (after != PROGRAM_NONE)
         VECTOR_PUSH(&wait, after);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&wait, p->awaited.at[i]);
     if (last)
         VECTOR_PUSH(&p->left, left);
     if (!bucket->late)
@@ -296,6 +302,63 @@ static void parameters_leave_bucket(struct parameters *p, uint32_t b, bool last,
         builder_change(p->builder, p->builder->ops.count - 1, MEMORY_COMMUNICATION, p->unreduced,
                        -bucket->elements / ways * each);
     VECTOR_FREE(&wait);
+}
+
+/* The next phase of a compressed sum; false when it was the last. */
+static bool parameters_squeeze(struct parameters *p, struct parameters_squeezed *s)
+{
+    const struct plan *plan = p->d->plan;
+    struct builder *b = p->builder;
+    struct compression_phase phases[COMPRESSION_PHASES + 1];
+    struct index_list after = {0};
+    compression_phases(plan, &s->sizes, layout_places(p->d->stage, s->axes), phases);
+    const struct compression_phase *phase = &phases[s->phase++];
+    struct work work = compression_work(plan, b->cast->ranks.at[b->rank].device, phase);
+    uint8_t pass = b->pass;
+    if (s->op != PROGRAM_NONE)
+        VECTOR_PUSH(&after, s->op);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&after, p->awaited.at[i]);
+    builder_close(b);
+    b->pass = PASS_S;
+    s->op = builder_kernel(b, names_add(b->names, "compression"), &work, &after);
+    builder_close(b);
+    b->pass = pass;
+    VECTOR_FREE(&after);
+    if (phase->collective == COLLECTIVE_KIND_COUNT) {
+        builder_change(b, s->op, MEMORY_COMMUNICATION, s->label, -s->held);
+        return false;
+    }
+    s->op = parameters_communicate(p, phase->collective, s->axes, phase->bytes, s->label, s->op);
+    builder_change(b, s->op, MEMORY_COMMUNICATION, s->label, phase->bytes);
+    s->held += phase->bytes;
+    return true;
+}
+
+/* One more phase of each sum that is not done. */
+static void parameters_go_on(struct parameters *p)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < p->squeezed.count; i++)
+        if (parameters_squeeze(p, &p->squeezed.at[i]))
+            p->squeezed.at[left++] = p->squeezed.at[i];
+    p->squeezed.count = left;
+}
+
+void parameters_settle(struct parameters *p)
+{
+    while (p->squeezed.count)
+        parameters_go_on(p);
+}
+
+/* Begins the compressed sum of a bucket, after operation `after`. */
+static void parameters_compress(struct parameters *p, struct parameter_bucket *bucket, uint32_t after)
+{
+    struct parameters_squeezed begun = {
+        .sizes = bucket->sizes, .axes = bucket->how.sum, .label = bucket->label, .op = after};
+    parameters_go_on(p);
+    if (parameters_squeeze(p, &begun))
+        VECTOR_PUSH(&p->squeezed, begun);
 }
 
 /* Sends a bucket off: a reduce-scatter in each micro-batch from level 2 on, all else in the last one only;
@@ -320,7 +383,9 @@ static void parameters_flush(struct parameters *p, uint32_t b, bool last)
         uint32_t frees = op == PROGRAM_NONE ? p->builder->last_compute : op;
         builder_change(p->builder, frees, MEMORY_COMMUNICATION, p->unreduced, -gone);
     }
-    if (bucket->how.sum && (last || away)) {
+    if (bucket->how.sum && last && plan->compression.kind) {
+        parameters_compress(p, bucket, p->builder->last_compute);
+    } else if (bucket->how.sum && (last || away)) {
         op = parameters_communicate(p, ALL_REDUCE, bucket->how.sum, bytes / ways, bucket->label,
                                     op == PROGRAM_NONE ? p->builder->last_compute : op);
         parameters_copy(p, op, bytes / ways, bucket->label);
@@ -330,6 +395,7 @@ static void parameters_flush(struct parameters *p, uint32_t b, bool last)
     if (offload_shares(plan))
         parameters_leave_bucket(p, b, last, op == PROGRAM_NONE ? p->builder->last_compute : op);
     bucket->elements = 0;
+    bucket->sizes = (struct compression_sizes){0};
 }
 
 /* Adds a parameter's gradient to the bucket that it goes into, and says which. */
@@ -348,8 +414,25 @@ static uint32_t parameters_bucket(struct parameters *p, uint32_t i)
                                      .how = how, .shard_axes = parameter->shard_axes, .late = late}));
     p->buckets.at[b].label = p->d->plan->model->units.at[parameter->unit].name;
     p->buckets.at[b].elements += memory_parameter(p->d, i, p->role.member);
+    if (p->d->plan->compression.kind)
+        compression_add(p->d, i, p->role.member, &p->buckets.at[b].sizes);
     p->bucket_of[i] = b + 1;
     return b;
+}
+
+void parameters_await(struct parameters *p, uint32_t op)
+{
+    struct index_list *lists[] = {&p->awaited, p->waits};
+    for (uint32_t l = 0; l < 2; l++) {
+        uint32_t i = 0; /* streams are in order: the last one stands for those before it */
+        while (i < lists[l]->count &&
+               p->builder->ops.at[lists[l]->at[i]].stream != p->builder->ops.at[op].stream)
+            i++;
+        if (i == lists[l]->count)
+            VECTOR_PUSH(lists[l], op);
+        else
+            lists[l]->at[i] = op;
+    }
 }
 
 void parameters_ready(struct parameters *p, uint32_t index, bool last)

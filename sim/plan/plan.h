@@ -77,6 +77,13 @@ struct plan_offload {
     uint32_t prefetch; /* units ahead of the one at work for which parameters and activations come back */
 };
 
+/* How gradients are compressed where they are all-reduced (compression.h). */
+struct plan_compression {
+    uint8_t kind;        /* 0: they are not; else 1 + its place in the table */
+    uint32_t bits, rank; /* of the kinds of these names */
+    double top;          /* a share, 0 to 1 */
+};
+
 /* A host or a drive that keeps something for devices. */
 struct plan_store {
     uint32_t device, rank; /* of the platform; in the job */
@@ -128,6 +135,9 @@ enum plan_optimizer {
 /* How a sequence that is split meets all of its keys and values. */
 enum plan_attention { ATTENTION_GATHER, ATTENTION_ULYSSES, ATTENTION_RING, ATTENTION_COUNT };
 
+/* How a product split in two dimensions meets what it lacks of its operands. */
+enum plan_product { PRODUCT_GATHER, PRODUCT_SUMMA, PRODUCT_COUNT };
+
 struct schedule;
 struct orders;
 struct workload_carrier;
@@ -157,10 +167,13 @@ struct plan {
                       parameters; 0 nothing */
     uint32_t zero_prefetch; /* units whose parameters are gathered ahead */
     struct plan_offload offload;
+    struct plan_compression compression;
     enum plan_keep zero_keep;
     double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
     enum plan_attention attention;
+    enum plan_product product;
+    uint32_t panels; /* in which a streamed product comes at least; 0: as many as its shares make */
     const struct schedule *schedule;
     uint32_t chunks;           /* stages per device and direction */
     uint16_t *device_of;       /* the schedule's device of each stage, where stages stand anywhere: those that
@@ -176,7 +189,8 @@ struct plan {
     uint32_t input_device;       /* where samples come from; MODEL_NONE: every device has its own */
     const struct workload_carrier *carriers; /* which algorithms the network will use; not owned */
     uint32_t carrier_count;
-    double chunk; /* bytes of the pieces that collectives are cut into; 0: whole */
+    double chunk;  /* bytes of the pieces that collectives are cut into; 0: whole */
+    double pieces; /* … and into at least so many; 0: one */
     VECTOR(struct plan_stage) stages;
     VECTOR(struct plan_store) stores; /* what keeps something for their devices; filled with the verdict */
     double model_flops; /* of one step on all devices: forward, and twice that backward where gradients flow;
@@ -185,6 +199,7 @@ struct plan {
     bool replayed;      /* the job was read from a trace: there are no model and no stages */
     uint64_t prompt;    /* tokens that are given, of a step that generates (generate.h); else 0 */
     uint32_t tokens;    /* that each sample gets in a step; 0: it generates none */
+    bool glance;        /* of those only the last is written out, for its memory and its work: it cannot run */
     struct plan *token; /* of the second half of the stages, which make one token. NULL: none. Not owned */
     bool past;          /* this is such a plan of one token */
 };

@@ -1,5 +1,6 @@
 #include "plan/plan_keys.h"
 
+#include "plan/compression_keys.h"
 #include "plan/offload_keys.h"
 #include "plan/owners.h"
 #include "plan/recompute.h"
@@ -10,6 +11,7 @@
 
 static const char *const plan_keys_saved[] = {"used", "produced", NULL};
 static const char *const plan_keys_attention[] = {"gather", "ulysses", "ring", NULL};
+static const char *const plan_keys_product[] = {"gather", "summa", NULL};
 
 #define AT(member) offsetof(struct plan_keys, member)
 static const struct field plan_keys_fields[] = {
@@ -70,7 +72,7 @@ static const struct field plan_keys_fields[] = {
     {.key = "convert",
      .kind = FIELD_VALUE,
      .offset = AT(convert),
-     .about = "how tensors meet; a map: attention (gather, ulysses, ring)"},
+     .about = "how tensors meet; a map: attention (gather, ulysses, ring), fc (gather, summa), panels"},
     {.key = "lazy",
      .kind = FIELD_FLAG,
      .offset = AT(lazy),
@@ -148,6 +150,10 @@ static const struct field plan_keys_fields[] = {
      .offset = AT(offload_value),
      .about = "what is kept in the host's memory or on its drive; a map: optimizer, gradients, parameters, "
               "activations (device, host, nvme), step (host, device), prefetch"},
+    {.key = "compress",
+     .kind = FIELD_VALUE,
+     .offset = AT(compression_value),
+     .about = "how gradients are compressed where they are all-reduced; a map: top (a share), bits or rank"},
     {.key = "bucket",
      .kind = FIELD_QUANTITY,
      .unit = UNIT_BYTES,
@@ -196,6 +202,8 @@ static const struct field plan_keys_fields[] = {
 
 static const struct field plan_keys_convert_fields[] = {
     {.key = "attention", .kind = FIELD_CHOICE, .offset = AT(attention), .choices = plan_keys_attention},
+    {.key = "fc", .kind = FIELD_CHOICE, .offset = AT(product), .choices = plan_keys_product},
+    {.key = "panels", .kind = FIELD_INTEGER, .offset = AT(panels), .low = 1, .high = 1e6},
 };
 #undef AT
 
@@ -277,6 +285,14 @@ static bool plan_keys_agree(struct input *input, const struct workload *workload
             &input->report, value_get(workload->plan, "zero")->place,
             "plan.zero is about training: in inference every device keeps the parameters that it "
             "uses");
+    if (plan->product == PRODUCT_SUMMA && plan->time_chunks > 1)
+        return report_error(
+            &input->report, value_get(plan->convert, "fc")->place,
+            "convert.fc: summa cannot stand beside plan.time-chunks: a product comes either in "
+            "panels or in chunks of a sequence");
+    if (plan->panels && plan->product != PRODUCT_SUMMA)
+        return report_error(&input->report, value_get(plan->convert, "panels")->place,
+                            "convert.panels is about convert.fc: summa");
     return true;
 }
 
@@ -285,8 +301,12 @@ static bool plan_keys_beside_stages(struct input *input, const struct value *pla
 {
     bool good = true;
     static const char *const degrees[] = {
-        "tensor",  "data",       "pipeline", "context",       "balanced", "convert", "sequence-parallel",
+        "tensor",  "data",       "pipeline", "context",       "balanced", "sequence-parallel",
         "devices", "zero-group", "expert",   "expert-tensor", "order",    "experts"};
+    const struct value *convert = value_get(plan, "convert");
+    if (convert && value_get(convert, "attention"))
+        good = report_error(&input->report, value_get(convert, "attention")->place,
+                            "convert.attention cannot stand beside plan.stages: it is about plan.context");
     for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
         if (value_get(plan, degrees[i]))
             good = report_error(
@@ -317,6 +337,7 @@ bool plan_keys_read(struct input *input, const struct workload *workload, struct
                            FIELDS_COUNT(plan_keys_convert_fields), NULL, plan) &&
                good;
     good = plan_keys_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    good = compression_keys_read(input, plan->compression_value, &plan->compression) && good;
     good = offload_keys_read(input, plan->offload_value, &plan->offload) && good;
     good = plan_keys_read_experts(input, plan) && good;
     return good && plan_keys_agree(input, workload, plan) &&

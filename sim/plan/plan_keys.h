@@ -8,7 +8,8 @@
 struct plan_keys {
     int64_t tensor, data, pipeline, context;
     const struct value *convert;
-    int attention;
+    int attention, product; /* enum plan_attention, enum plan_product */
+    int64_t panels;
     bool balanced;
     const char *schedule;
     int64_t chunks, in_flight, time_chunks;
@@ -27,6 +28,8 @@ struct plan_keys {
     int64_t expert, expert_tensor;
     const struct value *offload_value;
     struct plan_offload offload;
+    const struct value *compression_value;
+    struct plan_compression compression;
     const struct value *experts;
     const struct owners_list *owned; /* what `experts` says */
 };

@@ -126,7 +126,7 @@ double price_seconds(struct prices *prices, int kind, uint32_t axes, double byte
     if (!list->count)
         return bytes * collective_factor(kind, price_members(prices->stage, axes));
     double least = INFINITY, latency, cap;
-    double pieces = collective_piece_count(bytes, prices->plan->chunk);
+    double pieces = collective_piece_count(bytes, prices->plan->chunk, prices->plan->pieces);
     for (uint32_t i = 0; i < list->count; i++)
         least = fmin(least, collective_pieces(&list->at[i], bytes, pieces, &latency, &cap));
     return least;
@@ -136,7 +136,7 @@ const struct activity *price_activity(struct prices *prices, int kind, uint32_t 
 {
     double least = price_seconds(prices, kind, axes, bytes), latency, cap;
     const struct price_list *list = &prices->of[axes][kind];
-    double pieces = collective_piece_count(bytes, prices->plan->chunk);
+    double pieces = collective_piece_count(bytes, prices->plan->chunk, prices->plan->pieces);
     for (uint32_t i = 0; i < list->count; i++)
         if (collective_pieces(&list->at[i], bytes, pieces, &latency, &cap) <= least)
             return &list->at[i];

@@ -6,7 +6,16 @@
 
 /* What a point-to-point group is for; part of its identity, so forward and backward transfers of one pair are
  * told apart. */
-enum channel { CHANNEL_FORWARD, CHANNEL_BACKWARD, CHANNEL_EXCHANGE, CHANNEL_INPUT, CHANNEL_RING, CHANNEL_OFFLOAD, CHANNEL_COUNT };
+enum channel {
+    CHANNEL_FORWARD,
+    CHANNEL_BACKWARD,
+    CHANNEL_EXCHANGE,
+    CHANNEL_INPUT,
+    CHANNEL_RING,
+    CHANNEL_PANELS,
+    CHANNEL_OFFLOAD,
+    CHANNEL_COUNT
+};
 
 struct registry {
     struct names *names; /* not owned */

@@ -273,14 +273,12 @@ bool schedule_csv_training(const struct orders *orders)
     return false;
 }
 
-bool schedule_csv_read(struct input *input, const char *path, bool training, struct place from,
-                       struct orders *orders)
+bool schedule_csv_parse(struct input *input, const char *path, const char *text, bool training,
+                        struct orders *orders)
 {
     struct csv_reader reader = {.input = input, .path = path};
-    size_t length;
     *orders = (struct orders){0};
-    const char *text = document_bytes(input, path, from, &length);
-    bool good = text && csv_lines(&reader, text);
+    bool good = csv_lines(&reader, text);
     if (good && (!reader.stages || !reader.micro_batches))
         good = report_error(&input->report, (struct place){path, 0, 0}, "there are no actions in this file");
     if (good) {
@@ -294,6 +292,15 @@ bool schedule_csv_read(struct input *input, const char *path, bool training, str
         VECTOR_FREE(&reader.rows.at[d]);
     VECTOR_FREE(&reader.rows);
     return good;
+}
+
+bool schedule_csv_read(struct input *input, const char *path, bool training, struct place from,
+                       struct orders *orders)
+{
+    size_t length;
+    *orders = (struct orders){0};
+    const char *text = document_bytes(input, path, from, &length);
+    return text && schedule_csv_parse(input, path, text, training, orders);
 }
 
 static void csv_write_item(const struct schedule_item *item, FILE *out)

@@ -19,6 +19,10 @@
 bool schedule_csv_read(struct input *input, const char *path, bool training, struct place from,
                        struct orders *orders);
 
+/* The same of a text with a NUL at its end; `path` is what messages call it. */
+bool schedule_csv_parse(struct input *input, const char *path, const char *text, bool training,
+                        struct orders *orders);
+
 /* Whether the file has backward passes. */
 bool schedule_csv_training(const struct orders *orders);
 

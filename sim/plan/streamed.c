@@ -1,6 +1,7 @@
 #include "plan/streamed.h"
 
 #include "plan/causal.h"
+#include "plan/panels.h"
 #include "plan/saved.h"
 #include "plan/state.h"
 
@@ -20,25 +21,63 @@ static uint32_t streamed_keys(const struct derivation *d, const struct operator*
     return MODEL_NONE;
 }
 
+/* Whether the keys themselves are divided: then a device has no use for most of what goes round. */
+static bool streamed_divided(const struct derivation *d, const struct stage_operator *so,
+                             const struct operator* operator)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (so->assignment.split[a] == operator->key)
+            return true;
+    return false;
+}
+
+/* Whether an all-gather along some axes brings, to members that split the queries, all blocks of the keys. */
+static bool streamed_blocks(const struct plan_stage *stage, const struct action *gather,
+                            const struct assignment *assignment, const struct operator* operator,
+                            uint32_t keys)
+{
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (gather->axes >> a & 1 &&
+            (gather->before.place[a] != PLACE_SPLIT || gather->before.dim[a] != keys ||
+             assignment->split[a] != operator->query))
+            return false;
+    return true;
+}
+
 void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
 {
     struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
     uint32_t last = d->forms.at[form].action;
-    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE)
+    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE ||
+                                                 streamed_divided(d, so, operator))
         return;
-    struct action *action = &d->forward.at[last];
+    const struct action *action = &d->forward.at[last];
     uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
     if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
-        action->operator!= index || action->axes != 1u << action->axis || d->forms.at[form]
-                .boxes || keys == MODEL_NONE || action->before.dim[action->axis] != keys ||
-            so->assignment.split[action->axis] !=
-            operator->query || so->fused || saved_source(d, action->tensor, form) == form)
+        action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
+        so->fused || !streamed_blocks(d->stage, action, &so->assignment, operator, keys) ||
+        saved_source(d, action->tensor, form) == form)
         return;
-    action->streamed = true;
-    d->forms.at[form].streamed = true;
+    state_stream(d, last);
     so->streamed |= (uint8_t)(1u << i);
-    so->ring_axis = action->axis;
+    so->ring_axes = action->axes;
+}
+
+bool streamed_scatters(const struct plan_stage *stage, const struct layout *layout, uint32_t axes,
+                       uint8_t dim)
+{
+    struct layout others = *layout;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1 && layout->place[a] != PLACE_PARTIAL)
+            return false;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1)
+            others.place[a] = PLACE_REPLICATED;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1 && !convert_loose(stage, &others, a, dim))
+            return false;
+    return true;
 }
 
 void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct contribution *given)
@@ -46,14 +85,15 @@ void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct c
     const struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
     const struct operand *operand = &operator->operands[i];
-    uint32_t keys = streamed_keys(d, operator, operand), axis = so->ring_axis;
-    if (!(so->streamed >> i & 1) || given->layout.place[axis] != PLACE_PARTIAL ||
-        !convert_loose(d->stage, &given->layout, axis, (uint8_t)keys))
+    uint32_t keys = streamed_keys(d, operator, operand), axes = so->ring_axes, first = 0;
+    if (!(so->streamed >> i & 1) || !streamed_scatters(d->stage, &given->layout, axes, (uint8_t)keys))
         return;
+    while (first + 1 < PLAN_AXES && !(axes >> first & 1))
+        first++;
     struct action action = {.kind = ACTION_COLLECTIVE,
                             .collective = REDUCE_SCATTER,
-                            .axis = (uint8_t)axis,
-                            .axes = (uint8_t)(1u << axis),
+                            .axis = (uint8_t)first,
+                            .axes = (uint8_t)axes,
                             .tensor = operand->tensor,
                             .operator= index,
                             .unit = so->unit,
@@ -62,12 +102,17 @@ void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct c
                             .after = given->layout,
                             .element_bytes = derive_element_bytes(d->plan, state_tensor(d, operand->tensor))};
     action.streamed = true;
-    action.after.place[axis] = PLACE_SPLIT;
-    action.after.dim[axis] = (uint8_t)keys;
-    state_reason(d, &action, given->because[axis]);
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1) {
+            action.after.place[a] = PLACE_SPLIT;
+            action.after.dim[a] = (uint8_t)keys;
+        }
+    state_reason(d, &action, given->because[first]);
     given->action = state_action(d, true, action, &given->action, 1);
     given->layout = action.after;
-    given->because[axis] = 0;
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (axes >> a & 1)
+            given->because[a] = 0;
 }
 
 /* Whether an action belongs to what a layer streams. */
@@ -97,11 +142,11 @@ void streamed_close(struct derivation *d, bool backward, uint32_t index)
         first++;
     if (first == end)
         return;
-    uint32_t axis = actions[first].axis;
+    uint32_t axes = actions[first].axes;
     bool broken = streamed_broken(d, backward, first, layer);
     uint32_t loop = backward ? d->backward_loops.count : d->forward_loops.count;
     for (uint32_t i = first; i < end; i++)
-        broken |= actions[i].streamed && actions[i].axis != axis;
+        broken |= actions[i].streamed && actions[i].axes != axes;
     for (uint32_t i = first; i < end; i++)
         if (streamed_inside(d, &actions[i], layer)) {
             actions[i].streamed &= !broken;
@@ -109,10 +154,10 @@ void streamed_close(struct derivation *d, bool backward, uint32_t index)
         }
     struct step_loop made = {.first = first,
                              .end = end,
-                             .steps = d->stage->axes[axis].size,
+                             .steps = layout_places(d->stage, axes),
                              .carry = MODEL_NONE,
                              .ring = true,
-                             .axis = (uint8_t)axis,
+                             .axes = (uint8_t)axes,
                              .because =
                                  state_operator(d, index)->dims[state_operator(d, index)->key].names[0]};
     for (uint32_t o = 0; o < d->operators.count && broken && !backward; o++)
@@ -126,17 +171,22 @@ void streamed_close(struct derivation *d, bool backward, uint32_t index)
         VECTOR_PUSH(&d->forward_loops, made);
 }
 
-uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axis, uint32_t places)
+uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t places)
 {
     struct coordinates at = layout_coordinates(stage, member);
-    at.at[axis] = (at.at[axis] + places) % stage->axes[axis].size;
+    uint32_t place = (layout_place(stage, axes, member) + places) % layout_places(stage, axes);
+    for (uint32_t a = stage->axis_count; a-- > 0;)
+        if (axes >> a & 1) {
+            at.at[a] = place % stage->axes[a].size;
+            place /= stage->axes[a].size;
+        }
     return layout_member(stage, at);
 }
 
 /* The owner of the block that a member works on in a step. */
-static uint32_t streamed_owner(const struct plan_stage *stage, uint32_t member, uint32_t axis, uint32_t step)
+static uint32_t streamed_owner(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t step)
 {
-    return streamed_member(stage, member, axis, stage->axes[axis].size - step);
+    return streamed_member(stage, member, axes, layout_places(stage, axes) - step);
 }
 
 double streamed_elements(const struct derivation *d, const struct action *action, uint32_t member,
@@ -144,36 +194,37 @@ double streamed_elements(const struct derivation *d, const struct action *action
 {
     const struct tensor *tensor = state_tensor(d, action->tensor);
     const struct layout *shares = action->collective == ALL_GATHER ? &action->before : &action->after;
-    uint32_t owner = streamed_owner(d->stage, member, action->axis, step);
+    uint32_t owner = streamed_owner(d->stage, member, action->axes, step);
     struct box box = layout_box(d->stage, tensor, shares, layout_coordinates(d->stage, owner), 0);
     return layout_elements(&box, tensor->rank);
 }
 
-/* Pairs of a member's queries with the keys of the blocks in [first, end). */
-static double streamed_pairs(const struct derivation *d, uint32_t index, uint32_t axis, uint32_t member,
-                             uint32_t first, uint32_t end)
+/* Pairs of a member's queries with some keys. */
+static double streamed_pairs(const struct derivation *d, uint32_t index, uint32_t member,
+                             struct interval keys)
 {
     const struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
     struct coordinates at = layout_coordinates(d->stage, member);
-    struct interval keys = {0, operator->dims[operator->key].size }, whole = keys;
     struct interval queries =
         assign_share(d->stage, operator, & so->assignment, (uint32_t) operator->query, at);
-    keys.low = layout_share(whole, &d->stage->axes[axis], first).low;
-    keys.high = layout_share(whole, &d->stage->axes[axis], end - 1).high;
     if (operator->causal)
         return causal_pairs(queries,
                             keys, operator->dims[operator->query].size, d->stage->balanced, operator->window);
     return (double)(keys.high - keys.low) * (double)(queries.high - queries.low);
 }
 
-double streamed_share(const struct derivation *d, uint32_t index, uint32_t axis, uint32_t member,
+double streamed_share(const struct derivation *d, uint32_t index, uint32_t axes, uint32_t member,
                       uint32_t step)
 {
-    uint32_t ways = d->stage->axes[axis].size, owner = streamed_owner(d->stage, member, axis, step);
-    uint32_t block = layout_coordinates(d->stage, owner).at[axis];
-    double all = streamed_pairs(d, index, axis, member, 0, ways);
-    return all > 0 ? streamed_pairs(d, index, axis, member, block, block + 1) / all : 0;
+    uint32_t owner = streamed_owner(d->stage, member, axes, step);
+    struct coordinates at = layout_coordinates(d->stage, owner);
+    struct interval keys = {0, state_operator(d, index)->dims[state_operator(d, index)->key].size};
+    double all = streamed_pairs(d, index, member, keys);
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (axes >> a & 1)
+            keys = layout_share(keys, &d->stage->axes[a], at.at[a]);
+    return all > 0 ? streamed_pairs(d, index, member, keys) / all : 0;
 }
 
 uint32_t streamed_apart(const struct derivation *d, const struct action *action)
@@ -182,18 +233,22 @@ uint32_t streamed_apart(const struct derivation *d, const struct action *action)
         return 0;
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
-    if (!loop->ring)
-        return 0;
+    if (!loop->ring || loop->panels)
+        return loop->panels ? loop->axes : 0; /* who has a panel differs */
     const struct operator* operator= state_operator(d, action->operator);
-    const struct plan_axis *axis = &d->stage->axes[loop->axis];
     uint64_t keys = operator->dims[operator->key].size;
-    bool dealt = d->stage->balanced == axis->size && keys % (2 * (uint64_t)axis->size) == 0;
-    return axis->weights || keys % axis->size || (operator->causal && !dealt) ? 1u << loop->axis : 0;
+    uint32_t ways = layout_places(d->stage, loop->axes);
+    bool even = keys % ways == 0, dealt = d->stage->balanced == ways && keys % (2 * (uint64_t)ways) == 0;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        even &= !(loop->axes >> a & 1) || !d->stage->axes[a].weights;
+    return even && (!operator->causal || dealt) ? 0 : loop->axes;
 }
 
 double streamed_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member)
 {
     const struct step_loop *l = backward ? &d->backward_loops.at[loop] : &d->forward_loops.at[loop];
+    if (l->panels)
+        return panels_buffer(d, backward, loop, member);
     uint32_t count;
     const struct action *actions = streamed_actions(d, backward, &count);
     double bytes = 0;
@@ -206,4 +261,36 @@ double streamed_buffer(const struct derivation *d, bool backward, uint32_t loop,
         bytes += largest * actions[i].element_bytes * (l->steps > 2 ? 2 : 1);
     }
     return bytes;
+}
+
+/* What keeps the keys and values of an attention core, whose queries some axes split, from going round. */
+static const char *streamed_obstacle(const struct derivation *d, uint32_t index)
+{
+    const struct stage_operator *so = &d->operators.at[index];
+    const struct operator* operator= state_operator(d, index);
+    struct layout made =
+        assign_layout(d->stage, d->plan->model, operator, & so->assignment, &operator->output, true);
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (made.place[a] == PLACE_PARTIAL)
+            return "its products are partial sums, which are added up before the next one";
+    return so->fused ? "it is in a fused block"
+                     : "they are not in blocks of the sequence, as its queries are";
+}
+
+void streamed_warn(const struct derivation *d, struct report *report)
+{
+    for (uint32_t o = 0; o < d->operators.count && d->plan->attention == ATTENTION_RING; o++) {
+        const struct stage_operator *so = &d->operators.at[o];
+        const struct operator* operator= state_operator(d, o);
+        bool split = false;
+        for (uint32_t a = 0; a < d->stage->axis_count; a++)
+            split |= operator->query >= 0 && so->assignment.split[a] == operator->query;
+        if (!operator->attends || operator->kind != OPERATOR_EINSUM || so->streamed || !split)
+            continue;
+        report_warning(report, d->stage->place,
+                       "the keys and values of '%s' are gathered, not passed round: %s",
+                       names_text(d->plan->model->names, d->plan->model->layers.at[operator->layer].name),
+                       streamed_obstacle(d, o));
+        return; /* layers of a stage are alike */
+    }
 }

@@ -282,12 +282,30 @@ struct work work_part(const struct derivation *d, uint32_t index, uint32_t membe
     return part;
 }
 
+struct work work_panel(const struct derivation *d, uint32_t index, uint32_t member, const struct work *whole,
+                       bool backward, double share, bool first)
+{
+    const struct operator* operator= state_operator(d, index);
+    struct work part = *whole;
+    double output = work_bytes(d, index, &operator->output, member);
+    work_scale(&part, share);
+    if (whole->launches <= 0)
+        return part;
+    part.launches = whole->launches;
+    if (backward) /* each gradient's einsum reads dY */
+        part.bytes += (1 - share) * whole->launches * output;
+    else
+        part.bytes += output * ((first ? 1 : 2) - share);
+    work_price(d, operator, d->stage->devices.at[member], &part);
+    return part;
+}
+
 void work_memory(const struct plan *plan, uint32_t device, struct work *work)
 {
     const struct device *where = &plan->platform->devices.at[device];
     struct kernel kernel = {KERNEL_MEMORY, 0, work->bytes, work->launches};
-    work->seconds = cost_seconds(&plan->platform->device_types.at[where->type], where->speed, plan->precision,
-                                 &kernel);
+    work->seconds =
+        cost_seconds(&plan->platform->device_types.at[where->type], where->speed, plan->precision, &kernel);
 }
 
 struct work work_optimizer(const struct plan *plan, uint32_t device, double parameters, double states)

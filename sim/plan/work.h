@@ -36,4 +36,10 @@ void work_scale(struct work *work, double share);
 struct work work_part(const struct derivation *d, uint32_t operator, uint32_t member,
                       const struct work *whole, bool backward, double share);
 
+/* A part of one product (`whole`: all of it, forward or backward): so much of its contracted dimension. What
+ * has not that dimension (forward the output, which is added to after the first panel; backward its gradient)
+ * is touched in every part, and every part is launched. */
+struct work work_panel(const struct derivation *d, uint32_t operator, uint32_t member,
+                       const struct work *whole, bool backward, double share, bool first);
+
 #endif

@@ -45,6 +45,7 @@ struct workload {
     int64_t packets;                   /* network.packets: limit of the packet level, 0: by default */
     const struct value *changes;       /* network.changes: a list, or NULL */
     double chunk;                      /* network.chunk: bytes; 0: collectives are not cut into pieces */
+    double pieces;                     /* network.pieces: at least so many; 0: one */
     const struct value *algorithm;     /* network.algorithm: a name or a map, or NULL; read into the next */
     const struct workload_carrier *carriers; /* the most specific first */
     uint32_t carrier_count;

@@ -28,6 +28,12 @@ static const struct field workload_network_fields[] = {
      .high = 1e15,
      .about =
          "collectives are cut into pieces of at most this size, which follow each other; whole by default"},
+    {.key = "pieces",
+     .kind = FIELD_NUMBER,
+     .offset = AT(pieces),
+     .low = 1,
+     .high = 65536,
+     .about = "collectives are cut into at least so many pieces, which follow each other; 1 by default"},
     {.key = "level",
      .kind = FIELD_CHOICE,
      .offset = AT(level),

@@ -1,6 +1,7 @@
 #include "plan/workload_plan.h"
 
 #include "cost/cost.h"
+#include "plan/compression_keys.h"
 #include "plan/degrees.h"
 #include "plan/mesh.h"
 #include "plan/offload_keys.h"
@@ -38,6 +39,8 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     workload_plan_precisions(workload, plan);
     plan->optimizer = (enum plan_optimizer)workload->optimizer;
     plan->attention = (enum plan_attention)read->attention;
+    plan->product = (enum plan_product)read->product;
+    plan->panels = (uint32_t)read->panels;
     plan->recompute = (enum plan_recompute)read->recompute.mode;
     plan->recompute_every = (uint32_t)read->recompute.every;
     plan->recompute_chunk = (uint32_t)read->recompute.chunk;
@@ -46,6 +49,7 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     plan->zero_keep = (enum plan_keep)read->keep;
     plan->zero_prefetch = (uint32_t)read->prefetch;
     plan->offload = read->offload;
+    plan->compression = read->compression;
     plan->bucket = read->bucket;
     plan->no_overlap = !read->overlap;
     plan->barrier = read->barrier;
@@ -56,6 +60,7 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     plan->carriers = workload->carriers;
     plan->carrier_count = workload->carrier_count;
     plan->chunk = workload->chunk;
+    plan->pieces = workload->pieces;
 }
 
 static bool workload_plan_input(struct input *input, const struct plan_keys *read, struct plan *plan)
@@ -198,7 +203,8 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
     shard_mark(plan);
     good = good && workload_plan_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
-    good = good &&
-           offload_keys_check(input, read.offload_value, workload->discipline ? "a discipline" : NULL, plan);
+    const char *beside = workload->discipline ? "a discipline" : NULL;
+    good = good && offload_keys_check(input, read.offload_value, beside, plan) &&
+           compression_keys_check(input, read.compression_value, beside, plan);
     return good && workload_schedule_fits(input, workload, &read, plan);
 }

@@ -47,8 +47,8 @@ struct value *convert_trace_find(struct input *input, const char *name, const ch
 
 bool convert_trace_read(struct input *input, const struct value *workload, struct trace *trace)
 {
-    enum replay_compute compute;
-    return scenario_trace_read(input, value_get(workload, "trace"), trace, &compute);
+    struct scenario_trace_said said;
+    return scenario_trace_read(input, value_get(workload, "trace"), trace, &said);
 }
 
 /* The other keys of a workload, a line or block each. */

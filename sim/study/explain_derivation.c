@@ -223,6 +223,18 @@ static uint32_t explain_derivation_steps(struct explain_stage *stage, uint32_t i
     return count;
 }
 
+/* The same of the panels of weights, or of their sums, in the backward pass. */
+static void explain_derivation_panels(struct explain_stage *stage, uint32_t index, uint32_t tensor,
+                                      int collective, FILE *out)
+{
+    const struct explain_asked *asked = &stage->asked[true];
+    for (uint32_t k = asked->first[index]; k < asked->first[index + 1]; k++) {
+        const struct action *action = &stage->d->backward.at[asked->actions[k]];
+        if (action->tensor == tensor && action->collective == collective && action->streamed)
+            explain_derivation_step(stage, action, out);
+    }
+}
+
 /* An operand before and in the forward pass. */
 static void explain_derivation_input(struct explain_stage *stage, uint32_t index, uint32_t i, FILE *out)
 {
@@ -234,6 +246,7 @@ static void explain_derivation_input(struct explain_stage *stage, uint32_t index
     const char *name = explain_einsum_letter(d->plan->model, operator, i, letter);
     if (stage->parameter[tensor] != MODEL_NONE) {
         fprintf(out, "      %s is kept as %s\n", name, explain_derivation_layout(d, tensor, &needed, text));
+        explain_derivation_steps(stage, index, false, tensor, false, out);
         return;
     }
     fprintf(out, "      %s is needed as %s", name, explain_derivation_layout(d, tensor, &needed, text));
@@ -307,6 +320,8 @@ static void explain_derivation_input_gradient(struct explain_stage *stage, uint3
         uint32_t tensor = operator->operands[i].tensor;
         if (tensor != operator->output.tensor && stage->parameter[tensor] == MODEL_NONE)
             explain_derivation_steps(stage, index, true, d->same_as[tensor], false, out);
+        else if (stage->parameter[tensor] != MODEL_NONE)
+            explain_derivation_panels(stage, index, tensor, ALL_GATHER, out);
         if (operator->operands[i].gradient && d->needs_gradient[tensor] &&
             stage->parameter[tensor] == MODEL_NONE)
             explain_derivation_given(stage, index, i, out);
@@ -325,10 +340,13 @@ static void explain_derivation_weight_gradient(struct explain_stage *stage, uint
         fprintf(out, "%s      ", title ? "" : "    weight gradient\n");
         title = true;
         explain_einsum_gradient(d->plan->model, operator, i, out);
-        if (d->parameters.at[parameter].partial_axes)
+        bool panels = d->operators.at[index].panels >> i & 1;
+        if (d->parameters.at[parameter].partial_axes || panels)
             fprintf(out, "\n");
         else
             fprintf(out, ": complete on each device\n");
+        if (panels)
+            explain_derivation_panels(stage, index, operator->operands[i].tensor, REDUCE_SCATTER, out);
         if (d->parameters.at[parameter].operator== index)
             explain_reason_parameter(d, parameter, "        ", out);
     }

@@ -29,7 +29,9 @@ static json_t *explain_json_action(const struct derivation *d, const struct acti
                             json_string(mesh_name(d->stage, action->axes, names, axes, sizeof axes)));
     if (action->streamed)
         json_object_set_new(item, "streamed", json_true());
-    else if (action->loop != MODEL_NONE)
+    if (action->streamed && d->operators.at[action->operator].panels)
+        json_object_set_new(item, "panels", json_integer(d->operators.at[action->operator].panel_count));
+    else if (!action->streamed && action->loop != MODEL_NONE)
         json_object_set_new(item, "steps",
                             json_integer(action->backward ? d->backward_loops.at[action->loop].steps
                                                           : d->forward_loops.at[action->loop].steps));

@@ -119,6 +119,13 @@ static void explain_layer_operand(const struct explain_stage *stage, uint32_t in
     const struct tensor *t = state_tensor(d, tensor);
     const struct names *names = d->plan->model->names;
     fprintf(out, "%s ", explain_einsum_letter(d->plan->model, operator, operand, letter));
+    bool panels =
+        !output && stage->parameter[tensor] != MODEL_NONE && d->operators.at[index].panels >> operand & 1;
+    if (panels) { /* kept in shares of what it is multiplied as */
+        fprintf(out, "%s → ", layout_describe(d->stage, t, &needed, names, text, sizeof text));
+        needed = assign_layout(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
+                               &operator->operands[operand], false);
+    }
     if (form != MODEL_NONE && !layout_equal(&d->forms.at[form].layout, &needed, d->stage->axis_count))
         fprintf(out, "%s → ",
                 layout_describe(d->stage, t, &d->forms.at[form].layout, names, text, sizeof text));
@@ -154,6 +161,10 @@ static void explain_layer_letter(const struct derivation *d, uint32_t index, con
     const struct operator* operator= state_operator(d, index);
     char letter[EXPLAIN_LETTER];
     bool saved = action->reason == REASON_SAVED, statistics = action->reason == REASON_STATISTICS;
+    bool panels = action->streamed && d->operators.at[index].panels;
+    saved |= panels;
+    if (panels && action->collective == REDUCE_SCATTER)
+        fputc('d', out);
     for (uint32_t i = 0; i < operator->operand_count; i++)
         if ((!action->backward || saved) && !statistics &&
             d->same_as[operator->operands[i].tensor] == action->tensor) {
@@ -161,6 +172,15 @@ static void explain_layer_letter(const struct derivation *d, uint32_t index, con
             return;
         }
     fprintf(out, action->backward && !saved ? "dY: " : "Y: ");
+}
+
+/* Whether an action of the backward pass is there for the gradient of weights: their own panels' sums, and
+ * the panels that they are made of. */
+static bool explain_layer_of_weights(const struct explain_stage *stage, const struct action *action)
+{
+    bool weights = stage->parameter[action->tensor] != MODEL_NONE;
+    return action->backward && action->streamed && stage->d->operators.at[action->operator].panels &&
+           weights == (action->collective == REDUCE_SCATTER);
 }
 
 uint32_t explain_layer_communications(const struct explain_stage *stage, uint32_t index, bool backward,
@@ -191,7 +211,8 @@ uint32_t explain_layer_communications(const struct explain_stage *stage, uint32_
         }
         if (first < i)
             continue;
-        fprintf(out, "%s", before);
+        bool weights = tensor == MODEL_NONE && explain_layer_of_weights(stage, action);
+        fprintf(out, "%s", weights ? "        weight gradient  " : before);
         explain_layer_letter(d, index, action, out);
         explain_reason_text(d, action, times, messages, bytes, out);
         fprintf(out, "\n");

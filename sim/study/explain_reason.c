@@ -1,6 +1,8 @@
 #include "study/explain_reason.h"
 
+#include "base/communication.h"
 #include "base/unit.h"
+#include "plan/compression.h"
 #include "plan/memory.h"
 #include "plan/mesh.h"
 #include "plan/shard.h"
@@ -58,6 +60,12 @@ static void explain_reason_peer(const struct derivation *d, const struct action 
         fprintf(out, send ? "stage %u needs it" : "made in stage %u", action->peer);
 }
 
+/* Whether an operator's own gradients are summed, and not those that come from what reads its output. */
+static bool explain_reason_own(const struct derivation *d, const struct action *action)
+{
+    return action->streamed && action->loop != MODEL_NONE && d->backward_loops.at[action->loop].panels;
+}
+
 static void explain_reason_fill(const struct derivation *d, const struct action *action, const char *text,
                                 FILE *out)
 {
@@ -73,7 +81,7 @@ static void explain_reason_fill(const struct derivation *d, const struct action 
         else if (*text == 'o')
             fputs(explain_reason_other(d, action), out);
         else if (*text == 'w')
-            fputs(action->backward ? " of what reads it" : "", out);
+            fputs(action->backward && !explain_reason_own(d, action) ? " of what reads it" : "", out);
         else if (*text == 'a')
             fputs(explain_reason_axes(d, action->axes, axes), out);
         else
@@ -101,9 +109,24 @@ static void explain_reason_loop(const struct derivation *d, const struct action 
         return;
     const struct step_loop *loop =
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
+    if (action->streamed && loop->panels) {
+        char axes[AXES];
+        const char *around = explain_reason_axes(d, action->axes, axes);
+        const char *of = names_text(d->plan->model->names, loop->because);
+        if (action->collective == ALL_GATHER)
+            fprintf(out,
+                    ", streamed in %u panel%s of `%s`: each is passed on around `%s` while another is "
+                    "multiplied",
+                    loop->steps, loop->steps == 1 ? "" : "s", of, around);
+        else
+            fprintf(out, ", streamed in %u panel%s of `%s`: each goes around `%s` to who keeps it",
+                    loop->steps, loop->steps == 1 ? "" : "s", of, around);
+        return;
+    }
     if (action->streamed) {
+        char axes[AXES];
         fprintf(out, ", streamed: %u times a block is passed on around `%s` while another is worked on",
-                loop->steps - 1, names_text(d->plan->model->names, d->stage->axes[action->axis].name));
+                loop->steps - 1, explain_reason_axes(d, action->axes, axes));
         return;
     }
     fprintf(out, " in each of %u steps of `%s`%s", loop->steps,
@@ -185,6 +208,24 @@ static void explain_reason_partials(const struct derivation *d, const struct sta
     }
 }
 
+/* What compression sends of one parameter. */
+static void explain_reason_compressed(const struct derivation *d, uint32_t index, uint32_t axes,
+                                      const char *before, FILE *out)
+{
+    struct compression_sizes sizes = {0};
+    struct compression_phase phases[COMPRESSION_PHASES + 1];
+    const struct plan_compression *how = &d->plan->compression;
+    char text[TEXT];
+    compression_add(d, index, 0, &sizes);
+    uint32_t count = compression_phases(d->plan, &sizes, layout_places(d->stage, axes), phases);
+    fprintf(out, "%scompressed by %s %.6g →", before, compression_table[how->kind - 1]->name,
+            how->top > 0 ? how->top : how->bits + how->rank);
+    for (uint32_t i = 0; i + 1 < count; i++)
+        fprintf(out, "%s %s, %s", i ? ";" : "", communication_names[phases[i].collective],
+                unit_format(phases[i].bytes, UNIT_BYTES, text, TEXT));
+    fputc('\n', out);
+}
+
 void explain_reason_parameter(const struct derivation *d, uint32_t index, const char *before, FILE *out)
 {
     const struct stage_parameter *parameter = &d->parameters.at[index];
@@ -197,7 +238,12 @@ void explain_reason_parameter(const struct derivation *d, uint32_t index, const 
                             d->plan->zero >= 2 ? "reduce-scatter in each micro-batch"
                                                : "reduce-scatter once per step",
                             bytes, out);
-    explain_reason_partials(d, parameter, reduction.sum, before, "all-reduce once per step", share, out);
+    explain_reason_partials(d, parameter, reduction.sum, before,
+                            d->plan->compression.kind ? "compressed all-reduce once per step, of what was"
+                                                      : "all-reduce once per step",
+                            share, out);
+    if (reduction.sum && d->plan->compression.kind)
+        explain_reason_compressed(d, index, reduction.sum, before, out);
     if (parameter->shard_axes)
         fprintf(out, "%skept in shares over `%s`, used whole → all-gather %s, %s\n", before,
                 explain_reason_axes(d, parameter->shard_axes, axes),

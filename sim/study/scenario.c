@@ -390,6 +390,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan) ||
         !generation_plan(scenario))
         return false;
+    scenario->plan.glance = options->glance;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
         !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
@@ -402,6 +403,7 @@ struct engine_options scenario_engine(const struct scenario *scenario)
 {
     const struct workload *workload = &scenario->workload;
     return (struct engine_options){.chunk = workload->chunk,
+                                   .pieces = workload->pieces,
                                    .level = workload->collectives == 0 ? ENGINE_FLUID : ENGINE_STEPS,
                                    .network = network_model_find(workload_network_levels[workload->level]),
                                    .mtu = workload->mtu,

@@ -1,5 +1,7 @@
 #include "study/scenario_trace.h"
 
+#include "study/astra_system.h"
+
 #include "trace/trace_load.h"
 
 #include <stddef.h>
@@ -8,7 +10,7 @@
 /* What stands under `trace:`. */
 struct trace_keys {
     const char *path;
-    const struct value *groups, *ranks;
+    const struct value *groups, *ranks, *system;
     int compute, missing;
 };
 
@@ -34,6 +36,10 @@ static const struct field trace_fields[] = {
      .offset = AT(groups),
      .about =
          "process groups: a map name -> ranks, or a JSON file with one; of Chakra PREFIX.json by default"},
+    {.key = "system",
+     .kind = FIELD_VALUE,
+     .offset = AT(system),
+     .about = "JSON file of ASTRA-sim's system layer: algorithms, pieces, speed of the NPUs"},
     {.key = "missing",
      .kind = FIELD_CHOICE,
      .offset = AT(missing),
@@ -152,7 +158,7 @@ static bool one_source(struct input *input, const struct value *trace, const str
 }
 
 bool scenario_trace_read(struct input *input, const struct value *trace, struct trace *read,
-                         enum replay_compute *compute)
+                         struct scenario_trace_said *said)
 {
     struct trace_keys keys = {.compute = REPLAY_AUTOMATIC};
     if (!fields_want_map(input, trace, trace->place, "trace") ||
@@ -174,7 +180,7 @@ bool scenario_trace_read(struct input *input, const struct value *trace, struct 
     else if (keys.groups &&
              !(load.groups = document_find(input, "workloads", keys.groups->text, keys.groups->place)))
         return false;
-    *compute = (enum replay_compute)keys.compute;
+    *said = (struct scenario_trace_said){(enum replay_compute)keys.compute, keys.system};
     return trace_load(input, &load, read);
 }
 
@@ -191,15 +197,19 @@ static enum precision trace_precision(const struct scenario *scenario)
 bool scenario_trace_load(struct scenario *scenario)
 {
     struct input *input = &scenario->input;
-    enum replay_compute compute = REPLAY_AUTOMATIC;
+    struct scenario_trace_said said = {REPLAY_AUTOMATIC, NULL};
     struct trace trace;
     trace_init(&trace, &scenario->names);
     plan_precisions(&scenario->plan, trace_precision(scenario));
-    bool good =
-        only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace, &trace, &compute);
-    struct replay_options options = {compute, scenario->plan.precision, scenario->topology_document->place};
+    bool good = only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace, &trace, &said);
+    const struct value *system =
+        good && said.system ? astra_system_read(scenario, said.system, &said.compute) : NULL;
+    good = good && (system || !said.system);
+    struct replay_options options = {said.compute, scenario->plan.precision,
+                                     scenario->topology_document->place};
     good = good && replay_job(&trace, &scenario->platform, &options, &scenario->job,
                               &scenario->replay.compute, &input->report);
+    good = good && (!system || astra_system_collectives(scenario, system));
     if (good) {
         trace_plan(scenario, &trace);
         trace_notes(scenario, &trace);

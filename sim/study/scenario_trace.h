@@ -12,10 +12,16 @@ struct value *scenario_trace_document(struct input *input, const char *text);
  * to. */
 void scenario_trace_spell(struct input *input, struct value *document);
 
-/* Reads the trace that stands under `trace` into an empty one, and what its `compute` says. Files are looked
+/* What else stands under `trace`. */
+struct scenario_trace_said {
+    enum replay_compute compute;
+    const struct value *system; /* the name of a file of ASTRA-sim's; NULL: none */
+};
+
+/* Reads the trace that stands under `trace` into an empty one, and what else is said there. Files are looked
  * for beside that of `trace`, else as they are named. False after reporting. */
 bool scenario_trace_read(struct input *input, const struct value *trace, struct trace *read,
-                         enum replay_compute *compute);
+                         struct scenario_trace_said *said);
 
 /* Reads the trace of scenario->workload and makes job and plan of it. False after reporting. */
 bool scenario_trace_load(struct scenario *scenario);

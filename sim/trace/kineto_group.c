@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { GROUP_HIGHEST = 16777215, GROUP_NAMES = 4096, GROUP_ALL_TO_ALL = 6 };
+enum { GROUP_HIGHEST = 16777215, GROUP_NAMES = 4096, GROUP_CONTINUED = 1 << 17, GROUP_ALL_TO_ALL = 6 };
 
 /* Ranks of a group, from wherever they are known. */
 struct ranks {
@@ -25,7 +25,7 @@ static struct ranks group_ranks(const struct kineto *kineto, const struct kineto
 static struct ranks group_continued(struct arena *arena, const struct kineto *kineto,
                                     const struct kineto_communication *of)
 {
-    if (!of->cut || of->rank_count < 2 || of->group_size < of->rank_count || of->group_size > GROUP_HIGHEST)
+    if (!of->cut || of->rank_count < 2 || of->group_size < of->rank_count || of->group_size > GROUP_CONTINUED)
         return (struct ranks){0};
     const int64_t *known = &kineto->numbers.at[of->first_rank];
     int64_t step = known[1] - known[0];

@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     trace_init(&trace, &names);
     struct trace_rank rank = {.path = "fuzzed.0.et"};
     bool good = chakra_read(&input, &trace, &rank, bytes, length);
+    fuzz_said(good, &input.report);
     VECTOR_PUSH(&trace.ranks, rank);
     if (good && trace_link(&trace, &input.report))
         fuzz_replay(&input, &trace, &names);

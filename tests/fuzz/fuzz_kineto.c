@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         VECTOR_PUSH(&trace.ranks, rank);
         kineto_fini(&kineto);
     }
+    fuzz_said(good, &input.report);
     if (good) {
         kineto_group_exchange(&trace);
         if (trace_link(&trace, &input.report))

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
     struct input input;
     input_init(&input, NULL);
-    onnx_read_bytes(&input, "fuzzed.onnx", bytes, length);
+    fuzz_said(onnx_read_bytes(&input, "fuzzed.onnx", bytes, length), &input.report);
     input_fini(&input);
     return 0;
 }

@@ -16,6 +16,7 @@ import tempfile
 try:
     import onnx
     import composed
+    import exported
     import networks
 except ImportError:
     print("skipped: python3-onnx is not installed")
@@ -27,7 +28,12 @@ failures = []
 LAYERS = {"bert_base": {"attention": 12, "norm": 25, "fc": 6 * 12 + 1, "einsum": 0, "reduce": 0},
           "vit_tiny": {"attention": 12, "norm": 25, "fc": 6 * 12 + 1, "einsum": 0},
           "optimised_bert": {"attention": 6, "norm": 13, "fc": 6 * 6, "einsum": 0},
-          "decoder_4bit": {"attention": 3, "norm": 7, "fc": 7 * 3 + 1, "einsum": 0}}
+          "decoder_4bit": {"attention": 3, "norm": 7, "fc": 7 * 3 + 1, "einsum": 0},
+          "llama": {"attention": 2, "norm": 5, "fc": 7 * 2 + 1, "einsum": 0},
+          "gpt2": {"attention": 2, "norm": 5, "fc": 6 * 2, "einsum": 1},  # the last is with the table of tokens
+          "cross_attention": {"attention": 2, "fc": 8, "einsum": 0},
+          "windows": {"attention": 0, "norm": 5, "softmax": 2},  # learned distances: in parts
+          "detector": {"norm": 0, "upsample": 1}}
 
 
 def explain(path, *words):
@@ -50,7 +56,7 @@ def counted():
     for name, (make, dims) in networks.networks.items():
         model = make()
         yield name, model, dims, (networks.parameters(model), networks.macs(model, networks.shapes_of(model, dims)))
-    for name, (make, dims) in composed.composed.items():
+    for name, (make, dims) in [*composed.composed.items(), *exported.exported.items()]:
         model, *wanted = make()
         yield name, model, dims, tuple(wanted)
 
@@ -77,29 +83,37 @@ WORKLOAD = """topology: dgx-a100
 set: {{nodes: 1}}
 model: {{name: {path}}}
 step: {step}
-batch: {{global: 8, micro: 1}}
+batch: {{global: 8, micro: 1{more}}}
 precision: fp16
 plan: {{{plan}}}
 """
 
 
-def run(folder, name, step, plan, *words):
+def run(folder, name, step, plan, *words, more=""):
     path = os.path.join(folder, "workload.yaml")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(WORKLOAD.format(path=os.path.join(folder, name + ".onnx"), step=step, plan=plan))
+        file.write(WORKLOAD.format(path=os.path.join(folder, name + ".onnx"), step=step, plan=plan, more=more))
     return subprocess.run([PROGRAM, "run", path, *words], capture_output=True, text=True, check=False)
 
 
 def plans(folder):
     """Networks are split over devices in the usual ways."""
-    split = {"bert_base", "vit_tiny", "optimised_bert", "decoder_4bit"}  # have heads and inner features
-    for name in [*networks.networks, *composed.composed]:
+    split = {"bert_base", "vit_tiny", "optimised_bert", "decoder_4bit", "llama", "gpt2",
+             "cross_attention", "windows", "relative"}  # have heads and inner features
+    for name in [*networks.networks, *composed.composed, *exported.exported]:
         for step in ("training", "inference"):
             for plan in ("data: 2", "pipeline: 2", "tensor: 2, pipeline: 2, data: 2"):
                 if name not in split and "tensor" in plan:
                     continue
                 done = run(folder, name, step, plan)
                 check(done.returncode == 0, f"{name}, {step}, {plan}: {done.stderr}")
+    # The workload's sequence is the symbolic dimension: both give the same, and without either a warning tells the size.
+    said = run(folder, "bert_base", "inference", "data: 2", "--set", "model.dims.sequence=64")
+    followed = run(folder, "bert_base", "inference", "data: 2", more=", sequence: 64")
+    guessed = run(folder, "bert_base", "inference", "data: 2")
+    check(said.stdout == followed.stdout and said.stdout, f"batch.sequence: {followed.stderr}")
+    check("'sequence'" in guessed.stderr and "counts as 128" in guessed.stderr, f"no sequence: {guessed.stderr}")
+    check("warning" not in said.stderr + followed.stderr, f"sequence: {said.stderr}{followed.stderr}")
     # Two all-reduces of the activations per block, each of 2 (p - 1) / p of them per member: Shoeybi et al. 2019.
     database = os.path.join(folder, "vit.db")
     done = run(folder, "vit_tiny", "inference", "tensor: 3", "--db", database)

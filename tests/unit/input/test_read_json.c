@@ -87,7 +87,8 @@ static void a_text_with_a_nul_is_an_error(void **state)
 {
     (void)state;
     REFUSE("[\"x\\u0000\"]", "a.json:1:10: a text cannot contain the character U+0000");
-    REFUSE("[1]\0", "a.json:1:4: end of file expected near end of file");
+    REFUSE("[1]\0", "a.json:1:4: a text cannot contain the character U+0000");
+    REFUSE("[1\0]", "a.json:1:3: a text cannot contain the character U+0000");
 }
 
 static void deep_nesting_is_refused_from_201_on(void **state)

@@ -410,6 +410,8 @@ static void views_rename_without_work(void **state)
                     "  - {input: image, dims: {c: 8, y: 4, x: 6}}\n"
                     "  - {reorg: reorg, stride: 2}\n"
                     "  - {upsample: upsample, from: image, stride: 3}\n"
+                    "  - {deconv: tiles, from: image, out: 5, kernel: 2, size: [8, 12], bias: no}\n"
+                    "  - {deconv: overlaps, from: image, out: 5, kernel: 3, size: [9, 13], bias: no}\n"
                     "  - {sequence: sequence, from: image}\n"
                     "  - {prepend: class, count: 2}\n"
                     "  - {select: first}\n",
@@ -420,10 +422,14 @@ static void views_rename_without_work(void **state)
     assert_string_equal(built_output_shape(&built, "reorg"), "b 1, c 32, y 2, x 3");
     assert_string_equal(written(&built, "upsample", ""),
                         "b:1 c/o/i:8 y:4 ky:3! x:6 kx:3! | [b,c,y.ky,x.kx] <- [b,c,y,x]!");
+    assert_string_equal(written(&built, "tiles", ""),
+                        "b:1 o:5 i:8 y:4 x:6 ky:2! kx:2! | [b,o,y.ky,x.kx] <- [b,i,y,x]s! [o,i,ky,kx]");
+    assert_string_equal(written(&built, "overlaps", ""),
+                        "b:1 o:5 i:8 y:4! x:6! ky:3 kx:3 | [b,o,*,*] <- [b,i,y,x]s! [o,i,ky,kx]");
     assert_string_equal(written(&built, "sequence", ""), "b:1 y/s:4 x:6! h/o/i:8 | [b,y.x,h] <- [b,h,y,x]!");
     assert_string_equal(written(&built, "class", ""), "b:1 s:26 h/o/i:8 | [b,s,h] <- [b,s-2,h]! [s,h]");
     assert_string_equal(written(&built, "first", ""), "b:1 s:1! h/o/i:8 | [b,h] <- [b,s,h]");
-    assert_int_equal(model_parameters(&built.model), 16);
+    assert_int_equal(model_parameters(&built.model), 16 + 8 * 5 * (4 + 9));
     built_fini(&built);
 }
 

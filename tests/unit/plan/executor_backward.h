@@ -156,6 +156,19 @@ static inline void run_give_back(struct executor *x, const struct stage_run *s, 
     s->given[c].member[member] = given;
 }
 
+/* Whether a contribution has something to give to what others own: otherwise an exchange after it is another.
+ */
+static inline bool run_reaches_out(struct executor *x, const struct stage_run *s, uint32_t tensor,
+                                   const struct contribution *given)
+{
+    for (uint32_t m = 0; given->boxes && m < s->d->member_count; m++) {
+        struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, m);
+        if (!layout_covers(&share, &given->boxes[m], run_tensor(x, tensor)->rank))
+            return true;
+    }
+    return false;
+}
+
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
                                                    const struct action *a, bool removed)
 {
@@ -164,7 +177,7 @@ static inline struct holding run_backward_exchange(struct executor *x, const str
     for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next) {
         const struct contribution *given = &s->d->contributions.at[c];
-        if (given->action != source || !given->boxes)
+        if (given->action != source || !run_reaches_out(x, s, a->tensor, given))
             continue;
         for (uint32_t m = 0; m < s->d->member_count; m++) {
             out.member[m] = run_array(x, a->tensor, NAN);
@@ -305,7 +318,7 @@ static inline struct holding run_scatter(struct executor *x, const struct stage_
 {
     const struct stage_operator *so = &s->d->operators.at[a->operator];
     double ***gradients = s->streams[a->operator* OPERATOR_OPERANDS + run_streamed(so)];
-    uint32_t ways = s->d->stage->axes[a->axis].size;
+    uint32_t ways = layout_places(s->d->stage, a->axes);
     struct holding sums = run_holding(x, s);
     if (!a->streamed) { /* not in a ring after all */
         sums.member = gradients[0];
@@ -316,7 +329,7 @@ static inline struct holding run_scatter(struct executor *x, const struct stage_
     for (uint32_t step = 1; step <= ways; step++) {
         struct holding next = run_holding(x, s);
         for (uint32_t m = 0; m < s->d->member_count; m++) {
-            uint32_t from = streamed_member(s->d->stage, m, a->axis, ways - 1);
+            uint32_t from = streamed_member(s->d->stage, m, a->axes, ways - 1);
             next.member[m] = run_array(x, a->tensor, 0);
             for (size_t i = 0; i < run_elements(x, a->tensor); i++)
                 next.member[m][i] =
@@ -333,7 +346,7 @@ static inline void run_backward_ring(struct executor *x, const struct stage_run 
                                      const struct stage_operator *so, uint32_t index, struct evaluation *all,
                                      bool rings)
 {
-    uint32_t operand = run_streamed(so), ways = s->d->stage->axes[so->ring_axis].size;
+    uint32_t operand = run_streamed(so), ways = layout_places(s->d->stage, so->ring_axes);
     double ***gradients = ARENA_ARRAY(&x->arena, double **, ways);
     for (uint32_t step = 0; step < ways; step++)
         gradients[step] = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
@@ -369,6 +382,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
                       run_tensor(x, operand->tensor)->role != TENSOR_PARAMETER;
         wanted =
             wanted && (i != run_streamed(so) || run_scattered(s, a->operator, operand->tensor) == MODEL_NONE);
+        wanted = wanted && !run_panel_sums(s, a->operator, i);
         contribution[i] = wanted ? next++ : MODEL_NONE;
     }
     for (uint32_t m = 0; m < s->d->member_count; m++) {
@@ -392,8 +406,12 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
                                all[m].gradient[i]);
                 run_fill(x, op->operands[i].tensor, all[m].gradient[i], &touched, 0);
             }
-        if (!rings)
+        if (!rings && !so->panels)
             evaluation_backward(&all[m]);
+    }
+    if (so->panels) {
+        run_panels(x, s, a->operator, all, true);
+        run_panel_keep(x, s, a->operator, all);
     }
     if (so->streamed)
         run_backward_ring(x, s, so, a->operator, all, rings);
@@ -404,7 +422,8 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
                 run_give(x, s, op->operands[i].tensor, contribution[i], m, all[m].gradient[i], &touched);
             } else if (op->operands[i].feedback) {
                 run_give_back(x, s, op, &op->operands[i], m, all[m].gradient[i]);
-            } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER) {
+            } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER &&
+                       !run_panel_sums(s, a->operator, i)) {
                 run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
             }
     }
@@ -446,6 +465,10 @@ static inline void run_backward_action(struct executor *x, struct stage_run *s, 
     } else if (a->elements > 0) {
         if (!removed)
             s->backward_statistics[a->operator] |= a->axes;
+    } else if (a->streamed && s->d->operators.at[a->operator].panels && a->collective == REDUCE_SCATTER) {
+        s->backward[i] = run_panel_scatter(x, s, a, removed);
+    } else if (a->streamed && run_tensor(x, a->tensor)->role == TENSOR_PARAMETER) {
+        return; /* who reads them passes weights on */
     } else if (a->kind == ACTION_COLLECTIVE && run_scattered(s, a->operator, a->tensor) == i) {
         s->backward[i] = run_scatter(x, s, a, removed);
     } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED && a->streamed) {

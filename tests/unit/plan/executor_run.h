@@ -3,7 +3,7 @@
 #ifndef PARTITA_TESTS_EXECUTOR_RUN_H
 #define PARTITA_TESTS_EXECUTOR_RUN_H
 
-#include "executor.h"
+#include "executor_panels.h"
 
 #include "plan/lazy.h"
 #include "plan/recompute.h"
@@ -336,19 +336,23 @@ static inline double **run_pass(struct executor *x, const struct stage_run *s,
                                 double **buffers)
 {
     double **moved = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
-    uint32_t ways = s->d->stage->axes[so->ring_axis].size;
+    uint32_t ways = layout_places(s->d->stage, so->ring_axes);
     for (uint32_t m = 0; m < s->d->member_count; m++)
-        moved[m] = buffers[step && !removed ? streamed_member(s->d->stage, m, so->ring_axis, ways - 1) : m];
+        moved[m] = buffers[step && !removed ? streamed_member(s->d->stage, m, so->ring_axes, ways - 1) : m];
     return moved;
 }
 
 /* The keys that a member works on in a step. */
-static inline struct interval run_block(const struct stage_run *s, const struct operator* op, uint32_t axis,
+static inline struct interval run_block(const struct stage_run *s, const struct operator* op, uint32_t axes,
                                         uint32_t member, uint32_t step)
 {
-    uint32_t ways = s->d->stage->axes[axis].size;
-    return layout_share((struct interval){0, op->dims[op->key].size}, &s->d->stage->axes[axis],
-                        (run_at(s, member).at[axis] + ways - step) % ways);
+    uint32_t ways = layout_places(s->d->stage, axes);
+    struct coordinates owner = run_at(s, streamed_member(s->d->stage, member, axes, ways - step));
+    struct interval block = {0, op->dims[op->key].size};
+    for (uint32_t a = 0; a < s->d->stage->axis_count; a++)
+        if (axes >> a & 1)
+            block = layout_share(block, &s->d->stage->axes[a], owner.at[a]);
+    return block;
 }
 
 /* A streamed operand of an operator: the first of them; MODEL_NONE: none is. */
@@ -386,10 +390,10 @@ static inline void run_ring(struct executor *x, const struct stage_run *s, const
     double **buffers = ARENA_ARRAY(&x->arena, double *, members);
     for (uint32_t m = 0; m < members; m++)
         buffers[m] = (double *)(uintptr_t)all[m].in[operand];
-    for (uint32_t step = 0; step < s->d->stage->axes[so->ring_axis].size; step++) {
+    for (uint32_t step = 0; step < layout_places(s->d->stage, so->ring_axes); step++) {
         buffers = run_pass(x, s, so, step, removed, buffers);
         for (uint32_t m = 0; m < members; m++) {
-            all[m].share[op->key] = run_block(s, op, so->ring_axis, m, step);
+            all[m].share[op->key] = run_block(s, op, so->ring_axes, m, step);
             all[m].in[operand] = buffers[m];
             if (backward && gradients)
                 all[m].gradient[operand] = gradients[step][m] = run_array(x, tensor, 0);
@@ -458,11 +462,13 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
         out.member[m] = all[m].out = run_array(x, output->tensor, NAN);
         run_before(x, s->forward[index].member, output->tensor, m, out.member[m]);
         run_fill(x, output->tensor, all[m].out, &box, run_zero(&all[m]));
-        if (!so->streamed)
+        if (!so->streamed && !so->panels)
             evaluation_forward(&all[m]);
     }
     if (so->streamed)
         run_ring(x, s, so, a->operator, all, false, NULL);
+    if (so->panels)
+        run_panels(x, s, a->operator, all, false);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
         if (all[m].op->causal && all[m].op->kind == OPERATOR_EINSUM && fabs(points - all[m].visited) > 1e-6)
@@ -504,7 +510,9 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     } else if (a->elements > 0) {
         if (!removed)
             s->forward_statistics[a->operator] |= a->axes;
-    } else if (a->streamed) { /* who reads it passes it on */
+    } else if (a->streamed && run_tensor(x, a->tensor)->role == TENSOR_PARAMETER) {
+        return;               /* who reads them passes weights on */
+    } else if (a->streamed) { /* the same */
         s->forward[i] = run_union(x, s, a, a->tensor);
         run_shares(x, s, a, &a->before, &s->forward[i]);
     } else if (removed) {

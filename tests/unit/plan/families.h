@@ -169,6 +169,12 @@ static const struct family families[] = {
      "  - {attention: a, from: [q, k, v], mask: causal, window: 3}\n"
      "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {norm: n}\n  - {fc: u, out: {f: 3}}\n",
      2, (const char *const[]){"s", "q", "k", "g,r,f", "g,r,f,s", "r", "b", "d", "h", NULL}, false},
+    {"transposed convolutions side by side",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 3}}\n  - {conv: a, out: 2, kernel: 3, pad: 1}\n"
+     "  - {deconv: u, out: 3, kernel: 2, size: [8, 6], act: relu}\n  - {conv: b, out: 4, kernel: 3, pad: 1}\n"
+     "  - {deconv: v, out: 4, kernel: [2, 1], size: [16, 6], groups: 2, bias: no}\n  - {conv: d, out: 1, "
+     "kernel: 3, pad: 1}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 

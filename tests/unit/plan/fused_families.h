@@ -29,6 +29,10 @@ static const struct family fused_families[] = {
      "  - {norm: n, type: batch, act: relu}\n  - {dropout: z}\n  - {conv: b, out: 3, kernel: 3, groups: 3}\n"
      "  - {norm: l, type: lrn, size: 3}\n",
      1, (const char *const[]){"y", "x", NULL}, true},
+    {"fused with enlarging",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 3}}\n  - {conv: a, out: 2, kernel: 3, pad: 1}\n"
+     "  - {deconv: u, out: 3, kernel: 2, size: [8, 6]}\n  - {conv: b, out: 2, kernel: 3, pad: 1}\n",
+     2, (const char *const[]){"y", "x", NULL}, false},
 };
 enum { FUSED_FAMILIES = sizeof fused_families / sizeof fused_families[0] };
 

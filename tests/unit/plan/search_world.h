@@ -148,7 +148,7 @@ static inline double seconds_of(struct world *w, int kind, uint32_t axes, double
             if (collective_activity(&w->c.platform, one, kind, devices, count, NULL,
                                     wire ? UINT32_MAX : w->c.platform.protocol_names.at[p], &activity,
                                     &w->c.arena, &problem)) {
-                double pieces = collective_piece_count(bytes, w->c.plan.chunk);
+                double pieces = collective_piece_count(bytes, w->c.plan.chunk, w->c.plan.pieces);
                 least = fmin(least, collective_pieces(&activity, bytes, pieces, &latency, &cap));
                 any = true;
             }

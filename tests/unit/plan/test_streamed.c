@@ -26,7 +26,7 @@ static const struct step_loop *ring_loop(const struct plan_case *c, bool backwar
     assert_int_equal(backward ? d->backward_loops.count : d->forward_loops.count, 1);
     const struct step_loop *loop = backward ? d->backward_loops.at : d->forward_loops.at;
     assert_true(loop->ring);
-    assert_int_equal(loop->steps, d->stage->axes[loop->axis].size);
+    assert_int_equal(loop->steps, layout_places(d->stage, loop->axes));
     return loop;
 }
 
@@ -40,7 +40,7 @@ static double passed(const struct plan_case *c, bool backward, int collective, u
         bool gradients = collective == REDUCE_SCATTER;
         if (!action->streamed || action->collective != collective)
             continue;
-        for (uint32_t step = gradients; step + !gradients < d->stage->axes[action->axis].size; step++)
+        for (uint32_t step = gradients; step + !gradients < layout_places(d->stage, action->axes); step++)
             elements += streamed_elements(d, action, member, step);
     }
     return elements;
@@ -101,10 +101,10 @@ static void the_parts_of_all_steps_are_the_whole_work(void **state)
                             whole += seen && step == 0;
                             counted += seen && j >= k.low && j < k.high;
                         }
-                    ASSERT_NEAR(streamed_share(d, o, 0, m, step), counted / whole, 1e-12);
+                    ASSERT_NEAR(streamed_share(d, o, 1, m, step), counted / whole, 1e-12);
                     if (dealt[n] && step) /* as much as every other block: half of it is masked */
                         ASSERT_NEAR(counted, rows * rows / 2, 0);
-                    all += streamed_share(d, o, 0, m, step);
+                    all += streamed_share(d, o, 1, m, step);
                 }
                 ASSERT_NEAR(all, 1, 1e-12);
             }
@@ -151,6 +151,10 @@ static void what_cannot_be_streamed_is_gathered(void **state)
         assert_false(d->forward.at[i].streamed);
     for (uint32_t i = 0; i < d->backward.count; i++)
         assert_false(d->backward.at[i].streamed);
+    assert_int_equal(c.input.report.warnings, 1); /* said, not done silently */
+    assert_string_equal(c.input.report.list.at[0].text,
+                        "the keys and values of 'a' are gathered, not passed round: its products are partial "
+                        "sums, which are added up before the next one");
     case_fini(&c);
 }
 
@@ -189,6 +193,39 @@ static void programs_pass_blocks_to_the_next_and_take_them_from_the_one_before(v
     case_fini(&c);
 }
 
+/* A context in two pieces, as where other layers cut the same devices in another way: one ring through all of
+ * its members, in the order of the mesh, with the same blocks as with one axis. */
+static void a_ring_goes_through_all_pieces_of_an_axis(void **state)
+{
+    (void)state;
+    struct plan_case whole, cut;
+    ring_case(&whole, "s:4", WAYS, ATTENTION_RING);
+    case_init(&cut, model, BATCH);
+    case_stage(&cut, 0, "s:2 s:2");
+    cut.plan.stages.at[0].axes[1].joined = true;
+    cut.plan.stages.at[0].balanced = WAYS;
+    cut.plan.attention = ATTENTION_RING;
+    assert_true(case_derive(&cut));
+    assert_int_equal(ring_loop(&cut, false)->axes, 3);
+    ring_loop(&cut, true);
+    for (uint32_t m = 0; m < WAYS; m++) {
+        assert_int_equal(streamed_member(cut.derivations->stage, m, 3, 1), (m + 1) % WAYS);
+        for (int kind = 0; kind < 3; kind++)
+            ASSERT_NEAR(passed(&cut, kind > 0, kind > 1 ? REDUCE_SCATTER : ALL_GATHER, m),
+                        passed(&whole, kind > 0, kind > 1 ? REDUCE_SCATTER : ALL_GATHER, m), 0);
+        ASSERT_NEAR(streamed_buffer(cut.derivations, true, 0, m),
+                    streamed_buffer(whole.derivations, true, 0, m), 0);
+        for (uint32_t step = 0; step < WAYS; step++)
+            for (uint32_t o = 0; o < cut.derivations->operators.count; o++)
+                if (state_operator(cut.derivations, o)->attends)
+                    ASSERT_NEAR(streamed_share(cut.derivations, o, 3, m, step),
+                                streamed_share(whole.derivations, o, 1, m, step), 0);
+    }
+    assert_int_equal(cut.input.report.warnings, 0);
+    case_fini(&whole);
+    case_fini(&cut);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +234,7 @@ int main(void)
         cmocka_unit_test(the_parts_of_all_steps_are_the_whole_work),
         cmocka_unit_test(a_member_holds_blocks_and_not_the_sequence),
         cmocka_unit_test(what_cannot_be_streamed_is_gathered),
+        cmocka_unit_test(a_ring_goes_through_all_pieces_of_an_axis),
         cmocka_unit_test(programs_pass_blocks_to_the_next_and_take_them_from_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
