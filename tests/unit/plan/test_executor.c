@@ -121,7 +121,9 @@ static void no_derived_communication_can_be_left_out(void **state)
 }
 
 /* Whether a step of a parameter's reduction has anything to do: the values that other members give or lack
- * are not all zero or none. */
+ * are not all zero or none: a bias of keys shifts all scores of a query alike, so that its gradient is
+ * rounding.
+ */
 static bool step_matters(const struct executor *x, const struct stage_run *s, uint32_t p, enum run_step step)
 {
     const struct stage_parameter *parameter = &s->d->parameters.at[p];
@@ -133,7 +135,7 @@ static bool step_matters(const struct executor *x, const struct stage_run *s, ui
             for (size_t i = 0; i < count && axes && o != m && run_in_group(s, axes, m, o); i++)
                 if (step == STEP_GATHER
                         ? run_owns(x, s, parameter, o, i)
-                        : run_owns(x, s, parameter, m, i) && s->parameter_gradient[p][o][i] != 0)
+                        : run_owns(x, s, parameter, m, i) && fabs(s->parameter_gradient[p][o][i]) > 1e-9)
                     return true;
     return false;
 }
