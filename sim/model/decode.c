@@ -110,7 +110,7 @@ static bool decode_both_ways(const struct model *model, const struct operator* o
     return false;
 }
 
-/* The same of one operator. */
+/* What of one operator stands against it; NULL: nothing. */
 static const char *decode_against(const struct model *model, const struct operator* operator,
                                   struct arena * arena)
 {

@@ -91,15 +91,3 @@ double cache_bytes(const struct derivation *d, const struct cache_readers *reade
         bytes += cache_cell(d, readers->at.at[first].tensor, member);
     return bytes;
 }
-
-double cache_of(const struct derivation *d, uint32_t tensor, uint32_t member)
-{
-    struct cache_readers readers;
-    double bytes = 0;
-    cache_find(d, &readers);
-    for (uint32_t r = 0; r < readers.at.count; r = cache_next(&readers, r))
-        if (readers.at.at[r].tensor == tensor)
-            bytes = cache_bytes(d, &readers, r, member);
-    cache_fini(&readers);
-    return bytes;
-}

@@ -29,7 +29,4 @@ uint32_t cache_next(const struct cache_readers *readers, uint32_t first);
 double cache_bytes(const struct derivation *token, const struct cache_readers *readers, uint32_t first,
                    uint32_t member);
 
-/* The same of one tensor of the model; 0 when it is not kept. */
-double cache_of(const struct derivation *token, uint32_t tensor, uint32_t member);
-
 #endif

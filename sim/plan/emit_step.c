@@ -51,14 +51,19 @@ static bool emit_step_completes(const struct emitter *e, const struct schedule_l
 /* Merges an overlapped pair; what is noted of its operations follows them. */
 static void emit_step_merge(struct emitter *e, uint32_t first, uint32_t second)
 {
-    struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, 2 * e->part_count + 1);
+    uint32_t count = 1;
+    for (uint32_t p = 0; p < e->part_count; p++)
+        count += 2 + e->parts[p].parameters.squeezed.count;
+    struct overlap_notes *notes = ARENA_ARRAY(e->arena, struct overlap_notes, count), *next = notes;
     for (uint32_t p = 0; p < e->part_count; p++) {
         struct parameters *parameters = &e->parts[p].parameters;
-        notes[2 * p] = (struct overlap_notes){parameters->gathered, e->parts[p].d->parameters.count};
-        notes[2 * p + 1] = (struct overlap_notes){parameters->awaited.at, parameters->awaited.count};
+        *next++ = (struct overlap_notes){parameters->gathered, e->parts[p].d->parameters.count};
+        *next++ = (struct overlap_notes){parameters->awaited.at, parameters->awaited.count};
+        for (uint32_t i = 0; i < parameters->squeezed.count; i++)
+            *next++ = (struct overlap_notes){&parameters->squeezed.at[i].op, 1};
     }
-    notes[2 * e->part_count] = (struct overlap_notes){e->syncs.at, e->syncs.count};
-    overlap_merge(&e->builder, first, second, notes, 2 * e->part_count + 1);
+    *next = (struct overlap_notes){e->syncs.at, e->syncs.count};
+    overlap_merge(&e->builder, first, second, notes, count);
 }
 
 /* One step in the order of the schedule; of an asynchronous one all steps, with their updates. */

@@ -44,10 +44,13 @@ struct emit_token_round emit_token_round(const struct emitter *e, const struct p
 
 void emit_token_keep(struct emitter *e, const struct part *part, uint32_t index)
 {
-    if (!part->kept || part->kept[index] <= 0)
+    if (!part->kept || part->kept[index] == 0)
         return;
     uint32_t label = state_tensor(part->d, part->d->forward.at[index].tensor)->name;
-    builder_take(&e->builder, MEMORY_CACHE, label, part->kept[index]);
+    if (part->kept[index] > 0)
+        builder_take(&e->builder, MEMORY_CACHE, label, part->kept[index]);
+    else /* an equal share of more positions, rounded, can be one less */
+        builder_change(&e->builder, PROGRAM_NONE, MEMORY_CACHE, label, part->kept[index]);
 }
 
 /* The derivation of the same units for a token. */
@@ -123,8 +126,9 @@ static void emit_token_next(struct emitter *e, struct arena *arena)
             part->kept[i] = 0;
         decode_past(model, generate_past(e->plan, e->token + 1));
         emit_token_count(e, part, 1);
-        decode_past(model, generate_past(e->plan, e->token));
+        decode_past(model, generate_past(e->plan, e->plan->glance ? 1 : e->token));
         emit_token_count(e, part, -1);
+        decode_past(model, generate_past(e->plan, e->token));
         emit_token_renew(part, arena);
     }
 }
@@ -149,7 +153,8 @@ void emit_token_step(struct emitter *e)
 {
     e->token = e->builder.token = 0;
     emit_token_prompt(e);
-    for (e->token = 1; e->token < e->plan->tokens; e->token++) {
+    uint32_t first = e->plan->glance && e->plan->tokens > 1 ? e->plan->tokens - 1 : 1;
+    for (e->token = first; e->token < e->plan->tokens; e->token++) {
         struct arena lives;
         arena_init(&lives);
         e->builder.token = e->token;

@@ -1,5 +1,6 @@
 #include "plan/memory.h"
 
+#include "plan/compression.h"
 #include "plan/optimizer.h"
 #include "plan/shard.h"
 #include "plan/state.h"
@@ -74,6 +75,8 @@ void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, in
     if (plan->offload.gradients == place || (place == PLAN_DEVICE && memory_shared(d, index)))
         held->gradients +=
             (plan->zero >= 2 || place != PLAN_DEVICE ? share : all) * memory_gradient_bytes(plan);
+    if (place == PLAN_DEVICE && d->parameters.at[index].partial_axes)
+        held->gradients += all * compression_residual(plan);
     if (plan->offload.optimizer == place)
         held->optimizer += memory_state(d, index, member);
     if (place != PLAN_HOST || !plan->offload.host_step)

@@ -26,6 +26,7 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
     p->unreduced = names_add(builder->names, "unreduced gradients");
     p->gathered = ARENA_ARRAY(arena, uint32_t, count);
     p->whole = ARENA_ARRAY(arena, bool, count);
+    p->deferred = ARENA_ARRAY(arena, bool, count);
     p->uploaded = ARENA_ARRAY(arena, uint32_t, count);
     p->bucket_of = ARENA_ARRAY(arena, uint32_t, count);
     p->key_of = ARENA_ARRAY(arena, uint32_t, count);
@@ -44,6 +45,7 @@ void parameters_fini(struct parameters *p)
     VECTOR_FREE(&p->buckets);
     VECTOR_FREE(&p->awaited);
     VECTOR_FREE(&p->left);
+    VECTOR_FREE(&p->squeezed);
 }
 
 /* A collective of parameters along some axes of the mesh, outside the pass that is being built. */
@@ -303,6 +305,63 @@ static void parameters_leave_bucket(struct parameters *p, uint32_t b, bool last,
     VECTOR_FREE(&wait);
 }
 
+/* The next phase of a compressed sum; false when it was the last. */
+static bool parameters_squeeze(struct parameters *p, struct parameters_squeezed *s)
+{
+    const struct plan *plan = p->d->plan;
+    struct builder *b = p->builder;
+    struct compression_phase phases[COMPRESSION_PHASES + 1];
+    struct index_list after = {0};
+    compression_phases(plan, &s->sizes, layout_places(p->d->stage, s->axes), phases);
+    const struct compression_phase *phase = &phases[s->phase++];
+    struct work work = compression_work(plan, b->cast->ranks.at[b->rank].device, phase);
+    uint8_t pass = b->pass;
+    if (s->op != PROGRAM_NONE)
+        VECTOR_PUSH(&after, s->op);
+    for (uint32_t i = 0; i < p->awaited.count; i++)
+        VECTOR_PUSH(&after, p->awaited.at[i]);
+    builder_close(b);
+    b->pass = PASS_S;
+    s->op = builder_kernel(b, names_add(b->names, "compression"), &work, &after);
+    builder_close(b);
+    b->pass = pass;
+    VECTOR_FREE(&after);
+    if (phase->collective == COLLECTIVE_KIND_COUNT) {
+        builder_change(b, s->op, MEMORY_COMMUNICATION, s->label, -s->held);
+        return false;
+    }
+    s->op = parameters_communicate(p, phase->collective, s->axes, phase->bytes, s->label, s->op);
+    builder_change(b, s->op, MEMORY_COMMUNICATION, s->label, phase->bytes);
+    s->held += phase->bytes;
+    return true;
+}
+
+/* One more phase of each sum that is not done. */
+static void parameters_go_on(struct parameters *p)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < p->squeezed.count; i++)
+        if (parameters_squeeze(p, &p->squeezed.at[i]))
+            p->squeezed.at[left++] = p->squeezed.at[i];
+    p->squeezed.count = left;
+}
+
+void parameters_settle(struct parameters *p)
+{
+    while (p->squeezed.count)
+        parameters_go_on(p);
+}
+
+/* Begins the compressed sum of a bucket, after operation `after`. */
+static void parameters_compress(struct parameters *p, struct parameter_bucket *bucket, uint32_t after)
+{
+    struct parameters_squeezed begun = {
+        .sizes = bucket->sizes, .axes = bucket->how.sum, .label = bucket->label, .op = after};
+    parameters_go_on(p);
+    if (parameters_squeeze(p, &begun))
+        VECTOR_PUSH(&p->squeezed, begun);
+}
+
 /* Sends a bucket off: a reduce-scatter in each micro-batch from level 2 on, all else in the last one only;
  * where gradients are kept elsewhere, all of it in each micro-batch. */
 static void parameters_flush(struct parameters *p, uint32_t b, bool last)
@@ -325,7 +384,9 @@ static void parameters_flush(struct parameters *p, uint32_t b, bool last)
         uint32_t frees = op == PROGRAM_NONE ? p->builder->last_compute : op;
         builder_change(p->builder, frees, MEMORY_COMMUNICATION, p->unreduced, -gone);
     }
-    if (bucket->how.sum && (last || away)) {
+    if (bucket->how.sum && last && plan->compression.kind) {
+        parameters_compress(p, bucket, p->builder->last_compute);
+    } else if (bucket->how.sum && (last || away)) {
         op = parameters_communicate(p, ALL_REDUCE, bucket->how.sum, bytes / ways, bucket->label,
                                     op == PROGRAM_NONE ? p->builder->last_compute : op);
         parameters_copy(p, op, bytes / ways, bucket->label);
@@ -335,6 +396,7 @@ static void parameters_flush(struct parameters *p, uint32_t b, bool last)
     if (offload_shares(plan))
         parameters_leave_bucket(p, b, last, op == PROGRAM_NONE ? p->builder->last_compute : op);
     bucket->elements = 0;
+    bucket->sizes = (struct compression_sizes){0};
 }
 
 /* Adds a parameter's gradient to the bucket that it goes into, and says which. */
@@ -353,8 +415,17 @@ static uint32_t parameters_bucket(struct parameters *p, uint32_t i)
                                      .how = how, .shard_axes = parameter->shard_axes, .late = late}));
     p->buckets.at[b].label = p->d->plan->model->units.at[parameter->unit].name;
     p->buckets.at[b].elements += memory_parameter(p->d, i, p->role.member);
+    if (p->d->plan->compression.kind)
+        compression_add(p->d, i, p->role.member, &p->buckets.at[b].sizes);
     p->bucket_of[i] = b + 1;
     return b;
+}
+
+/* Whether the gradient of a parameter is reduced with this stage's passes. From level 2 on no gradient stays
+ * whole until the passes of another stage. */
+static bool parameters_reduces(const struct parameters *p, uint32_t i)
+{
+    return !p->deferred[i] || p->d->plan->zero >= 2;
 }
 
 void parameters_await(struct parameters *p, uint32_t op)
@@ -377,7 +448,7 @@ void parameters_ready(struct parameters *p, uint32_t index, bool last)
     const struct plan *plan = p->d->plan;
     double most = plan->bucket / precision_bytes(plan->communication_precision);
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket > 0; i++) {
-        if (p->d->parameters.at[i].operator!= index)
+        if (p->d->parameters.at[i].operator!= index || !parameters_reduces(p, i))
             continue;
         uint32_t b = parameters_bucket(p, i);
         if (p->buckets.at[b].elements >= most && !plan->no_overlap)
@@ -390,7 +461,7 @@ void parameters_reduce(struct parameters *p, uint32_t unit, bool last)
     const struct plan *plan = p->d->plan;
     bool end = unit == p->d->stage->first_unit;
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket <= 0; i++)
-        if (p->d->parameters.at[i].unit == unit)
+        if (p->d->parameters.at[i].unit == unit && parameters_reduces(p, i))
             parameters_bucket(p, i);
     for (uint32_t b = 0; b < p->buckets.count && (end || (plan->bucket <= 0 && !plan->no_overlap)); b++)
         parameters_flush(p, b, last);
@@ -413,7 +484,7 @@ void parameters_publish(struct parameters *p, uint32_t update)
     if (p->d->plan->zero < 1 || p->d->plan->zero > 2)
         return;
     for (uint32_t i = 0; i < p->d->parameters.count; i++)
-        p->whole[i] = !p->d->parameters.at[i].shard_axes;
+        p->whole[i] = !p->d->parameters.at[i].shard_axes || p->deferred[i];
     for (uint32_t u = stage->first_unit; u < stage->first_unit + stage->unit_count; u++)
         parameters_gather(p, u, false, update);
     for (uint32_t i = 0; i < p->d->parameters.count && p->d->plan->no_overlap; i++)

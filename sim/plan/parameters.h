@@ -7,6 +7,7 @@
 #ifndef PARTITA_PLAN_PARAMETERS_H
 #define PARTITA_PLAN_PARAMETERS_H
 
+#include "plan/compression.h"
 #include "plan/offload.h"
 #include "plan/shard.h"
 
@@ -16,6 +17,17 @@ struct parameter_bucket {
     uint32_t shard_axes, label;
     bool late; /* other stages hold it too: it is complete only after they have met */
     double elements;
+    struct compression_sizes sizes; /* of the same, where they are compressed */
+};
+
+/* Gradients that are being summed in compressed form: each phase goes on when the next bucket is sent off, so
+ * that its collective has had that long. */
+struct parameters_squeezed {
+    struct compression_sizes sizes;
+    uint32_t axes, label;
+    uint32_t phase; /* the next one */
+    uint32_t op;    /* what it waits for */
+    double held;    /* bytes that its collectives have brought */
 };
 
 /* Gradients of a bucket that are complete. */
@@ -30,8 +42,11 @@ struct parameters {
     struct role role;
     uint32_t *gathered; /* per parameter: the operation that brought it here; PROGRAM_NONE: none did */
     bool *whole;        /* per parameter: it is here whole */
+    bool *deferred;     /* per parameter: it is left to another stage of the rank, which has the same copy and
+                           comes later: gradients of both are summed here and go once */
     uint32_t unreduced; /* interned: what whole gradients are called of which shares stay */
     VECTOR(struct parameter_bucket) buckets;
+    VECTOR(struct parameters_squeezed) squeezed; /* those of which phases are left */
     struct index_list awaited; /* the last operation of each stream that brings parts of gradients */
     struct index_list *waits;  /* what the optimizer waits for. Not owned. */
     struct offload *offload;   /* not owned */
@@ -68,6 +83,9 @@ void parameters_ready(struct parameters *parameters, uint32_t index, bool last);
 /* The backward pass has left all units from `unit` on: without buckets, their gradients go; at the stage's
  * first unit, whatever is left. */
 void parameters_reduce(struct parameters *parameters, uint32_t unit, bool last);
+
+/* After all passes: whatever is left of compressed sums is done. */
+void parameters_settle(struct parameters *parameters);
 
 /* Sends the gradients of a share to the host, or to the drive by way of it. `after`: what they wait for. */
 void parameters_depart(struct parameters *parameters, const struct offload_share *share, double elements,

@@ -77,6 +77,13 @@ struct plan_offload {
     uint32_t prefetch; /* units ahead of the one at work for which parameters and activations come back */
 };
 
+/* How gradients are compressed where they are all-reduced (compression.h). */
+struct plan_compression {
+    uint8_t kind;        /* 0: they are not; else 1 + its place in the table */
+    uint32_t bits, rank; /* of the kinds of these names */
+    double top;          /* a share, 0 to 1 */
+};
+
 /* A host or a drive that keeps something for devices. */
 struct plan_store {
     uint32_t device, rank; /* of the platform; in the job */
@@ -160,6 +167,7 @@ struct plan {
                       parameters; 0 nothing */
     uint32_t zero_prefetch; /* units whose parameters are gathered ahead */
     struct plan_offload offload;
+    struct plan_compression compression;
     enum plan_keep zero_keep;
     double bucket;   /* bytes of gradients that are synchronised together; 0: those of a unit */
     bool no_overlap; /* gradients are synchronised after the backward pass, parameters before the forward */
@@ -191,6 +199,7 @@ struct plan {
     bool replayed;      /* the job was read from a trace: there are no model and no stages */
     uint64_t prompt;    /* tokens that are given, of a step that generates (generate.h); else 0 */
     uint32_t tokens;    /* that each sample gets in a step; 0: it generates none */
+    bool glance;        /* of those only the last is written out, for its memory and its work: it cannot run */
     struct plan *token; /* of the second half of the stages, which make one token. NULL: none. Not owned */
     bool past;          /* this is such a plan of one token */
 };

@@ -1,5 +1,6 @@
 #include "plan/plan_keys.h"
 
+#include "plan/compression_keys.h"
 #include "plan/offload_keys.h"
 #include "plan/owners.h"
 #include "plan/recompute.h"
@@ -149,6 +150,10 @@ static const struct field plan_keys_fields[] = {
      .offset = AT(offload_value),
      .about = "what is kept in the host's memory or on its drive; a map: optimizer, gradients, parameters, "
               "activations (device, host, nvme), step (host, device), prefetch"},
+    {.key = "compress",
+     .kind = FIELD_VALUE,
+     .offset = AT(compression_value),
+     .about = "how gradients are compressed where they are all-reduced; a map: top (a share), bits or rank"},
     {.key = "bucket",
      .kind = FIELD_QUANTITY,
      .unit = UNIT_BYTES,
@@ -332,6 +337,7 @@ bool plan_keys_read(struct input *input, const struct workload *workload, struct
                            FIELDS_COUNT(plan_keys_convert_fields), NULL, plan) &&
                good;
     good = plan_keys_read_recompute(input, plan->recompute_value, &plan->recompute) && good;
+    good = compression_keys_read(input, plan->compression_value, &plan->compression) && good;
     good = offload_keys_read(input, plan->offload_value, &plan->offload) && good;
     good = plan_keys_read_experts(input, plan) && good;
     return good && plan_keys_agree(input, workload, plan) &&

@@ -28,6 +28,8 @@ struct plan_keys {
     int64_t expert, expert_tensor;
     const struct value *offload_value;
     struct plan_offload offload;
+    const struct value *compression_value;
+    struct plan_compression compression;
     const struct value *experts;
     const struct owners_list *owned; /* what `experts` says */
 };

@@ -1,6 +1,7 @@
 #include "plan/workload_plan.h"
 
 #include "cost/cost.h"
+#include "plan/compression_keys.h"
 #include "plan/degrees.h"
 #include "plan/mesh.h"
 #include "plan/offload_keys.h"
@@ -48,6 +49,7 @@ static void workload_plan_fill(const struct workload *workload, const struct pla
     plan->zero_keep = (enum plan_keep)read->keep;
     plan->zero_prefetch = (uint32_t)read->prefetch;
     plan->offload = read->offload;
+    plan->compression = read->compression;
     plan->bucket = read->bucket;
     plan->no_overlap = !read->overlap;
     plan->barrier = read->barrier;
@@ -201,7 +203,8 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
     shard_mark(plan);
     good = good && workload_plan_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);
-    good = good &&
-           offload_keys_check(input, read.offload_value, workload->discipline ? "a discipline" : NULL, plan);
+    const char *beside = workload->discipline ? "a discipline" : NULL;
+    good = good && offload_keys_check(input, read.offload_value, beside, plan) &&
+           compression_keys_check(input, read.compression_value, beside, plan);
     return good && workload_schedule_fits(input, workload, &read, plan);
 }

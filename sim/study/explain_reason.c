@@ -1,6 +1,8 @@
 #include "study/explain_reason.h"
 
+#include "base/communication.h"
 #include "base/unit.h"
+#include "plan/compression.h"
 #include "plan/memory.h"
 #include "plan/mesh.h"
 #include "plan/shard.h"
@@ -206,6 +208,24 @@ static void explain_reason_partials(const struct derivation *d, const struct sta
     }
 }
 
+/* What compression sends of one parameter. */
+static void explain_reason_compressed(const struct derivation *d, uint32_t index, uint32_t axes,
+                                      const char *before, FILE *out)
+{
+    struct compression_sizes sizes = {0};
+    struct compression_phase phases[COMPRESSION_PHASES + 1];
+    const struct plan_compression *how = &d->plan->compression;
+    char text[TEXT];
+    compression_add(d, index, 0, &sizes);
+    uint32_t count = compression_phases(d->plan, &sizes, layout_places(d->stage, axes), phases);
+    fprintf(out, "%scompressed by %s %.6g →", before, compression_table[how->kind - 1]->name,
+            how->top > 0 ? how->top : how->bits + how->rank);
+    for (uint32_t i = 0; i + 1 < count; i++)
+        fprintf(out, "%s %s, %s", i ? ";" : "", communication_names[phases[i].collective],
+                unit_format(phases[i].bytes, UNIT_BYTES, text, TEXT));
+    fputc('\n', out);
+}
+
 void explain_reason_parameter(const struct derivation *d, uint32_t index, const char *before, FILE *out)
 {
     const struct stage_parameter *parameter = &d->parameters.at[index];
@@ -218,7 +238,12 @@ void explain_reason_parameter(const struct derivation *d, uint32_t index, const 
                             d->plan->zero >= 2 ? "reduce-scatter in each micro-batch"
                                                : "reduce-scatter once per step",
                             bytes, out);
-    explain_reason_partials(d, parameter, reduction.sum, before, "all-reduce once per step", share, out);
+    explain_reason_partials(d, parameter, reduction.sum, before,
+                            d->plan->compression.kind ? "compressed all-reduce once per step, of what was"
+                                                      : "all-reduce once per step",
+                            share, out);
+    if (reduction.sum && d->plan->compression.kind)
+        explain_reason_compressed(d, index, reduction.sum, before, out);
     if (parameter->shard_axes)
         fprintf(out, "%skept in shares over `%s`, used whole → all-gather %s, %s\n", before,
                 explain_reason_axes(d, parameter->shard_axes, axes),

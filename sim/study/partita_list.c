@@ -14,6 +14,7 @@
 #include "platform/import.h"
 #include "record/export.h"
 #include "study/explain.h"
+#include "trace/trace_format.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -84,6 +85,8 @@ static void list_imports(json_t *out)
 {
     for (uint32_t i = 0; import_formats[i]; i++)
         list_add(out, import_formats[i]->name, import_formats[i]->about);
+    for (size_t i = 0; trace_load_formats[i]; i++)
+        list_add(out, trace_load_formats[i]->name, trace_load_formats[i]->about);
 }
 
 static const struct list_kind list_kinds[] = {

@@ -1,6 +1,7 @@
 #include "study/remedy.h"
 
 #include "base/unit.h"
+#include "plan/generate.h"
 #include "platform/route.h"
 
 #include <math.h>
@@ -27,6 +28,8 @@ static const char *const remedies[][REMEDY_SETS] = {
     {"plan.recompute=full", "plan.offload.activations=host"},
     {"plan.tensor=x2", NULL},
     {"plan.tensor=x2", "plan.recompute=full"},
+    {"precision.cache=fp8", NULL},
+    {"plan.pipeline=x2", NULL},
     {"topology.nodes=x2", NULL},
     {"topology.nodes=x4", NULL},
     {"topology.nodes=x2", "plan.zero=1"},
@@ -49,7 +52,8 @@ static double remedy_seconds(struct scenario *s, uint32_t rank)
     double seconds = 0;
     for (uint32_t i = 0; i < program->op_count; i++) {
         const struct op *op = &program->ops[i];
-        seconds += op->kind == OP_COMPUTE ? op->seconds : 0;
+        double times = s->plan.glance && op->token ? op->token : 1; /* it stands for those before it */
+        seconds += op->kind == OP_COMPUTE ? times * op->seconds : 0;
         if (op->kind == OP_COMPUTE || op->kind == OP_RECEIVE)
             continue;
         const struct group *group = &job->groups[job->group_table[job->ranks[rank].first_group + op->group]];
@@ -59,7 +63,7 @@ static double remedy_seconds(struct scenario *s, uint32_t rank)
         double narrowest = INFINITY;
         for (uint32_t l = 0; count != UINT32_MAX && l < count; l++)
             narrowest = fmin(narrowest, s->platform.links.at[links[l]].bandwidth);
-        seconds += op->bytes / narrowest;
+        seconds += times * op->bytes / narrowest;
     }
     return seconds / job->steps;
 }
@@ -117,13 +121,34 @@ static uint32_t remedy_nodes(const struct scenario *s)
     return nodes && nodes->kind == VALUE_SCALAR ? (uint32_t)strtoul(nodes->text, NULL, 10) : 0;
 }
 
+/* Stages of a text's tokens and of its prompt are the same devices. Of other steps stages are left as they
+ * are: which schedule would go with more is not for this list. */
+static uint32_t remedy_pipeline(const struct scenario *s)
+{
+    return s->plan.tokens ? generate_prompt_stages(&s->plan) : 0;
+}
+
+/* Keys and values in fewer bytes, where a text is generated: `precision` must be a map for that. */
+static const char *remedy_cache(const struct scenario *s, const char *setting, struct arena *arena)
+{
+    if (!s->plan.tokens || precision_bytes(s->plan.cache_precision) <= precision_bytes(FP8))
+        return NULL;
+    if (s->workload.precision && s->workload.precision->kind == VALUE_MAP)
+        return setting;
+    return arena_format(arena, "precision={activations: %s, cache: fp8}", precision_names[s->plan.precision]);
+}
+
 /* A setting with "x2" replaced by a number; NULL where there is nothing to double. */
 static const char *remedy_setting(const struct scenario *s, const char *setting, struct arena *arena)
 {
     const char *times = strstr(setting, "=x");
+    if (strncmp(setting, "precision", 9) == 0)
+        return remedy_cache(s, setting, arena);
     if (!times)
         return setting;
-    uint32_t now = setting[0] == 't' ? remedy_nodes(s) : remedy_tensor(s);
+    uint32_t now = setting[0] == 't'                            ? remedy_nodes(s)
+                   : strncmp(setting, "plan.pipeline", 13) == 0 ? remedy_pipeline(s)
+                                                                : remedy_tensor(s);
     uint32_t factor = (uint32_t)strtoul(times + 2, NULL, 10);
     return now ? arena_format(arena, "%.*s=%u", (int)(times - setting), setting, factor * now) : NULL;
 }
@@ -143,7 +168,7 @@ static bool remedy_try(const struct scenario *s, const struct scenario_options *
         sets[tried.set_count++] = remedy->sets[i];
     }
     tried.sets = sets;
-    tried.brief = true;
+    tried.brief = tried.glance = true;
     struct scenario other;
     bool good = scenario_load(&other, &tried);
     if (good)
@@ -168,7 +193,7 @@ static void remedy_line(const struct remedy *remedy, double before, FILE *out)
     char text[2][32];
     fprintf(out, "            ");
     for (uint32_t i = 0; i < REMEDY_SETS && remedy->sets[i]; i++)
-        fprintf(out, "--set %s ", remedy->sets[i]);
+        fprintf(out, strchr(remedy->sets[i], ' ') ? "--set '%s' " : "--set %s ", remedy->sets[i]);
     fprintf(out, "needs %s of %s, %.2f x the work and communication per sample\n",
             unit_format(remedy->total, UNIT_BYTES, text[0], 32),
             unit_format(remedy->capacity, UNIT_BYTES, text[1], 32), remedy->seconds / before);

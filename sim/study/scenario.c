@@ -390,6 +390,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !workload_plan(input, &scenario->workload, &scenario->platform, &scenario->model, &scenario->plan) ||
         !generation_plan(scenario))
         return false;
+    scenario->plan.glance = options->glance;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
         !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))

@@ -23,7 +23,8 @@ struct scenario_options {
     const char
         *stored;    /* workload and topology as scenario_resolved() wrote them, instead of both; else NULL */
     bool unplanned; /* only the topology and the model (for one sample) are wanted */
-    bool brief;     /* only the last steps are wanted: the ones before need not be written out */
+    bool glance; /* only memory and work are wanted, not a run: of tokens that are generated the last one */
+    bool brief;  /* only the last steps are wanted: the ones before need not be written out */
 };
 
 /* Of a workload that is a trace. */

@@ -1,6 +1,6 @@
 /* Trace: what several ranks did, as recorded or as planned elsewhere: one graph of nodes per rank, and the
- * process groups in which they communicate. Read from Chakra execution traces (chakra_read.c), replayed as a
- * job on the engine (replay.c), and written from a job (trace_export.c).
+ * process groups in which they communicate. Read from files of several forms (trace_format.h) or from YAML
+ * (trace_yaml.h), replayed as a job on the engine (replay.c), and written from a job (trace_export.c).
  *
  * A node waits for the nodes of its own rank that its dependencies name, by identities that are unique per
  * rank only and in any order; trace_link() turns them into indices. Which communications of different ranks

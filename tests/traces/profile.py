@@ -83,8 +83,9 @@ def us(ns):
 
 class Writer:
     """One rank's file, with the keys and the layout of libkineto's output_json.cpp."""
-    def __init__(self, rank, number, world, sync_events):
+    def __init__(self, rank, number, world, sync_events, kernels_say):
         self.rank, self.number, self.world, self.sync_events = rank, number, world, sync_events
+        self.kernels_say = kernels_say  # else only record_param_comms says what is sent
         self.events, self.correlation, self.external, self.records = [], 100, 1, {}
 
     def event(self, category, name, pid, tid, start, end, **args):
@@ -107,7 +108,8 @@ class Writer:
                 "Group_size": len(ranks), "dtype": action["dtype"], "In_split_size": str(action.get("split", [])),
                 "Out_split_size": "[]", "Process_Group_Name": action.get("group", "0"),
                 "Process_Group_Description": "default_pg" if len(ranks) == self.world else "mesh",
-                "Process_Group_Ranks": str(ranks), "Seq": action["seq"]}
+                "Process_Group_Ranks": str(ranks), "Seq": action["seq"],
+                **({"Dst_Rank" if action["name"] == "send" else "Src_Rank": action["peer"]} if "peer" in action else {})}
 
     def launch(self, begin, end, task):
         pid, action = 4000 + self.number, task.action
@@ -136,7 +138,8 @@ class Writer:
                        registers_per_thread=32, shared_memory=0, grid=[64, 1, 1], block=[128, 1, 1])
         else:
             self.event("kernel", "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
-                       self.number % 8, task.stream, task.start, task.end, **args, **self.collective_args(action))
+                       self.number % 8, task.stream, task.start, task.end, **args,
+                       **(self.collective_args(action) if self.kernels_say else {}))
         self.arrow("f", self.correlation, self.number % 8, task.stream, task.start)
 
     def wait(self, begin, end, streams):
@@ -185,11 +188,11 @@ class Writer:
         return head + meta + ",\n".join(self.events) + tail
 
 
-def write(folder, world, groups=None, sync_events=True, called="rank{}.json", compress=False):
+def write(folder, world, groups=None, sync_events=True, kernels_say=True, called="rank{}.json", compress=False):
     os.makedirs(folder, exist_ok=True)
     groups = groups or {"0": list(range(len(world)))}
     for number, rank in enumerate(world):
-        text = Writer(rank, number, len(world), sync_events).text(groups)
+        text = Writer(rank, number, len(world), sync_events, kernels_say).text(groups)
         path = os.path.join(folder, called.format(number) + (".gz" if compress else ""))
         with (gzip.open(path, "wt") if compress else open(path, "w", encoding="utf-8")) as file:
             file.write(text)

@@ -31,19 +31,25 @@ struct generated {
     bool run;
 };
 
-/* Plans what `body` says (YAML without topology and step). */
-static inline void generated_plan(struct generated *g, const char *body)
+/* Plans what `body` says (YAML without topology and step), or only what of it decides its memory. */
+static inline void generated_plan_as(struct generated *g, const char *body, bool glance)
 {
     char text[2048];
     *g = (struct generated){.run = false};
     snprintf(text, sizeof text,
              "name: generated\ntopology: %s/tests/unit/study/ideal/line\nstep: inference\n%s", PARTITA_SOURCE,
              body);
-    struct scenario_options options = {.workload = "generated", .text = text, .data_root = PARTITA_SOURCE};
+    struct scenario_options options = {
+        .workload = "generated", .text = text, .data_root = PARTITA_SOURCE, .glance = glance};
     if (!scenario_load(&g->scenario, &options)) {
         report_print(&g->scenario.input.report, stdout);
         fail_msg("%s", text);
     }
+}
+
+static inline void generated_plan(struct generated *g, const char *body)
+{
+    generated_plan_as(g, body, false);
 }
 
 static inline void generated_run(struct generated *g, const char *body)

@@ -55,6 +55,7 @@ static void splits_divide_the_cache_as_they_divide_attention(void **state)
         {"data: 4", 1.0 / 4},
         {"pipeline: 2", 1.0 / 2},
         {"context: 2", 34.0 / 67},
+        {"context: 5", 13.0 / 67}, /* rounded, as the share of 68 with the newest */
         {"context: 2, convert: {attention: ring}", 34.0 / 67},
         {"context: 4, convert: {attention: ulysses}", 1.0 / 4},
         {"tensor: 2, data: 2, pipeline: 2", 1.0 / 8},
@@ -68,7 +69,8 @@ static void splits_divide_the_cache_as_they_divide_attention(void **state)
         generated_run(&g, body);
         print_message("%s\n", cases[i].plan);
         ASSERT_NEAR(generated_cache(&g, 0, false), all * cases[i].part, 1e-12);
-        ASSERT_NEAR(generated_cache(&g, 0, true) + 1, 1, 1e-9); /* and all of it is given back */
+        for (uint32_t r = 0; r < g.scenario.job.rank_count; r++) /* and all of it is given back */
+            ASSERT_NEAR(generated_cache(&g, r, true) + 1, 1, 1e-9);
         generated_fini(&g);
     }
 }
@@ -90,18 +92,20 @@ static void a_window_bounds_the_cache_of_its_layers(void **state)
 static void positions_of_a_split_sequence_are_kept_once(void **state)
 {
     (void)state;
-    for (int sequence = 13; sequence < 18; sequence++) {
+    for (int sequence = 13; sequence < 20; sequence++) {
         char body[512];
         struct generated g;
         double bytes = 0;
         snprintf(body, sizeof body,
                  "model: {name: llama2-7b, layers: 1, hidden: 64, heads: 8, inner: 96, vocabulary: 50, "
                  "flash: yes}\n"
-                 "batch: {global: 1, sequence: %d, generate: 6}\nplan: {context: 4, data: 1}\n",
+                 "batch: {global: 1, sequence: %d, generate: 6}\nplan: {context: 3, data: 1}\n",
                  sequence);
         generated_run(&g, body);
-        for (uint32_t r = 0; r < 4; r++)
+        for (uint32_t r = 0; r < 3; r++) {
             bytes += generated_cache(&g, r, false);
+            ASSERT_NEAR(generated_cache(&g, r, true) + 1, 1, 1e-9);
+        }
         ASSERT_NEAR(bytes, (sequence + 5) * 2 * 64 * 4.0, 1e-12);
         generated_fini(&g);
     }
@@ -253,6 +257,30 @@ static void a_step_leaves_no_cache_behind(void **state)
     ASSERT_NEAR(peak[1], peak[0], 0);
 }
 
+/* Remedies are planned with the last token only: their memory is that of the whole. */
+static void a_glance_at_the_last_token_finds_the_memory_of_all(void **state)
+{
+    (void)state;
+    static const char *const plans[] = {"data: 1", "tensor: 2, pipeline: 2", "context: 4"};
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        char body[512];
+        struct plan_memory memory[2];
+        snprintf(body, sizeof body,
+                 "model: {name: llama2-7b, layers: 4, flash: no}\n"
+                 "batch: {global: 4, micro: 2, sequence: 9, generate: 300}\nplan: {%s}\n",
+                 plans[i]);
+        for (int glance = 0; glance < 2; glance++) {
+            struct generated g;
+            generated_plan_as(&g, body, glance);
+            memory[glance] = g.scenario.plan.stages.at[0].memory;
+            generated_fini(&g);
+        }
+        for (int c = 0; c < MEMORY_CATEGORY_COUNT; c++)
+            ASSERT_NEAR(memory[1].of[c], memory[0].of[c], 1e-12);
+        assert_true(memory[0].cache > 0);
+    }
+}
+
 /* The hidden state of a recurrent layer, and the cell of an LSTM, do not grow. */
 static void recurrent_layers_keep_a_state_that_does_not_grow(void **state)
 {
@@ -277,6 +305,7 @@ int main(void)
         cmocka_unit_test(samples_in_flight_fill_a_pipeline_of_stages),
         cmocka_unit_test(a_chosen_token_returns_to_the_first_stage),
         cmocka_unit_test(a_step_leaves_no_cache_behind),
+        cmocka_unit_test(a_glance_at_the_last_token_finds_the_memory_of_all),
         cmocka_unit_test(recurrent_layers_keep_a_state_that_does_not_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
