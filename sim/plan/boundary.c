@@ -99,7 +99,7 @@ static uint32_t boundary_add(const struct derivation *source, const struct conve
             copy |= layout->place[a] == PLACE_REPLICATED && at.at[a] != own.at[a];
         struct box held = layout_box(source->stage, to->tensor, layout, at, 0);
         struct box both = layout_intersection(&held, &wanted, to->tensor->rank);
-        double elements = layout_elements(&both, to->tensor->rank);
+        double elements = layout_volume(to->tensor, &both);
         if (!copy && elements > 0)
             VECTOR_PUSH(messages, ((struct message_part){m, 0, elements}));
     }

@@ -245,7 +245,7 @@ void emit_offload_hold(struct emitter *e)
             double *held = e->offload.held[place - PLAN_HOST];
             for (uint32_t i = 0; i < d->parameters.count; i++) {
                 struct memory_held more = {0};
-                if (emitter_holds_before(e, p, d->parameters.at[i].tensor))
+                if (emitter_holds_elsewhere(e, p, i))
                     continue;
                 memory_hold(d, i, e->parts[p].role.member, place, &more);
                 held[MEMORY_PARAMETERS] += more.parameters;

@@ -156,6 +156,9 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
     struct form held = {.layout = count ? steps[count - 1].after : form.layout, .action = form.action};
     for (uint32_t i = 0; i < count; i++)
         held.action = state_action(d, false, forms_collective(d, &steps[i], want), &held.action, 1);
+    if (count && !layout_equal(&held.layout, &want->layout, d->stage->axis_count))
+        state_form(d, want->tensor, /* before it is sliced: later operators may read it like that */
+                   (struct form){.layout = held.layout, .action = held.action, .tile = want->tile});
     if (!count && form.boxes && !state_owns_shares(d, &form, want->tensor))
         held.boxes = form.boxes;
     return forms_exchange(d, &held, want);

@@ -115,6 +115,15 @@ uint32_t state_form(struct derivation *d, uint32_t tensor, struct form form)
     return index;
 }
 
+void state_stream(struct derivation *d, uint32_t action)
+{
+    struct action *made_by = &d->forward.at[action];
+    made_by->streamed = true;
+    for (uint32_t f = d->first_form[made_by->tensor]; f != MODEL_NONE; f = d->forms.at[f].next)
+        if (d->forms.at[f].action == action)
+            d->forms.at[f].streamed = true;
+}
+
 struct box *state_boxes(struct derivation *d, const struct operator* operator,
                         const struct assignment * assignment, const struct operand *operand)
 {

@@ -27,6 +27,10 @@ void state_messages(struct derivation *d, struct action *action, const struct me
 /* Adds a form of a tensor, last in its list; returns its index. */
 uint32_t state_form(struct derivation *d, uint32_t tensor, struct form form);
 
+/* Marks a communication of the forward list, and all forms that it makes (also what the last one is a slice
+ * of), as never there at once. */
+void state_stream(struct derivation *d, uint32_t action);
+
 /* The boxes of an operand for every member, in the arena; NULL when they are the layout's own. */
 struct box *state_boxes(struct derivation *d, const struct operator* operator,
                         const struct assignment * assignment, const struct operand *operand);

@@ -21,6 +21,16 @@ static uint32_t streamed_keys(const struct derivation *d, const struct operator*
     return MODEL_NONE;
 }
 
+/* Whether the keys themselves are divided: then a device has no use for most of what goes round. */
+static bool streamed_divided(const struct derivation *d, const struct stage_operator *so,
+                             const struct operator* operator)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (so->assignment.split[a] == operator->key)
+            return true;
+    return false;
+}
+
 /* Whether an all-gather along some axes brings, to members that split the queries, all blocks of the keys. */
 static bool streamed_blocks(const struct plan_stage *stage, const struct action *gather,
                             const struct assignment *assignment, const struct operator* operator,
@@ -39,17 +49,17 @@ void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t fo
     struct stage_operator *so = &d->operators.at[index];
     const struct operator* operator= state_operator(d, index);
     uint32_t last = d->forms.at[form].action;
-    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE)
+    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE ||
+                                                 streamed_divided(d, so, operator))
         return;
-    struct action *action = &d->forward.at[last];
+    const struct action *action = &d->forward.at[last];
     uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
     if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
         action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
         so->fused || !streamed_blocks(d->stage, action, &so->assignment, operator, keys) ||
         saved_source(d, action->tensor, form) == form)
         return;
-    action->streamed = true;
-    d->forms.at[form].streamed = true;
+    state_stream(d, last);
     so->streamed |= (uint8_t)(1u << i);
     so->ring_axes = action->axes;
 }

@@ -175,7 +175,7 @@ void summa_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
     uint32_t last = d->forms.at[form].action;
     if (!so->panels || last == MODEL_NONE || d->forms.at[form].boxes)
         return;
-    struct action *action = &d->forward.at[last];
+    const struct action *action = &d->forward.at[last];
     uint32_t dim = summa_has(d, &operator->operands[i], so->panel_dim);
     bool along = action->kind == ACTION_COLLECTIVE && action->collective == ALL_GATHER &&
                  action->operator== index && saved_source(d, action->tensor, form) != form;
@@ -184,8 +184,7 @@ void summa_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
                              (action->before.place[a] == PLACE_SPLIT && action->before.dim[a] == dim);
     if (!along)
         return;
-    action->streamed = true;
-    d->forms.at[form].streamed = true;
+    state_stream(d, last);
     so->panels |= (uint8_t)(1u << i);
     so->panel_axes[i] = action->axes;
 }

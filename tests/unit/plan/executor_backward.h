@@ -156,6 +156,19 @@ static inline void run_give_back(struct executor *x, const struct stage_run *s, 
     s->given[c].member[member] = given;
 }
 
+/* Whether a contribution has something to give to what others own: otherwise an exchange after it is another.
+ */
+static inline bool run_reaches_out(struct executor *x, const struct stage_run *s, uint32_t tensor,
+                                   const struct contribution *given)
+{
+    for (uint32_t m = 0; given->boxes && m < s->d->member_count; m++) {
+        struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, m);
+        if (!layout_covers(&share, &given->boxes[m], run_tensor(x, tensor)->rank))
+            return true;
+    }
+    return false;
+}
+
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
                                                    const struct action *a, bool removed)
 {
@@ -164,7 +177,7 @@ static inline struct holding run_backward_exchange(struct executor *x, const str
     for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next) {
         const struct contribution *given = &s->d->contributions.at[c];
-        if (given->action != source || !given->boxes)
+        if (given->action != source || !run_reaches_out(x, s, a->tensor, given))
             continue;
         for (uint32_t m = 0; m < s->d->member_count; m++) {
             out.member[m] = run_array(x, a->tensor, NAN);
