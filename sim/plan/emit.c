@@ -19,6 +19,7 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     e->parts = ARENA_ARRAY(e->arena, struct part, e->part_count);
     for (uint32_t i = 0; i < e->part_count; i++)
         emit_part_init(e, &e->parts[i], cast_rank->roles.at[i]);
+    emit_part_tie(e);
     for (uint32_t step = 0; step < e->plan->steps; step++) {
         e->builder.step = step;
         if (cast_rank->input)

@@ -239,13 +239,13 @@ void emit_offload_update(struct emitter *e)
 
 void emit_offload_hold(struct emitter *e)
 {
-    for (int place = PLAN_HOST; place <= PLAN_DRIVE; place++)
+    for (int place = PLAN_HOST; place <= PLAN_DRIVE && offload_any(e->plan); place++)
         for (uint32_t p = 0; p < e->part_count; p++) {
             const struct derivation *d = e->parts[p].d;
             double *held = e->offload.held[place - PLAN_HOST];
             for (uint32_t i = 0; i < d->parameters.count; i++) {
                 struct memory_held more = {0};
-                if (emitter_holds_before(e, p, d->parameters.at[i].tensor))
+                if (emitter_holds_elsewhere(e, p, i))
                     continue;
                 memory_hold(d, i, e->parts[p].role.member, place, &more);
                 held[MEMORY_PARAMETERS] += more.parameters;

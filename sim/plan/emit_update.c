@@ -64,7 +64,7 @@ void emit_update(struct emitter *e)
         const struct part *part = &e->parts[p];
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
             uint32_t tensor = part->d->parameters.at[i].tensor;
-            if (emitter_holds_before(e, p, tensor))
+            if (emitter_holds_elsewhere(e, p, i))
                 continue;
             parameters += memory_parameter(part->d, i, part->role.member) /
                           shard_ways(part->d, &part->d->parameters.at[i]);
@@ -108,7 +108,7 @@ void emit_update_hold(struct emitter *e)
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct derivation *d = e->parts[p].d;
         for (uint32_t i = 0; i < d->parameters.count; i++) {
-            if (emitter_holds_before(e, p, d->parameters.at[i].tensor))
+            if (emitter_holds_elsewhere(e, p, i))
                 continue;
             struct memory_held held = {0};
             uint32_t label = state_tensor(d, d->parameters.at[i].tensor)->name;

@@ -1,5 +1,7 @@
 #include "plan/emitter.h"
 
+#include "plan/memory.h"
+
 void emitter_collect(const struct part *part, bool backward, uint32_t index, struct index_list *out)
 {
     const struct action *action = emitter_action(part, backward, index);
@@ -22,11 +24,17 @@ void emitter_after(const struct part *part, bool backward, const struct action *
         emitter_collect(part, backward, emitter_loop(part, backward, action->loop)->carry, out);
 }
 
-bool emitter_holds_before(const struct emitter *e, uint32_t part, uint32_t tensor)
+bool emitter_holds_elsewhere(const struct emitter *e, uint32_t part, uint32_t index)
 {
-    for (uint32_t p = 0; p < part; p++)
-        for (uint32_t i = 0; i < e->parts[p].d->parameters.count; i++)
-            if (e->parts[p].d->parameters.at[i].tensor == tensor)
+    const struct part *mine = &e->parts[part];
+    double elements = memory_parameter(mine->d, index, mine->role.member);
+    for (uint32_t p = 0; p < e->part_count; p++)
+        for (uint32_t i = 0; p != part && i < e->parts[p].d->parameters.count; i++) {
+            if (e->parts[p].d->parameters.at[i].tensor != mine->d->parameters.at[index].tensor)
+                continue;
+            double others = memory_parameter(e->parts[p].d, i, e->parts[p].role.member);
+            if (others > elements || (p < part && others >= elements))
                 return true;
+        }
     return false;
 }

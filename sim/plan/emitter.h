@@ -104,7 +104,8 @@ void emitter_collect(const struct part *part, bool backward, uint32_t index, str
 void emitter_after(const struct part *part, bool backward, const struct action *action,
                    struct index_list *out);
 
-/* Whether an earlier stage of this rank holds the same tensor: then it is one copy. */
-bool emitter_holds_before(const struct emitter *e, uint32_t part, uint32_t tensor);
+/* Whether another stage of this rank holds the same tensor as parameter `index` of a part, and more of it (or
+ * as much, and comes first): then that is the one copy. */
+bool emitter_holds_elsewhere(const struct emitter *e, uint32_t part, uint32_t index);
 
 #endif

@@ -139,7 +139,7 @@ void offload_script(const struct offload *o, const struct program *program, stru
         .events = ARENA_ARRAY(arena, struct offload_event, count + 1),
         .updates = arena_copy(arena, o->updates.at, o->updates.count * sizeof *o->updates.at),
         .keys = o->keys};
-    for (uint32_t i = 0; i < program->op_count; i++) {
+    for (uint32_t i = 0; i < program->op_count && offload_any(o->plan); i++) {
         const struct op *op = &program->ops[i];
         for (uint32_t s = 0; s < 2 && op->kind != OP_COMPUTE; s++)
             for (uint32_t way = 0; way < 2; way++)

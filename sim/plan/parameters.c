@@ -26,6 +26,7 @@ void parameters_init(struct parameters *p, const struct derivation *d, struct ro
     p->unreduced = names_add(builder->names, "unreduced gradients");
     p->gathered = ARENA_ARRAY(arena, uint32_t, count);
     p->whole = ARENA_ARRAY(arena, bool, count);
+    p->deferred = ARENA_ARRAY(arena, bool, count);
     p->uploaded = ARENA_ARRAY(arena, uint32_t, count);
     p->bucket_of = ARENA_ARRAY(arena, uint32_t, count);
     p->key_of = ARENA_ARRAY(arena, uint32_t, count);
@@ -420,6 +421,13 @@ static uint32_t parameters_bucket(struct parameters *p, uint32_t i)
     return b;
 }
 
+/* Whether the gradient of a parameter is reduced with this stage's passes. From level 2 on no gradient stays
+ * whole until the passes of another stage. */
+static bool parameters_reduces(const struct parameters *p, uint32_t i)
+{
+    return !p->deferred[i] || p->d->plan->zero >= 2;
+}
+
 void parameters_await(struct parameters *p, uint32_t op)
 {
     struct index_list *lists[] = {&p->awaited, p->waits};
@@ -440,7 +448,7 @@ void parameters_ready(struct parameters *p, uint32_t index, bool last)
     const struct plan *plan = p->d->plan;
     double most = plan->bucket / precision_bytes(plan->communication_precision);
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket > 0; i++) {
-        if (p->d->parameters.at[i].operator!= index)
+        if (p->d->parameters.at[i].operator!= index || !parameters_reduces(p, i))
             continue;
         uint32_t b = parameters_bucket(p, i);
         if (p->buckets.at[b].elements >= most && !plan->no_overlap)
@@ -453,7 +461,7 @@ void parameters_reduce(struct parameters *p, uint32_t unit, bool last)
     const struct plan *plan = p->d->plan;
     bool end = unit == p->d->stage->first_unit;
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket <= 0; i++)
-        if (p->d->parameters.at[i].unit == unit)
+        if (p->d->parameters.at[i].unit == unit && parameters_reduces(p, i))
             parameters_bucket(p, i);
     for (uint32_t b = 0; b < p->buckets.count && (end || (plan->bucket <= 0 && !plan->no_overlap)); b++)
         parameters_flush(p, b, last);
@@ -476,7 +484,7 @@ void parameters_publish(struct parameters *p, uint32_t update)
     if (p->d->plan->zero < 1 || p->d->plan->zero > 2)
         return;
     for (uint32_t i = 0; i < p->d->parameters.count; i++)
-        p->whole[i] = !p->d->parameters.at[i].shard_axes;
+        p->whole[i] = !p->d->parameters.at[i].shard_axes || p->deferred[i];
     for (uint32_t u = stage->first_unit; u < stage->first_unit + stage->unit_count; u++)
         parameters_gather(p, u, false, update);
     for (uint32_t i = 0; i < p->d->parameters.count && p->d->plan->no_overlap; i++)

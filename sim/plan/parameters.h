@@ -42,6 +42,8 @@ struct parameters {
     struct role role;
     uint32_t *gathered; /* per parameter: the operation that brought it here; PROGRAM_NONE: none did */
     bool *whole;        /* per parameter: it is here whole */
+    bool *deferred;     /* per parameter: it is left to another stage of the rank, which has the same copy and
+                           comes later: gradients of both are summed here and go once */
     uint32_t unreduced; /* interned: what whole gradients are called of which shares stay */
     VECTOR(struct parameter_bucket) buckets;
     VECTOR(struct parameters_squeezed) squeezed; /* those of which phases are left */

@@ -168,6 +168,31 @@ static void scheduled_copy(const struct orders *from, struct orders *to)
             VECTOR_PUSH(&to->lists[d], from->lists[d].at[i]);
 }
 
+/* Whether all stages have the same devices. */
+static bool scheduled_together(const struct plan *plan)
+{
+    for (uint32_t s = 1; s < plan->stages.count; s++)
+        if (!scheduled_same(&plan->stages.at[0], &plan->stages.at[s]))
+            return false;
+    return true;
+}
+
+/* Runs each weight gradient with its input gradient: where the same devices do all, nobody waits for the
+ * latter alone, and what W reads is let go sooner. */
+static void scheduled_whole(struct schedule_list *list)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct schedule_item item = list->at[i];
+        if (item.pass == PASS_W)
+            continue;
+        if (item.pass == PASS_I)
+            item.pass = PASS_B;
+        list->at[kept++] = item;
+    }
+    list->count = kept;
+}
+
 bool scheduled_orders(const struct plan *plan, const struct derivation *derivations, struct orders *orders,
                       struct report *report)
 {
@@ -190,6 +215,8 @@ bool scheduled_orders(const struct plan *plan, const struct derivation *derivati
         if (plan->schedule->asynchronous)
             shape.micro_batches *= plan->steps;
         orders_make(plan->schedule, &shape, orders);
+        if (plan->device_of && scheduled_together(plan))
+            scheduled_whole(&orders->lists[0]);
     }
     good = good && (plan->device_of || scheduled_placed(plan, orders, &arena, report));
     arena_fini(&arena);

@@ -46,10 +46,10 @@ static inline struct box run_exchange_box(const struct stage_run *s, const struc
         uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
         const struct form *form = run_form(s, a->tensor, dependency);
         const struct action *before = &s->d->forward.at[dependency];
+        if (form) /* also one that collectives and slices made */
+            return run_source_box(s, a->tensor, form, member);
         if (before->kind == ACTION_COLLECTIVE && before->tensor == a->tensor)
             return run_layout_box(s, state_tensor(s->d, a->tensor), &before->after, member);
-        if (form)
-            return run_source_box(s, a->tensor, form, member);
     }
     return run_layout_box(s, state_tensor(s->d, a->tensor), &made->layout, member);
 }

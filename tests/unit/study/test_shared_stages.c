@@ -129,7 +129,7 @@ static void stages_that_share_nothing_keep_1f1b(void **state)
     scenario_fini(&scenario);
 }
 
-/* One after the other on one device, which may hold one micro-batch: F F F I I I W W W of each. */
+/* One after the other on one device, which may hold one micro-batch: F F F B B B of each. */
 static void on_one_device_a_micro_batch_is_finished_before_the_next(void **state)
 {
     (void)state;
@@ -139,9 +139,9 @@ static void on_one_device_a_micro_batch_is_finished_before_the_next(void **state
     load(&scenario, (const unsigned[]){1, 1, 1}, "", text, sizeof text);
     assert_true(scheduled_orders(&scenario.plan, scenario.derivations, &orders, &scenario.input.report));
     assert_int_equal(orders.devices, 1);
-    assert_int_equal(orders.lists[0].count, 3 * STAGES * MICRO_BATCHES);
+    assert_int_equal(orders.lists[0].count, 2 * STAGES * MICRO_BATCHES);
     for (uint32_t i = 0; i < orders.lists[0].count; i++)
-        assert_int_equal(orders.lists[0].at[i].micro_batch, i / (3 * STAGES));
+        assert_int_equal(orders.lists[0].at[i].micro_batch, i / (2 * STAGES));
     orders_fini(&orders);
     scenario_fini(&scenario);
 }
