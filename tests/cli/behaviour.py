@@ -274,5 +274,15 @@ def what_would_fit_is_named_and_fits(program):
     check(not program.json(*words)["fits"] and program.json(*words, *sets)["fits"], first)
 
 
+def what_must_fit_and_does_not_ends_with_a_code_of_its_own(program):
+    large = ["run", CLOUD, "--set", "batch.global=16", "--set", "plan.recompute=none", "--set", "plan.tensor=4"]
+    for words in (["--quiet"], ["--json"], []):
+        result = program.run(*large, "--must-fit", *words, status=3)
+        check("memory does not fit" in result.err, result)
+        equal(result.out == "", "--quiet" in words, "output is empty")
+    program.run(*large, "--quiet")
+    program.run("run", EDGE, "--quiet", "--must-fit")
+
+
 if __name__ == "__main__":
     main(globals())
