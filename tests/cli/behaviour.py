@@ -289,5 +289,15 @@ def samples_that_come_from_a_device_do_not_begin_steps(program):
 
 
 
+def what_must_fit_and_does_not_ends_with_a_code_of_its_own(program):
+    large = ["run", CLOUD, "--set", "batch.global=16", "--set", "plan.recompute=none", "--set", "plan.tensor=4"]
+    for words in (["--quiet"], ["--json"], []):
+        result = program.run(*large, "--must-fit", *words, status=3)
+        check("memory does not fit" in result.err, result)
+        equal(result.out == "", "--quiet" in words, "output is empty")
+    program.run(*large, "--quiet")
+    program.run("run", EDGE, "--quiet", "--must-fit")
+
+
 if __name__ == "__main__":
     main(globals())
