@@ -5,10 +5,12 @@
 #include "record/metrics.h"
 
 #include "cost/cost.h"
+#include "plan/registry.h"
 #include "record/held.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A stretch of time on one rank: an operation of its compute stream or a communication. */
 struct stretch {
@@ -22,6 +24,7 @@ struct sweep {
     const double *flow_ends;     /* per communication: when its flow ended, INFINITY when it has none */
     const uint32_t *flows;       /* … its index in the result's transfers, UINT32_MAX when it has none */
     const uint32_t *first_match; /* per group: where its communications begin in `flow_ends` */
+    const bool *ahead;           /* per group: what is sent there begins no step */
     VECTOR(struct stretch) busy, communications;
     uint32_t next; /* the first communication that has not started at the sweep's time */
     uint32_t last; /* of those started, the one that ends last; UINT32_MAX before the first */
@@ -164,11 +167,15 @@ static void metrics_flows(const struct job *job, const struct engine_result *res
     sweep->first_match = first;
 }
 
-/* Whether an operation may be the one that a step starts with. Of several steps, samples are sent ahead as
- * soon as there is room on the link, and receives are posted ahead: that begins no step. */
-static bool metrics_starts(const struct job *job, const struct op *op)
+/* Groups in which samples are sent, by their name. Of several steps they are sent ahead, as soon as there is
+ * room on the link, and received ahead: that begins no step. */
+static bool *metrics_ahead(const struct job *job, struct arena *arena)
 {
-    return job->steps == 1 || (op->pass != PASS_N && op->kind != OP_RECEIVE);
+    bool *ahead = ARENA_ARRAY(arena, bool, job->group_count + 1);
+    for (uint32_t g = 0; g < job->group_count && job->steps > 1; g++)
+        ahead[g] =
+            strcmp(names_text(job->names, job->groups[g].name), registry_channel_names[CHANNEL_INPUT]) == 0;
+    return ahead;
 }
 
 /* Reads one rank's operations of the step: extents, FLOPs, bytes and, into `sweep`, its stretches. */
@@ -183,7 +190,8 @@ static void metrics_scan(const struct job *job, const struct engine_result *resu
     rank->last_end = -INFINITY;
     for (uint32_t slot = 0; slot < program->op_count; slot++) {
         const struct op *op = &program->ops[slot];
-        bool starts = metrics_starts(job, op);
+        bool message = op->kind == OP_SEND || op->kind == OP_RECEIVE;
+        bool starts = !message || !sweep->ahead[job->group_table[on->first_group + op->group]];
         if (op->step + 1 == job->steps - 1 && starts && records[slot].start < *earlier_start)
             *earlier_start = records[slot].start;
         if (op->step != job->steps - 1)
@@ -220,6 +228,7 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
     double start = INFINITY, end = -INFINITY, earlier_start = INFINITY;
     arena_init(&flows);
     metrics_flows(job, result, &sweep, &flows);
+    sweep.ahead = metrics_ahead(job, &flows);
     for (uint32_t i = 0; i < job->rank_count; i++) {
         VECTOR_PUSH(&metrics->ranks, (struct metrics_rank){0});
         struct metrics_rank *rank = &metrics->ranks.at[i];
