@@ -9,6 +9,7 @@
 #include "plan/shard.h"
 #include "plan/verdict.h"
 #include "plan/work.h"
+#include "record/held.h"
 #include "record/metrics.h"
 
 struct run {
@@ -316,6 +317,54 @@ static void a_host_without_room_does_not_fit(void **state)
     }
 }
 
+/* However slow the way to the host is, a device holds no more of what leaves than of `prefetch` + 1 units, as
+ * the verdict says before the run; and it then waits for the way. */
+static void what_leaves_does_not_pile_up(void **state)
+{
+    (void)state;
+    for (uint32_t prefetch = 0; prefetch < 3; prefetch++) {
+        struct plan_case c;
+        struct run run;
+        offload_case(&c, chain, "b:2");
+        c.plan.micro_batches = 3;
+        c.plan.offload.activations = PLAN_HOST;
+        c.plan.offload.prefetch = prefetch;
+        offload_run(&c, &run, 1e3);
+        const struct plan_stage *stage = &c.plan.stages.at[0];
+        double peak = held_peak(&run.job, &run.result, stage->ranks[0]),
+               kept = BATCH / 2 * TOKENS * HIDDEN * 2;
+        if (peak > stage->memory.total * (1 + 1e-12) || stage->memory.of[MEMORY_ACTIVATIONS] < kept)
+            fail_msg("prefetch %u: held %g bytes, the verdict says %g", prefetch, peak, stage->memory.total);
+        offload_fini(&c, &run);
+    }
+}
+
+/* The same device, with room for what the verdict says and less than it comes to hold when gradients wait for
+ * a slow network. */
+static void what_a_run_comes_to_hold_counts(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    struct run run;
+    struct metrics metrics;
+    const char *error = NULL;
+    offload_case(&c, chain, "b:2");
+    c.plan.zero = 2;
+    c.plan.micro_batches = 2;
+    offload_run(&c, &run, 1e2);
+    double verdict = c.plan.stages.at[0].memory.total, peak = held_peak(&run.job, &run.result, 0);
+    assert_true(peak > verdict);
+    c.platform.device_types.at[c.platform.devices.at[0].type].memory = (verdict + peak) / 2;
+    verdict_fill(&c.plan, &run.job);
+    assert_true(c.plan.fits);
+    assert_true(metrics_compute(&c.plan, &run.job, &run.result, &metrics, &error));
+    assert_float_equal(metrics.peak_memory, peak, 1e-9);
+    assert_int_equal(metrics.crowded_rank, 0);
+    assert_float_equal(metrics.crowd, (peak - verdict) / 2, 1e-9);
+    metrics_fini(&metrics);
+    offload_fini(&c, &run);
+}
+
 static void check_arrivals(const struct plan_case *c, const struct run *run, uint64_t seed)
 {
     const struct job *job = &run->job;
@@ -408,6 +457,8 @@ int main(void)
         cmocka_unit_test(checkpoints_of_activations_are_those_of_the_formula),
         cmocka_unit_test(transfers_contend_on_the_hosts_cable),
         cmocka_unit_test(a_host_without_room_does_not_fit),
+        cmocka_unit_test(what_leaves_does_not_pile_up),
+        cmocka_unit_test(what_a_run_comes_to_hold_counts),
         cmocka_unit_test(anything_may_be_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
