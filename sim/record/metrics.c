@@ -5,6 +5,7 @@
 #include "record/metrics.h"
 
 #include "cost/cost.h"
+#include "record/held.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -293,7 +294,34 @@ static void metrics_aggregate(const struct job *job, struct metrics *metrics)
     VECTOR_FREE(&whole.exposed);
 }
 
-/* What depends on the devices: peak rate, energy, memory. Returns how many devices have ranks. */
+/* The most that devices come to hold: by the plan's order and in the run, whichever is more. One rank of each
+ * program stands for those that are like it. */
+static void metrics_memory(const struct plan *plan, const struct job *job, const struct engine_result *result,
+                           struct metrics *metrics)
+{
+    struct index_list seen = {0}; /* per program: 1 + its first rank */
+    metrics->crowded_rank = PROGRAM_NONE;
+    for (uint32_t i = 0; i < plan->stages.count; i++)
+        metrics->peak_memory = fmax(metrics->peak_memory, plan->stages.at[i].memory.total);
+    for (uint32_t p = 0; p < job->program_count; p++)
+        VECTOR_PUSH(&seen, 0);
+    for (uint32_t r = 0; r < job->rank_count && plan->stages.count; r++) {
+        const struct device *device = &plan->platform->devices.at[job->ranks[r].device];
+        double capacity = plan->platform->device_types.at[device->type].memory;
+        if (seen.at[job->ranks[r].program]++)
+            continue;
+        double peak = held_peak(job, result, r);
+        if (!job->ranks[r].store)
+            metrics->peak_memory = fmax(metrics->peak_memory, peak);
+        if (plan->fits && peak > capacity && peak - capacity > metrics->crowd) {
+            metrics->crowd = peak - capacity;
+            metrics->crowded_rank = r;
+        }
+    }
+    VECTOR_FREE(&seen);
+}
+
+/* What depends on the devices: peak rate, energy. Returns how many devices have ranks. */
 static uint32_t metrics_devices(const struct plan *plan, const struct job *job, struct metrics *metrics)
 {
     const struct platform *platform = plan->platform;
@@ -314,8 +342,6 @@ static uint32_t metrics_devices(const struct plan *plan, const struct job *job, 
         metrics->peak_flops += cost_peak(type, plan->precision) * device->speed;
         count++;
     }
-    for (uint32_t i = 0; i < plan->stages.count; i++)
-        metrics->peak_memory = fmax(metrics->peak_memory, plan->stages.at[i].memory.total);
     VECTOR_FREE(&seen);
     return count;
 }
@@ -330,6 +356,7 @@ bool metrics_compute(const struct plan *plan, const struct job *job, const struc
         return false;
     }
     uint32_t devices = metrics_devices(plan, job, metrics);
+    metrics_memory(plan, job, result, metrics);
     metrics_aggregate(job, metrics);
     if (metrics->step_time > 0) {
         metrics->samples_per_s = (double)plan->global_batch / metrics->step_time;
