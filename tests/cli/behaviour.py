@@ -289,6 +289,14 @@ def samples_that_come_from_a_device_do_not_begin_steps(program):
 
 
 
+def experts_by_number_may_leave_devices_and_stages_without(program):
+    few = ["run", "mixtral-8x7b-32gpu", "--quiet", "--set", "model.layers=2"]  # of four stages two have a mixture
+    program.run(*few, "--set", "plan.experts=[[0..6], [7], [], [], [], [], [], []]")
+    lists = [[expert] for expert in range(8)] + [[]] * 8
+    program.run(*few, "--set", "plan.pipeline=2", "--set", "plan.data=8", "--set", "plan.expert=16", "--set",
+                f"plan.experts={lists}")
+
+
 def what_must_fit_and_does_not_ends_with_a_code_of_its_own(program):
     large = ["run", CLOUD, "--set", "batch.global=16", "--set", "plan.recompute=none", "--set", "plan.tensor=4"]
     for words in (["--quiet"], ["--json"], []):
