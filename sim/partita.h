@@ -16,6 +16,7 @@ enum partita_status {
     PARTITA_OK = 0,
     PARTITA_FAILED = 1,    /* the run failed: deadlock, failed self-check, database not written */
     PARTITA_BAD_INPUT = 2, /* a file or an option is wrong; messages with file:line:column went to `err` */
+    PARTITA_TOO_LARGE = 3, /* what was run does not fit the devices' memory, and options->must_fit */
 };
 
 /* Version of the library, "0.1.0". */
@@ -34,6 +35,7 @@ struct partita_options {
     bool json;            /* one JSON object instead of the summary */
     bool quiet;           /* no summary */
     bool verbose;         /* seconds of each phase to `err` */
+    bool must_fit;        /* run, replicate: PARTITA_TOO_LARGE where a device lacks the memory */
     const char *layer;    /* explain: this layer only */
     int64_t seed;         /* of everything random; 0: the workload's */
     int64_t replications; /* replicate: how many at most */

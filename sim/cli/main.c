@@ -28,7 +28,7 @@ static enum partita_status main_schedule(const struct options *o);
 
 static const struct command main_commands[] = {
     {"run", "partita run WORKLOAD|MODEL|TRACE [options]",
-     "simulate a workload (or a model or trace, --topology given) and print its summary", "tsdjqvnuey",
+     "simulate a workload (or a model or trace, --topology given) and print its summary", "tsdjqvMnuey",
      main_run},
     {"explain", "partita explain WORKLOAD|MODEL [options]",
      "how each layer is split, what each device computes, and what is communicated, why", "tsjl",
@@ -77,6 +77,7 @@ static enum partita_status main_run(const struct options *o)
                                       .json = o->json,
                                       .quiet = o->quiet,
                                       .verbose = o->verbose,
+                                      .must_fit = o->must_fit,
                                       .replications = o->replications ? o->replications : MAIN_REPLICATIONS,
                                       .until = o->until,
                                       .seed = o->seed};

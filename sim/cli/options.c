@@ -38,6 +38,8 @@ static const struct option {
     {'q', "--quiet", OPTION_FLAG, offsetof(struct options, quiet), NULL, "print no summary"},
     {'v', "--verbose", OPTION_FLAG, offsetof(struct options, verbose), NULL,
      "print how long each phase took"},
+    {'M', "--must-fit", OPTION_FLAG, offsetof(struct options, must_fit), NULL,
+     "end with exit code 3 where a device lacks the memory; 0 by default"},
     {'l', "--layer", OPTION_TEXT, offsetof(struct options, layer), "NAME", "only this layer"},
     {'o', "--output", OPTION_TEXT, offsetof(struct options, output), "FILE",
      "file to write; a figure's ending (.svg .png .pdf) is its format"},

@@ -15,7 +15,7 @@ struct options {
         *times, *compute;
     const char *sets[OPTIONS_MOST];
     uint32_t set_count;
-    bool json, quiet, verbose, steps, help;
+    bool json, quiet, verbose, must_fit, steps, help;
     int64_t run, rank_count;
     int64_t stages, micro_batches, chunks, in_flight;
     int64_t replications, seed;

@@ -27,15 +27,15 @@ struct memory_point {
 };
 struct memory_line {
     const char *label;
-    int64_t source; /* the rank whose memory it is */
-    double capacity;
+    int64_t source;           /* the rank whose memory it is */
+    double capacity, largest; /* bytes: of the device; of all points and the capacity */
     VECTOR(struct memory_point) points;
 };
 
 struct memory {
     struct draw draw;
     VECTOR(struct memory_line) lines;
-    double largest; /* bytes: of all points and capacities */
+    double largest, least; /* bytes: the largest and the least of the lines' `largest` */
     bool used[MEMORY_CATEGORIES];
 };
 
@@ -79,10 +79,12 @@ static bool memory_line(struct memory *memory, const struct draw_rank *rank, con
             sum += point.of[c] = reader_real(&rows, c + 1);
             memory->used[c] |= point.of[c] > 0;
         }
-        memory->largest = fmax(memory->largest, sum);
+        line.largest = fmax(line.largest, sum);
         VECTOR_PUSH(&line.points, point);
     }
-    memory->largest = fmax(memory->largest, line.capacity);
+    line.largest = fmax(line.largest, line.capacity);
+    memory->largest = fmax(memory->largest, line.largest);
+    memory->least = memory->lines.count ? fmin(memory->least, line.largest) : line.largest;
     VECTOR_PUSH(&memory->lines, line);
     return reader_done(&rows, error);
 }
@@ -131,15 +133,25 @@ static void memory_thin(struct memory *memory)
     memory->lines.count = count > MEMORY_PANELS ? MEMORY_PANELS : count;
 }
 
+/* Whether panels need scales of their own: a GPU beside its host, which has twenty times its memory. */
+static bool memory_apart(const struct memory *memory)
+{
+    enum { APART = 4 };
+    return memory->largest > APART * memory->least;
+}
+
 static void memory_write_panels(struct memory *memory, struct gnuplot *plot, double per_unit)
 {
     const struct draw *draw = &memory->draw;
     uint32_t used = 0;
     const char **labels = ARENA_ARRAY(draw->arena, const char *, memory->lines.count);
-    gnuplot_command(plot, "array capacities[%u]", memory->lines.count);
+    gnuplot_command(plot, "array capacities[%u]\narray tops[%u]", memory->lines.count, memory->lines.count);
     for (uint32_t i = 0; i < memory->lines.count; i++) {
         labels[i] = memory->lines.at[i].label;
-        gnuplot_command(plot, "capacities[%u] = %.9g", i + 1, memory->lines.at[i].capacity / per_unit);
+        const struct memory_line *line = &memory->lines.at[i];
+        double top = memory_apart(memory) ? line->largest : memory->largest;
+        gnuplot_command(plot, "capacities[%u] = %.9g\ntops[%u] = %.9g", i + 1, line->capacity / per_unit,
+                        i + 1, top / per_unit);
     }
     gnuplot_texts(plot, "labels", labels, memory->lines.count);
     gnuplot_number(plot, "panel_count", memory->lines.count);
@@ -164,7 +176,7 @@ static bool memory_write(struct memory *memory, const char **error)
     } units[] = {{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1}};
     struct gnuplot plot;
     size_t unit = 0;
-    while (unit + 1 < sizeof units / sizeof units[0] && memory->largest < units[unit].bytes)
+    while (unit + 1 < sizeof units / sizeof units[0] && memory->least < units[unit].bytes)
         unit++;
     if (!gnuplot_open(&plot, draw->request->output, MEMORY_WIDTH, MEMORY_HEIGHT, draw->arena, error))
         return false;
@@ -173,7 +185,7 @@ static bool memory_write(struct memory *memory, const char **error)
     gnuplot_text(&plot, "memory_unit", units[unit].unit);
     gnuplot_number(&plot, "from", draw->from * draw->scale);
     gnuplot_number(&plot, "to", draw->to * draw->scale);
-    gnuplot_number(&plot, "largest", memory->largest / units[unit].bytes);
+    gnuplot_number(&plot, "apart", memory_apart(memory));
     memory_write_lines(memory, &plot, units[unit].bytes);
     memory_write_panels(memory, &plot, units[unit].bytes);
     return gnuplot_run(&plot, draw_template(draw, "memory.gp"), error);

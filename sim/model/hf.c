@@ -233,6 +233,23 @@ static bool check_heads(struct hf *hf)
                         (long long)count, (long long)hidden);
 }
 
+/* A model of several parts (pictures and text) keeps the language model's fields in `text_config`. */
+static bool is_of_parts(struct hf *hf, const struct value *type)
+{
+    const struct value *part = value_get(hf->config, "text_config");
+    const struct value *inner = part && part->kind == VALUE_MAP ? value_get(part, "model_type") : NULL;
+    for (uint32_t i = 0; inner && inner->kind == VALUE_SCALAR && hf_architectures[i]; i++)
+        if (strcmp(hf_architectures[i]->type, inner->text) == 0) {
+            report_error(
+                &hf->input->report, type->place,
+                "model_type '%s' is a model of several parts, which is not supported; its `text_config`, a "
+                "%s, can be given as a file of its own",
+                type->text ? type->text : "", inner->text);
+            return true;
+        }
+    return false;
+}
+
 static const struct hf_architecture *find_architecture(struct hf *hf)
 {
     const struct value *type = value_get(hf->config, "model_type");
@@ -243,7 +260,8 @@ static const struct hf_architecture *find_architecture(struct hf *hf)
         if (strcmp(known[count], text) == 0)
             return hf_architectures[count];
     }
-    fields_no_such(hf->input, type->place, "supported model_type", text, known, count);
+    if (!is_of_parts(hf, type))
+        fields_no_such(hf->input, type->place, "supported model_type", text, known, count);
     return NULL;
 }
 

@@ -64,7 +64,7 @@ static double control_work(const struct onnx_infer *infer, uint32_t first)
     return work;
 }
 
-/* The nodes of a branch, with names under `prefix`; `outputs` (if not NULL): what it gives. */
+/* The nodes of a branch, with names under `prefix`; with `give` its outputs become those of the If. */
 static bool control_branch(struct onnx_expand *expand, const struct onnx_graph *graph, const char *prefix,
                            bool give)
 {

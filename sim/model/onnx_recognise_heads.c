@@ -138,9 +138,7 @@ static void heads_cut(struct onnx_recognise *recognise, uint32_t reshape)
     uint32_t count = heads_leads(recognise, &product, &y->shape, 2)   ? 2
                      : heads_leads(recognise, &product, &y->shape, 1) ? 1
                                                                       : 0;
-    if (count == 1 && !product.flat)
-        return;
-    if (!count)
+    if (!count || (count == 1 && !product.flat))
         return;
     int64_t sizes[2] = {y->shape.dims[y->shape.rank - count], y->shape.dims[y->shape.rank - 1]};
     struct onnx_node *node =

@@ -457,8 +457,8 @@ static void derive_transients(struct derivation *d)
         }
 }
 
-/* Says where an axis has more members than the dimension that it splits has elements: some of them idle. Once
- * per axis of a stage, at the shortest dimension. */
+/* Says where an axis has more members than the dimension that it splits has elements: some of them idle, and
+ * nobody asked for that. Once per axis of a stage, at the shortest dimension. */
 static void derive_warn(const struct derivation *d, struct report *report)
 {
     const struct model *model = d->plan->model;
@@ -468,8 +468,9 @@ static void derive_warn(const struct derivation *d, struct report *report)
         for (uint32_t o = 0; o < d->operators.count; o++) {
             const struct operator* operator= state_operator(d, o);
             int split = d->operators.at[o].assignment.split[a];
-            if (split >= 0 && operator->dims[split].size<d->stage->axes[a].size &&(
-                                  !worst || operator->dims[split].size<worst->dims[least].size)) {
+            if (split >= 0 &&
+                !operator->dims[split].owners && operator->dims[split].size<d->stage->axes[a].size &&(
+                    !worst || operator->dims[split].size<worst->dims[least].size)) {
                 worst = operator;
                 least = split;
             }

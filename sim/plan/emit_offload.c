@@ -239,7 +239,7 @@ void emit_offload_update(struct emitter *e)
 
 void emit_offload_hold(struct emitter *e)
 {
-    for (int place = PLAN_HOST; place <= PLAN_DRIVE; place++)
+    for (int place = PLAN_HOST; place <= PLAN_DRIVE && offload_any(e->plan); place++)
         for (uint32_t p = 0; p < e->part_count; p++) {
             const struct derivation *d = e->parts[p].d;
             double *held = e->offload.held[place - PLAN_HOST];

@@ -25,6 +25,7 @@ static void emit_pass_left(struct emitter *e, struct part *part, uint32_t unit)
 {
     parameters_leave(&part->parameters, unit, false, false);
     emit_offload_leave(e, part, unit);
+    offload_pause(&e->offload);
 }
 
 /* The forward actions of one chunk. Parameters are entered with the first and left with the last. */
@@ -151,6 +152,7 @@ static void emit_pass_leave(struct emitter *e, struct part *part, uint32_t unit,
     parameters_leave(&part->parameters, unit, true, last);
     if (!split)
         parameters_reduce(&part->parameters, unit, last);
+    offload_pause(&e->offload);
 }
 
 /* The backward actions of one chunk. */

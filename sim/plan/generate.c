@@ -107,6 +107,25 @@ static bool generate_constant(const struct derivation *d, struct report *report)
     return true;
 }
 
+/* Every pass of every token is written out: what would not fit a computer is refused. */
+static bool generate_writable(const struct plan *plan, const struct derivation *derivations,
+                              struct report *report)
+{
+    enum {
+        MOST = 100000000
+    }; /* actions of one stage, of which about a third become operations of 120 bytes */
+    uint32_t most = 0;
+    for (uint32_t s = generate_prompt_stages(plan); s < plan->stages.count; s++)
+        most = derivations[s].forward.count > most ? derivations[s].forward.count : most;
+    double actions = (double)most * plan->tokens * plan->micro_batches * plan->steps;
+    return plan->glance || actions <= MOST ||
+           report_error(
+               report, plan->stages.at[0].place,
+               "batch.generate: %u tokens, each in %u passes of %u kernels and messages, are more "
+               "than can be written out (%u); say fewer tokens or larger micro-batches (batch.micro)",
+               plan->tokens, plan->micro_batches * plan->steps, most, (unsigned)MOST);
+}
+
 bool generate_feed(const struct plan *plan, struct derivation *derivations, struct report *report)
 {
     if (!plan->token)
@@ -121,5 +140,5 @@ bool generate_feed(const struct plan *plan, struct derivation *derivations, stru
         boundary_feed(&derivations[plan->stages.count - 1], decode_output(plan->token->model),
                       &derivations[s], input);
     }
-    return good;
+    return good && generate_writable(plan, derivations, report);
 }

@@ -153,7 +153,7 @@ bool mesh_experts(struct input *input, const struct mesh_experts *experts, struc
     if (!most)
         return report_error(&input->report, experts->place,
                             "plan.expert divides the experts of a mixture, but this model has none");
-    if (experts->expert > most)
+    if (experts->expert > most && !experts->owned)
         return report_error(
             &input->report, experts->place,
             "plan.expert is %u, but the model's mixtures have %u experts: some devices would own "

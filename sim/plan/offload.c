@@ -74,6 +74,8 @@ void offload_fini(struct offload *o)
         for (uint32_t way = 0; way < 2; way++)
             VECTOR_FREE(&o->notes[s][way]);
     VECTOR_FREE(&o->updates);
+    VECTOR_FREE(&o->leaving);
+    VECTOR_FREE(&o->left);
 }
 
 static uint32_t offload_message(struct offload *o, const struct offload_note *note, bool down, double bytes,
@@ -94,7 +96,19 @@ static uint32_t offload_message(struct offload *o, const struct offload_note *no
 uint32_t offload_send(struct offload *o, const struct offload_note *note, double bytes, uint32_t label,
                       const struct index_list *after)
 {
-    return offload_message(o, note, true, bytes, label, after);
+    uint32_t op = offload_message(o, note, true, bytes, label, after);
+    if (note->what == OFFLOAD_ACTIVATION || note->what == OFFLOAD_GRADIENT)
+        VECTOR_PUSH(&o->leaving, op);
+    return op;
+}
+
+void offload_pause(struct offload *o)
+{
+    uint32_t ahead = o->plan->offload.prefetch + 1, units = o->left.count;
+    uint32_t until = units >= ahead ? o->left.at[units - ahead] : 0;
+    VECTOR_PUSH(&o->left, o->leaving.count);
+    for (; o->awaited < until; o->awaited++)
+        VECTOR_PUSH(&o->builder->gate, o->leaving.at[o->awaited]);
 }
 
 uint32_t offload_receive(struct offload *o, const struct offload_note *note, double bytes, uint32_t label,
@@ -125,7 +139,7 @@ void offload_script(const struct offload *o, const struct program *program, stru
         .events = ARENA_ARRAY(arena, struct offload_event, count + 1),
         .updates = arena_copy(arena, o->updates.at, o->updates.count * sizeof *o->updates.at),
         .keys = o->keys};
-    for (uint32_t i = 0; i < program->op_count; i++) {
+    for (uint32_t i = 0; i < program->op_count && offload_any(o->plan); i++) {
         const struct op *op = &program->ops[i];
         for (uint32_t s = 0; s < 2 && op->kind != OP_COMPUTE; s++)
             for (uint32_t way = 0; way < 2; way++)

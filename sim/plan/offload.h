@@ -48,7 +48,10 @@ struct offload {
     uint32_t groups[2][2];            /* the same: groups of the registry */
     uint32_t stores[2];               /* ranks; MODEL_NONE: not needed */
     VECTOR(struct offload_share) updates;
-    uint32_t keys;                         /* given so far */
+    struct index_list leaving; /* operations that take gradients and activations away */
+    struct index_list left;    /* how many of them there were when a pass left a unit, unit by unit */
+    uint32_t awaited;          /* of `leaving`: so many have been waited for */
+    uint32_t keys;             /* given so far */
     double held[2][MEMORY_CATEGORY_COUNT]; /* bytes that each store holds throughout, by category */
 };
 
@@ -87,6 +90,11 @@ uint32_t offload_send(struct offload *offload, const struct offload_note *note, 
                       const struct index_list *after);
 uint32_t offload_receive(struct offload *offload, const struct offload_note *note, double bytes,
                          uint32_t label, const struct index_list *after);
+
+/* A pass has left a unit. What leaves may be under way for so many units as things come back ahead, and one
+ * more: the next kernel waits for what left before. So a device never holds more of it than that, however
+ * slow the way is. */
+void offload_pause(struct offload *offload);
 
 /* The match of the message that brought something of the step and micro-batch at hand to a store. */
 uint32_t offload_brought(const struct offload *offload, uint8_t store, uint8_t what, uint32_t key);

@@ -195,7 +195,6 @@ static bool owners_axis(struct input *input, struct plan *plan, const struct pla
 {
     struct model *model = plan->model;
     uint32_t piece = 0;
-    bool any = false;
     while (!(parts >> piece & 1))
         piece++;
     for (uint32_t o = 0; o < model->operators.count; o++) {
@@ -209,7 +208,6 @@ static bool owners_axis(struct input *input, struct plan *plan, const struct pla
         if (!filling)
             continue;
         struct iteration_dim *dim = &operator->dims[split];
-        any = true;
         if (dim->owners && dim->owners->given == axis->owned && dim->owners->axes == parts)
             continue;
         const struct owners_case c = {input, axis->owned, names_text(model->names, layer->name),
@@ -222,9 +220,43 @@ static bool owners_axis(struct input *input, struct plan *plan, const struct pla
             return false;
         owners_refill(input, dim->owners, dim->size, filling, out);
     }
-    return any || report_error(&input->report, axis->owned->place,
-                               "no layer that this split is for has experts or tables along it, and "
-                               "elsewhere all indices are alike: say how many each device has, as [3, 2, 1]");
+    return true;
+}
+
+/* Whether some dimension was dealt out by a list. A stage may be without mixtures, but not all of them. */
+static bool owners_used(const struct model *model, const struct owners_list *list)
+{
+    for (uint32_t o = 0; o < model->operators.count; o++)
+        for (uint32_t d = 0; d < model->operators.at[o].dim_count; d++)
+            if (model->operators.at[o].dims[d].owners && model->operators.at[o].dims[d].owners->given == list)
+                return true;
+    return false;
+}
+
+static bool owners_check_axes(struct input *input, const struct model *model, const struct plan_axis *axes,
+                              uint32_t count)
+{
+    for (uint32_t a = 0; a < count; a++)
+        if (axes[a].owned && !owners_used(model, axes[a].owned))
+            return report_error(&input->report, axes[a].owned->place,
+                                "no layer that this split is for has experts or tables along it, and "
+                                "elsewhere all indices are alike: say how many each device has, as [3, 2, "
+                                "1]");
+    return true;
+}
+
+/* Every list must deal something out. */
+static bool owners_check(struct input *input, const struct plan *plan)
+{
+    for (uint32_t s = 0; s < plan->stages.count; s++) {
+        const struct plan_stage *stage = &plan->stages.at[s];
+        if (!stage->meshes && !owners_check_axes(input, plan->model, stage->axes, stage->axis_count))
+            return false;
+        for (uint32_t m = 0; m < stage->mesh_count && stage->meshes; m++)
+            if (!owners_check_axes(input, plan->model, stage->meshes[m].axes, stage->meshes[m].axis_count))
+                return false;
+    }
+    return true;
 }
 
 static bool owners_stage(struct input *input, struct plan *plan, const struct plan_stage *stage,
@@ -307,7 +339,7 @@ bool owners_apply(struct input *input, struct plan *plan)
             dim->filling = owners_filled(&fillings, dim->owners, dim->filling);
         }
     VECTOR_FREE(&fillings);
-    return good;
+    return good && owners_check(input, plan);
 }
 
 /* ---- shares ---- */

@@ -119,6 +119,8 @@ static bool split_refuse(struct input *input, const struct plan *plan, const str
     uint32_t first, end = split_operators(plan, stage, &first), name = names_find(model->names, label);
     for (uint32_t o = first; o < end; o++) {
         const struct operator* operator= & model->operators.at[o];
+        const char *one =
+            strcmp(label, "b") == 0 ? "has one sample at a time (batch.micro)" : "has one element of it";
         for (uint32_t i = 0; i < operator->dim_count; i++)
             for (uint32_t n = 0; n < DIM_NAMES && name; n++)
                 if (operator->dims[i].names[n] == name)
@@ -127,7 +129,7 @@ static bool split_refuse(struct input *input, const struct plan *plan, const str
                         names_text(model->names, model->layers.at[operator->layer].name),
                         operator->dims[i].opaque       ? "mixes its entries, so no device can do without the rest"
                         : operator->dims[i].sequential ? "takes its steps one after the other"
-                        : operator->dims[i].size == 1  ? "has one element of it"
+                        : operator->dims[i].size == 1  ? one
                                                        : "has it inside another dimension, as channels of a group");
     }
     return fields_no_such(input, place, "dimension to split in these layers:", label, known,

@@ -23,12 +23,27 @@ static int verdict_earlier(const void *left, const void *right)
     return a->label != b->label ? (a->label < b->label ? -1 : 1) : a->category - b->category;
 }
 
+/* Per operation the first that waits for it; PROGRAM_NONE: none does. */
+static uint32_t *verdict_waiters(const struct program *program, struct arena *arena)
+{
+    uint32_t *waiter = ARENA_ARRAY(arena, uint32_t, program->op_count + 1);
+    for (uint32_t i = 0; i < program->op_count; i++)
+        waiter[i] = PROGRAM_NONE;
+    for (uint32_t i = program->op_count; i-- > 0;) {
+        const struct op *op = &program->ops[i];
+        for (uint32_t k = 0; k < op->dependency_count; k++)
+            waiter[program->dependencies[op->first_dependency + k]] = i;
+    }
+    return waiter;
+}
+
 /* Operations of the compute stream run one after another, so the order of the program is the order of time,
- * whatever the network does; what communications take is counted where they are issued. What is sent goes as
- * soon as it is there. */
+ * whatever the network does; what communications take is counted where they are issued. What is sent goes
+ * when the first operation begins that waits for it to have gone; if none does, as soon as it is there. */
 static void verdict_sort(const struct program *program, bool store, struct arena *arena,
                          struct verdict_peak *peak)
 {
+    const uint32_t *waiter = verdict_waiters(program, arena);
     peak->order = arena_copy(arena, program->memory, program->memory_count * sizeof *program->memory);
     for (uint32_t i = program->held_count; i < program->memory_count; i++) {
         struct memory_change *change = &peak->order[i];
@@ -36,6 +51,11 @@ static void verdict_sort(const struct program *program, bool store, struct arena
         uint32_t after = 0;
         if (store || op->kind != OP_SEND || !op->dependency_count)
             continue; /* a store keeps what it has until it is asked for it */
+        if (waiter[change->op] != PROGRAM_NONE) {
+            change->op = waiter[change->op];
+            change->at_end = false;
+            continue;
+        }
         for (uint32_t k = 0; k < op->dependency_count; k++) {
             uint32_t slot = program->dependencies[op->first_dependency + k];
             after = slot > after ? slot : after;

@@ -42,9 +42,12 @@ struct metrics {
     double bubble_fraction; /* mean over devices of bubble / span-busy … = bubble / (window − idle) */
     VECTOR(struct metrics_share) exposed; /* mean over devices, by group; bytes: sum over devices */
     double bytes_sent;                    /* all messages and collectives of the step, summed over senders */
-    double peak_memory;                   /* bytes, of the fullest device */
-    double energy;                        /* joules, all devices */
-    struct token_times tokens;            /* of a step that generates them */
+    double peak_memory;        /* bytes, of the fullest device, in the run or by the plan's verdict */
+    uint32_t crowded_rank;     /* the rank whose device came to hold more than it has, though the plan fits;
+                                  PROGRAM_NONE: none did */
+    double crowd;              /* by so many bytes */
+    double energy;             /* joules, all devices */
+    struct token_times tokens; /* of a step that generates them */
 };
 
 /* Computes the metrics; false with *error (in the job's arena) when the parts do not sum to the whole. */

@@ -112,7 +112,8 @@ static bool recorder_describe(const struct recorder *recorder, const struct rows
                  plan->training ? optimizer_names[plan->optimizer] : NULL,
                  plan->training ? recompute_names[plan->recompute] : NULL, (int64_t)plan->global_batch,
                  (int64_t)plan->micro_batch, plan->micro_batches, rows->job->steps, rows->job->rank_count,
-                 (uint32_t)plan->fits, rows->metrics->window, (uint32_t)SCHEMA_BINS, recorder->run);
+                 plan->fits && rows->metrics->crowded_rank == PROGRAM_NONE ? 1u : 0u, rows->metrics->window,
+                 (uint32_t)SCHEMA_BINS, recorder->run);
     return sqlite3_finalize(statement) == SQLITE_OK && ok;
 }
 

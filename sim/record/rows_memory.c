@@ -3,49 +3,14 @@
  * each program; the others are like it. One row per instant at which it changes; beyond MEMORY_ROWS changes
  * those within one MEMORY_ROWS-th of the window become one row, at the moment with the largest sum, so peaks
  * stay. */
+#include "record/held.h"
 #include "record/rows.h"
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MEMORY_ROWS = 4096 };
-
-struct memory_event {
-    double time;
-    const struct memory_change *change;
-};
-struct memory_list {
-    struct memory_event *at;
-    uint32_t count, room;
-};
-
-/* At equal times memory is given back first. */
-static int memory_order(const void *left, const void *right)
-{
-    const struct memory_event *a = left, *b = right;
-    if (a->time != b->time)
-        return a->time < b->time ? -1 : 1;
-    if ((a->change->bytes > 0) != (b->change->bytes > 0))
-        return a->change->bytes > 0 ? 1 : -1;
-    return a->change < b->change ? -1 : a->change > b->change;
-}
-
-/* All changes of a rank, of every step, by time. */
-static void memory_changes(const struct rows *rows, uint32_t rank, struct memory_list *list)
-{
-    const struct program *program = &rows->job->programs[rows->job->ranks[rank].program];
-    const struct engine_record *records = &rows->result->records[rows->result->first_record[rank]];
-    list->count = 0;
-    for (uint32_t i = program->held_count; i < program->memory_count; i++) {
-        const struct memory_change *change = &program->memory[i];
-        const struct engine_record *record = &records[change->op];
-        VECTOR_PUSH(list, ((struct memory_event){change->at_end ? record->end : record->start, change}));
-    }
-    if (list->count)
-        qsort(list->at, list->count, sizeof *list->at, memory_order);
-}
 
 /* What is held, by category. */
 struct memory_state {
@@ -69,7 +34,7 @@ static bool memory_row(const struct rows *rows, sqlite3_stmt *statement, uint32_
 }
 
 static bool memory_rank(const struct rows *rows, sqlite3_stmt *statement, uint32_t rank,
-                        const struct memory_list *list)
+                        const struct held_list *list)
 {
     const struct program *program = &rows->job->programs[rows->job->ranks[rank].program];
     double begin = rows->metrics->window_start;
@@ -102,14 +67,14 @@ static bool memory_write(struct rows *rows)
 {
     const struct job *job = rows->job;
     bool *done = ARENA_ARRAY(rows->arena, bool, job->program_count);
-    struct memory_list list = {0};
+    struct held_list list = {0};
     sqlite3_stmt *statement = rows_insert(rows, "memory", 12);
     bool ok = statement;
     for (uint32_t rank = 0; ok && rank < job->rank_count; rank++) {
         if (done[job->ranks[rank].program])
             continue;
         done[job->ranks[rank].program] = true;
-        memory_changes(rows, rank, &list);
+        held_changes(job, rows->result, rank, &list);
         ok = memory_rank(rows, statement, rank, &list);
     }
     VECTOR_FREE(&list);

@@ -233,14 +233,16 @@ void explain_reason_parameter(const struct derivation *d, uint32_t index, const 
     double elements = memory_parameter(d, index, 0);
     double bytes = elements * precision_bytes(d->plan->communication_precision);
     double share = bytes / layout_places(d->stage, reduction.scatter);
+    bool away = d->plan->offload.gradients != PLAN_DEVICE; /* they leave after each micro-batch */
     char text[TEXT], axes[AXES];
     explain_reason_partials(d, parameter, reduction.scatter, before,
-                            d->plan->zero >= 2 ? "reduce-scatter in each micro-batch"
-                                               : "reduce-scatter once per step",
+                            d->plan->zero >= 2 || away ? "reduce-scatter in each micro-batch"
+                                                       : "reduce-scatter once per step",
                             bytes, out);
     explain_reason_partials(d, parameter, reduction.sum, before,
-                            d->plan->compression.kind ? "compressed all-reduce once per step, of what was"
-                                                      : "all-reduce once per step",
+                            away                        ? "all-reduce in each micro-batch"
+                            : d->plan->compression.kind ? "compressed all-reduce once per step, of what was"
+                                                        : "all-reduce once per step",
                             share, out);
     if (reduction.sum && d->plan->compression.kind)
         explain_reason_compressed(d, index, reduction.sum, before, out);

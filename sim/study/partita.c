@@ -137,6 +137,8 @@ enum partita_status partita_run(const struct partita_options *options, FILE *out
         status = partita_simulate(&s, options, recorder, &watch, out, err);
     if (status == PARTITA_OK && options->verbose)
         fprintf(err, "%-28s %8.3f s\n", "whole run", partita_now() - watch.start);
+    if (status == PARTITA_OK)
+        status = wanted_fit(options, &s, err);
     if (recorder)
         recorder_close(recorder);
     scenario_fini(&s);

@@ -52,6 +52,7 @@ static bool compared_run(struct compared_one *one, const struct compared_one *ba
     estimate_add(&one->samples_per_s, metrics.samples_per_s);
     estimate_add(&one->mfu, metrics.mfu);
     estimate_add(&one->peak_memory, metrics.peak_memory);
+    one->scenario.plan.fits &= metrics.crowded_rank == PROGRAM_NONE;
     metrics_fini(&metrics);
     engine_result_fini(&result);
     return true;

@@ -142,6 +142,8 @@ enum partita_status partita_replicate(const struct partita_options *options, FIL
         replicated_json(&replicated, out);
     else if (status == PARTITA_OK && !options->quiet)
         replicated_print(&replicated, options, out);
+    if (status == PARTITA_OK)
+        status = wanted_fit(options, &replicated.scenario, err);
     scenario_fini(&replicated.scenario);
     return status;
 }

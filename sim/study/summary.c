@@ -136,7 +136,7 @@ static void summary_stores(const struct scenario *s, FILE *out)
 }
 
 /* The stage that is most over its memory, what it holds, and how many others are over theirs. */
-static void summary_verdict(const struct scenario *s, FILE *out)
+static void summary_verdict(const struct scenario *s, const struct metrics *metrics, FILE *out)
 {
     char text[2][TEXT];
     uint32_t worst = 0, over = 0;
@@ -145,6 +145,16 @@ static void summary_verdict(const struct scenario *s, FILE *out)
         over += m->total > m->capacity;
         if (m->total - m->capacity > w->total - w->capacity)
             worst = i;
+    }
+    if (!over && metrics->crowded_rank != PROGRAM_NONE) {
+        const struct device *device = &s->platform.devices.at[s->job.ranks[metrics->crowded_rank].device];
+        fprintf(out,
+                "memory    DOES NOT FIT: the plan fits by the order of its work, but in the run %s came to "
+                "hold %s more "
+                "than it has, since what it sends waits for the network\n",
+                summary_name(s, device->name), unit_format(metrics->crowd, UNIT_BYTES, text[0], TEXT));
+        summary_stores(s, out);
+        return;
     }
     if (!over) {
         fprintf(out, "memory    fits every device\n");
@@ -239,7 +249,7 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
         if (s->chosen)
             fprintf(out, "chosen    %s (what --set says goes before)\n", s->chosen);
         summary_plan(s, out);
-        summary_verdict(s, out);
+        summary_verdict(s, m, out);
         summary_rates(s, m, out);
     }
     fprintf(out, "%-30s %s\n", "bytes sent", unit_format(m->bytes_sent, UNIT_BYTES, text, TEXT));
@@ -326,10 +336,10 @@ void summary_json(const struct scenario *s, const struct metrics *m, uint64_t ev
                   "tokens_per_s", m->tokens_per_s, "flops_per_device", m->flops_per_device, "mfu", m->mfu,
                   "bubble_fraction", m->bubble_fraction, "compute_s", m->compute, "bubble_s", m->bubble,
                   "idle_s", m->idle, "exposed_communication_s", exposed, "peak_memory_bytes", m->peak_memory,
-                  "energy_j", m->energy, "fits", (int)s->plan.fits, "bytes_sent", m->bytes_sent, "devices",
-                  (json_int_t)summary_ranks(s), "parameters", (json_int_t)model_parameters(&s->model),
-                  "attention", s->model.causal ? "causal" : "full", "stages", summary_json_stages(s),
-                  "events", (json_int_t)events, "wall_s", wall_seconds);
+                  "energy_j", m->energy, "fits", s->plan.fits && m->crowded_rank == PROGRAM_NONE,
+                  "bytes_sent", m->bytes_sent, "devices", (json_int_t)summary_ranks(s), "parameters",
+                  (json_int_t)model_parameters(&s->model), "attention", s->model.causal ? "causal" : "full",
+                  "stages", summary_json_stages(s), "events", (json_int_t)events, "wall_s", wall_seconds);
     if (s->plan.stores.count)
         json_object_set_new(object, "stores", summary_json_stores(s));
     if (s->plan.tokens)

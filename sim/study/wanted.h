@@ -7,4 +7,8 @@
 
 struct scenario_options wanted_scenario(const struct partita_options *options);
 
+/* The status of a scenario that ran: it may have to fit, and not do so. */
+enum partita_status wanted_fit(const struct partita_options *options, const struct scenario *scenario,
+                               FILE *err);
+
 #endif

@@ -1,5 +1,7 @@
 #include "trace/chakra.h"
 
+#include "program/program.h"
+
 #define AT(member) offsetof(struct trace_node, member)
 #define RANKS INT64_C(0), INT64_C(16777215)
 #define ANY INT64_MIN, INT64_MAX
@@ -25,7 +27,7 @@ const struct chakra_attribute chakra_attributes[] = {
     {"partita_frees", CHAKRA_NUMBER, AT(frees), 0, 0},
     {"partita_stream", CHAKRA_TEXT, AT(stream), 0, 0},
     {"partita_group", CHAKRA_TEXT, AT(label), 0, 0},
-    {"partita_pass", CHAKRA_INTEGER, AT(pass), 0, 7},
+    {"partita_pass", CHAKRA_INTEGER, AT(pass), 0, PASS_COUNT - 1},
     {"partita_micro_batch", CHAKRA_INTEGER, AT(micro_batch), 0, INT32_MAX},
     {"partita_step", CHAKRA_INTEGER, AT(step), 0, 100000},
     {"partita_rendezvous", CHAKRA_FLAG, AT(rendezvous), 0, 0},

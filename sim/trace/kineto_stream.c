@@ -133,6 +133,14 @@ static void stream_sort(struct kineto_streams *streams)
     qsort(streams->by_correlation, kineto->calls.count, sizeof *streams->by_correlation, correlated_order);
 }
 
+/* Whether a call can have launched a task. Clocks of host and GPU differ a little; what begins long before
+ * the call has a number that was used again. */
+static bool stream_launches(const struct kineto_call *call, const struct kineto_task *task)
+{
+    const int64_t clocks = 50000; /* nanoseconds */
+    return call->start - task->start <= clocks && call->start <= task->end;
+}
+
 /* Tasks by queue, and of each its launch and the one before it. */
 static void stream_fill(struct kineto_streams *streams, struct kineto_counts *counts)
 {
@@ -154,8 +162,8 @@ static void stream_fill(struct kineto_streams *streams, struct kineto_counts *co
         uint32_t call = kineto_stream_call(streams, task->correlation), before = TRACE_NONE;
         if (queue->count)
             before = streams->order[queue->first + queue->count - 1];
-        if (call != TRACE_NONE && kineto->calls.at[call].start > task->start)
-            call = TRACE_NONE; /* a number that was used again */
+        if (call != TRACE_NONE && !stream_launches(&kineto->calls.at[call], task))
+            call = TRACE_NONE;
         streams->call[i] = call;
         streams->before[i] = before;
         streams->launched[i] = call == TRACE_NONE ? task->start : kineto->calls.at[call].start;

@@ -79,6 +79,30 @@ def whole_networks(folder):
         print(name, *wanted)
 
 
+def further_networks():
+    """Files that somebody has: every .onnx file below the folders of PARTITA_ONNX_NETWORKS, with all symbolic dimensions
+    but the batch at 64. Products are counted where shape inference finds all their shapes."""
+    folders = [f for f in os.environ.get("PARTITA_ONNX_NETWORKS", "").split(":") if f]
+    if not folders:
+        print("no further networks: PARTITA_ONNX_NETWORKS names no folder")
+    for path in sorted(os.path.join(at, f) for folder in folders for at, _, files in os.walk(folder) for f in files
+                       if f.endswith(".onnx")):
+        model = onnx.load(path, load_external_data=False)
+        names = {d.dim_param for i in model.graph.input for d in i.type.tensor_type.shape.dim if d.dim_param.isidentifier()}
+        dims = {n: 1 if "batch" in n.lower() or n in "Nn" else 64 for n in names}
+        words = [w for n, size in dims.items() for w in ("--set", f"model.dims.{n}={size}")]
+        done, wanted = explain(path, *words), networks.parameters(model)
+        found, macs = sizes(done)
+        check(done.returncode == 0, f"{path}: {done.stderr}")
+        check(found in (None, wanted), f"{path}: {found} parameters, counted {wanted}")
+        try:
+            counted_macs = networks.macs(model, networks.shapes_of(model, dims))
+        except (KeyError, IndexError, ValueError):
+            counted_macs = None
+        check(counted_macs is None or macs in (None, counted_macs), f"{path}: {macs} MACs, counted {counted_macs}")
+        print(path, found, macs, "" if counted_macs else "(products not counted)")
+
+
 WORKLOAD = """topology: dgx-a100
 set: {{nodes: 1}}
 model: {{name: {path}}}
@@ -205,6 +229,7 @@ def large(folder):
 with tempfile.TemporaryDirectory() as place:
     whole_networks(place)
     plans(place)
+    further_networks()
     damaged(place)
     large(place)
 for failure in failures:

@@ -124,6 +124,21 @@ def computing_and_exposed_communication_add_up(program):
     check(abs(found["bytes_sent"] - sent) < 1, f"{found['bytes_sent']} bytes sent, {sent} expected")
 
 
+def a_kernel_that_begins_before_its_launch_begins_with_it(program):
+    """Clocks of host and GPU differ by half a microsecond here; by a millisecond it is another kernel."""
+    for early, launched in ((0.5, True), (1000, False)):
+        events = [{"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1, "ts": 2000, "dur": 4,
+                   "args": {"correlation": 5}},
+                  {"ph": "X", "cat": "kernel", "name": "early", "pid": 0, "tid": 7, "ts": 2000 - early, "dur": 2000,
+                   "args": {"stream": 7, "correlation": 5}}]
+        program.file("early.json", json.dumps({"schemaVersion": 1, "traceEvents": events}))
+        said = program.run("run", "early.json", "--topology", _topology(program, 1)).err
+        check(("is not recorded" in said) != launched, f"{early} us early: {said}")
+        (start, _), = _operations(program, "early.json", 1)[0, "compute", "early"]
+        check(abs(start - (early * 1e-6 if launched else 0)) < 1e-12, f"it starts at {start}")
+
+
+
 def one_slow_rank_makes_the_other_wait(program):
     actions = job.training(steps=1)
     folder = _write(program, "slow", job.run(actions, 2, seconds=lambda action: 100000, slow=[1, 3]))

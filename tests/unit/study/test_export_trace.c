@@ -148,6 +148,14 @@ static void pipelines_tensors_and_data_come_back_the_same(void **state)
     round_trip("gpt3-175b-64gpu", "dgx-a100", stepwise, 6);
 }
 
+static void generated_text_comes_back_the_same(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"plan.pipeline=4", "plan.tensor=2",    "model.layers=8",
+                                       "batch.micro=4",   "batch.generate=5", "batch.sequence=64"};
+    round_trip("llama3-70b-chat", "dgx-h100", sets, 6);
+}
+
 /* Bytes of a good trace: two ranks with everything in them. */
 static void good_rank(uint32_t rank)
 {
@@ -227,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halo_exchanges_and_gathers_come_back_the_same),
         cmocka_unit_test(pipelines_tensors_and_data_come_back_the_same),
+        cmocka_unit_test(generated_text_comes_back_the_same),
         cmocka_unit_test(two_hundred_corrupted_traces_are_refused_or_replayed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -6,9 +6,12 @@
 #include "engine/engine.h"
 #include "plan/emit.h"
 #include "plan/memory.h"
+#include "plan/offload.h"
 #include "plan/shard.h"
 #include "plan/verdict.h"
 #include "plan/work.h"
+#include "platform/topology.h"
+#include "record/held.h"
 #include "record/metrics.h"
 
 struct run {
@@ -21,7 +24,7 @@ enum { UNITS = 5, HIDDEN = 8, TOKENS = 6, PARAMETERS = UNITS * HIDDEN * HIDDEN, 
 static const char chain[] = "name: m\nlayers:\n  - {input: x, dims: {s: 6, h: 8}}\n"
                             "  - {fc: u, repeat: 5, out: {h: 8}, bias: no}\n";
 
-static void offload_store_device(struct plan_case *c, uint8_t role, double bandwidth, double memory)
+static void away_device(struct plan_case *c, uint8_t role, double bandwidth, double memory)
 {
     struct device_type type = c->platform.device_types.at[0];
     type.memory_bandwidth = bandwidth;
@@ -34,7 +37,7 @@ static void offload_store_device(struct plan_case *c, uint8_t role, double bandw
 
 /* A chain of products on one axis of members, a host and a drive, everything on one switch; mixed precision
  * with Adam. */
-static void offload_case(struct plan_case *c, const char *model, const char *axes)
+static void away_case(struct plan_case *c, const char *model, const char *axes)
 {
     case_init(c, model, BATCH);
     plan_precisions(&c->plan, BF16);
@@ -47,12 +50,12 @@ static void offload_case(struct plan_case *c, const char *model, const char *axe
         case_stage(c, 0, axes);
 }
 
-static void offload_run(struct plan_case *c, struct run *run, double bandwidth)
+static void away_run(struct plan_case *c, struct run *run, double bandwidth)
 {
     const char *error = NULL;
     shard_mark(&c->plan);
-    offload_store_device(c, DEVICE_HOST, 1e9, 1e12);
-    offload_store_device(c, DEVICE_DRIVE, 1e9, 1e12);
+    away_device(c, DEVICE_HOST, 1e9, 1e12);
+    away_device(c, DEVICE_DRIVE, 1e9, 1e12);
     case_connect(c, bandwidth, 0);
     assert_true(case_derive(c));
     *run = (struct run){0};
@@ -64,7 +67,7 @@ static void offload_run(struct plan_case *c, struct run *run, double bandwidth)
     verdict_fill(&c->plan, &run->job);
 }
 
-static void offload_fini(struct plan_case *c, struct run *run)
+static void away_fini(struct plan_case *c, struct run *run)
 {
     engine_result_fini(&run->result);
     arena_fini(&run->job.arena);
@@ -111,12 +114,12 @@ static void zero_offload_moves_and_keeps_what_was_published(void **state)
         for (uint32_t zero = members > 1 ? 1 : 0; zero <= 2; zero++) {
             struct plan_case c;
             struct run run;
-            offload_case(&c, chain, members == 1 ? "" : members == 2 ? "b:2" : "b:4");
+            away_case(&c, chain, members == 1 ? "" : members == 2 ? "b:2" : "b:4");
             c.plan.zero = zero;
             c.plan.steps = 2;
             c.plan.offload.optimizer = c.plan.offload.gradients = PLAN_HOST;
             c.plan.offload.host_step = true;
-            offload_run(&c, &run, 1e9);
+            away_run(&c, &run, 1e9);
             ASSERT_NEAR(moved(&run, DOWN), 2 * PARAMETERS + 4 * members, 0); /* and the norm, 4 bytes each */
             ASSERT_NEAR(moved(&run, UP), 2 * PARAMETERS, 0);
             const struct plan_memory *here = &c.plan.stages.at[0].memory,
@@ -127,7 +130,7 @@ static void zero_offload_moves_and_keeps_what_was_published(void **state)
             ASSERT_NEAR(host->optimizer, 12 * PARAMETERS, 0);
             ASSERT_NEAR(host->total, 14 * PARAMETERS, 0);
             assert_null(store_memory(&c, DEVICE_DRIVE));
-            offload_fini(&c, &run);
+            away_fini(&c, &run);
         }
 }
 
@@ -164,12 +167,12 @@ static void each_place_moves_what_it_must(void **state)
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         struct plan_case c;
         struct run run;
-        offload_case(&c, chain, "");
+        away_case(&c, chain, "");
         c.plan.steps = 2;
         c.plan.barrier = false;
         c.plan.offload = cases[k].to;
         c.plan.offload.prefetch = 1;
-        offload_run(&c, &run, 1e9);
+        away_run(&c, &run, 1e9);
         ASSERT_NEAR(moved(&run, DOWN), cases[k].down * PARAMETERS, 0);
         ASSERT_NEAR(moved(&run, UP), cases[k].up * PARAMETERS, 0);
         ASSERT_NEAR(moved(&run, BETWEEN), cases[k].between * PARAMETERS, 0);
@@ -180,7 +183,7 @@ static void each_place_moves_what_it_must(void **state)
         if (cases[k].to.gradients != PLAN_DRIVE)
             ASSERT_NEAR(held, cases[k].host * PARAMETERS, 0);
         ASSERT_NEAR(drive ? drive->total : 0, cases[k].drive * PARAMETERS, 0);
-        offload_fini(&c, &run);
+        away_fini(&c, &run);
     }
 }
 
@@ -193,20 +196,20 @@ static void parameters_come_for_every_pass(void **state)
         for (uint32_t micro_batches = 1; micro_batches <= 3; micro_batches++) {
             struct plan_case c;
             struct run run;
-            offload_case(&c, chain, training ? "b:4" : "");
+            away_case(&c, chain, training ? "b:4" : "");
             c.plan.training = training;
             c.plan.zero = training ? 3 : 0;
             c.plan.schedule = training ? &one_f_one_b_schedule : &inference_schedule;
             c.plan.micro_batches = micro_batches;
             c.plan.steps = 2;
             c.plan.offload = (struct plan_offload){.parameters = PLAN_HOST, .prefetch = 1};
-            offload_run(&c, &run, 1e9);
+            away_run(&c, &run, 1e9);
             ASSERT_NEAR(moved(&run, UP), (training ? 2.0 : 1.0) * micro_batches * 2 * PARAMETERS, 0);
             ASSERT_NEAR(moved(&run, DOWN), training ? 2 * PARAMETERS : 0, 0);
             ASSERT_NEAR(c.plan.stages.at[0].memory.parameters, 0, 0);
             double whole = 2.0 * HIDDEN * HIDDEN; /* two units at a time */
             ASSERT_NEAR(c.plan.stages.at[0].memory.gathered, 2 * whole, 0);
-            offload_fini(&c, &run);
+            away_fini(&c, &run);
         }
 }
 
@@ -218,13 +221,13 @@ static void a_single_layer_pays_every_transfer(void **state)
     struct plan_case c;
     struct run run;
     double bandwidth = 5e8, parameters = HIDDEN * HIDDEN, link = 2 * parameters / bandwidth;
-    offload_case(
+    away_case(
         &c, "name: m\nlayers:\n  - {input: x, dims: {s: 6, h: 8}}\n  - {fc: u, out: {h: 8}, bias: no}\n", "");
     c.plan.steps = 3;
     c.plan.barrier = false;
     c.plan.offload.optimizer = c.plan.offload.gradients = PLAN_HOST;
     c.plan.offload.host_step = true;
-    offload_run(&c, &run, bandwidth);
+    away_run(&c, &run, bandwidth);
     double product = 2.0 * BATCH * TOKENS * parameters / 1e9; /* the input wants no gradient */
     double step = 2 * product + link + 30 * parameters / 1e9 + link;
     ASSERT_NEAR(run.result.makespan * 1e6, 3 * step * 1e6, 1e-12);
@@ -233,7 +236,7 @@ static void a_single_layer_pays_every_transfer(void **state)
     for (uint32_t i = 0; i < program->op_count; i++)
         if (program->ops[i].kind == OP_COMPUTE && program->ops[i].pass == PASS_F)
             ASSERT_NEAR(records[i].start * 1e6, program->ops[i].step * step * 1e6, 1e-12);
-    offload_fini(&c, &run);
+    away_fini(&c, &run);
 }
 
 /* Fetched one unit ahead, parameters hide behind the unit at work when its product takes longer. */
@@ -246,13 +249,13 @@ static void fetches_ahead_hide_behind_the_products(void **state)
     for (uint32_t ahead = 0; ahead <= 2; ahead++) {
         struct plan_case c;
         struct run run;
-        offload_case(&c, chain, "");
+        away_case(&c, chain, "");
         c.plan.training = false;
         c.plan.schedule = &inference_schedule;
         c.plan.offload = (struct plan_offload){.parameters = PLAN_HOST, .prefetch = ahead};
-        offload_run(&c, &run, bandwidth);
+        away_run(&c, &run, bandwidth);
         ASSERT_NEAR(run.result.makespan * 1e6, 1e6 * (UNITS * product + (ahead ? 1 : UNITS) * fetch), 1e-9);
-        offload_fini(&c, &run);
+        away_fini(&c, &run);
     }
 }
 
@@ -264,15 +267,15 @@ static void checkpoints_of_activations_are_those_of_the_formula(void **state)
     for (uint32_t ahead = 0; ahead <= 2; ahead++) {
         struct plan_case c;
         struct run run;
-        offload_case(&c, chain, "");
+        away_case(&c, chain, "");
         c.plan.recompute = RECOMPUTE_FULL;
         c.plan.offload = (struct plan_offload){.activations = PLAN_HOST, .prefetch = ahead};
-        offload_run(&c, &run, 1e9);
+        away_run(&c, &run, 1e9);
         double each = 2.0 * BATCH * TOKENS * HIDDEN;
         ASSERT_NEAR(moved(&run, DOWN), (UNITS - ahead) * each, 0);
         ASSERT_NEAR(moved(&run, UP), (UNITS - ahead) * each, 0);
         ASSERT_NEAR(store_memory(&c, DEVICE_HOST)->activations, (UNITS - ahead) * each, 0);
-        offload_fini(&c, &run);
+        away_fini(&c, &run);
     }
 }
 
@@ -284,14 +287,14 @@ static void transfers_contend_on_the_hosts_cable(void **state)
     for (uint32_t i = 0; i < 2; i++) {
         struct plan_case c;
         struct run run;
-        offload_case(&c, chain, i ? "b:4" : "");
+        away_case(&c, chain, i ? "b:4" : "");
         for (uint32_t m = 0; m < c.plan.stages.at[0].devices.count; m++)
             c.platform.devices.at[m].speed = 1e12; /* nothing but transfers takes time */
         c.plan.offload.optimizer = c.plan.offload.gradients = PLAN_HOST;
         c.plan.barrier = false;
-        offload_run(&c, &run, 1);
+        away_run(&c, &run, 1);
         makespan[i] = run.result.makespan;
-        offload_fini(&c, &run);
+        away_fini(&c, &run);
     }
     double all_reduce = 2 * 0.75 * 2 * PARAMETERS; /* a ring, at the speed of a device's own cable */
     double one =
@@ -300,20 +303,102 @@ static void transfers_contend_on_the_hosts_cable(void **state)
     assert_true(makespan[1] >= 4 * one && makespan[1] <= 4 * one + all_reduce);
 }
 
+/* Of each node's GPUs its own host and drive; a host that works in a stage keeps nothing for others. */
+static void things_go_to_the_nearest_host_and_drive(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    away_case(&c, chain, NULL);
+    struct platform platform;
+    char path[1024];
+    snprintf(path, sizeof path, "%s/topologies/dgx-a100.yaml", PARTITA_SOURCE);
+    platform_init(&platform, &c.names);
+    struct value *document = document_load(&c.input, path);
+    assert_true(document && topology_read(&c.input, document, NULL, &platform));
+    c.plan.platform = &platform;
+    c.plan.offload = (struct plan_offload){.optimizer = PLAN_HOST, .activations = PLAN_DRIVE};
+    uint32_t workers = platform_workers(&platform), hosts = 0;
+    for (uint32_t d = 0; d < workers; d++) { /* eight per node, in order */
+        char host[32], drive[32];
+        snprintf(host, sizeof host, "host[%u]", d / 8);
+        snprintf(drive, sizeof drive, "drive[%u]", d / 8);
+        uint32_t near = offload_store(&c.plan, d, PLAN_HOST), behind = offload_store(&c.plan, d, PLAN_DRIVE);
+        assert_string_equal(names_text(&c.names, platform.devices.at[near].name), host);
+        assert_string_equal(names_text(&c.names, platform.devices.at[behind].name), drive);
+        hosts = near;
+    }
+    struct plan_stage stage = {0};
+    VECTOR_PUSH(&stage.devices, hosts);
+    VECTOR_PUSH(&c.plan.stages, stage);
+    assert_int_not_equal(offload_store(&c.plan, workers - 1, PLAN_HOST), hosts);
+    c.plan.offload = (struct plan_offload){0};
+    assert_int_equal(offload_store(&c.plan, 0, PLAN_HOST), MODEL_NONE);
+    platform_fini(&platform);
+    case_fini(&c);
+}
+
 static void a_host_without_room_does_not_fit(void **state)
 {
     (void)state;
     for (uint32_t room = 0; room < 2; room++) {
         struct plan_case c;
         struct run run;
-        offload_case(&c, chain, "");
+        away_case(&c, chain, "");
         c.plan.offload.optimizer = c.plan.offload.gradients = PLAN_HOST;
         c.plan.offload.host_step = true;
-        offload_store_device(&c, DEVICE_HOST, 1e9, 14.0 * PARAMETERS - 1 + room);
-        offload_run(&c, &run, 1e9); /* another host, as near, comes after it */
+        away_device(&c, DEVICE_HOST, 1e9, 14.0 * PARAMETERS - 1 + room);
+        away_run(&c, &run, 1e9); /* another host, as near, comes after it */
         assert_true(c.plan.fits == (room == 1));
-        offload_fini(&c, &run);
+        away_fini(&c, &run);
     }
+}
+
+/* However slow the way to the host is, a device holds no more of what leaves than of `prefetch` + 1 units, as
+ * the verdict says before the run; and it then waits for the way. */
+static void what_leaves_does_not_pile_up(void **state)
+{
+    (void)state;
+    for (uint32_t prefetch = 0; prefetch < 3; prefetch++) {
+        struct plan_case c;
+        struct run run;
+        away_case(&c, chain, "b:2");
+        c.plan.micro_batches = 3;
+        c.plan.offload.activations = PLAN_HOST;
+        c.plan.offload.prefetch = prefetch;
+        away_run(&c, &run, 1e3);
+        const struct plan_stage *stage = &c.plan.stages.at[0];
+        double peak = held_peak(&run.job, &run.result, stage->ranks[0]),
+               kept = BATCH / 2 * TOKENS * HIDDEN * 2;
+        if (peak > stage->memory.total * (1 + 1e-12) || stage->memory.of[MEMORY_ACTIVATIONS] < kept)
+            fail_msg("prefetch %u: held %g bytes, the verdict says %g", prefetch, peak, stage->memory.total);
+        away_fini(&c, &run);
+    }
+}
+
+/* The same device, with room for what the verdict says and less than it comes to hold when gradients wait for
+ * a slow network. */
+static void what_a_run_comes_to_hold_counts(void **state)
+{
+    (void)state;
+    struct plan_case c;
+    struct run run;
+    struct metrics metrics;
+    const char *error = NULL;
+    away_case(&c, chain, "b:2");
+    c.plan.zero = 2;
+    c.plan.micro_batches = 2;
+    away_run(&c, &run, 1e2);
+    double verdict = c.plan.stages.at[0].memory.total, peak = held_peak(&run.job, &run.result, 0);
+    assert_true(peak > verdict);
+    c.platform.device_types.at[c.platform.devices.at[0].type].memory = (verdict + peak) / 2;
+    verdict_fill(&c.plan, &run.job);
+    assert_true(c.plan.fits);
+    assert_true(metrics_compute(&c.plan, &run.job, &run.result, &metrics, &error));
+    assert_float_equal(metrics.peak_memory, peak, 1e-9);
+    assert_int_equal(metrics.crowded_rank, 0);
+    assert_float_equal(metrics.crowd, (peak - verdict) / 2, 1e-9);
+    metrics_fini(&metrics);
+    away_fini(&c, &run);
 }
 
 static void check_arrivals(const struct plan_case *c, const struct run *run, uint64_t seed)
@@ -354,7 +439,7 @@ static void anything_may_be_anywhere(void **state)
         struct run run;
         uint64_t random = seed;
         uint32_t stages = case_between(&random, 1, 2);
-        offload_case(&c, chain, NULL);
+        away_case(&c, chain, NULL);
         const char *axes[] = {"", "b:2", "b:2 h:2", "b:2 s:2"};
         for (uint32_t s = 0; s < stages; s++)
             case_stage(&c, s + 1 < stages ? 3 : 0, axes[case_between(&random, 0, 3)]);
@@ -377,7 +462,7 @@ static void anything_may_be_anywhere(void **state)
             c.plan.micro_batches = stages;
         if (case_between(&random, 0, 2) == 0)
             c.plan.optimizer_precision = BF16; /* no copy of the weights */
-        offload_run(&c, &run, 1e9);
+        away_run(&c, &run, 1e9);
         struct metrics metrics;
         const char *error = NULL;
         if (!metrics_compute(&c.plan, &run.job, &run.result, &metrics, &error))
@@ -393,7 +478,7 @@ static void anything_may_be_anywhere(void **state)
             if (fabs(sum) > 1e-6)
                 fail_msg("seed %llu: %g bytes are left over in program %u", (unsigned long long)seed, sum, p);
         }
-        offload_fini(&c, &run);
+        away_fini(&c, &run);
     }
 }
 
@@ -407,7 +492,10 @@ int main(void)
         cmocka_unit_test(fetches_ahead_hide_behind_the_products),
         cmocka_unit_test(checkpoints_of_activations_are_those_of_the_formula),
         cmocka_unit_test(transfers_contend_on_the_hosts_cable),
+        cmocka_unit_test(things_go_to_the_nearest_host_and_drive),
         cmocka_unit_test(a_host_without_room_does_not_fit),
+        cmocka_unit_test(what_leaves_does_not_pile_up),
+        cmocka_unit_test(what_a_run_comes_to_hold_counts),
         cmocka_unit_test(anything_may_be_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
