@@ -138,7 +138,7 @@ static bool search_settled(const struct layout *one, const struct layout *other,
            (one->place[axis] != PLACE_SPLIT || one->dim[axis] == other->dim[axis]);
 }
 
-/* Whether some axis that must change starts or ends inside or around this one's shares, or has no dimension
+/* Whether some axis that must change starts or ends around this one's shares, or has no dimension
  * of its own to be scattered over. */
 static bool search_blocks(const struct search_case *c, uint32_t axis)
 {
@@ -146,8 +146,9 @@ static bool search_blocks(const struct search_case *c, uint32_t axis)
         if (a == axis || search_settled(&c->from, &c->to, a))
             continue;
         uint8_t dim = c->from.dim[axis];
-        if ((c->from.place[a] == PLACE_SPLIT && c->from.dim[a] == dim) ||
-            (c->to.place[a] == PLACE_SPLIT && c->to.dim[a] == dim) ||
+        bool inside = layout_inside(c->search->stage, &c->from, axis, a, dim);
+        if ((inside && c->from.place[a] == PLACE_SPLIT && c->from.dim[a] == dim) ||
+            (inside && c->to.place[a] == PLACE_SPLIT && c->to.dim[a] == dim) ||
             (a < axis && c->tensor->rank <= c->search->stage->axis_count))
             return true;
     }
