@@ -119,7 +119,7 @@ static uint32_t search_code(const struct search_case *c, const struct layout *la
 
 static struct layout search_layout(const struct search_case *c, uint32_t code)
 {
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
     for (uint32_t a = 0; a < c->search->stage->axis_count; a++, code /= c->base) {
         uint32_t digit = code % c->base;
         layout.place[a] = digit == 0   ? PLACE_REPLICATED
@@ -128,6 +128,7 @@ static struct layout search_layout(const struct search_case *c, uint32_t code)
                                        : PLACE_SPLIT;
         layout.dim[a] = (uint8_t)(digit > 2 ? digit - 3 : 0);
     }
+    layout.late = c->from.late;
     return layout;
 }
 
@@ -196,7 +197,7 @@ static void search_prepare(struct search_case *c)
 static double search_floor(const struct search_case *c, int kind, uint32_t axes)
 {
     const struct plan_stage *stage = c->search->stage;
-    const struct layout whole = {{0}, {0}};
+    const struct layout whole = {.late = 0};
     double elements = search_elements(stage, c->tensor, &whole, 0);
     for (uint32_t a = 0; a < stage->axis_count; a++)
         elements /= !(axes >> a & 1) || kind == ALL_TO_ALL ? stage->axes[a].size : 1;
