@@ -1,5 +1,6 @@
 #include "model/onnx.h"
 
+#include "model/onnx_arrange.h"
 #include "model/onnx_recognise.h"
 #include "model/onnx_write.h"
 
@@ -125,7 +126,10 @@ static struct value *onnx_translate(struct input *input, const struct onnx_file 
     struct onnx_infer once, twice;
     struct value *document = NULL;
     onnx_infer_init(&once, &input->report, &input->arena, file, path, options);
-    if (onnx_infer_run(&once, 1) && onnx_sequence(&once) && onnx_recognise_all(&once)) {
+    bool good = onnx_infer_run(&once, 1) && onnx_sequence(&once);
+    if (good)
+        onnx_arrange_weights(&once);
+    if (good && onnx_recognise_all(&once)) {
         struct onnx_writer writer = {.infer = &once, .place = {path, 0, 0}};
         bool scales = onnx_double(input, path, &once, &twice);
         writer.twice = scales ? &twice : NULL;

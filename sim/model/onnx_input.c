@@ -2,6 +2,7 @@
 
 #include "base/nearest.h"
 #include "model/onnx_infer.h"
+#include "model/onnx_state.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -35,6 +36,41 @@ static const struct input_default *input_default(const char *name)
     return at;
 }
 
+enum { INPUT_IMAGE = 224 }; /* height and width */
+
+/* The place of an image's height, after which its width stands: an input of four dimensions with as many
+ * channels as images have (grey, colour, colour and opacity), before or after them. 0: it is none. */
+static uint32_t input_height(const struct onnx_declared *at)
+{
+    int64_t channels[] = {at->rank == 4 && !at->dims[1].name ? at->dims[1].size : 0,
+                          at->rank == 4 && !at->dims[3].name ? at->dims[3].size : 0};
+    for (uint32_t last = 0; last < 2; last++)
+        if (channels[last] == 1 || channels[last] == 3 || channels[last] == 4)
+            return last ? 1 : 2;
+    return 0;
+}
+
+/* Whether a symbol that says nothing is an image's height or width. */
+static bool input_is_image(const struct onnx_infer *infer, const char *name)
+{
+    const struct onnx_graph *graph = &infer->file->graph;
+    for (uint32_t i = 0; i < graph->inputs.count; i++) {
+        const struct onnx_declared *at = &graph->inputs.at[i];
+        uint32_t height = input_height(at);
+        for (uint32_t d = height; height && d < height + 2; d++)
+            if (at->dims[d].name && strcmp(at->dims[d].name, name) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* The size of a symbol to which nobody gave one. */
+static int64_t input_size(const struct onnx_infer *infer, const char *name)
+{
+    const struct input_default *at = input_default(name);
+    return !at->part && input_is_image(infer, name) ? INPUT_IMAGE : at->size;
+}
+
 /* A number that a user gave; INPUT_WRONG if it is none. */
 static int64_t input_number(const struct value *value)
 {
@@ -63,14 +99,19 @@ static int64_t input_total(struct onnx_infer *infer)
     return past && present ? input_symbol(infer, past) + input_symbol(infer, present) : 0;
 }
 
-/* `model.dims.NAME`, or the workload's sequence. Dots in a name are steps of a path. */
+/* `model.dims.NAME`; NULL: not said. Dots in a name are steps of a path. */
+static const struct value *input_chosen(struct onnx_infer *infer, const char *name)
+{
+    const struct value *dims = infer->choices.dims, *value = dims ? value_get(dims, name) : NULL;
+    names_add(&infer->asked, name);
+    return value || !dims ? value : value_at(dims, name);
+}
+
+/* That, or the workload's sequence. */
 static int64_t input_said(struct onnx_infer *infer, const char *name)
 {
     const struct onnx_choices *choices = &infer->choices;
-    const struct value *value = choices->dims ? value_get(choices->dims, name) : NULL;
-    if (!value && choices->dims)
-        value = value_at(choices->dims, name);
-    names_add(&infer->asked, name);
+    const struct value *value = input_chosen(infer, name);
     int64_t total = !value && strstr(name, "total") ? input_total(infer) : 0;
     if (total > 0)
         return total;
@@ -89,17 +130,24 @@ static bool input_called_batch(const char *name)
 }
 
 /* Reported once. */
+static void input_note(struct onnx_infer *infer, const char *name, const char *as, int64_t size)
+{
+    if (infer->scale > 1 || names_find(&infer->noted, name) != UINT32_MAX)
+        return;
+    names_add(&infer->noted, name);
+    report_warning(
+        infer->report, (struct place){infer->values.at[0].name, 0, 0},
+        "nobody says how large the dimension '%s' is: it counts as %s%lld; --set model.dims.%s=SIZE "
+        "says another size",
+        name, as, (long long)size, name);
+}
+
 static int64_t input_unsaid(struct onnx_infer *infer, const char *name)
 {
-    int64_t size = input_called_batch(name) ? 1 : input_default(name)->size;
-    if (infer->scale == 1 && !input_called_batch(name) && names_find(&infer->noted, name) == UINT32_MAX) {
-        names_add(&infer->noted, name);
-        report_warning(
-            infer->report, (struct place){infer->values.at[0].name, 0, 0},
-            "nobody says how large the dimension '%s' is: it counts as %lld; --set model.dims.%s=SIZE "
-            "says another size",
-            name, (long long)size, name);
-    }
+    if (input_called_batch(name))
+        return 1;
+    int64_t size = input_size(infer, name);
+    input_note(infer, name, "", size);
     return size;
 }
 
@@ -139,10 +187,10 @@ int64_t onnx_input_size(struct onnx_infer *infer, const struct onnx_dim *dim)
 /* What a user may call a dimension that has no name: INPUT.AXIS. */
 static const char *input_nameless(struct onnx_infer *infer, const struct onnx_declared *at, uint32_t axis)
 {
-    static const char *const image[] = {"batch", "channels", "height", "width"};
     const char *name = arena_format(infer->arena, "%s.%u", at->name, axis);
-    if (at->rank == 4 && axis > 1)
-        return arena_format(infer->arena, "%s.%s", at->name, image[axis]);
+    uint32_t height = input_height(at) ? input_height(at) : 2;
+    if (at->rank == 4 && (axis == height || axis == height + 1))
+        return arena_format(infer->arena, "%s.%s", at->name, axis == height ? "height" : "width");
     return at->rank == 2 || at->rank == 3 ? arena_format(infer->arena, "%s.length%u", at->name, axis) : name;
 }
 
@@ -182,6 +230,24 @@ static bool input_is_batch(struct onnx_infer *infer, const struct onnx_dim *dim,
     return axis == 0 && (dim->size < 1 || (!batch && dim->size == infer->batch));
 }
 
+/* Whether a dimension without a name is the middle one of a recurrent layer's first state [layers, batch,
+ * features]. */
+static bool input_is_states_batch(const struct onnx_infer *infer, const struct onnx_declared *at,
+                                  uint32_t axis)
+{
+    return axis == 1 && at->rank == 3 && !at->dims[1].name && at->dims[1].size < 1 && at->dims[0].size > 0 &&
+           onnx_state_is(infer->file, at->name);
+}
+
+/* Its size: the batch, unless someone says another one. */
+static int64_t input_states_batch(struct onnx_infer *infer, const char *name)
+{
+    const struct value *value = input_chosen(infer, name);
+    if (!value)
+        input_note(infer, name, "the batch, ", infer->batch);
+    return value ? input_number(value) : infer->batch;
+}
+
 static bool input_dims(struct onnx_infer *infer, const struct onnx_declared *at, const char *batch,
                        struct onnx_shape *shape)
 {
@@ -192,15 +258,18 @@ static bool input_dims(struct onnx_infer *infer, const struct onnx_declared *at,
         bool is_batch = input_is_batch(infer, &dim, i, batch);
         if (!dim.name && dim.size < 1 && !is_batch)
             dim.name = input_nameless(infer, at, i);
-        int64_t size = is_batch && (!dim.name || input_said(infer, dim.name) == INPUT_UNSAID)
-                           ? infer->batch
-                           : onnx_input_size(infer, &dim);
+        bool state = input_is_states_batch(infer, at, i);
+        int64_t size = infer->batch;
+        if (state)
+            size = input_states_batch(infer, dim.name);
+        else if (!is_batch || (dim.name && input_said(infer, dim.name) != INPUT_UNSAID))
+            size = onnx_input_size(infer, &dim);
         if (size < 1) {
             const struct value *said = infer->choices.dims ? value_get(infer->choices.dims, dim.name) : NULL;
             return report_error(infer->report, said ? said->place : place,
                                 "dims.%s: expected a whole number from 1", dim.name);
         }
-        shape->dims[i] = is_batch ? size * infer->scale : size;
+        shape->dims[i] = is_batch || state ? size * infer->scale : size;
     }
     return true;
 }

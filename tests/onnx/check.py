@@ -15,6 +15,7 @@ import tempfile
 
 try:
     import onnx
+    import arranged
     import composed
     import exported
     import networks
@@ -32,6 +33,8 @@ LAYERS = {"bert_base": {"attention": 12, "norm": 25, "fc": 6 * 12 + 1, "einsum":
           "llama": {"attention": 2, "norm": 5, "fc": 7 * 2 + 1, "einsum": 0},
           "gpt2": {"attention": 2, "norm": 5, "fc": 6 * 2, "einsum": 1},  # the last is with the table of tokens
           "cross_attention": {"attention": 2, "fc": 8, "einsum": 0},
+          "arranged_gates": {"lstm": 1, "gru": 1, "fc": 1, "parameter": 0, "concat": 0},
+          "arranged_products": {"conv": 1, "norm": 1, "fc": 3, "parameter": 0, "einsum": 0},
           "windows": {"attention": 0, "norm": 5, "softmax": 2},  # learned distances: in parts
           "detector": {"norm": 0, "upsample": 1}}
 
@@ -56,7 +59,7 @@ def counted():
     for name, (make, dims) in networks.networks.items():
         model = make()
         yield name, model, dims, (networks.parameters(model), networks.macs(model, networks.shapes_of(model, dims)))
-    for name, (make, dims) in [*composed.composed.items(), *exported.exported.items()]:
+    for name, (make, dims) in [*composed.composed.items(), *exported.exported.items(), *arranged.arranged.items()]:
         model, *wanted = make()
         yield name, model, dims, tuple(wanted)
 
@@ -124,7 +127,7 @@ def plans(folder):
     """Networks are split over devices in the usual ways."""
     split = {"bert_base", "vit_tiny", "optimised_bert", "decoder_4bit", "llama", "gpt2",
              "cross_attention", "windows", "relative"}  # have heads and inner features
-    for name in [*networks.networks, *composed.composed, *exported.exported]:
+    for name in [*networks.networks, *composed.composed, *exported.exported, *arranged.arranged]:
         for step in ("training", "inference"):
             for plan in ("data: 2", "pipeline: 2", "tensor: 2, pipeline: 2, data: 2"):
                 if name not in split and "tensor" in plan:
@@ -146,6 +149,23 @@ def plans(folder):
         sent, = results.execute("select value from metric where name = 'bytes_sent'").fetchone()
     wanted = 8 * 12 * 2 * 2 * (3 - 1) * 197 * 192 * 2
     check(sent == wanted, f"vit_tiny, tensor 3: {sent} bytes sent, by the closed form {wanted}")
+
+
+def guesses(folder):
+    """What nobody says has a size by how it is used, which a warning tells; weights that layers share are an error."""
+    warned = explain(os.path.join(folder, "unnamed_images.onnx")).stderr
+    for name in ("DynamicDimension.1", "DynamicDimension.2", "grey.height", "grey.width"):
+        check(f"'{name}' is: it counts as 224" in warned, f"unnamed_images, {name}: {warned}")
+    small = explain(os.path.join(folder, "unnamed_images.onnx"), "--set", "model.dims.grey.height=112", "--set",
+                    "model.dims.grey.width=112")
+    wanted = 112 * 112 * 8 * 27 + 56 * 56 * 8 * 9 + 160
+    check(sizes(small)[1] == wanted and "grey" not in small.stderr, f"unnamed_images, 112: {sizes(small)}; {small.stderr}")
+    warned = explain(os.path.join(folder, "arranged_gates.onnx")).stderr
+    check("'state.length1' is: it counts as the batch, 1" in warned, f"arranged_gates: {warned}")
+    path = os.path.join(folder, "shared_gates.onnx")
+    onnx.save(arranged.shared_gates(), path)
+    done = explain(path)
+    check(done.returncode == 2 and "weights that are computed or shared" in done.stderr, f"shared_gates: {done.stderr}")
 
 
 def varint(number):
@@ -228,6 +248,7 @@ def large(folder):
 
 with tempfile.TemporaryDirectory() as place:
     whole_networks(place)
+    guesses(place)
     plans(place)
     further_networks()
     damaged(place)
