@@ -49,7 +49,7 @@ static int assign_axis(const struct plan_axis *axis, const struct model *model,
     uint32_t taken = 0;
     int fallback = -1;
     for (uint32_t d = 0; d < operator->dim_count; d++)
-        if (ways[d] > 1 && (!within || operator->dims[d].size<ways[d] * axis->size))
+        if (ways[d] > 1 && ((!within && !axis->inside) || operator->dims[d].size<ways[d] * axis->size))
             taken |= 1u << d;
     for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++) {
         int found = assign_find(model, operator, labels[l], taken);
@@ -74,7 +74,7 @@ static void assign_joined(const struct plan_axis *axes, const struct model *mode
         for (uint32_t i = 0; i < 2; i++) {
             uint32_t taken = 0;
             for (uint32_t d = 0; d < operator->dim_count; d++)
-                if (before[d] > 1 || operator->dims[d].size<ways[d] * axes[i].size)
+                if ((before[d] > 1 && !axes[i].inside) || operator->dims[d].size<ways[d] * axes[i].size)
                     taken |= 1u << d;
             split[i] =
                 (int8_t)(axes[i].size > 1 ? assign_find(model, operator, axes[i].labels[l], taken) : -1);
@@ -92,15 +92,18 @@ static void assign_axes(const struct plan_axis *axes, uint32_t count, const stru
     uint64_t ways[OPERATOR_DIMS];
     for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
         ways[d] = 1;
-    for (uint32_t a = 0; a < count; a++) {
+    for (uint32_t n = 0; n < 2 * count; n++) { /* the core of attention: late axes take what others leave */
+        uint32_t a = n < count ? n : n - count;
         const struct plan_axis *axis = &axes[a];
+        if ((operator->attends && axis->late) != (n >= count))
+            continue;
         if (axis->nests && a) {
             chosen[a] = chosen[a - 1];
             continue;
         }
         if (a + 1 < count && axis[1].joined) {
             assign_joined(axis, model, operator, ways, &chosen[a]);
-            a++;
+            n++;
             continue;
         }
         chosen[a] = (int8_t)(axis->size > 1 ? assign_axis(axis, model, operator, ways) : ASSIGN_ALL);
@@ -168,9 +171,15 @@ struct interval assign_share(const struct plan_stage *stage, const struct operat
     if (assignment->shares)
         return assignment->shares[layout_member(stage, member) * OPERATOR_DIMS + dim];
     struct interval share = {0, operator->dims[dim].size };
-    for (uint32_t a = 0; a < stage->axis_count; a++)
-        if (assignment->split[a] == (int)dim)
+    bool named = false;
+    for (uint32_t n = 0; n < DIM_NAMES; n++)
+        named |= layout_is_late(stage, operator->dims[dim].names[n]);
+    for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
+         n++) { /* late axes after all others */
+        uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
+        if (assignment->split[a] == (int)dim && (named && stage->late >> a & 1) == (n >= stage->axis_count))
             share = owners_share(operator->dims[dim].owners, stage, a, share, member.at[a]);
+    }
     if (assign_idle(stage, assignment, member))
         share.high = share.low;
     return share;
@@ -217,7 +226,10 @@ struct layout assign_layout(const struct plan_stage *stage, const struct model *
                             const struct operator* operator, const struct assignment * assignment,
                             const struct operand *operand, bool output)
 {
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
+    const struct tensor *tensor = &model->tensors.at[operand->tensor];
+    for (uint32_t d = 0; d < tensor->rank; d++)
+        layout.late |= (uint8_t)(layout_is_late(stage, tensor->dims[d].label) << d);
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         if (assignment->split[a] == ASSIGN_ONE)
             layout.place[a] = PLACE_ONE;

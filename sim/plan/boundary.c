@@ -263,7 +263,7 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
     if (tensor->producer == MODEL_NONE) {
         uint32_t device = d->plan->input_device;
         struct plan_stage outside = {.devices = {&device, 1, 1}};
-        struct convert_side from = {&outside, tensor, {{0}, {0}}, NULL};
+        struct convert_side from = {&outside, tensor, {.late = 0}, NULL};
         convert_messages(&from, &to, false, &messages);
     } else {
         source = boundary_source(d, want->tensor);

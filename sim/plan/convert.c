@@ -20,8 +20,9 @@ static void convert_push(struct convert_step *steps, uint32_t *count, int collec
 
 bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis, uint8_t dim)
 {
-    for (uint32_t a = axis + 1; a < stage->axis_count; a++)
-        if (now->place[a] == PLACE_SPLIT && now->dim[a] == dim)
+    for (uint32_t a = 0; a < stage->axis_count; a++)
+        if (a != axis && now->place[a] == PLACE_SPLIT && now->dim[a] == dim &&
+            layout_inside(stage, now, a, axis, dim))
             return false;
     return true;
 }
@@ -33,7 +34,9 @@ static bool convert_takes(const struct plan_stage *stage, const struct layout *n
 {
     if (to->place[axis] != PLACE_SPLIT || !convert_loose(stage, now, axis, to->dim[axis]))
         return false;
-    for (uint32_t a = 0; a < axis; a++) {
+    for (uint32_t a = 0; a < stage->axis_count; a++) {
+        if (a == axis || !layout_inside(stage, to, axis, a, to->dim[axis]))
+            continue;
         bool splits = now->place[a] == PLACE_SPLIT && now->dim[a] == to->dim[axis];
         bool stays = to->place[a] == PLACE_SPLIT && to->dim[a] == to->dim[axis];
         if (splits != stays)
@@ -51,13 +54,16 @@ static bool convert_settled(const struct layout *now, const struct layout *to, u
 /* All slices (R → S) that are possible. */
 static void convert_slice(const struct plan_stage *stage, struct layout *now, const struct layout *to)
 {
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
+         n++) { /* a late axis after the others */
+        uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
         if (now->place[a] == PLACE_REPLICATED && to->place[a] == PLACE_ONE) {
             now->place[a] = PLACE_ONE; /* the others forget theirs */
         } else if (now->place[a] == PLACE_REPLICATED && convert_takes(stage, now, to, a)) {
             now->place[a] = PLACE_SPLIT;
             now->dim[a] = to->dim[a];
         }
+    }
 }
 
 /* An all-to-all over all pieces of one axis of a mesh: from the dimensions that they split to others. Their
@@ -156,7 +162,10 @@ static bool convert_gather(const struct plan_stage *stage, struct layout *now, c
             return true;
         }
     for (uint32_t a = stage->axis_count; a-- > 0;)
-        for (uint32_t outer = 0; now->place[a] == PLACE_SPLIT && outer <= a; outer++) {
+        for (uint32_t outer = 0; now->place[a] == PLACE_SPLIT && outer < stage->axis_count; outer++) {
+            if ((outer != a && !layout_inside(stage, now, a, outer, now->dim[a])) ||
+                !convert_loose(stage, now, a, now->dim[a]))
+                continue;
             bool has = now->place[outer] == PLACE_SPLIT && now->dim[outer] == now->dim[a];
             bool wants = to->place[outer] == PLACE_SPLIT && to->dim[outer] == now->dim[a];
             if ((has || wants) && !convert_settled(now, to, outer)) {
@@ -276,16 +285,25 @@ static void convert_receive(const struct convert_receiver *r, uint32_t holder, c
 
 /* Visits the holders of a layout's shares that overlap what is wanted, in ascending order: axis by axis, the
  * shares that do. `held`: the share so far. */
-static void convert_overlap(const struct convert_receiver *r, uint32_t axis, uint32_t member, struct box held)
+static void convert_overlap(const struct convert_receiver *r, uint32_t step, struct coordinates at,
+                            struct box held)
 {
     const struct plan_stage *stage = r->from->stage;
-    if (axis == stage->axis_count) {
-        convert_receive(r, member, &held);
+    if (step == stage->axis_count * (stage->late ? 2 : 1)) {
+        convert_receive(r, layout_member(stage, at), &held);
+        return;
+    }
+    uint32_t axis = step < stage->axis_count ? step : step - stage->axis_count;
+    const struct layout *layout = &r->from->layout;
+    bool late = layout->place[axis] == PLACE_SPLIT && layout->late >> layout->dim[axis] & 1 &&
+                stage->late >> axis & 1;
+    if (late != (step >= stage->axis_count)) { /* late axes after all others */
+        convert_overlap(r, step + 1, at, held);
         return;
     }
     const struct plan_axis *along = &stage->axes[axis];
     if (r->from->layout.place[axis] != PLACE_SPLIT) {
-        convert_overlap(r, axis + 1, member * along->size, held);
+        convert_overlap(r, step + 1, at, held);
         return;
     }
     uint32_t dim = r->from->layout.dim[axis], first = 0;
@@ -300,8 +318,9 @@ static void convert_overlap(const struct convert_receiver *r, uint32_t axis, uin
         held.dims[dim] = owners_share(owners, stage, axis, whole, i);
         if (held.dims[dim].low >= wanted.high)
             break;
+        at.at[axis] = i;
         if (held.dims[dim].high > wanted.low && held.dims[dim].high > held.dims[dim].low)
-            convert_overlap(r, axis + 1, member * along->size + i, held);
+            convert_overlap(r, step + 1, at, held);
     }
 }
 
@@ -356,7 +375,7 @@ void convert_messages(const struct convert_side *from, const struct convert_side
         for (uint32_t i = 0; i < distinct.count; i++)
             convert_receive(&r, distinct.at[i], &from->boxes[distinct.at[i]]);
         if (!from->boxes)
-            convert_overlap(&r, 0, 0, whole);
+            convert_overlap(&r, 0, (struct coordinates){{0}}, whole);
     }
     VECTOR_FREE(&distinct);
     VECTOR_FREE(&devices.member);

@@ -290,7 +290,7 @@ static struct layout fuse_entry_layout(const struct derivation *d, const struct 
                                        uint32_t tensor)
 {
     const struct model *model = d->plan->model;
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
     bool first = true;
     for (uint32_t i = 0; i < block->count; i++) {
         const struct operator* operator= & model->operators.at[block->operators[i]];

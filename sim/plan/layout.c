@@ -68,12 +68,19 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
     struct box box = {{{0, 0}}};
     for (uint32_t d = 0; d < tensor->rank; d++)
         box.dims[d] = (struct interval){0, tensor->dims[d].size};
-    for (uint32_t a = 0; a < stage->axis_count; a++)
+    for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
+         n++) { /* late axes after all others */
+        uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
+        bool late =
+            layout->place[a] == PLACE_SPLIT && layout->late >> layout->dim[a] & 1 && stage->late >> a & 1;
+        if (late != (n >= stage->axis_count))
+            continue;
         if (layout->place[a] == PLACE_SPLIT && !(ignore >> a & 1))
             box.dims[layout->dim[a]] = owners_share(tensor->dims[layout->dim[a]].owners, stage, a,
                                                     box.dims[layout->dim[a]], member.at[a]);
         else if (layout->place[a] == PLACE_ONE && member.at[a] && !(ignore >> a & 1))
             return (struct box){{{0, 0}}};
+    }
     return box;
 }
 

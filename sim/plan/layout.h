@@ -14,6 +14,8 @@ enum placement { PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL, PLACE_ONE };
 struct layout {
     uint8_t place[PLAN_AXES]; /* enum placement, per axis of the mesh */
     uint8_t dim[PLAN_AXES];   /* tensor dimension, where place is PLACE_SPLIT; else 0 */
+    uint8_t late; /* bit set: tensor dimensions of which late axes (plan.h) have shares inside those of
+                     all others: the same in all layouts of a tensor */
 };
 
 struct box {
@@ -24,6 +26,20 @@ struct box {
 struct coordinates {
     uint32_t at[PLAN_AXES];
 };
+
+/* Whether the shares of a tensor dimension along one axis lie inside those along another. */
+static inline bool layout_inside(const struct plan_stage *stage, const struct layout *layout, uint32_t inner,
+                                 uint32_t outer, uint8_t dim)
+{
+    bool late = stage->late >> inner & 1, before = stage->late >> outer & 1;
+    return layout->late >> dim & 1 && late != before ? late : inner > outer;
+}
+
+/* Whether late axes of a stage split dimensions of this name inside the shares of all others. */
+static inline bool layout_is_late(const struct plan_stage *stage, uint32_t label)
+{
+    return stage->late && label && (label == stage->late_labels[0] || label == stage->late_labels[1]);
+}
 
 struct coordinates layout_coordinates(const struct plan_stage *stage, uint32_t member);
 uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordinates);

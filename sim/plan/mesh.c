@@ -93,6 +93,7 @@ static bool mesh_refine(struct input *input, struct plan *plan, struct plan_stag
     }
     for (uint32_t a = 0; a < stage->axis_count; a++)
         mesh_name_axis(plan, stage, a);
+    mesh_late(stage);
     return true;
 }
 
@@ -361,6 +362,25 @@ bool mesh_layers(struct input *input, const struct value *list, struct plan *pla
                                   entries[i].match, known, plan->model->layers.count);
     }
     return good;
+}
+
+static void mesh_late_axis(struct plan_stage *stage, const struct plan_axis *axis, uint32_t parts)
+{
+    if (!axis->late)
+        return;
+    stage->late |= parts;
+    stage->late_labels[0] = axis->within[0];
+    stage->late_labels[1] = axis->within[1];
+}
+
+void mesh_late(struct plan_stage *stage)
+{
+    stage->late = 0;
+    for (uint32_t a = 0; a < stage->axis_count && !stage->meshes; a++)
+        mesh_late_axis(stage, &stage->axes[a], 1u << a);
+    for (uint32_t m = 0; m < stage->mesh_count && stage->meshes; m++)
+        for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++)
+            mesh_late_axis(stage, &stage->meshes[m].axes[a], stage->meshes[m].parts[a]);
 }
 
 /* ---- names ---- */

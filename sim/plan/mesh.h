@@ -36,6 +36,9 @@ bool mesh_experts(struct input *input, const struct mesh_experts *experts, struc
  * the stage's number of devices. */
 bool mesh_layers(struct input *input, const struct value *list, struct plan *plan);
 
+/* Notes which of a stage's axes are late, or pieces of late axes of its meshes (plan.h). */
+void mesh_late(struct plan_stage *stage);
+
 /* The name of a set of the stage's axes: of the axes of a mesh that make it up, "data" or "data+tensor". */
 char *mesh_name(const struct plan_stage *stage, uint32_t axes, const struct names *names, char *buffer,
                 size_t size);

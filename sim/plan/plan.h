@@ -20,12 +20,14 @@ struct plan_axis {
     enum plan_axis_role role;
     uint32_t size;                /* devices along it */
     bool nests;                   /* it splits what the axis before it splits, inside its shares */
+    bool inside;                  /* it may split what an axis before it splits, inside its shares */
     bool shards;                  /* what parameters and optimizer keep is shared out along it (shard.h) */
     uint32_t labels[PLAN_LABELS]; /* interned names of the dimensions it splits, the first that an operator
                            has wins; 0 ends */
     bool combiner; /* what it cannot split, its first device does alone; by default every device does it */
     uint32_t within[PLAN_LABELS]; /* instead of `labels` for the core of attention; then several axes may
                                      split one dimension there. The first is 0: the same labels */
+    bool late;   /* what `within` names it splits inside the shares of all other axes, also of later ones */
     bool joined; /* with the axis before: both are one to the user, and an operator that one of them splits
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
@@ -105,9 +107,12 @@ struct plan_stage {
     uint32_t mesh_count;
     const uint8_t *mesh_of; /* per operator of the model: its mesh. Not owned */
     uint32_t direction;     /* 1: a second copy of the model, whose micro-batches go the other way */
-    uint32_t balanced;      /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0:
-                               in order */
-    bool lazy;              /* partial sums are reduced as late as they can be (lazy.h) */
+    uint32_t late; /* bit set: axes that split dimensions of these names inside the shares of all others;
+                      everywhere else a later axis splits inside those of earlier ones ... */
+    uint32_t late_labels[2]; /* ... interned; 0: none */
+    uint32_t balanced; /* the sequence is dealt out in so many shares of equal causal work (causal.h); 0:
+                          in order */
+    bool lazy;         /* partial sums are reduced as late as they can be (lazy.h) */
     struct plan_fused *fused; /* not owned */
     uint32_t fused_count;
     struct plan_axis tile_axes[PLAN_AXES]; /* a grid of tiles, where there are others than members: they are

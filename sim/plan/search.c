@@ -119,7 +119,7 @@ static uint32_t search_code(const struct search_case *c, const struct layout *la
 
 static struct layout search_layout(const struct search_case *c, uint32_t code)
 {
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
     for (uint32_t a = 0; a < c->search->stage->axis_count; a++, code /= c->base) {
         uint32_t digit = code % c->base;
         layout.place[a] = digit == 0   ? PLACE_REPLICATED
@@ -128,6 +128,7 @@ static struct layout search_layout(const struct search_case *c, uint32_t code)
                                        : PLACE_SPLIT;
         layout.dim[a] = (uint8_t)(digit > 2 ? digit - 3 : 0);
     }
+    layout.late = c->from.late;
     return layout;
 }
 
@@ -137,7 +138,7 @@ static bool search_settled(const struct layout *one, const struct layout *other,
            (one->place[axis] != PLACE_SPLIT || one->dim[axis] == other->dim[axis]);
 }
 
-/* Whether some axis that must change starts or ends inside or around this one's shares, or has no dimension
+/* Whether some axis that must change starts or ends around this one's shares, or has no dimension
  * of its own to be scattered over. */
 static bool search_blocks(const struct search_case *c, uint32_t axis)
 {
@@ -145,8 +146,9 @@ static bool search_blocks(const struct search_case *c, uint32_t axis)
         if (a == axis || search_settled(&c->from, &c->to, a))
             continue;
         uint8_t dim = c->from.dim[axis];
-        if ((c->from.place[a] == PLACE_SPLIT && c->from.dim[a] == dim) ||
-            (c->to.place[a] == PLACE_SPLIT && c->to.dim[a] == dim) ||
+        bool inside = layout_inside(c->search->stage, &c->from, axis, a, dim);
+        if ((inside && c->from.place[a] == PLACE_SPLIT && c->from.dim[a] == dim) ||
+            (inside && c->to.place[a] == PLACE_SPLIT && c->to.dim[a] == dim) ||
             (a < axis && c->tensor->rank <= c->search->stage->axis_count))
             return true;
     }
@@ -196,7 +198,7 @@ static void search_prepare(struct search_case *c)
 static double search_floor(const struct search_case *c, int kind, uint32_t axes)
 {
     const struct plan_stage *stage = c->search->stage;
-    const struct layout whole = {{0}, {0}};
+    const struct layout whole = {.late = 0};
     double elements = search_elements(stage, c->tensor, &whole, 0);
     for (uint32_t a = 0; a < stage->axis_count; a++)
         elements /= !(axes >> a & 1) || kind == ALL_TO_ALL ? stage->axes[a].size : 1;

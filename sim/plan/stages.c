@@ -34,6 +34,7 @@ static void stages_context(const struct stages_degrees *degrees, struct plan *pl
     if (plan->attention == ATTENTION_ULYSSES) {
         stage->axes[axis].within[0] = names_add(plan->platform->names, "g");
         stage->axes[axis].within[1] = names_add(plan->platform->names, "r");
+        stage->axes[axis].late = true;
     }
 }
 
@@ -47,13 +48,13 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
     stages_axis(plan, stage, AXIS_DATA, degrees->group, data);
     if (degrees->group > 1 && degrees->group < degrees->data)
         stage->axes[stage->axis_count - 1].nests = true;
-    if (plan->attention != ATTENTION_ULYSSES)
-        stages_context(degrees, plan, stage);
+    stages_context(degrees, plan, stage);
     stages_axis(plan, stage, AXIS_TENSOR, degrees->tensor, degrees->sequence_parallel ? sequence : tensor);
-    if (degrees->tensor > 1)
+    if (degrees->tensor > 1) { /* of the sequence: inside the shares of a context */
+        stage->axes[stage->axis_count - 1].inside = degrees->sequence_parallel;
         split_heads(plan, stage);
-    if (plan->attention == ATTENTION_ULYSSES)
-        stages_context(degrees, plan, stage);
+    }
+    mesh_late(stage);
     stage->lazy = degrees->lazy;
     stage->place = degrees->place;
 }

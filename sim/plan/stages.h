@@ -22,8 +22,7 @@ struct stages_degrees {
  * the list (the s-th such group has the stages that the plan's schedule places there), with the axes data
  * (splits b), context (splits s) and tensor (splits f, g, r, v, and s under sequence parallelism), tensor
  * innermost unless `order` places them otherwise on the list. Where attention goes by heads instead
- * (Ulysses), the context axis divides what the tensor axis leaves of them: it comes last in the mesh, though
- * not among the devices. */
+ * (Ulysses), the context axis divides what the tensor axis leaves of them (plan.h: late). */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 

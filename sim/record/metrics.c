@@ -5,10 +5,12 @@
 #include "record/metrics.h"
 
 #include "cost/cost.h"
+#include "plan/registry.h"
 #include "record/held.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A stretch of time on one rank: an operation of its compute stream or a communication. */
 struct stretch {
@@ -22,6 +24,7 @@ struct sweep {
     const double *flow_ends;     /* per communication: when its flow ended, INFINITY when it has none */
     const uint32_t *flows;       /* … its index in the result's transfers, UINT32_MAX when it has none */
     const uint32_t *first_match; /* per group: where its communications begin in `flow_ends` */
+    const bool *ahead;           /* per group: what is sent there begins no step */
     VECTOR(struct stretch) busy, communications;
     uint32_t next; /* the first communication that has not started at the sweep's time */
     uint32_t last; /* of those started, the one that ends last; UINT32_MAX before the first */
@@ -164,6 +167,17 @@ static void metrics_flows(const struct job *job, const struct engine_result *res
     sweep->first_match = first;
 }
 
+/* Groups in which samples are sent, by their name. Of several steps they are sent ahead, as soon as there is
+ * room on the link, and received ahead: that begins no step. */
+static bool *metrics_ahead(const struct job *job, struct arena *arena)
+{
+    bool *ahead = ARENA_ARRAY(arena, bool, job->group_count + 1);
+    for (uint32_t g = 0; g < job->group_count && job->steps > 1; g++)
+        ahead[g] =
+            strcmp(names_text(job->names, job->groups[g].name), registry_channel_names[CHANNEL_INPUT]) == 0;
+    return ahead;
+}
+
 /* Reads one rank's operations of the step: extents, FLOPs, bytes and, into `sweep`, its stretches. */
 static void metrics_scan(const struct job *job, const struct engine_result *result, uint32_t index,
                          struct metrics_rank *rank, struct sweep *sweep, double *earlier_start)
@@ -176,12 +190,14 @@ static void metrics_scan(const struct job *job, const struct engine_result *resu
     rank->last_end = -INFINITY;
     for (uint32_t slot = 0; slot < program->op_count; slot++) {
         const struct op *op = &program->ops[slot];
-        if (op->step + 1 == job->steps - 1 && records[slot].start < *earlier_start)
+        bool message = op->kind == OP_SEND || op->kind == OP_RECEIVE;
+        bool starts = !message || !sweep->ahead[job->group_table[on->first_group + op->group]];
+        if (op->step + 1 == job->steps - 1 && starts && records[slot].start < *earlier_start)
             *earlier_start = records[slot].start;
         if (op->step != job->steps - 1)
             continue;
         struct stretch stretch = {records[slot].start, records[slot].end, 0, op->stream, slot};
-        rank->first_start = fmin(rank->first_start, stretch.start);
+        rank->first_start = starts ? fmin(rank->first_start, stretch.start) : rank->first_start;
         rank->last_end = fmax(rank->last_end, stretch.end);
         rank->flops += op->flops;
         if (op->kind == OP_COMPUTE && program->streams[op->stream].compute) {
@@ -212,6 +228,7 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
     double start = INFINITY, end = -INFINITY, earlier_start = INFINITY;
     arena_init(&flows);
     metrics_flows(job, result, &sweep, &flows);
+    sweep.ahead = metrics_ahead(job, &flows);
     for (uint32_t i = 0; i < job->rank_count; i++) {
         VECTOR_PUSH(&metrics->ranks, (struct metrics_rank){0});
         struct metrics_rank *rank = &metrics->ranks.at[i];
@@ -220,6 +237,8 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
             sweep_rank(&sweep, rank, metrics_several_compute_streams(&job->programs[job->ranks[i].program]));
         start = fmin(start, rank->first_start);
         end = fmax(end, rank->last_end);
+        if (rank->first_start == INFINITY) /* it only sends samples, or receives results */
+            rank->first_start = rank->last_end;
     }
     VECTOR_FREE(&sweep.busy);
     VECTOR_FREE(&sweep.communications);
@@ -229,7 +248,7 @@ static void metrics_ranks(const struct job *job, const struct engine_result *res
     metrics->step_time = job->steps > 1 && isfinite(earlier_start) ? start - earlier_start : metrics->window;
     for (uint32_t i = 0; i < job->rank_count; i++) {
         struct metrics_rank *rank = &metrics->ranks.at[i];
-        if (rank->first_start > rank->last_end) /* nothing to do in this step */
+        if (rank->last_end < metrics->window_start) /* nothing to do in this step */
             rank->first_start = rank->last_end = metrics->window_start;
         rank->idle = (rank->first_start - metrics->window_start) +
                      (metrics->window_start + metrics->window - rank->last_end);

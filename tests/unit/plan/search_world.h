@@ -32,7 +32,7 @@ struct world {
 
 static inline struct layout numbered(const struct world *w, uint32_t code)
 {
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
     for (uint32_t a = 0; a < w->stage->axis_count; a++, code /= 2 + w->tensor.rank) {
         uint32_t digit = code % (2 + w->tensor.rank);
         layout.place[a] = digit == 0 ? PLACE_REPLICATED : digit == 1 ? PLACE_PARTIAL : PLACE_SPLIT;

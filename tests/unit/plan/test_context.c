@@ -3,6 +3,7 @@
 #include "executor_backward.h"
 
 #include "plan/causal.h"
+#include "plan/mesh.h"
 #include "plan/split.h"
 #include "plan/state.h"
 
@@ -244,6 +245,69 @@ static void joined_axes_meet_in_one_collective(void **state)
     }
 }
 
+/* Norms and additions divide each share of a context further, over the tensor axis (sequence parallelism);
+ * heads the other way round: what tensor leaves of them, the context divides. So tensor gathers and scatters
+ * within one share of the context, and Ulysses stays with its all-to-alls. */
+static void sequence_parallelism_lies_inside_a_context(void **state)
+{
+    (void)state;
+    static const char *const meshes[] = {"s:2 g,r,f,s:2", "s:4 g,r,f,s:2", "s:2 g,r,f,s:4", "s:3 g,r,f,s:2",
+                                         "s:2 g,r,f,s:3"};
+    for (uint32_t n = 0; n < 15; n++) {
+        struct plan_case c;
+        struct executor x;
+        case_init(
+            &c,
+            "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n"
+            "  - {fc: e, out: {h: 12}}\n  - {norm: n}\n"
+            "  - {fc: q, from: n, out: {g: 8, r: 2, d: 3}}\n  - {fc: k, from: n, out: {g: 8, d: 3}}\n"
+            "  - {fc: v, from: n, out: {g: 8, d: 3}}\n"
+            "  - {attention: a, from: [q, k, v], mask: causal, flash: yes}\n"
+            "  - {fc: p, over: [g, r, d], out: {h: 12}}\n  - {add: t, from: [p, e]}\n  - {norm: o}\n"
+            "  - {fc: u, out: {f: 24}}\n  - {fc: w, over: f, out: {h: 12}}\n  - {add: z, from: [w, t]}\n",
+            BATCH);
+        case_stage(&c, 0, meshes[n % 5]);
+        struct plan_stage *stage = &c.plan.stages.at[0];
+        stage->axes[1].inside = true;
+        c.plan.attention = (enum plan_attention)(n / 5);
+        c.plan.save_produced = true;
+        if (c.plan.attention == ATTENTION_ULYSSES) {
+            stage->axes[0].within[0] = names_add(&c.names, "g");
+            stage->axes[0].within[1] = names_add(&c.names, "r");
+            stage->axes[0].late = true;
+            mesh_late(stage);
+        }
+        case_connect(&c, 1e9, 0);
+        assert_true(case_derive(&c));
+        const struct derivation *d = c.derivations;
+        uint32_t of[COLLECTIVE_KIND_COUNT] = {0};
+        for (uint32_t i = 0; i < d->forward.count; i++) {
+            const struct action *action = &d->forward.at[i];
+            bool even = n % 5 < 3, ulysses = c.plan.attention == ATTENTION_ULYSSES;
+            if (action->kind != ACTION_COLLECTIVE || !even)
+                continue;
+            of[action->collective]++;
+            if (action->collective == ALL_TO_ALL ||
+                (action->collective == ALL_GATHER && !ulysses && action->axes == 1))
+                continue; /* between shares of the context: heads, keys and values */
+            assert_int_equal(action->axes, 2);
+            ASSERT_NEAR(derive_payload(d, action, (struct coordinates){{0}}),
+                        BATCH * (SEQUENCE / stage->axes[0].size) * 12 * 4, 0);
+        }
+        if (n % 5 < 3) { /* Megatron's: two of each per layer, and of e's input nothing */
+            assert_int_equal(of[REDUCE_SCATTER], 2);
+            assert_int_equal(of[ALL_REDUCE], 0);
+            assert_int_equal(of[ALL_TO_ALL], c.plan.attention == ATTENTION_ULYSSES ? 4 : 0);
+        }
+        executor_run(&x, &c, n + 1, MODEL_NONE, false, MODEL_NONE);
+        if (x.wrong)
+            fail_msg("%s, attention %u: %u of %u wrong, first: %s", meshes[n % 5], n / 5, x.wrong, x.checked,
+                     x.first_wrong);
+        executor_fini(&x);
+        case_fini(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +317,7 @@ int main(void)
         cmocka_unit_test(ulysses_goes_to_the_heads_and_back_by_four_all_to_alls),
         cmocka_unit_test(two_groups_on_eight_devices_share_keys_and_values),
         cmocka_unit_test(joined_axes_meet_in_one_collective),
+        cmocka_unit_test(sequence_parallelism_lies_inside_a_context),
         cmocka_unit_test(balanced_shares_have_equal_work_and_contiguous_ones_two_to_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,7 +134,7 @@ static void convert_and_check(const struct plan_stage *stage, const struct tenso
 /* Layout number `code` in base 2 + rank: R, P, S(0) … */
 static struct layout numbered(uint32_t code, uint32_t axes, uint32_t rank)
 {
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
     for (uint32_t a = 0; a < axes; a++, code /= 2 + rank) {
         uint32_t digit = code % (2 + rank);
         layout.place[a] = digit == 0 ? PLACE_REPLICATED : digit == 1 ? PLACE_PARTIAL : PLACE_SPLIT;
@@ -188,8 +188,8 @@ static void one_collective_does_where_one_axis_changes(void **state)
                  {PLACE_SPLIT, PLACE_REPLICATED, ALL_GATHER},   {PLACE_SPLIT, PLACE_SPLIT, ALL_TO_ALL},
                  {PLACE_REPLICATED, PLACE_SPLIT, -1},           {PLACE_REPLICATED, PLACE_REPLICATED, -1}};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
-        struct layout from = {{PLACE_SPLIT, cases[k].from}, {2, 0}};
-        struct layout to = {{PLACE_SPLIT, cases[k].to}, {2, cases[k].to == PLACE_SPLIT ? 1 : 0}};
+        struct layout from = {{PLACE_SPLIT, cases[k].from}, {2, 0}, 0};
+        struct layout to = {{PLACE_SPLIT, cases[k].to}, {2, cases[k].to == PLACE_SPLIT ? 1 : 0}, 0};
         struct convert_step steps[CONVERT_STEPS];
         uint32_t count = convert_steps(&stage, from, to, steps);
         assert_int_equal(count, cases[k].collective < 0 ? 0 : 1);
@@ -210,8 +210,8 @@ static void a_split_moves_to_another_axis(void **state)
     names_init(&names);
     struct plan_stage stage = mesh(&names, "a:2 b:2");
     struct tensor tensor = {.rank = 1, .dims = {{.size = 8}}};
-    struct layout from = {{PLACE_SPLIT, PLACE_REPLICATED}, {0, 0}};
-    struct layout to = {{PLACE_REPLICATED, PLACE_SPLIT}, {0, 0}};
+    struct layout from = {{PLACE_SPLIT, PLACE_REPLICATED}, {0, 0}, 0};
+    struct layout to = {{PLACE_REPLICATED, PLACE_SPLIT}, {0, 0}, 0};
     convert_and_check(&stage, &tensor, from, to);
     convert_and_check(&stage, &tensor, to, from);
     VECTOR_FREE(&stage.devices);
@@ -222,7 +222,7 @@ static void a_split_moves_to_another_axis(void **state)
 
 static struct layout random_layout(uint64_t *random, const struct plan_stage *stage, uint32_t rank)
 {
-    struct layout layout = {{0}, {0}};
+    struct layout layout = {.late = 0};
     uint32_t taken = 0;
     for (uint32_t a = 0; a < stage->axis_count; a++) {
         uint32_t dim = case_between(random, 0, 2 * rank - 1);

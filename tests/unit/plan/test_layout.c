@@ -108,7 +108,7 @@ static void boxes_hold_every_element_once_per_copy(void **state)
     struct plan_stage stage = mesh(&names, "a:2 b:3 c:2");
     struct tensor tensor = {.rank = 2, .dims = {{.size = 5}, {.size = 3}}};
     for (uint32_t code = 0; code < 64; code++) { /* per axis: R, P, S(0), S(1) */
-        struct layout layout = {{0}, {0}};
+        struct layout layout = {.late = 0};
         uint32_t copies = 1, bits = code;
         for (uint32_t a = 0; a < 3; a++, bits /= 4) {
             layout.place[a] = bits % 4 == 0 ? PLACE_REPLICATED : bits % 4 == 1 ? PLACE_PARTIAL : PLACE_SPLIT;
@@ -139,7 +139,7 @@ static void a_later_axis_splits_the_share_of_an_earlier_one(void **state)
     names_init(&names);
     struct plan_stage stage = mesh(&names, "a:2 b:2");
     struct tensor tensor = {.rank = 1, .dims = {{.size = 10}}};
-    struct layout layout = {{PLACE_SPLIT, PLACE_SPLIT}, {0, 0}};
+    struct layout layout = {{PLACE_SPLIT, PLACE_SPLIT}, {0, 0}, 0};
     static const uint64_t bounds[] = {0, 2, 5, 7, 10};
     for (uint32_t m = 0; m < 4; m++) {
         struct box box = layout_box(&stage, &tensor, &layout, layout_coordinates(&stage, m), 0);
@@ -158,7 +158,7 @@ static void a_layout_is_described_by_axis(void **state)
     struct plan_stage stage = mesh(&names, "b:2 y:3 tensor:4");
     struct tensor tensor = {.rank = 2, .dims = {{.size = 5}, {.size = 3}}};
     tensor.dims[1].label = names_add(&names, "rows");
-    struct layout layout = {{PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL}, {0, 1, 0}};
+    struct layout layout = {{PLACE_REPLICATED, PLACE_SPLIT, PLACE_PARTIAL}, {0, 1, 0}, 0};
     char text[64], small[8];
     assert_string_equal(layout_describe(&stage, &tensor, &layout, &names, text, sizeof text),
                         "b:R y:S(rows) tensor:P");

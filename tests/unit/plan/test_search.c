@@ -208,7 +208,7 @@ static void a_slow_axis_is_left_the_least_bytes(void **state)
     c.plan.carrier_count = 1;
     struct search *search = search_new(&c.plan, &c.plan.stages.at[0], &c.arena);
     struct tensor tensor = {.rank = 1, .dims = {{.size = 64}}};
-    struct layout from = {{PLACE_PARTIAL, PLACE_REPLICATED}, {0, 0}}, to = {{0}, {0}};
+    struct layout from = {{PLACE_PARTIAL, PLACE_REPLICATED}, {0, 0}, 0}, to = {.late = 0};
     struct convert_step steps[CONVERT_STEPS];
     double seconds;
     uint32_t count = search_steps(search, &tensor, 4, from, to, steps, &seconds);
