@@ -27,11 +27,13 @@ struct onnx_value {
     const double *known;              /* its elements, or NULL */
     const struct onnx_tensor *weight; /* that it is, perhaps in another arrangement; or NULL */
     uint32_t readers;                 /* nodes' inputs; the graph's outputs count as one each */
-    bool unpacked;                    /* a weight that stands in the file in another form */
-    bool constant;                    /* stood in a node: it may be computed with, like a shape */
-    const struct onnx_parts *parts;   /* of a sequence; NULL: a tensor */
-    const char *layer;                /* that gives it, once written; or NULL */
-    const char *labels[ONNX_RANK];    /* of its dimensions, once written */
+    bool decides;  /* which branch an If takes, when the model runs: it is worked out though no layer reads it
+                    */
+    bool unpacked; /* a weight that stands in the file in another form */
+    bool constant; /* stood in a node: it may be computed with, like a shape */
+    const struct onnx_parts *parts; /* of a sequence; NULL: a tensor */
+    const char *layer;              /* that gives it, once written; or NULL */
+    const char *labels[ONNX_RANK];  /* of its dimensions, once written */
 };
 
 /* What whoever uses a graph may say about it; all may be NULL. */

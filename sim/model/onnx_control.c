@@ -110,6 +110,7 @@ static bool control_if(struct onnx_expand *expand)
          chosen = known && condition != 0;
     if (!known) {
         double work[2];
+        onnx_infer_value(expand->call.infer, onnx_expand_in(expand, 0))->decides = true;
         for (int i = 0; i < 2; i++)
             work[i] = control_trial(expand, graphs[i],
                                     arena_format(arena, "%s/%s-trial", control_title(expand), names[i]));

@@ -305,14 +305,27 @@ static bool onnx_pointwise_write(struct onnx_call *call)
             onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
     }
     onnx_write_gives(call, layer, 0, labels);
-    for (uint32_t i = 1; i < 3; i++) { /* the scale and zero point of a dynamic quantisation */
-        struct onnx_value *more = onnx_call_out(call, i), *whole = onnx_call_out(call, 0);
+    return true;
+}
+
+/* A dynamic quantisation, and its scale and zero point: extremes of all elements, so that devices which
+ * divide the tensor exchange numbers, not elements. */
+static bool onnx_pointwise_write_dynamic(struct onnx_call *call)
+{
+    onnx_pointwise_write(call);
+    struct onnx_value *whole = onnx_call_out(call, 0);
+    const char *over = "", *none[ONNX_RANK];
+    for (uint32_t i = 0; i < whole->shape.rank; i++)
+        over = arena_format(call->infer->arena, "%s%s%s", over, i ? " " : "", whole->labels[i]);
+    for (uint32_t i = 1; i < 3; i++) {
+        struct onnx_value *more = onnx_call_out(call, i);
         if (!more || !more->readers)
             continue;
-        struct value *number = onnx_write_layer(call, "rearrange", i == 1 ? "scale" : "zero");
+        struct value *number = onnx_write_layer(call, "reduce", i == 1 ? "scale" : "zero");
         onnx_write_from(call, number, whole);
-        onnx_write_dims(call, number, "dims", more, labels);
-        onnx_write_gives(call, number, i, labels);
+        onnx_write_text(call, number, "over", over);
+        onnx_write_text(call, number, "op", "max");
+        onnx_write_gives(call, number, i, none);
     }
     return true;
 }
@@ -502,7 +515,7 @@ const struct onnx_operator onnx_pointwise_operators[] = {
     {.kind = "DynamicQuantizeLinear",
      .needed = 1,
      .infer = onnx_pointwise_infer_dynamic,
-     .write = onnx_pointwise_write,
+     .write = onnx_pointwise_write_dynamic,
      .flops = 5},
     {.kind = NULL},
 };

@@ -206,6 +206,11 @@ static void recognise_prune(struct onnx_infer *infer)
         out->readers++;
         needed[out - infer->values.at] = true;
     }
+    for (uint32_t i = 0; i < infer->values.count; i++)
+        if (infer->values.at[i].decides) {
+            infer->values.at[i].readers++;
+            needed[i] = true;
+        }
     for (uint32_t n = infer->nodes.count; n-- > 0;) {
         struct onnx_node *node = &infer->nodes.at[n];
         bool keep = false;

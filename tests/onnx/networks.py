@@ -252,7 +252,7 @@ networks = {  # sizes of the symbolic dimensions besides the batch
 def folded(model, shapes):
     """The model with shape computations carried out as far as shapes are known; None when nothing is new."""
     known = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer
-             if w.data_type == TensorProto.INT64 and math.prod(w.dims) < 10000}
+             if w.data_type in (TensorProto.INT64, TensorProto.INT32) and math.prod(w.dims) < 10000}
     rest, new = [], 0
     for node in model.graph.node:
         inputs, value = [known.get(i) for i in node.input], None
@@ -269,8 +269,13 @@ def folded(model, shapes):
         elif node.op_type == "Concat":
             value = numpy.concatenate(inputs, axis)
         elif node.op_type == "Slice":
-            value = inputs[0][tuple(slice(int(inputs[1][0]), int(inputs[2][0])) if i == inputs[3][0] else slice(None)
+            given = {a.name: list(a.ints) for a in node.attribute}  # before version 10
+            starts, ends, at = (given.get(k, inputs[i] if i < len(inputs) else [0])
+                                for i, k in enumerate(("starts", "ends", "axes"), 1))
+            value = inputs[0][tuple(slice(int(starts[0]), int(ends[0])) if i == at[0] else slice(None)
                                     for i in range(inputs[0].ndim))]
+        elif node.op_type in ("Cast", "Squeeze", "Reshape"):
+            value = inputs[0] if node.op_type == "Cast" else inputs[0].reshape(-1 if inputs[0].size > 1 else ())
         if value is None:
             rest.append(node)
         else:
