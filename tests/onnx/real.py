@@ -37,7 +37,8 @@ NETWORKS = [
     (WAKE, "package/models/hey_jarvis_v0.1.onnx", {}, [{"b": 4}, {"o": 4}]),
 ]
 # Voice activity, an LSTM behind an If: ONNX's own shape inference stops at it, so that only a run is tried.
-UNCOUNTED = [(VOICE, "package/dist/silero_vad_legacy.onnx", {"sequence": 1536}, [{"b": 4}])]
+UNCOUNTED = [(VOICE, "package/dist/silero_vad_legacy.onnx", {"sequence": 1536}, [{"b": 4}]),
+             (VOICE, "package/dist/silero_vad_v5.onnx", {"input.length1": 576}, [{"b": 4}])]
 failures = []
 
 
