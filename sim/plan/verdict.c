@@ -12,17 +12,6 @@ struct verdict_peak {
     double total, flops;
 };
 
-/* By time; within an operation by what it is, so that the order is one. */
-static int verdict_earlier(const void *left, const void *right)
-{
-    const struct memory_change *a = left, *b = right;
-    if (a->op != b->op)
-        return a->op + 1 < b->op + 1 ? -1 : 1; /* what is held throughout first */
-    if (a->at_end != b->at_end)
-        return a->at_end ? 1 : -1;
-    return a->label != b->label ? (a->label < b->label ? -1 : 1) : a->category - b->category;
-}
-
 /* Per operation the first that waits for it; PROGRAM_NONE: none does. */
 static uint32_t *verdict_waiters(const struct program *program, struct arena *arena)
 {
@@ -37,34 +26,59 @@ static uint32_t *verdict_waiters(const struct program *program, struct arena *ar
     return waiter;
 }
 
+/* Where a change stands among all: what is held throughout first, then by operation, its start before its
+ * end. */
+static uint32_t verdict_place(const struct memory_change *change)
+{
+    return change->op == PROGRAM_NONE ? 0 : 2 * change->op + 1 + change->at_end;
+}
+
+/* What a message holds goes when the first operation begins that waits for it to have gone; if none does, as
+ * soon as it is there to be sent. */
+static void verdict_move(const struct program *program, const uint32_t *waiter, struct memory_change *change)
+{
+    const struct op *op = &program->ops[change->op];
+    uint32_t after = 0;
+    if (waiter[change->op] != PROGRAM_NONE) {
+        change->op = waiter[change->op];
+        change->at_end = false;
+        return;
+    }
+    for (uint32_t k = 0; k < op->dependency_count; k++) {
+        uint32_t slot = program->dependencies[op->first_dependency + k];
+        after = slot > after ? slot : after;
+    }
+    change->op = after;
+    change->at_end = true;
+}
+
 /* Operations of the compute stream run one after another, so the order of the program is the order of time,
- * whatever the network does; what communications take is counted where they are issued. What is sent goes
- * when the first operation begins that waits for it to have gone; if none does, as soon as it is there. */
+ * whatever the network does; what communications take is counted where they are issued. The changes of a
+ * program stand in that order but for those of messages: sorted by counting. A store keeps what it has until
+ * it is asked for it. */
 static void verdict_sort(const struct program *program, bool store, struct arena *arena,
                          struct verdict_peak *peak)
 {
-    const uint32_t *waiter = verdict_waiters(program, arena);
-    peak->order = arena_copy(arena, program->memory, program->memory_count * sizeof *program->memory);
-    for (uint32_t i = program->held_count; i < program->memory_count; i++) {
-        struct memory_change *change = &peak->order[i];
-        const struct op *op = &program->ops[change->op];
-        uint32_t after = 0;
-        if (store || op->kind != OP_SEND || !op->dependency_count)
-            continue; /* a store keeps what it has until it is asked for it */
-        if (waiter[change->op] != PROGRAM_NONE) {
-            change->op = waiter[change->op];
-            change->at_end = false;
+    uint32_t count = program->memory_count, *waiter = NULL;
+    struct memory_change *moved = arena_copy(arena, program->memory, count * sizeof *moved);
+    for (uint32_t i = program->held_count; i < count && !store; i++) {
+        const struct op *op = &program->ops[moved[i].op];
+        if (op->kind != OP_SEND || !op->dependency_count)
             continue;
-        }
-        for (uint32_t k = 0; k < op->dependency_count; k++) {
-            uint32_t slot = program->dependencies[op->first_dependency + k];
-            after = slot > after ? slot : after;
-        }
-        change->op = after;
-        change->at_end = true;
+        waiter = waiter ? waiter : verdict_waiters(program, arena);
+        verdict_move(program, waiter, &moved[i]);
     }
-    if (program->memory_count)
-        qsort(peak->order, program->memory_count, sizeof *peak->order, verdict_earlier);
+    peak->order = moved;
+    if (!waiter)
+        return;
+    uint32_t *first = ARENA_ARRAY(arena, uint32_t, 2 * program->op_count + 3);
+    for (uint32_t i = 0; i < count; i++)
+        first[verdict_place(&moved[i]) + 1]++;
+    for (uint32_t i = 1; i < 2 * program->op_count + 3; i++)
+        first[i] += first[i - 1];
+    peak->order = ARENA_ARRAY(arena, struct memory_change, count);
+    for (uint32_t i = 0; i < count; i++)
+        peak->order[first[verdict_place(&moved[i])]++] = moved[i];
 }
 
 static void verdict_peak(const struct program *program, struct verdict_peak *peak)
