@@ -66,6 +66,8 @@ static void simgrid_zone_start(struct simgrid_reader *reader, struct place place
 static void simgrid_zone_end(struct simgrid_reader *reader)
 {
     struct simgrid *simgrid = reader->simgrid;
+    if (!reader->zones.count) /* one whose start was refused */
+        return;
     uint32_t index = reader->zones.at[--reader->zones.count], hop = simgrid->zones.at[index].backbone;
     if (hop == UINT32_MAX)
         return;
