@@ -224,9 +224,11 @@ static const struct onnx_expander *expand_find(const struct onnx_call *call)
     return NULL;
 }
 
-/* Everything that a composed node reads must be there. */
+/* Everything that a composed node reads must be there, and someone to give something to. */
 static bool expand_ready(struct onnx_expand *expand)
 {
+    if (!expand->call.node->outputs.count)
+        return onnx_call_fail(&expand->call, "has no outputs");
     for (uint32_t i = 0; i < expand->call.node->inputs.count; i++) {
         const char *name = onnx_expand_in(expand, i);
         const struct onnx_value *value = *name ? onnx_infer_value(expand->call.infer, name) : NULL;
