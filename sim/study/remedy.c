@@ -138,19 +138,27 @@ static const char *remedy_cache(const struct scenario *s, const char *setting, s
     return arena_format(arena, "precision={activations: %s, cache: fp8}", precision_names[s->plan.precision]);
 }
 
-/* A setting with "x2" replaced by a number; NULL where there is nothing to double. */
+/* What can be multiplied, and how much of it there is now; 0: nothing to multiply. */
+static const struct remedy_scaled {
+    const char *key;
+    uint32_t (*now)(const struct scenario *);
+} remedy_scaled[] = {{"plan.tensor=x", remedy_tensor},
+                     {"plan.pipeline=x", remedy_pipeline},
+                     {"topology.nodes=x", remedy_nodes}};
+
+/* A setting with "x2" replaced by a number; NULL where there is nothing to multiply. */
 static const char *remedy_setting(const struct scenario *s, const char *setting, struct arena *arena)
 {
-    const char *times = strstr(setting, "=x");
     if (strncmp(setting, "precision", 9) == 0)
         return remedy_cache(s, setting, arena);
-    if (!times)
-        return setting;
-    uint32_t now = setting[0] == 't'                            ? remedy_nodes(s)
-                   : strncmp(setting, "plan.pipeline", 13) == 0 ? remedy_pipeline(s)
-                                                                : remedy_tensor(s);
-    uint32_t factor = (uint32_t)strtoul(times + 2, NULL, 10);
-    return now ? arena_format(arena, "%.*s=%u", (int)(times - setting), setting, factor * now) : NULL;
+    for (size_t i = 0; i < sizeof remedy_scaled / sizeof remedy_scaled[0]; i++) {
+        size_t length = strlen(remedy_scaled[i].key);
+        if (strncmp(setting, remedy_scaled[i].key, length) != 0)
+            continue;
+        uint32_t now = remedy_scaled[i].now(s), times = (uint32_t)strtoul(setting + length, NULL, 10);
+        return now ? arena_format(arena, "%.*s%u", (int)length - 1, setting, times * now) : NULL;
+    }
+    return setting;
 }
 
 /* Plans once more with further settings; false when they do not go with the workload. */
