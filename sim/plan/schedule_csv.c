@@ -182,6 +182,27 @@ static uint32_t csv_directions(const struct csv_reader *reader, struct arena *ar
     return 2;
 }
 
+/* A micro-batch passes all stages, or half of them with two directions: fewer passes than that leave some
+ * out, and are said before anything is as large as the numbers of the file. */
+static bool csv_enough(struct csv_reader *reader)
+{
+    uint64_t passes = 0, wanted = (uint64_t)reader->stages * reader->micro_batches;
+    struct place last = {reader->path, 0, 0};
+    for (uint32_t d = 0; d < reader->rows.count; d++)
+        for (uint32_t i = 0; i < reader->rows.at[d].count; i++) {
+            const struct csv_action *action = &reader->rows.at[d].at[i];
+            passes += csv_pass(action);
+            if (action->stage + 1 == reader->stages || action->micro_batch + 1 == reader->micro_batches)
+                last = action->place;
+        }
+    return passes * 2 >= wanted ||
+           report_error(
+               &reader->input->report, last,
+               "actions up to stage %u and micro-batch %u need at least %llu passes, and there are %llu",
+               reader->stages - 1, reader->micro_batches - 1, (unsigned long long)(wanted + 1) / 2,
+               (unsigned long long)passes);
+}
+
 static void csv_orders(struct csv_reader *reader, struct orders *orders)
 {
     static const uint8_t passes[] = {PASS_F, PASS_I, PASS_W, PASS_B};
@@ -281,6 +302,7 @@ bool schedule_csv_parse(struct input *input, const char *path, const char *text,
     bool good = csv_lines(&reader, text);
     if (good && (!reader.stages || !reader.micro_batches))
         good = report_error(&input->report, (struct place){path, 0, 0}, "there are no actions in this file");
+    good = good && csv_enough(&reader);
     if (good) {
         csv_orders(&reader, orders);
         struct orders_place at = {0, UINT32_MAX};
