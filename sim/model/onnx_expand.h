@@ -55,6 +55,10 @@ void onnx_expand_close(struct onnx_scope *scope);
 void onnx_expand_name(struct onnx_scope *scope, const char *inner, const char *outer);
 /* What a name stands for in the flat list. */
 const char *onnx_expand_outer(struct onnx_infer *infer, const struct onnx_scope *scope, const char *name);
+/* Counts one more copy of a node, with its long names and lists; false, and said, when a damaged file asks
+ * for too many. */
+bool onnx_expand_room(struct onnx_infer *infer, const struct onnx_node *node, uint32_t index,
+                      const struct onnx_scope *scope);
 /* All nodes of a graph. */
 bool onnx_expand_graph(struct onnx_infer *infer, const struct onnx_graph *graph, uint32_t index,
                        struct onnx_scope *scope);

@@ -180,6 +180,16 @@ def field(number, data):
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
+def tower():
+    """40 functions, each of which calls the next one twice: 2^40 calls, none of which leaves a node."""
+    value = field(11, field(1, b"x") + field(2, field(1, b"\x08\x01" + field(2, field(1, b"\x08\x01")))))
+    call = lambda i: field(1, b"x") + field(2, b"y") + field(4, b"F%d" % i) + field(7, b"local")
+    functions = b"".join(field(25, field(1, b"F%d" % i) + field(4, b"x") + field(10, b"local") + field(
+        7, call(i + 1)) + field(7, call(i + 1))) for i in range(40))
+    leaf = field(25, field(1, b"F40") + field(4, b"x") + field(10, b"local"))
+    return field(7, field(1, call(0)) + value) + functions + leaf
+
+
 def damaged(folder):
     """Truncated files, wrong lengths and deep graphs must be errors; a flipped bit may also leave a model."""
     with open(os.path.join(folder, "quantised.onnx"), "rb") as file:
@@ -189,7 +199,7 @@ def damaged(folder):
     for _ in range(40):
         graph = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, graph)))
     start = whole.index(b"\x0a", 8)
-    cases = [("deep", field(7, graph), True), ("empty", b"", True), ("text", b"no model\n" * 9, True)]
+    cases = [("deep", field(7, graph), True), ("tower", tower(), True), ("empty", b"", True), ("text", b"no model\n" * 9, True)]
     cases += [("cut", whole[:draw.randrange(1, len(whole))], True) for _ in range(60)]
     for _ in range(37):  # the length of a field that holds the whole rest
         cases.append(("long", whole[:start] + field(7, whole)[:-draw.randrange(1, len(whole))], True))
