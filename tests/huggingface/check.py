@@ -13,7 +13,7 @@ import tempfile
 import modules
 
 PROGRAM = sys.argv[1]
-COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 12
+COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 20240718
 PREFIX = {"llama": "Llama", "mistral": "Mistral", "mixtral": "Mixtral", "qwen2": "Qwen2", "qwen2_moe": "Qwen2Moe",
           "qwen3": "Qwen3", "qwen3_moe": "Qwen3Moe", "gemma": "Gemma", "gemma2": "Gemma2", "phi3": "Phi3", "gpt2": "GPT2",
