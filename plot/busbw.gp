@@ -20,6 +20,6 @@ set ytics out nomirror
 set border 3 linecolor rgb '#404040'
 set grid linetype 1 linewidth 0.6 linecolor rgb '#E4E4E4'
 set key outside right center vertical Left reverse samplen 2.5 spacing 1.25 font key_font
-
+dash(i) = labels[i] eq 'auto' ? 2 : 1
 plot for [i = 1:line_count] rates index i - 1 using 1:2 with linespoints pointtype 3 + i pointsize 0.8 linewidth 2.2 \
-         dashtype (labels[i] eq 'auto' ? 2 : 1) linecolor rgb colours[i] title labels[i]
+         dashtype dash(i) linecolor rgb colours[i] title labels[i]
