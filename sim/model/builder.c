@@ -131,6 +131,35 @@ bool builder_pair(struct builder *builder, const struct value *value, const char
     return true;
 }
 
+bool builder_want_map(struct builder *builder)
+{
+    static const char *const maps[] = {"b c x", "b c y x", "b c z y x"};
+    struct tensor x = builder_input(builder, 0);
+    bool channels = builder_find(builder, &x, "c") == 1;
+    return builder_want_dims(builder, 0, maps[!channels ? 1 : x.rank == 3 ? 0 : x.rank == 5 ? 2 : 1]);
+}
+
+bool builder_list(struct builder *builder, const struct value *value, const char *key, int64_t low,
+                  uint32_t axes, int64_t *list)
+{
+    if (axes == 2)
+        return builder_pair(builder, value, key, low, list);
+    if (value->kind != VALUE_LIST) {
+        if (!builder_integer(builder, value, key, low, &list[0]))
+            return false;
+        for (uint32_t i = 1; i < axes; i++)
+            list[i] = list[0];
+        return true;
+    }
+    if (value->count != axes)
+        return builder_error(builder, "needs one number or %u for `%s`, but this list has %u", axes, key,
+                             value->count);
+    for (uint32_t i = 0; i < axes; i++)
+        if (!builder_integer(builder, value->entries[i].value, key, low, &list[i]))
+            return false;
+    return true;
+}
+
 struct operator* builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
                                   const char *name)
 {

@@ -231,7 +231,7 @@ static inline void run_backward_receive(struct executor *x, const struct stage_r
     for (uint32_t i = 0; i < source->d->imports.count; i++)
         if (source->d->imports.at[i].source == s->d->stage_index && source->d->imports.at[i].slot == a->slot)
             import = &source->d->imports.at[i];
-    struct layout from = boundary_required(&x->c->derivations[source->d->stage_index], import);
+    struct layout from = import->returned;
     for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next) {
         const struct contribution *given = &s->d->contributions.at[c];
@@ -583,6 +583,20 @@ static inline void run_update(struct executor *x, const struct stage_run *s, uin
     }
 }
 
+/* What kernels compute of a parameter's gradient is right wherever they compute it, not only where a member
+ * keeps it. */
+static inline void run_check_gradient(struct executor *x, const struct stage_run *s, uint32_t p)
+{
+    const struct stage_parameter *parameter = &s->d->parameters.at[p];
+    double **given = s->parameter_gradient[p];
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        struct box box = run_layout_box(s, run_tensor(x, parameter->tensor), &parameter->layout, m);
+        run_compare(x, "the gradient", parameter->tensor, m,
+                    run_sum(x, s, parameter->tensor, parameter->partial_axes, m, given, false),
+                    x->whole_gradient[parameter->tensor], &box);
+    }
+}
+
 /* Copies of a parameter in several stages are added, each assembled from its owners. */
 static inline void run_check_parameters(struct executor *x)
 {
@@ -600,8 +614,10 @@ static inline void run_check_parameters(struct executor *x)
                 if (s->d->parameters.at[p].tensor != t)
                     continue;
                 double *assembled = run_array(x, t, NAN), **reduced = run_reduce(x, s, p);
-                if (holders == 1)
+                if (holders == 1) {
+                    run_check_gradient(x, s, p);
                     run_update(x, s, p, reduced);
+                }
                 for (uint32_t m = 0; m < s->d->member_count; m++)
                     for (size_t i = 0; i < run_elements(x, t); i++)
                         if (run_owns(x, s, &s->d->parameters.at[p], m, i))
