@@ -195,6 +195,31 @@ static const struct family families[] = {
      "  - {attention: a2, from: [q2, k2, v2, pairs], mask: causal}\n"
      "  - {fc: p2, over: [g, d], out: {h: 4}}\n",
      2, (const char *const[]){"s", "q", "k", "g,r,f", "g,r,f,s", "r", "b", "d", "h", NULL}, false},
+    {"enlarged maps read point by point",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 3}}\n  - {conv: a, out: 2, kernel: 3, pad: 1}\n"
+     "  - {deconv: u, out: 3, kernel: 2, size: [8, 6], act: relu}\n  - {conv: b, out: 4, kernel: 1}\n"
+     "  - {deconv: v, out: 4, kernel: [2, 1], size: [16, 6], groups: 2, bias: no}\n  - {conv: d, out: 2, "
+     "kernel: 1}\n  - {conv: e, from: v, out: 2, kernel: 1, stride: 2, bias: no}\n  - {upsample: w, from: "
+     "d}\n"
+     "  - {conv: f, out: 3, kernel: 1, bias: no}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"enlarged maps that join",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 5, x: 4}}\n  - {conv: r, out: 4, kernel: 1}\n"
+     "  - {upsample: u}\n  - {conv: a, out: 3, kernel: 1}\n"
+     "  - {deconv: v, from: r, out: 3, kernel: 2, size: [10, 8], bias: no}\n  - {conv: b, out: 3, kernel: 1, "
+     "bias: no}\n  - {add: s, from: [a, b]}\n  - {concat: j, from: [s, u, v, u]}\n  - {conv: k, out: 2, "
+     "kernel: 1}\n  - {pool: p, op: avg, kernel: 2}\n  - {conv: l, out: 4, kernel: 1}\n  - {add: t, from: "
+     "[l, r]}\n  - {conv: e, out: 2, kernel: 1, stride: 2}\n  - {conv: f, from: t, out: 3, kernel: 1, act: "
+     "relu}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"strides that skip what was enlarged",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 7, x: 5}}\n  - {conv: r, out: 2, kernel: 3, stride: "
+     "2, pad: 1}\n  - {upsample: u, stride: 3}\n  - {conv: a, out: 2, kernel: 1, stride: 3}\n"
+     "  - {add: s, from: [a, r]}\n  - {deconv: v, out: 3, kernel: 2, size: [8, 6], bias: no}\n"
+     "  - {pool: p, kernel: 2, stride: 3}\n  - {conv: l, out: 3, kernel: 1, act: relu}\n"
+     "  - {conv: g, from: v, out: 2, kernel: 1, stride: 3}\n  - {concat: j, from: [l, g, l]}\n"
+     "  - {conv: h, out: 2, kernel: 1, bias: no}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
