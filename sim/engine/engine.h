@@ -59,6 +59,7 @@ struct engine_pass {
     const uint32_t *flows;      /* of each communication its transfer; UINT32_MAX: it had none */
     const uint32_t *first_flow; /* per group: flows[first_flow[group] + match], of receives and collectives */
     const struct activity *activities;
+    uint32_t activity_count;
 };
 
 /* Is shown each pass of a job with sections, in their order. */

@@ -55,7 +55,8 @@ static struct run_pass *open_pass(struct run *run, uint32_t p)
     struct run_pass *pass = run->passes[p] = take(run);
     pass->section = section;
     pass->time = p - section->first_pass;
-    memset(pass->records, 0, section->instances * sizeof *pass->records);
+    if (p) /* the first one's are new */
+        memset(pass->records, 0, section->instances * sizeof *pass->records);
     memcpy(pass->pending, section->waits, section->instances * sizeof *pass->pending);
     memset(pass->arrivals, 0xff, section->arrival_count * sizeof *pass->arrivals);
     for (uint32_t m = 0; m < section->meeting_count; m++)
@@ -207,7 +208,8 @@ static void show(struct run *run, const struct run_pass *pass, const struct engi
                                       .transfers = run->transfers.at,
                                       .flows = run->flows.at,
                                       .first_flow = run->first_flow,
-                                      .activities = run->activity_list.at};
+                                      .activities = run->activity_list.at,
+                                      .activity_count = run->activity_list.count};
     observer->pass(observer->state, &shown);
 }
 

@@ -141,8 +141,11 @@ void builder_take(struct builder *builder, uint8_t category, uint32_t label, dou
 
 void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint32_t label, double bytes)
 {
-    struct memory_change change = {bytes, op == PROGRAM_NONE ? builder->last_compute : op, label, category,
-                                   bytes < 0};
+    struct memory_change change = {.bytes = bytes,
+                                   .op = op == PROGRAM_NONE ? builder->last_compute : op,
+                                   .label = label,
+                                   .category = category,
+                                   .at_end = bytes < 0};
     if (bytes == 0 || change.op == PROGRAM_NONE)
         return;
     if (change.op == builder->open)
@@ -154,7 +157,9 @@ void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint
 void builder_hold(struct builder *builder, uint8_t category, uint32_t label, double bytes)
 {
     if (bytes != 0)
-        VECTOR_PUSH(&builder->memory, ((struct memory_change){bytes, PROGRAM_NONE, label, category, false}));
+        VECTOR_PUSH(&builder->memory,
+                    ((struct memory_change){
+                        .bytes = bytes, .op = PROGRAM_NONE, .label = label, .category = category}));
 }
 
 /* The rank's slot of a group of the registry. */

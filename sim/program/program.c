@@ -13,6 +13,21 @@ struct op_cost program_cost(const struct job *job, const struct op *op, uint32_t
     return (struct op_cost){op->seconds, op->bytes, op->flops, op->model_flops, op->memory_bytes};
 }
 
+struct op program_op(const struct job *job, const struct op *op, uint32_t time)
+{
+    struct op at = *op;
+    at.token += time;
+    if (!op->costs)
+        return at;
+    const struct op_cost *cost = &job->costs[op->costs - 1 + time];
+    at.seconds = cost->seconds;
+    at.bytes = cost->bytes;
+    at.flops = cost->flops;
+    at.model_flops = cost->model_flops;
+    at.memory_bytes = cost->memory_bytes;
+    return at;
+}
+
 double program_size(const struct job *job, const struct memory_change *change, uint32_t time)
 {
     return change->sizes ? job->sizes[change->sizes - 1 + time] : change->bytes;

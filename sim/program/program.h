@@ -162,6 +162,7 @@ extern const char *const program_memory_names[MEMORY_CATEGORY_COUNT + 1];
 
 /* What an operation costs, or a change of memory takes, at this time of its section. */
 struct op_cost program_cost(const struct job *job, const struct op *op, uint32_t time);
+struct op program_op(const struct job *job, const struct op *op, uint32_t time); /* with its token */
 double program_size(const struct job *job, const struct memory_change *change, uint32_t time);
 
 /* A stretch of a program at one of its times: operations [first, end). */
