@@ -1,6 +1,19 @@
 #include "base/utf8.h"
 
 #include <stdbool.h>
+#include <string.h>
+
+/* U+0080 to U+009F, the ends of lines and paragraphs, the mark of byte order, and what is no character: none
+ * of them may stand in a text of YAML as it is. */
+static bool utf8_is_control(const uint8_t *at)
+{
+    static const char *const three[] = {"\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf", "\xef\xbf\xbe",
+                                        "\xef\xbf\xbf"};
+    bool is = at[0] == 0xc2 && at[1] < 0xa0;
+    for (size_t i = 0; at[0] >= 0xe0 && i < sizeof three / sizeof three[0]; i++)
+        is = is || memcmp(at, three[i], 3) == 0;
+    return is;
+}
 
 size_t utf8_length(const uint8_t *at, size_t left)
 {
@@ -12,7 +25,7 @@ size_t utf8_length(const uint8_t *at, size_t left)
             return 0;
     bool overlong = (*at == 0xe0 && at[1] < 0xa0) || (*at == 0xf0 && at[1] < 0x90);
     bool surrogate = *at == 0xed && at[1] > 0x9f, beyond = *at == 0xf4 && at[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
+    return overlong || surrogate || beyond || utf8_is_control(at) ? 0 : length;
 }
 
 void utf8_mend(char *text, size_t length)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 enum { DOCUMENT_FILES = 1000 };
 
@@ -164,19 +165,34 @@ const char *const *document_list(struct input *input, const char *folder, uint32
     return names;
 }
 
+/* Reports what stopped the reading of a file; true if nothing did. */
+static bool document_ended(struct input *input, gzFile file, const char *path, struct place from)
+{
+    int code;
+    const char *why = gzerror(file, &code);
+    if (code == Z_OK || code == Z_STREAM_END)
+        return true;
+    return code == Z_BUF_ERROR
+               ? report_error(&input->report, from, "cannot unpack '%s': it is cut short", path)
+               : report_error(&input->report, from, "cannot read '%s': %s", path,
+                              code == Z_ERRNO ? strerror(errno) : why);
+}
+
 char *document_bytes(struct input *input, const char *path, struct place from, size_t *length)
 {
-    FILE *file = document_is_file(path) ? fopen(path, "rb") : NULL;
+    const size_t most = 1 << 30; /* at once: zlib counts in int */
+    gzFile file = document_is_file(path) ? gzopen(path, "rb") : NULL;
     if (!file) {
         struct stat status;
         int problem = stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? EISDIR : errno;
         report_error(&input->report, from, "cannot read '%s': %s", path, strerror(problem));
         return NULL;
     }
-    size_t room = 1 << 14, count = 0, got;
+    size_t room = 1 << 14, count = 0;
     char *bytes = arena_alloc(&input->arena, room);
-    while ((got = fread(bytes + count, 1, room - count, file)) > 0) {
-        count += got;
+    for (int got;
+         (got = gzread(file, bytes + count, (unsigned)(room - count < most ? room - count : most))) > 0;) {
+        count += (size_t)got;
         if (count == room) {
             char *grown = arena_alloc(&input->arena, room * 2);
             memcpy(grown, bytes, room);
@@ -184,13 +200,10 @@ char *document_bytes(struct input *input, const char *path, struct place from, s
             room *= 2;
         }
     }
-    bool failed = ferror(file) != 0;
-    fclose(file);
+    bool whole = document_ended(input, file, path, from);
+    gzclose(file);
     *length = count;
-    if (!failed)
-        return bytes;
-    report_error(&input->report, from, "cannot read '%s'", path);
-    return NULL;
+    return whole ? bytes : NULL;
 }
 
 /* Lays `over` onto `under`, both maps: maps merge key by key, everything else replaces. */

@@ -29,8 +29,8 @@ struct value *document_load(struct input *input, const char *path);
 struct value *document_parse(struct input *input, const char *name, const char *text, size_t length,
                              bool json);
 
-/* The bytes of a file, with a NUL after them, in the input's arena. NULL after reporting at `from`. For
- * readers of other formats. */
+/* The bytes of a file, unpacked if gzip has compressed it, with a NUL after them, in the input's arena. NULL
+ * after reporting at `from`. For readers of other formats. */
 char *document_bytes(struct input *input, const char *path, struct place from, size_t *length);
 
 /* Finds the file that a reference names: relative to the folder of `from.file`, then `name` as a path, then

@@ -54,13 +54,14 @@ struct onnx_infer {
     const struct onnx_file *file;
     VECTOR(struct onnx_node) nodes; /* the graph's, with subgraphs and composed operators in place */
     struct onnx_choices choices;
-    int64_t batch;      /* the first dimension of the inputs, as the file or the choices say */
-    int64_t scale;      /* 1; 2 finds out which dimensions grow with the batch */
-    bool repeated;      /* `nodes` are those of another pass */
-    uint32_t depth;     /* of operators that are composed of others */
-    struct names asked; /* symbolic dimensions whose size was asked for */
-    struct names noted; /* those to which nobody gave one: reported */
-    bool sequence_used; /* by a dimension */
+    int64_t batch;           /* the first dimension of the inputs, as the file or the choices say */
+    int64_t scale;           /* 1; 2 finds out which dimensions grow with the batch */
+    bool repeated;           /* `nodes` are those of another pass */
+    uint32_t depth;          /* of operators that are composed of others */
+    uint64_t expanded_bytes; /* of the copies of nodes that these were composed of */
+    struct names asked;      /* symbolic dimensions whose size was asked for */
+    struct names noted;      /* those to which nobody gave one: reported */
+    bool sequence_used;      /* by a dimension */
 };
 
 struct onnx_call {

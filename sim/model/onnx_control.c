@@ -204,7 +204,8 @@ static bool control_trip(struct onnx_expand *expand, struct control_loop *loop, 
     scope.lasting = &loop->lasting;
     for (uint32_t i = 0; i < input_count && i < loop->body->inputs.count; i++)
         onnx_expand_name(&scope, loop->body->inputs.at[i].name, inputs[i]);
-    bool good = onnx_expand_graph(infer, loop->body, expand->call.index, &scope);
+    bool good = onnx_expand_room(infer, expand->call.node, expand->call.index, &scope) &&
+                onnx_expand_graph(infer, loop->body, expand->call.index, &scope);
     for (uint32_t i = 0; good && i < loop->body->outputs.count; i++)
         outputs[i] = onnx_expand_outer(infer, &scope, loop->body->outputs.at[i].name);
     onnx_expand_close(&scope);

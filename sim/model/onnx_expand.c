@@ -3,8 +3,10 @@
 #include <string.h>
 
 enum {
-    EXPAND_DEPTH = 64,    /* of operators inside operators */
-    EXPAND_MOST = 200000, /* nodes of the flat list: bounds what a damaged file can ask for */
+    EXPAND_DEPTH = 64,           /* of operators inside operators */
+    EXPAND_MOST = 200000,        /* nodes of the flat list: bounds what a damaged file can ask for */
+    EXPAND_MOST_BYTES = 1 << 29, /* of all copies of nodes, also of those that leave nothing in the list */
+    EXPAND_COPY_BYTES = 512,     /* of a copy of a node with short names */
 };
 
 const struct onnx_expander *const onnx_expand_tables[] = {
@@ -80,6 +82,21 @@ static const struct onnx_attribute *expand_attribute(const struct onnx_scope *sc
         if (strcmp(scope->graph->defaults.at[i].name, attribute->reference) == 0)
             found = &scope->graph->defaults.at[i];
     return found;
+}
+
+bool onnx_expand_room(struct onnx_infer *infer, const struct onnx_node *node, uint32_t index,
+                      const struct onnx_scope *scope)
+{
+    uint64_t names = 1 + (uint64_t)node->inputs.count + node->outputs.count;
+    uint64_t prefix = scope ? strlen(scope->prefix) : 0;
+    infer->expanded_bytes += EXPAND_COPY_BYTES + node->attributes.count * sizeof *node->attributes.at +
+                             names * (sizeof(char *) + prefix) + strlen(node->name);
+    struct onnx_call call = {.infer = infer, .node = node, .index = index};
+    return infer->expanded_bytes < EXPAND_MOST_BYTES ||
+           onnx_call_fail(&call,
+                          "and others around it repeat more than %d MiB of nodes; --set "
+                          "model.trips.NAME=NUMBER says fewer trips of a loop",
+                          (int)(EXPAND_MOST_BYTES >> 20));
 }
 
 /* A copy of a node with the names of the flat list; it shares lists of numbers with the file. */
@@ -241,6 +258,8 @@ static bool expand_ready(struct onnx_expand *expand)
 bool onnx_expand_node(struct onnx_infer *infer, const struct onnx_node *node, uint32_t index,
                       struct onnx_scope *scope)
 {
+    if (scope && !onnx_expand_room(infer, node, index, scope))
+        return false;
     struct onnx_node copy = expand_copy(infer, node, index, scope);
     struct onnx_expand expand = {.call = {.infer = infer, .node = &copy, .index = index}, .scope = scope};
     const struct onnx_function *function = expand_function(infer, &copy);

@@ -55,6 +55,10 @@ void onnx_expand_close(struct onnx_scope *scope);
 void onnx_expand_name(struct onnx_scope *scope, const char *inner, const char *outer);
 /* What a name stands for in the flat list. */
 const char *onnx_expand_outer(struct onnx_infer *infer, const struct onnx_scope *scope, const char *name);
+/* Counts one more copy of a node, with its long names and lists; false, and said, when a damaged file asks
+ * for too many. */
+bool onnx_expand_room(struct onnx_infer *infer, const struct onnx_node *node, uint32_t index,
+                      const struct onnx_scope *scope);
 /* All nodes of a graph. */
 bool onnx_expand_graph(struct onnx_infer *infer, const struct onnx_graph *graph, uint32_t index,
                        struct onnx_scope *scope);
@@ -97,9 +101,13 @@ bool onnx_expand_wants(const struct onnx_expand *expand, uint32_t output);
 struct onnx_attention_parts {
     const char *q, *k, *v; /* [batch, heads, positions, size] */
     bool causal;
-    bool joined;  /* the output is [batch, positions, heads · size] */
-    bool present; /* outputs 1 and 2 are the keys and values */
+    bool joined;       /* the output is [batch, positions, heads · size] */
+    bool present;      /* outputs 1 and 2 are the keys and values */
+    const char *added; /* to the scores: a mask, or learned values; NULL: nothing */
 };
+
+/* An input that is added to the scores; NULL: there is none. */
+const char *onnx_attention_added(const struct onnx_expand *expand, uint32_t input);
 
 /* [batch, positions, heads · size] as [batch, heads, positions, size]; what has four dimensions stays. */
 const char *onnx_attention_split(struct onnx_expand *expand, const char *x, int64_t heads);

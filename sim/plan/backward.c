@@ -47,6 +47,11 @@ struct backward_group {
     uint32_t count, fed_back;    /* contributions, and those of the time step before */
 };
 
+struct backward_groups {
+    struct backward_group *at;
+    uint32_t count, room;
+};
+
 static struct backward_group backward_begin(const struct derivation *d, const struct contribution *given)
 {
     struct backward_group group = {.layout = given->layout};
@@ -77,6 +82,26 @@ static bool backward_merge(const struct derivation *d, struct backward_group *su
     }
     *sum = merged;
     return true;
+}
+
+/* The contributions to a tensor's gradient, those together that are added as they are. */
+static struct backward_groups backward_groups(struct derivation *d, uint32_t tensor, struct action base)
+{
+    struct backward_groups groups = {0};
+    for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
+        struct contribution given = d->contributions.at[c];
+        if (given.boxes)
+            given.action = backward_exchange(d, tensor, &given, base);
+        uint32_t g = 0;
+        while (g < groups.count && !backward_merge(d, &groups.at[g], &given))
+            g++;
+        if (g == groups.count)
+            VECTOR_PUSH(&groups, backward_begin(d, &given));
+        VECTOR_PUSH(&groups.at[g].made_by, given.action);
+        groups.at[g].count++;
+        groups.at[g].fed_back += given.feedback;
+    }
+    return groups;
 }
 
 /* Converts one group of contributions to the required layout. */
@@ -110,29 +135,22 @@ static void backward_convert(struct derivation *d, const struct backward_group *
             VECTOR_PUSH(ready, made_by->at[i]);
 }
 
-/* Adds up the gradient of a tensor and converts it to the required layout. Fills `ready` with the actions to
- * wait for. */
-static void backward_gather(struct derivation *d, uint32_t tensor, struct layout required, struct action base,
-                            struct index_list *ready)
+/* Adds up the gradient of a tensor and converts it to the required layout; one that goes back to the stage
+ * that made the tensor, to where the crossing is the least work. Fills `ready` with the actions to wait for.
+ */
+static void backward_gather(struct derivation *d, uint32_t tensor, struct layout *required, bool returns,
+                            struct action base, struct index_list *ready)
 {
-    VECTOR(struct backward_group) groups = {0};
     base.tensor = tensor;
     base.element_bytes = derive_element_bytes(d->plan, state_tensor(d, tensor));
-    for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
-        struct contribution given = d->contributions.at[c];
-        if (given.boxes)
-            given.action = backward_exchange(d, tensor, &given, base);
-        uint32_t g = 0;
-        while (g < groups.count && !backward_merge(d, &groups.at[g], &given))
-            g++;
-        if (g == groups.count)
-            VECTOR_PUSH(&groups, backward_begin(d, &given));
-        VECTOR_PUSH(&groups.at[g].made_by, given.action);
-        groups.at[g].count++;
-        groups.at[g].fed_back += given.feedback;
-    }
+    struct backward_groups groups = backward_groups(d, tensor, base);
+    struct layout *layouts = ARENA_ARRAY(d->arena, struct layout, groups.count + 1);
+    for (uint32_t g = 0; g < groups.count; g++)
+        layouts[g] = groups.at[g].layout;
+    if (returns)
+        *required = boundary_nearest(d, tensor, layouts, groups.count, *required);
     for (uint32_t g = 0; g < groups.count; g++) {
-        backward_convert(d, &groups.at[g], required, base, ready);
+        backward_convert(d, &groups.at[g], *required, base, ready);
         VECTOR_FREE(&groups.at[g].made_by);
     }
     VECTOR_FREE(&groups);
@@ -299,7 +317,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
     if (fuse_mark(d, &so, operator->output.tensor)) {
         backward_tile(d, operator->output.tensor, so.tile, &ready);
     } else {
-        backward_gather(d, operator->output.tensor, required, base, &ready);
+        backward_gather(d, operator->output.tensor, &required, false, base, &ready);
         backward_spread(d, index, &required, base, &ready);
     }
     backward_statistics(d, index, base, &ready);
@@ -318,6 +336,29 @@ static void backward_operator(struct derivation *d, uint32_t index)
         streamed_close(d, true, index);
 }
 
+/* Adds up an import's gradient and sends it back. `ready`: what the piece before it waited for, which is the
+ * same where both are pieces of one form. */
+static void backward_import(struct derivation *d, uint32_t index, struct index_list *ready)
+{
+    struct stage_import *import = &d->imports.at[index];
+    const struct model *model = d->plan->model;
+    uint32_t unit = d->stage->first_unit;
+    struct action base = {.operator= MODEL_NONE,
+                          .unit = unit,
+                          .part = model->layers.at[model->units.at[unit].first_layer].part};
+    if (index && import[-1].form == import->form) {
+        import->returned = import[-1].returned;
+    } else {
+        ready->count = 0;
+        import->returned = boundary_required(d, import);
+        if (import->tile)
+            backward_tile(d, import->tensor, import->tile, ready);
+        else
+            backward_gather(d, import->tensor, &import->returned, true, base, ready);
+    }
+    boundary_return(d, import, ready->at, ready->count);
+}
+
 void backward_derive(struct derivation *derivations, uint32_t stage)
 {
     struct derivation *d = &derivations[stage];
@@ -325,24 +366,8 @@ void backward_derive(struct derivation *derivations, uint32_t stage)
     for (uint32_t i = d->operators.count; i-- > 0;)
         backward_operator(d, i);
     struct index_list ready = {0};
-    for (uint32_t i = 0; i < d->imports.count; i++) {
-        const struct stage_import import = d->imports.at[i];
-        if (!import.gradient || import.source == MODEL_NONE)
-            continue;
-        struct layout required = boundary_required(d, &import);
-        struct action base = {
-            .operator= MODEL_NONE,
-            .unit = d->stage->first_unit,
-            .part =
-                d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part};
-        bool again = i && d->imports.at[i - 1].form == import.form; /* a further piece of the same */
-        if (!again)
-            ready.count = 0;
-        if (import.tile && !again)
-            backward_tile(d, import.tensor, import.tile, &ready);
-        else if (!again)
-            backward_gather(d, import.tensor, required, base, &ready);
-        boundary_return(d, &import, ready.at, ready.count);
-    }
+    for (uint32_t i = 0; i < d->imports.count; i++)
+        if (d->imports.at[i].gradient && d->imports.at[i].source != MODEL_NONE)
+            backward_import(d, i, &ready);
     VECTOR_FREE(&ready);
 }

@@ -1,5 +1,7 @@
 #include "plan/boundary.h"
 
+#include "plan/search.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -37,6 +39,57 @@ static bool boundary_alike(const struct plan_stage *one, const struct plan_stage
            one->axes[axis].name == other->axes[axis].name && one->axes[axis].size == other->axes[axis].size;
 }
 
+/* Predicted seconds of bringing all summands of a tensor into a layout. */
+static double boundary_seconds(struct derivation *d, uint32_t tensor, const struct layout *from,
+                               uint32_t count, struct layout to)
+{
+    struct convert_step steps[CONVERT_STEPS];
+    double bytes = derive_element_bytes(d->plan, state_tensor(d, tensor)), seconds, all = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        search_steps(d->search, state_tensor(d, tensor), bytes, from[i], to, steps, &seconds);
+        all += seconds;
+    }
+    return all;
+}
+
+/* A layout from which a collective need not be done that only moves what members own: the same with its axes
+ * as they were before. */
+static struct layout boundary_without(const struct derivation *d, const struct convert_step *step,
+                                      struct layout to)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (step->axes >> a & 1 && step->before.place[a] != PLACE_PARTIAL) {
+            to.place[a] = step->before.place[a];
+            to.dim[a] = step->before.dim[a];
+        }
+    return to;
+}
+
+struct layout boundary_nearest(struct derivation *d, uint32_t tensor, const struct layout *from,
+                               uint32_t count, struct layout wanted)
+{
+    struct convert_step steps[CONVERT_STEPS];
+    double bytes = derive_element_bytes(d->plan, state_tensor(d, tensor)), before = INFINITY;
+    double least = boundary_seconds(d, tensor, from, count, wanted);
+    while (least < before) { /* each time fewer seconds: this ends */
+        struct layout best = wanted;
+        before = least;
+        for (uint32_t i = 0; i < count; i++)
+            for (uint32_t n =
+                     search_steps(d->search, state_tensor(d, tensor), bytes, from[i], wanted, steps, NULL);
+                 n-- > 0;) {
+                struct layout other = boundary_without(d, &steps[n], wanted);
+                double seconds = boundary_seconds(d, tensor, from, count, other);
+                if (seconds < least) {
+                    least = seconds;
+                    best = other;
+                }
+            }
+        wanted = best;
+    }
+    return wanted;
+}
+
 /* Makes sure that the source has a form without partial sums: a partial axis is reduced to shares where the
  * importing stage has the same axis and splits the same dimension along it, else to whole copies. */
 static void boundary_reduce(struct derivation *source, const struct form_want *want,
@@ -54,6 +107,8 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
         target.place[a] = alike ? want->layout.place[a] : PLACE_REPLICATED;
         target.dim[a] = alike ? want->layout.dim[a] : 0;
     }
+    if (!source->forms.at[first].boxes)
+        target = boundary_nearest(source, want->tensor, &source->forms.at[first].layout, 1, target);
     const struct model_unit *last =
         &source->plan->model->units.at[source->stage->first_unit + source->stage->unit_count - 1];
     uint32_t layer = last->first_layer + last->layer_count - 1;
@@ -201,11 +256,30 @@ void boundary_feed(struct derivation *from, uint32_t chosen, struct derivation *
             boundary_pair(to, from->stage_index, made->action, &want, &messages, slot, MODEL_NONE);
             to->forward.at[to->forward.count - 1].feeds = true;
             from->forward.at[from->forward.count - 1 - (from == to)].feeds = true;
-            VECTOR_PUSH(&to->imports,
-                        ((struct stage_import){input, from->stage_index, f, MODEL_NONE, slot, 0, false}));
+            VECTOR_PUSH(&to->imports, ((struct stage_import){.tensor = input,
+                                                             .source = from->stage_index,
+                                                             .form = f,
+                                                             .source_form = MODEL_NONE,
+                                                             .slot = slot}));
         }
         VECTOR_FREE(&messages);
     }
+}
+
+bool boundary_there(struct derivation *d, const struct form_want *want)
+{
+    const struct tensor *tensor = state_tensor(d, want->tensor);
+    if (tensor->producer == MODEL_NONE)
+        return boundary_everywhere(d, want->tensor);
+    uint32_t source = boundary_source(d, want->tensor);
+    if (source == d->stage_index)
+        return false;
+    struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
+    struct message_list messages = {0};
+    uint32_t form = boundary_choose(&boundary_all(d)[source], &to, want->tensor, &messages);
+    bool there = form != MODEL_NONE && !messages.count;
+    VECTOR_FREE(&messages);
+    return there;
 }
 
 /* Whether this stage has imported a tensor already: its gradient then goes back with that import. */
@@ -241,8 +315,12 @@ static uint32_t boundary_join(struct derivation *d, uint32_t source, const struc
         uint32_t slot = boundary_slots(d, source);
         made.action = boundary_pair(d, source, form->action, want, &messages, slot, made.action);
         VECTOR_FREE(&messages);
-        VECTOR_PUSH(&d->imports,
-                    ((struct stage_import){want->tensor, source, 0, f, slot, want->tile, gradient}));
+        VECTOR_PUSH(&d->imports, ((struct stage_import){.tensor = want->tensor,
+                                                        .source = source,
+                                                        .source_form = f,
+                                                        .slot = slot,
+                                                        .tile = want->tile,
+                                                        .gradient = gradient}));
     }
     uint32_t form = state_form(d, want->tensor, made);
     for (uint32_t i = first; i < d->imports.count; i++)
@@ -283,8 +361,13 @@ uint32_t boundary_import(struct derivation *d, const struct form_want *want)
     VECTOR_FREE(&messages);
     uint32_t form = state_form(d, want->tensor, made);
     bool gradient = d->needs_gradient[want->tensor] && !boundary_imported(d, want);
-    VECTOR_PUSH(&d->imports,
-                ((struct stage_import){want->tensor, source, form, source_form, slot, want->tile, gradient}));
+    VECTOR_PUSH(&d->imports, ((struct stage_import){.tensor = want->tensor,
+                                                    .source = source,
+                                                    .form = form,
+                                                    .source_form = source_form,
+                                                    .slot = slot,
+                                                    .tile = want->tile,
+                                                    .gradient = gradient}));
     return form;
 }
 
@@ -320,7 +403,7 @@ void boundary_return(struct derivation *d, const struct stage_import *import, co
     struct derivation *source = &boundary_all(d)[import->source];
     const struct tensor *tensor = state_tensor(d, import->tensor);
     const struct form *here = &d->forms.at[import->form], *there = &source->forms.at[import->source_form];
-    struct convert_side from = {d->stage, tensor, boundary_required(d, import), NULL};
+    struct convert_side from = {d->stage, tensor, import->returned, NULL};
     struct convert_side to = {source->stage, tensor, boundary_produced(source, import->tensor), NULL};
     if (import->tile) /* what this tile read, where others read it too: the receiver adds */
         from = (struct convert_side){d->stage, tensor, here->layout, here->boxes};

@@ -197,6 +197,7 @@ static struct form_want derive_want(struct derivation *d, uint32_t operator_inde
     struct form_want want = {
         .tensor = d->same_as[operand->tensor],
         .operator= operator_index,
+        .operand = operand,
         .unit = so->unit,
         .part = part,
         .layout = assign_layout(d->stage, d->plan->model, operator, & so->assignment, operand, false),

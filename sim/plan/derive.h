@@ -130,6 +130,7 @@ struct stage_import {
     uint32_t slot;           /* it is the slot-th import from that source */
     uint32_t tile;           /* of this stage, that alone reads it; 0: none */
     bool gradient;
+    struct layout returned; /* where there is one: in which it is added up and goes back */
 };
 
 /* One summand of a tensor's gradient. */

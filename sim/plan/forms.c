@@ -5,33 +5,52 @@
 
 #include <math.h>
 
-bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want)
+/* Whether a form's layout says, without a look at what each member has, that it gives what is wanted: axes
+ * are whole, or split like that. Shares of shares are another matter: those of an inner axis depend on the
+ * outer one. */
+static bool forms_alike(const struct derivation *d, const struct form *form, const struct form_want *want)
 {
     uint32_t splits[TENSOR_DIMS] = {0}, wanted_splits[TENSOR_DIMS] = {0};
-    bool nested = false; /* shares of shares: those of an inner axis depend on the outer one */
-    if (form->streamed || (form->tile && form->tile != want->tile))
-        return false;
-    for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        if (form->layout.place[a] == PLACE_PARTIAL || form->layout.place[a] == PLACE_ONE) {
-            if (want->layout.place[a] != form->layout.place[a])
-                return false;
-            continue;
-        }
-        if (form->layout.place[a] == PLACE_SPLIT && !form->tile) {
-            if (want->layout.place[a] != PLACE_SPLIT || want->layout.dim[a] != form->layout.dim[a])
-                return false;
-            nested |= splits[form->layout.dim[a]]++ > 0;
-        }
+    bool alike = !form->boxes && !want->boxes;
+    for (uint32_t a = 0; a < d->stage->axis_count && alike; a++) {
+        uint8_t place = form->layout.place[a], dim = form->layout.dim[a];
+        bool same = want->layout.place[a] == place && (place != PLACE_SPLIT || want->layout.dim[a] == dim);
+        bool nested = place == PLACE_SPLIT && splits[dim]++ > 0;
         if (want->layout.place[a] == PLACE_SPLIT)
             nested |= wanted_splits[want->layout.dim[a]]++ > 0;
+        alike = !nested && (same || place == PLACE_REPLICATED);
     }
-    if (!form->boxes && !want->boxes && !nested)
+    return alike;
+}
+
+/* What a member needs of what is wanted: its share, of which its operator may read just a part. */
+static struct box forms_read(const struct derivation *d, const struct convert_side *wanted,
+                             const struct form_want *want, uint32_t member)
+{
+    struct box share = convert_box(wanted, member);
+    if (!want->operand || want->boxes)
+        return share;
+    struct box read =
+        assign_box(d->stage, d->plan->model, state_operator(d, want->operator),
+                   &d->operators.at[want->operator].assignment, want->operand,
+                   layout_coordinates(d->stage, member));
+    return layout_intersection(&share, &read, wanted->tensor->rank);
+}
+
+bool forms_satisfies(const struct derivation *d, const struct form *form, const struct form_want *want)
+{
+    if (form->streamed || (form->tile && form->tile != want->tile))
+        return false;
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (form->layout.place[a] == PLACE_PARTIAL && want->layout.place[a] != PLACE_PARTIAL)
+            return false;
+    if (forms_alike(d, form, want))
         return true;
     const struct tensor *tensor = state_tensor(d, want->tensor);
     struct convert_side held = {d->stage, tensor, form->layout, form->boxes};
     struct convert_side wanted = {d->stage, tensor, want->layout, want->boxes};
     for (uint32_t m = 0; m < d->member_count; m++) {
-        struct box outer = convert_box(&held, m), inner = convert_box(&wanted, m);
+        struct box outer = convert_box(&held, m), inner = forms_read(d, &wanted, want, m);
         if (!layout_covers(&outer, &inner, tensor->rank))
             return false;
     }
@@ -149,7 +168,8 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
         struct form_want shares = *want;
         shares.layout = form.layout;
         shares.boxes = NULL;
-        form = d->forms.at[forms_exchange(d, &form, &shares)];
+        uint32_t made = forms_exchange(d, &form, &shares); /* this may move the list of forms */
+        form = d->forms.at[made];
     }
     /* After the collectives every member holds its share in their last layout: slices that follow are free,
      * and leave it all of what it wants of them. What it wants beyond that is exchanged. */
@@ -179,7 +199,7 @@ uint32_t forms_obtain(struct derivation *d, const struct form_want *want)
             best = f;
         }
     }
-    if (best == MODEL_NONE || boundary_everywhere(d, want->tensor))
+    if (best == MODEL_NONE || boundary_there(d, want))
         return boundary_import(d, want);
     return forms_convert(d, best, want);
 }

@@ -6,9 +6,10 @@
 
 struct form_want {
     uint32_t tensor;
-    uint32_t operator;    /* stage operator that asks; MODEL_NONE: another stage */
-    struct layout layout; /* partial only where the tensor is */
-    struct box *boxes;    /* per member; NULL: the layout's own */
+    uint32_t operator;             /* stage operator that asks; MODEL_NONE: another stage */
+    const struct operand *operand; /* as which it reads it; NULL: not one of its own */
+    struct layout layout;          /* partial only where the tensor is */
+    struct box *boxes;             /* per member; NULL: the layout's own */
     uint32_t unit, part;
     uint32_t tile; /* that asks; 0: not one of a fused block, or whoever comes later may use it too */
 };

@@ -195,7 +195,8 @@ static void verdict_add(struct verdict_holdings *list, uint32_t what, uint8_t ca
     list->at[i].count++;
 }
 
-/* The largest parts of what is held at the peak. */
+/* The largest parts of what is held at the peak. Names of tensors follow one another, so that sums per name
+ * from the first to the last one take little room. */
 static void verdict_largest(const struct job *job, const struct program *program,
                             const struct verdict_peak *peak, struct plan_memory *memory)
 {
@@ -203,17 +204,23 @@ static void verdict_largest(const struct job *job, const struct program *program
     struct verdict_walk walk = verdict_walk(job, program, peak);
     struct verdict_holdings alike = {0};
     struct arena scratch;
+    uint32_t low = UINT32_MAX, end = 0;
+    for (uint32_t i = 0; i < program->memory_count; i++) {
+        uint32_t label = peak->order[i].label;
+        low = label < low ? label : low;
+        end = label >= end ? label + 1 : end;
+    }
     arena_init(&scratch);
-    uint32_t labels = names->list.count;
-    double *sums = ARENA_ARRAY(&scratch, double, labels *MEMORY_CATEGORY_COUNT);
+    uint32_t cells = end > low ? (end - low) * MEMORY_CATEGORY_COUNT : 0;
+    double *sums = ARENA_ARRAY(&scratch, double, cells);
     while (walk.steps < peak->changes) {
         const struct memory_change *change = verdict_step(&walk);
-        sums[change->label * MEMORY_CATEGORY_COUNT + change->category] += walk.bytes;
+        sums[(change->label - low) * MEMORY_CATEGORY_COUNT + change->category] += walk.bytes;
     }
-    for (uint32_t i = 0; i < labels * MEMORY_CATEGORY_COUNT; i++)
+    for (uint32_t i = 0; i < cells; i++)
         if (sums[i] > 1e-6 * peak->total)
-            verdict_add(&alike, verdict_pattern(names, i / MEMORY_CATEGORY_COUNT), i % MEMORY_CATEGORY_COUNT,
-                        sums[i]);
+            verdict_add(&alike, verdict_pattern(names, low + i / MEMORY_CATEGORY_COUNT),
+                        i % MEMORY_CATEGORY_COUNT, sums[i]);
     if (alike.count)
         qsort(alike.at, alike.count, sizeof *alike.at, verdict_order);
     memory->largest_count = alike.count < PLAN_HOLDINGS ? alike.count : PLAN_HOLDINGS;

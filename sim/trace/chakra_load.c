@@ -9,17 +9,18 @@
 
 enum { RANK_DIGITS = 7 }; /* of a rank in a file's name */
 
-/* Where the rank begins in a name NAME.RANK.et; 0: it is none. */
+/* Where the rank begins in a name NAME.RANK.et or NAME.RANK.et.gz; 0: it is none. */
 static size_t chakra_load_rank_at(const char *name)
 {
-    size_t length = strlen(name);
-    if (length < 6 || strcmp(name + length - 3, ".et") != 0)
+    size_t length = strlen(name), end = length;
+    if (trace_file_ends(name, ".gz"))
+        end -= strlen(".gz");
+    if (end < strlen("a.0.et") || strncmp(name + end - 3, ".et", 3) != 0)
         return 0;
-    size_t digits = length - 3;
+    size_t digits = end -= 3;
     while (digits && name[digits - 1] >= '0' && name[digits - 1] <= '9')
         digits--;
-    bool rank =
-        digits < length - 3 && length - 3 - digits <= RANK_DIGITS && digits >= 2 && name[digits - 1] == '.';
+    bool rank = digits < end && end - digits <= RANK_DIGITS && digits >= 2 && name[digits - 1] == '.';
     return rank ? digits : 0;
 }
 
@@ -122,7 +123,7 @@ static const char *chakra_load_name(const struct trace *trace, const char *prefi
 
 const struct trace_format chakra_load_format = {
     .name = "chakra",
-    .about = "execution traces of MLCommons: PREFIX.RANK.et, one file per rank",
+    .about = "execution traces of MLCommons: PREFIX.RANK.et, perhaps .et.gz, one file per rank",
     .find = chakra_load_prefix,
     .load = chakra_load,
     .file = chakra_load_name,

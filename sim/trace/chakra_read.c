@@ -21,7 +21,8 @@ struct chakra_reader {
     struct input *input;
     struct trace *trace;
     struct trace_rank *rank;
-    uint64_t record; /* from 1 */
+    uint64_t record;           /* from 1 */
+    VECTOR(uint64_t) controls; /* control dependencies of the node that is read */
 };
 
 static bool chakra_error(struct chakra_reader *reader, const struct trace_node *node, const char *what)
@@ -213,18 +214,32 @@ static bool chakra_attribute(struct chakra_reader *reader, struct trace_node *no
 }
 
 /* Dependencies, packed or one by one. */
-static bool chakra_dependencies(struct chakra_reader *reader, struct trace_node *node,
+static bool chakra_dependencies(struct chakra_reader *reader, const struct trace_node *node,
                                 struct wire_field *field)
 {
+    bool control = field->number == CHAKRA_CONTROL_DEPENDENCIES, one = field->type == WIRE_VARINT;
     uint64_t id = field->value;
-    if (field->type == WIRE_VARINT)
-        VECTOR_PUSH(&reader->rank->ids, id);
-    while (field->type == WIRE_BYTES && wire_varint(&field->bytes, &id))
-        VECTOR_PUSH(&reader->rank->ids, id);
-    node->dependency_count = reader->rank->ids.count - node->first_dependency;
-    if (field->type != WIRE_VARINT && field->type != WIRE_BYTES)
+    if (!one && field->type != WIRE_BYTES)
         return chakra_error(reader, node, "dependencies are not encoded as numbers");
+    while (one || wire_varint(&field->bytes, &id)) {
+        if (control)
+            VECTOR_PUSH(&reader->controls, id);
+        else
+            VECTOR_PUSH(&reader->rank->ids, id);
+        if (one)
+            break;
+    }
     return !field->bytes.problem || chakra_error(reader, node, field->bytes.problem);
+}
+
+/* Control dependencies stand behind those of data. */
+static void chakra_controls(struct chakra_reader *reader, struct trace_node *node)
+{
+    for (uint32_t i = 0; i < reader->controls.count; i++)
+        VECTOR_PUSH(&reader->rank->ids, reader->controls.at[i]);
+    node->control_count = reader->controls.count;
+    node->dependency_count = reader->rank->ids.count - node->first_dependency;
+    reader->controls.count = 0;
 }
 
 static bool chakra_group_member(struct chakra_reader *reader, const struct trace_node *node,
@@ -238,12 +253,14 @@ static bool chakra_group_member(struct chakra_reader *reader, const struct trace
     return true;
 }
 
-/* One process group of PyTorch: {"pg_name": "1", "ranks": [0, 1], …}; no ranks: all of them. */
+/* One process group of PyTorch: {"pg_name": "1", "ranks": [0, 1], …}; no ranks: all of them, which is what
+ * the one called 0 is anyway. */
 static bool chakra_group(struct chakra_reader *reader, const struct trace_node *node,
                          const struct value *item)
 {
     const struct value *name = value_get(item, "pg_name"), *ranks = value_get(item, "ranks");
-    if (!name || name->kind != VALUE_SCALAR || !ranks || ranks->kind != VALUE_LIST || !ranks->count)
+    if (!name || name->kind != VALUE_SCALAR || !ranks || ranks->kind != VALUE_LIST ||
+        (!ranks->count && strcmp(name->text, "0") == 0))
         return true;
     uint32_t interned = names_add(reader->trace->names, name->text);
     if (trace_group_find(reader->trace, interned))
@@ -351,8 +368,14 @@ static bool chakra_node(struct chakra_reader *reader, struct wire message)
         good = chakra_field(reader, &node, &field, &inputs);
     if (good && message.problem)
         good = chakra_error(reader, &node, message.problem);
+    chakra_controls(reader, &node);
     if (good && node.type == TRACE_TYPE_COUNT)
         good = chakra_error(reader, &node, "its type is none that Chakra has");
+    if (good && node.type == TRACE_COLLECTIVE && (node.kind < 0 || node.kind >= TRACE_COLLECTIVES))
+        good = chakra_error(reader, &node,
+                            arena_format(&reader->trace->arena,
+                                         "expected 'comm_type' from 0 to %d, the collectives of Chakra",
+                                         TRACE_COLLECTIVES - 1));
     if (good && node.type == TRACE_METADATA && inputs)
         good = chakra_groups(reader, &node, inputs);
     if (good)
@@ -380,17 +403,13 @@ static bool chakra_metadata(struct chakra_reader *reader, struct wire message)
 bool chakra_read(struct input *input, struct trace *trace, struct trace_rank *rank, const void *bytes,
                  size_t length)
 {
-    struct chakra_reader reader = {input, trace, rank, 0};
+    struct chakra_reader reader = {input, trace, rank, 0, {0}};
     struct wire file = wire_over(bytes, length), message;
-    const uint8_t *first = bytes;
-    if (length > 2 && first[0] == 0x1f && first[1] == 0x8b)
-        return report_error(&input->report, (struct place){rank->path, 0, 0},
-                            "this file is compressed by gzip; `gunzip` makes a trace of it");
     bool good = true;
-    while (good && wire_block(&file, &message)) {
+    while (good && wire_block(&file, &message))
         good = reader.record++ ? chakra_node(&reader, message) : chakra_metadata(&reader, message);
-    }
     reader.record++;
+    VECTOR_FREE(&reader.controls);
     if (good && file.problem)
         good = chakra_error(&reader, NULL, file.problem);
     if (good && !rank->nodes.count)

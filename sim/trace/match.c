@@ -145,10 +145,6 @@ static bool match_member(struct matcher *m, const struct entry *entry)
 
 static bool match_collective(struct matcher *m, struct entry entry, const struct trace_node *node)
 {
-    if (node->kind < 0 || node->kind >= TRACE_COLLECTIVES)
-        return report_error(m->report, match_place(m, &entry),
-                            "%s: expected 'comm_type' from 0 to %d, the collectives of Chakra",
-                            match_text(m, &entry), TRACE_COLLECTIVES - 1);
     entry.group = match_group(m, node);
     if (entry.group == TRACE_NONE)
         return report_error(m->report, match_place(m, &entry),

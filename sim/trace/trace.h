@@ -42,7 +42,7 @@ struct trace_node {
     double seconds;         /* the same as `duration`, not rounded to microseconds; NAN: not given */
     double flops, bytes;    /* compute: operations; of it and of loads and stores: bytes of memory */
     double size;            /* communication: bytes as Chakra counts them; NAN: not given */
-    int64_t kind;           /* collective: as Chakra numbers it; -1: not given */
+    int64_t kind;           /* collective: as Chakra numbers it, one of trace_collectives; else -1 */
     int64_t source, target; /* send, receive: ranks; -1: not given */
     int64_t tag;            /* a send meets the receive of the same tag */
     uint32_t pg;            /* interned name of the process group; 0: all ranks */
@@ -72,7 +72,7 @@ struct trace_rank {
 
 struct trace_group {
     uint32_t name;             /* interned, as nodes name it */
-    struct index_list members; /* ranks */
+    struct index_list members; /* ranks; until all files are read, none: all ranks */
     const char *path;          /* where it was read */
 };
 

@@ -189,11 +189,25 @@ bool trace_export(const struct job *job, const struct platform *platform, struct
     return true;
 }
 
+/* As JSON has it; names have no control characters. */
+static void export_text(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            fputc('\\', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
 static bool export_write_groups(const struct trace *trace, FILE *out)
 {
     for (uint32_t g = 0; g < trace->groups.count; g++) {
         const struct trace_group *group = &trace->groups.at[g];
-        fprintf(out, "%s\"%s\": [", g ? ",\n " : "{", names_text(trace->names, group->name));
+        fputs(g ? ",\n " : "{", out);
+        export_text(names_text(trace->names, group->name), out);
+        fputs(": [", out);
         for (uint32_t m = 0; m < group->members.count; m++)
             fprintf(out, "%s%u", m ? ", " : "", group->members.at[m]);
         fprintf(out, "]");

@@ -28,13 +28,23 @@ static uint32_t load_ranks(const struct trace *trace)
     return count;
 }
 
+/* A group that lists nobody is all ranks. */
+static void load_whole_groups(struct trace *trace)
+{
+    for (uint32_t g = 0; g < trace->groups.count; g++) {
+        bool whole = !trace->groups.at[g].members.count;
+        for (uint32_t rank = 0; whole && rank < trace->ranks.count; rank++)
+            VECTOR_PUSH(&trace->groups.at[g].members, rank);
+    }
+}
+
 /* The group in which rank `to` has the place that rank `from` has in `name`: the same one when both are in
  * it, else one of as many members. TRACE_NONE: there is none. */
 static uint32_t load_counterpart(const struct trace *trace, uint32_t name, uint32_t from, uint32_t to)
 {
     const struct trace_group *group = trace_group_find(trace, name);
     uint32_t place = 0, found = TRACE_NONE;
-    if (!name || !group)
+    if (!name || !group || !group->members.count)
         return name;
     for (uint32_t m = 0; m < group->members.count; m++) {
         if (group->members.at[m] == to)
@@ -113,6 +123,7 @@ static bool load_complete(struct input *input, const struct trace_load_options *
             return false;
     }
     qsort(trace->ranks.at, trace->ranks.count, sizeof *trace->ranks.at, load_order);
+    load_whole_groups(trace);
     return true;
 }
 

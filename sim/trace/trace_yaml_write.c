@@ -215,8 +215,9 @@ static void yaml_groups(struct yaml_writer *w)
         const struct trace_group *group = &w->trace->groups.at[g];
         fputs("    ", w->out);
         yaml_text(w, names_text(w->trace->names, group->name));
+        fputs(": [", w->out);
         for (uint32_t m = 0; m < group->members.count; m++)
-            fprintf(w->out, "%s%u", m ? ", " : ": [", group->members.at[m]);
+            fprintf(w->out, "%s%u", m ? ", " : "", group->members.at[m]);
         fputs("]\n", w->out);
     }
 }

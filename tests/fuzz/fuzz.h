@@ -4,6 +4,7 @@
 #ifndef PARTITA_TESTS_FUZZ_H
 #define PARTITA_TESTS_FUZZ_H
 
+#include "base/arena.h"
 #include "base/report.h"
 
 #include <stdbool.h>
@@ -37,6 +38,15 @@ static inline void fuzz_said(bool good, const struct report *report)
         }
         abort();
     }
+}
+
+/* The bytes with a NUL after them (an arena is zeroed), as document_bytes() gives a file. */
+static inline char *fuzz_text(struct arena *arena, const uint8_t *bytes, size_t length)
+{
+    char *text = arena_alloc(arena, length + 1);
+    if (length)
+        memcpy(text, bytes, length);
+    return text;
 }
 
 #ifndef PARTITA_LIBFUZZER

@@ -1,26 +1,10 @@
 /* Any bytes as a profile of PyTorch, of two ranks: read, made nodes of, linked and made a job. */
 #include "trace/kineto_group.h"
-#include "trace/replay.h"
 
 #include "fuzz.h"
+#include "fuzz_replay.h"
 
-static void fuzz_job(struct input *input, struct trace *trace, struct names *names)
-{
-    struct platform platform;
-    struct job job = {.names = names};
-    enum replay_compute compute;
-    struct replay_options options = {REPLAY_RECORDED, FP32, {"topology", 0, 0}};
-    platform_init(&platform, names);
-    arena_init(&job.arena);
-    VECTOR_PUSH(&platform.device_types, ((struct device_type){.memory_bandwidth = 1e9}));
-    for (uint32_t i = 0; i < KERNEL_COUNT; i++)
-        platform.device_types.at[0].efficiency[i] = 1;
-    for (uint32_t i = 0; i < 2; i++)
-        VECTOR_PUSH(&platform.devices, ((struct device){.speed = 1}));
-    replay_job(trace, &platform, &options, &job, &compute, &input->report);
-    arena_fini(&job.arena);
-    platform_fini(&platform);
-}
+enum { RANKS = 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
@@ -32,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     input_init(&input, NULL);
     names_init(&names);
     trace_init(&trace, &names);
-    for (uint32_t r = 0; r < 2 && good; r++) {
+    for (uint32_t r = 0; r < RANKS && good; r++) {
         struct kineto kineto = {0};
         struct trace_rank rank = {.path = "fuzzed.json", .rank = r};
         good = kineto_read_bytes(&input, &names, "fuzzed.json", bytes, length, &kineto) &&
@@ -44,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     if (good) {
         kineto_group_exchange(&trace);
         if (trace_link(&trace, &input.report))
-            fuzz_job(&input, &trace, &names);
+            fuzz_replay(&input, &trace, &names, RANKS);
     }
     VECTOR_FREE(&counts.unused);
     trace_fini(&trace);

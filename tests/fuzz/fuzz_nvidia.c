@@ -1,17 +1,8 @@
 /* Any bytes as the output of nvidia-smi topo -m. */
-#include "platform/import.h"
-
-#include "fuzz.h"
+#include "fuzz_import.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-    struct input input;
-    input_init(&input, NULL);
-    char *text = arena_alloc(&input.arena, length + 1); /* with a NUL, as document_bytes() gives it */
-    if (length)
-        memcpy(text, bytes, length);
-    const struct value *made = import_nvidia.read(&input, "fuzzed.txt", text, length, NULL);
-    fuzz_said(made, &input.report);
-    input_fini(&input);
+    fuzz_import(&import_nvidia, "fuzzed.txt", bytes, length);
     return 0;
 }

@@ -9,9 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         struct input input;
         struct orders orders;
         input_init(&input, NULL);
-        char *text = arena_alloc(&input.arena, length + 1);
-        if (length)
-            memcpy(text, bytes, length);
+        char *text = fuzz_text(&input.arena, bytes, length);
         fuzz_said(schedule_csv_parse(&input, "fuzzed.csv", text, training, &orders), &input.report);
         orders_fini(&orders);
         input_fini(&input);

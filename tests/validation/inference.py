@@ -2,22 +2,17 @@
 """Generated text against published times and rates: TensorRT-LLM 0.6.1, FasterTransformer and 4-bit models on single devices.
 
 Called as `inference.py PROGRAM [MEASUREMENTS.csv] [FAMILY...]`. Prints every row that can be simulated as it was measured and generates at most $PARTITA_MOST
-tokens (128 by default), then each family's mean error. Exit code 77 when the measurements are absent, 1 when a row cannot be run or its time is off by more
-than a factor of BOUND: a bound against regressions, not an aim. The error of a row is that of the time, simulated / measured - 1; a rate is turned into a
-time first.
+tokens (128 by default), then each family's mean error; measured.py says how it ends. A rate is turned into a time first.
 
 What the source does not say is chosen here: attention in one kernel, fp8 (of weights, activations and cache) where the row says fp8, for 4-bit weights fp16
 activations and a prompt of 16 tokens.
 """
 
-import csv
-import json
 import os
-import subprocess
-import sys
 import tempfile
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import measured
+
 BOUND = 3.0
 MOST = int(os.environ.get("PARTITA_MOST", "128"))
 FAMILIES = ["trtllm_061", "fastertransformer_13b", "llm_single_gpu_decode"]
@@ -42,8 +37,8 @@ TOPOLOGIES = {
 PRECISIONS = {"fp16": "fp16", "fp8": "fp8", "4-bit": "{weights: int4, activations: fp16}"}
 
 
-def usable(row, families):
-    return (row["family"] in families and row["model"] in MODELS and row["gpu"] in TOPOLOGIES and row["dtype"] in PRECISIONS
+def usable(row):
+    return (row["model"] in MODELS and row["gpu"] in TOPOLOGIES and row["dtype"] in PRECISIONS
             and int(row["out_tokens"] or 0) <= MOST)
 
 
@@ -59,11 +54,10 @@ def simulate(program, row):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(workload(row))
         file.flush()
-        environment = dict(os.environ, PARTITA_DATA=SOURCE, LC_ALL="C")
-        result = subprocess.run([program, "run", file.name, "--json"], capture_output=True, text=True, env=environment, timeout=900)
-    if result.returncode != 0:
-        raise SystemExit(f"{row['id']}:\n{workload(row)}\n{result.stderr}")
-    return json.loads(result.stdout)
+        try:
+            return measured.run(program, "run", file.name)
+        except RuntimeError as error:
+            raise SystemExit(f"{row['id']}:\n{workload(row)}\n{error}") from error
 
 
 def times(row, run):
@@ -81,29 +75,15 @@ def times(row, run):
 
 
 def main():
-    if len(sys.argv) < 2:
-        raise SystemExit(__doc__)
-    path = sys.argv[2] if len(sys.argv) > 2 else ""
-    if not os.path.exists(path):
-        print(f"the measurements are not there: {path or 'no file given'}")
-        raise SystemExit(77)
-    families, errors, far = sys.argv[3:] or FAMILIES, {}, 0
-    with open(path, encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if usable(row, families)]
-    if not rows:
-        raise SystemExit("no row can be simulated: the measurements have changed their form")
+    program, rows = measured.arguments(__doc__, FAMILIES, usable)
+    errors = measured.Errors(BOUND)
     for row in rows:
-        run = simulate(sys.argv[1], row)
-        measured, simulated = times(row, run)
-        error = simulated / measured - 1
+        run = simulate(program, row)
+        real, simulated = times(row, run)
         what = row["family"] + ", " + ("first token" if row["out_tokens"] == "1" else row["quantity"])
-        errors.setdefault(what, []).append(error)
-        far += not 1 / BOUND < simulated / measured < BOUND
         print(f"{row['id']:26} {row['model']:12} {row['gpu']:16} TP {row['tp']} {row['dtype']:5} batch {row['global_batch']:>4} {row['in_tokens']:>5} + {row['out_tokens']:>4} "
-              f"{1e3 * measured:10.2f} ms measured {1e3 * simulated:10.2f} ms simulated {100 * error:+6.1f} %{'' if run['fits'] else '  (does not fit)'}")
-    for what, values in errors.items():
-        print(f"{what}: {len(values)} rows, mean magnitude {100 * sum(map(abs, values)) / len(values):.1f} %, mean {100 * sum(values) / len(values):+.1f} %")
-    raise SystemExit(1 if far else 0)
+              f"{1e3 * real:10.2f} ms measured {1e3 * simulated:10.2f} ms simulated {errors.add(what, real, simulated)}{'' if run['fits'] else '  (does not fit)'}")
+    errors.end()
 
 
 if __name__ == "__main__":

@@ -2,26 +2,22 @@
 """Training steps of large language models against published iteration times.
 
 Called as `training.py PROGRAM [MEASUREMENTS.csv] [FAMILY...]`. Prints every row that can be simulated as it was measured (all sizes and degrees
-known, DGX A100 nodes, at most $PARTITA_MOST devices, 100 by default), then each family's mean error. Exit code 77 when the measurements are absent, 1 when a row cannot be
-run or is off by more than a factor of BOUND: a bound against regressions, not an aim. The error of a row is simulated / measured - 1.
+known, DGX A100 nodes, at most $PARTITA_MOST devices, 100 by default), then each family's mean error; measured.py says how it ends.
 """
 
-import csv
-import json
 import os
-import subprocess
-import sys
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import measured
+
 BOUND = 1.6
 MOST = int(os.environ.get("PARTITA_MOST", "100"))
 FAMILIES = ["korthikanti2022"]
 NEEDED = ["layers", "hidden", "heads", "seq", "vocab", "global_batch", "micro_batch", "tp", "pp", "dp", "n_gpus"]
 
 
-def usable(row, families):
+def usable(row):
     whole = all(row[key].isdigit() for key in NEEDED)
-    return (row["family"] in families and row["quantity"] == "iteration_time_s" and whole and "A100" in row["gpu"]
+    return (row["quantity"] == "iteration_time_s" and whole and "A100" in row["gpu"]
             and int(row["n_gpus"]) <= MOST and row["recompute"] in ("none", "selective", "full"))
 
 
@@ -40,36 +36,20 @@ def settings(row):
 
 
 def simulate(program, row):
-    words = [program, "run", "gpt3-175b-64gpu", "--json", *settings(row)]
-    environment = dict(os.environ, PARTITA_DATA=SOURCE, LC_ALL="C")
-    result = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=900)
-    if result.returncode != 0:
-        raise SystemExit(f"{row['id']}: {' '.join(words)}\n{result.stderr}")
-    return json.loads(result.stdout)["step_time_s"]
+    try:
+        return measured.run(program, "run", "gpt3-175b-64gpu", *settings(row))["step_time_s"]
+    except RuntimeError as error:
+        raise SystemExit(f"{row['id']}: {error}") from error
 
 
 def main():
-    if len(sys.argv) < 2:
-        raise SystemExit(__doc__)
-    path = sys.argv[2] if len(sys.argv) > 2 else ""
-    if not os.path.exists(path):
-        print(f"the measurements are not there: {path or 'no file given'}")
-        raise SystemExit(77)
-    families, errors, far = sys.argv[3:] or FAMILIES, {}, 0
-    with open(path, encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if usable(row, families)]
-    if not rows:
-        raise SystemExit("no row can be simulated: the measurements have changed their form")
+    program, rows = measured.arguments(__doc__, FAMILIES, usable)
+    errors = measured.Errors(BOUND)
     for row in rows:
-        measured, simulated = float(row["value"]), simulate(sys.argv[1], row)
-        error = simulated / measured - 1
-        errors.setdefault(row["family"], []).append(error)
-        far += not 1 / BOUND < simulated / measured < BOUND
+        real, simulated = float(row["value"]), simulate(program, row)
         print(f"{row['id']:24} {row['model']:12} {row['n_gpus']:>5} devices  {row['recompute']:9} SP {row['seq_parallel']:3} "
-              f"{measured:8.3f} s measured {simulated:8.3f} s simulated {100 * error:+6.1f} %")
-    for family, values in errors.items():
-        print(f"{family}: {len(values)} rows, mean magnitude {100 * sum(map(abs, values)) / len(values):.1f} %")
-    raise SystemExit(1 if far else 0)
+              f"{real:8.3f} s measured {simulated:8.3f} s simulated {errors.add(row['family'], real, simulated)}")
+    errors.end()
 
 
 if __name__ == "__main__":

@@ -125,6 +125,16 @@ static inline uint32_t run_step_dim(const struct executor *x, const struct opera
     return MODEL_NONE;
 }
 
+/* The part of an operand's box that the step which is running touches. */
+static inline struct box run_step_box(const struct executor *x, const struct operator* op,
+                                      const struct operand *operand, struct box box)
+{
+    uint32_t dim = run_step_dim(x, op, operand);
+    if (x->step != MODEL_NONE && dim != MODEL_NONE && box.dims[dim].low < box.dims[dim].high)
+        box.dims[dim] = (struct interval){x->step, x->step + 1};
+    return box;
+}
+
 /* Where an element of an array stands along a dimension. */
 static inline uint64_t run_index(const struct tensor *tensor, size_t at, uint32_t dim)
 {
@@ -396,12 +406,16 @@ static inline struct box run_layout_box(const struct stage_run *s, const struct 
     return layout_box(s->d->stage, tensor, layout, run_at(s, member), 0);
 }
 
-/* What members put into a collective: their shares in the layout, if all have those; else
- * whatever they have. */
+/* What members put into a collective: their shares in the layout, if all have those (of the time step that is
+ * running); else whatever they have. */
 static inline bool run_has_share(const struct executor *x, const struct stage_run *s, uint32_t tensor,
                                  const struct holding *in, const struct layout *layout, uint32_t member)
 {
     struct box box = run_layout_box(s, run_tensor(x, tensor), layout, member);
+    if (x->step != MODEL_NONE && run_tensor(x, tensor)->producer != MODEL_NONE) {
+        const struct operator* maker = & x->model->operators.at[run_tensor(x, tensor)->producer];
+        box = run_step_box(x, maker, &maker->output, box);
+    }
     for (size_t i = 0; i < run_elements(x, tensor); i++)
         if (run_inside(run_tensor(x, tensor), &box, i) && isnan(run_value(in, member, i)))
             return false;

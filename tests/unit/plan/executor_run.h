@@ -432,16 +432,6 @@ static inline double *run_sum(struct executor *x, const struct stage_run *s, uin
     return sum;
 }
 
-/* The part of an operand's box that the step which is running touches. */
-static inline struct box run_step_box(const struct executor *x, const struct operator* op,
-                                      const struct operand *operand, struct box box)
-{
-    uint32_t dim = run_step_dim(x, op, operand);
-    if (x->step != MODEL_NONE && dim != MODEL_NONE && box.dims[dim].low < box.dims[dim].high)
-        box.dims[dim] = (struct interval){x->step, x->step + 1};
-    return box;
-}
-
 /* What earlier steps made stays. */
 static inline void run_before(const struct executor *x, double *const *of_member, uint32_t tensor,
                               uint32_t member, double *out)

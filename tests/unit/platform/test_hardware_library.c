@@ -154,6 +154,21 @@ static void deepthings_boards_have_its_measured_speed_and_network(void **state)
     fixture_fini(&f);
 }
 
+/* The route between two GPUs of a DGX cluster: out of the one and into the other, by NVLink inside a node. */
+static void expect_neighbours(struct fixture *f, uint32_t from, uint32_t to)
+{
+    uint32_t count;
+    const uint32_t *links = route_links(&f->platform, from, to, &count);
+    const char *cable = from / 8 == to / 8 ? "nvlink" : "infiniband";
+    const char *const wanted[] = {
+        arena_format(&f->input.arena, "%s[%u,%u]>", cable, from / 8, from % 8),
+        arena_format(&f->input.arena, "%s[%u,%u]<", cable, to / 8, to % 8),
+    };
+    assert_int_equal(count, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_string_equal(names_text(&f->names, f->platform.links.at[links[i]].name), wanted[i]);
+}
+
 static void sixteen_thousand_gpus_load(void **state)
 {
     (void)state;
@@ -164,11 +179,9 @@ static void sixteen_thousand_gpus_load(void **state)
     /* of each node: 8 GPUs on NVLink, InfiniBand and PCIe, 4 PCIe switches, a drive, the host's own card */
     assert_int_equal(f.platform.links.count, 2 * 2048 * (3 * 8 + 4 + 1 + 1));
     assert_string_equal(fixture_route(&f, "gpu[0,0]", "gpu[2047,7]"), "infiniband[0,0]> infiniband[2047,7]<");
-    for (uint32_t d = 0; d < 16384; d++) { /* a ring over all of them */
-        uint32_t count;
-        route_links(&f.platform, d, (d + 1) % 16384, &count);
-        assert_int_equal(count, 2);
-    }
+    for (uint32_t d = 0; d < 16384;
+         d += 61) /* links of a ring; 61 is odd, so each place of a node has its turn */
+        expect_neighbours(&f, d, (d + 1) % 16384);
     fixture_fini(&f);
 }
 

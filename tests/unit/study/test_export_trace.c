@@ -10,44 +10,7 @@
 
 #include "traces.h"
 
-#include "engine/engine.h"
-#include "study/carriers.h"
-#include "study/scenario.h"
-
-/* A scenario and when everything in it happens. */
-struct played {
-    struct scenario scenario;
-    struct engine_result result;
-};
-
-static void play(struct played *played, const char *workload, const char *topology, const char *const *sets,
-                 uint32_t count)
-{
-    struct scenario_options options = {.workload = workload,
-                                       .topology = topology,
-                                       .sets = sets,
-                                       .set_count = count,
-                                       .data_root = partita_data_folder()};
-    const char *error = "it cannot be loaded";
-    bool good = scenario_load(&played->scenario, &options);
-    report_print(&played->scenario.input.report, stderr);
-    struct engine_options engine = good ? scenario_engine(&played->scenario) : (struct engine_options){0};
-    good = good && carriers_choose(&played->scenario, &engine);
-    if (!good ||
-        !engine_run(&played->scenario.platform, &played->scenario.job, &engine, &played->result, &error))
-        fail_msg("%s: %s", workload, error);
-}
-
-static void played_fini(struct played *played)
-{
-    engine_result_fini(&played->result);
-    scenario_fini(&played->scenario);
-}
-
-static const struct program *program_of(const struct job *job, uint32_t rank)
-{
-    return &job->programs[job->ranks[rank].program];
-}
+#include "played.h"
 
 /* The record of an operation by what it is: slots differ, names and streams do not. The trace's nodes keep
  * the order of each stream, so the n-th of a stream here is the n-th of the stream of that name there. */

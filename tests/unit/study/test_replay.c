@@ -10,6 +10,8 @@
 
 #include "traces.h"
 
+#include <zlib.h>
+
 #define SAMPLES PARTITA_SOURCE "/../shared/traces/chakra"
 
 /* 10 GB/s and 2 us from a device to the switch and as much to the next device. */
@@ -24,6 +26,13 @@ static void assert_near(double got, double wanted)
 {
     if (!(fabs(got - wanted) <= 1e-12 * fabs(wanted)))
         fail_msg("got %.17g, expected %.17g", got, wanted);
+}
+
+static void expect_complaint(const char *wanted)
+{
+    assert_int_equal(replay(NULL, "star", bare, BARE), PARTITA_BAD_INPUT);
+    if (!strstr(complaints, wanted))
+        fail_msg("got '%s', expected '%s' in it", complaints, wanted);
 }
 
 static void need_samples(void)
@@ -234,6 +243,88 @@ static void process_groups_are_read_from_metadata(void **state)
     assert_near(reported("step_time_s"), 2 * (LATENCY + 500000 / BANDWIDTH));
 }
 
+/* PyTorch lists no ranks for a group of all of them. */
+static void a_group_that_lists_nobody_is_all_ranks(void **state)
+{
+    (void)state;
+    static const char list[] = "[{\"pg_name\": \"world\", \"ranks\": []}]";
+    empty_folder();
+    for (uint32_t rank = 0; rank < 3; rank++) {
+        struct wire_buffer values = {0};
+        begin_rank();
+        begin_node(1, TRACE_METADATA, "groups");
+        wire_put_bytes(&values, CHAKRA_VALUES, list, sizeof list - 1);
+        wire_put_bytes(&node_message, CHAKRA_INPUTS, values.at, values.count);
+        VECTOR_FREE(&values);
+        collective(2, "all", 2, 1000000);
+        text("pg_name", "world");
+        end_rank(rank);
+    }
+    assert_int_equal(replay(NULL, "star", bare, BARE), PARTITA_OK);
+    assert_near(reported("step_time_s"), 2 * (LATENCY + 1000000 / BANDWIDTH));
+}
+
+/* Packed by gzip, under either name; a part of such a file is no trace. */
+static void compressed_files_are_the_same_trace(void **state)
+{
+    (void)state;
+    for (uint32_t named = 0; named < 2; named++) {
+        empty_folder();
+        for (uint32_t rank = 0; rank < 2; rank++) {
+            char path[512];
+            begin_rank();
+            collective(1, "sum", 0, 1000000);
+            end_node();
+            snprintf(path, sizeof path, "%s/t.%u.et%s", folder, rank, named ? ".gz" : "");
+            gzFile file = gzopen(path, "wb");
+            assert_non_null(file);
+            assert_int_equal(gzwrite(file, rank_file.at, rank_file.count), rank_file.count);
+            assert_int_equal(gzclose(file), Z_OK);
+        }
+        assert_int_equal(replay(NULL, "star", bare, BARE), PARTITA_OK);
+        assert_near(reported("step_time_s"), 2 * (LATENCY + 500000 / BANDWIDTH));
+    }
+    char path[512];
+    snprintf(path, sizeof path, "%s/t.1.et.gz", folder);
+    assert_int_equal(truncate(path, 40), 0);
+    expect_complaint("t.1.et.gz': it is cut short");
+}
+
+/* Names with quotes, line ends, control characters and what is no UTF-8; identities that fill 64 bits. */
+static void odd_names_and_huge_identities_are_read_written_and_read(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a \"quoted\" \\ name",
+                                        "two\nlines\t\x01",
+                                        "\xff\xfe\xc2\x85\xe2\x80\xa8",
+                                        "%s: [x, {y",
+                                        "\xe6\xb1\x89\xef\xbb\xbf\xf0\x9f\x98\x80",
+                                        ""};
+    enum { NAMES = sizeof names / sizeof names[0] };
+    char yaml[512], *written;
+    size_t length;
+    empty_folder();
+    begin_rank();
+    for (uint32_t i = 0; i < NAMES; i++) {
+        compute(UINT64_MAX - i, names[i], 10);
+        if (i)
+            waits_for(UINT64_MAX - i + 1);
+    }
+    end_rank(0);
+    assert_int_equal(replay(NULL, "star", bare, BARE), PARTITA_OK);
+    assert_near(reported("step_time_s"), NAMES * 10e-6);
+    struct partita_options options = {.topology = folder};
+    FILE *out = open_memstream(&written, &length);
+    assert_int_equal(partita_convert(&options, out, stderr), PARTITA_OK);
+    fclose(out);
+    write_bytes("t.yaml", written, length);
+    free(written);
+    snprintf(yaml, sizeof yaml, "%s/t.yaml", folder);
+    if (replay(yaml, "star", bare, BARE) != PARTITA_OK)
+        fail_msg("%s", complaints);
+    assert_near(reported("step_time_s"), NAMES * 10e-6);
+}
+
 /* Loads take their bytes at the rate of the device's memory when no time was recorded. */
 static void loads_and_host_work_overlap_with_computing(void **state)
 {
@@ -254,13 +345,6 @@ static void loads_and_host_work_overlap_with_computing(void **state)
     assert_int_equal(replay(NULL, "single-device", &bare[BARE - 1], 1), PARTITA_OK);
     assert_near(reported("step_time_s"), 51e-6);
     assert_near(reported("compute_s"), 31e-6);
-}
-
-static void expect_complaint(const char *wanted)
-{
-    assert_int_equal(replay(NULL, "star", bare, BARE), PARTITA_BAD_INPUT);
-    if (!strstr(complaints, wanted))
-        fail_msg("got '%s', expected '%s' in it", complaints, wanted);
 }
 
 static void what_does_not_fit_is_named_by_rank_node_and_name(void **state)
@@ -357,6 +441,10 @@ static void broken_nodes_are_named(void **state)
     end_rank(0);
     expect_complaint("rank 0, node 1 'c': expected 'comm_type' from 0 to 9");
     begin_rank();
+    begin_node(1, TRACE_COLLECTIVE, "c");
+    end_rank(0);
+    expect_complaint("rank 0, node 1 'c': expected 'comm_type' from 0 to 9");
+    begin_rank();
     message(1, "far", false, 9, 0, 1);
     end_rank(0);
     expect_complaint("rank 0, node 1 'far': 'comm_dst' is 9, but there are 1 ranks");
@@ -366,7 +454,7 @@ static void broken_nodes_are_named(void **state)
     write_bytes("t.0.et", rank_file.at, rank_file.count - 2);
     expect_complaint("rank 0, message 2: a length goes beyond the end");
     write_bytes("t.0.et", "\x1f\x8b\x08\x00", 4);
-    expect_complaint("compressed by gzip");
+    expect_complaint("t.0.et': it is cut short");
     write_bytes("t.0.et", "", 0);
     expect_complaint("rank 0 has no nodes");
 }
@@ -395,6 +483,9 @@ int main(void)
         cmocka_unit_test(in_order_streams_add_no_deadlock),
         cmocka_unit_test(process_groups_say_who_takes_part),
         cmocka_unit_test(process_groups_are_read_from_metadata),
+        cmocka_unit_test(a_group_that_lists_nobody_is_all_ranks),
+        cmocka_unit_test(compressed_files_are_the_same_trace),
+        cmocka_unit_test(odd_names_and_huge_identities_are_read_written_and_read),
         cmocka_unit_test(loads_and_host_work_overlap_with_computing),
         cmocka_unit_test(what_does_not_fit_is_named_by_rank_node_and_name),
         cmocka_unit_test(a_collective_that_only_some_join_is_named),

@@ -150,10 +150,10 @@ static void grid(const struct schedule *schedule, uint64_t *random, struct tally
 }
 
 /* Integer seconds, so that sums are exact; of a chunk, so that a device's are multiples of the chunks. Equal
- * passes, F = I >= W, and any. */
+ * passes, F = I >= W, and any; only any where no form has a domain. */
 static void integer_times(struct trial *t, uint64_t *random, struct tally *tally)
 {
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = t->schedule->makespan ? 0 : 2; kind < 3; kind++) {
         double f = 2 * between(random, 1, 50), i = kind < 2 ? f : 2 * between(random, 1, 50);
         double w = kind == 0   ? f
                    : kind == 1 ? 2 * between(random, 1, (uint32_t)f / 2)
@@ -198,8 +198,10 @@ static void closed_forms_hold_to_rounding_with_real_times(void **state)
     for (const struct schedule *const *at = schedule_table; *at; at++) {
         uint64_t random = 77 + (uint64_t)(at - schedule_table);
         struct tally tally = {0};
+        if (!(*at)->makespan)
+            continue;
         grid(*at, &random, &tally, real_times);
-        assert_true(tally.makespans > 10 || !(*at)->makespan);
+        assert_true(tally.makespans > 10);
     }
 }
 

@@ -48,14 +48,14 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
-static void append(struct wire_buffer *to, const struct wire_buffer *from)
+static inline void append(struct wire_buffer *to, const struct wire_buffer *from)
 {
     wire_put_varint(to, from->count);
     for (uint32_t i = 0; i < from->count; i++)
         VECTOR_PUSH(to, from->at[i]);
 }
 
-static void end_node(void)
+static inline void end_node(void)
 {
     if (node_message.count)
         append(&rank_file, &node_message);
@@ -63,7 +63,7 @@ static void end_node(void)
 }
 
 /* A rank's file begins with the metadata. */
-static void begin_rank(void)
+static inline void begin_rank(void)
 {
     rank_file.count = node_message.count = 0;
     struct wire_buffer metadata = {0};
@@ -72,7 +72,7 @@ static void begin_rank(void)
     VECTOR_FREE(&metadata);
 }
 
-static void begin_node(uint64_t id, enum trace_type type, const char *name)
+static inline void begin_node(uint64_t id, enum trace_type type, const char *name)
 {
     end_node();
     if (id)
@@ -81,7 +81,7 @@ static void begin_node(uint64_t id, enum trace_type type, const char *name)
     wire_put_integer(&node_message, CHAKRA_TYPE, type);
 }
 
-static void put_attribute(const char *name, const struct wire_buffer *value)
+static inline void put_attribute(const char *name, const struct wire_buffer *value)
 {
     struct wire_buffer message = {0};
     wire_put_bytes(&message, CHAKRA_ATTRIBUTE_NAME, name, strlen(name));
@@ -91,7 +91,7 @@ static void put_attribute(const char *name, const struct wire_buffer *value)
     VECTOR_FREE(&message);
 }
 
-static void integer(const char *name, int64_t number)
+static inline void integer(const char *name, int64_t number)
 {
     struct wire_buffer value = {0};
     wire_put_integer(&value, CHAKRA_INT64, (uint64_t)number);
@@ -99,7 +99,7 @@ static void integer(const char *name, int64_t number)
     VECTOR_FREE(&value);
 }
 
-static void text(const char *name, const char *string)
+static inline void text(const char *name, const char *string)
 {
     struct wire_buffer value = {0};
     wire_put_bytes(&value, CHAKRA_STRING, string, strlen(string));
@@ -107,18 +107,19 @@ static void text(const char *name, const char *string)
     VECTOR_FREE(&value);
 }
 
-static void waits_for(uint64_t id)
+static inline void waits_for(uint64_t id)
 {
     wire_put_integer(&node_message, CHAKRA_DATA_DEPENDENCIES, id);
 }
 
-static void compute(uint64_t id, const char *name, uint64_t microseconds)
+static inline void compute(uint64_t id, const char *name, uint64_t microseconds)
 {
     begin_node(id, TRACE_COMPUTE, name);
     wire_put_integer(&node_message, CHAKRA_DURATION, microseconds);
 }
 
-static void message(uint64_t id, const char *name, bool receives, int64_t peer, int64_t tag, int64_t bytes)
+static inline void message(uint64_t id, const char *name, bool receives, int64_t peer, int64_t tag,
+                           int64_t bytes)
 {
     begin_node(id, receives ? TRACE_RECEIVE : TRACE_SEND, name);
     integer(receives ? "comm_src" : "comm_dst", peer);
@@ -126,14 +127,14 @@ static void message(uint64_t id, const char *name, bool receives, int64_t peer, 
     integer("comm_size", bytes);
 }
 
-static void collective(uint64_t id, const char *name, int64_t kind, int64_t bytes)
+static inline void collective(uint64_t id, const char *name, int64_t kind, int64_t bytes)
 {
     begin_node(id, TRACE_COLLECTIVE, name);
     integer("comm_type", kind);
     integer("comm_size", bytes);
 }
 
-static void write_bytes(const char *name, const void *bytes, size_t count)
+static inline void write_bytes(const char *name, const void *bytes, size_t count)
 {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -143,7 +144,7 @@ static void write_bytes(const char *name, const void *bytes, size_t count)
     fclose(file);
 }
 
-static void end_rank(uint32_t rank)
+static inline void end_rank(uint32_t rank)
 {
     char name[64];
     snprintf(name, sizeof name, "t.%u.et", rank);
@@ -152,8 +153,8 @@ static void end_rank(uint32_t rank)
 }
 
 /* Runs what is in the folder (or `path`) on a bare star, as JSON. */
-static enum partita_status replay(const char *path, const char *topology, const char *const *sets,
-                                  uint32_t count)
+static inline enum partita_status replay(const char *path, const char *topology, const char *const *sets,
+                                         uint32_t count)
 {
     size_t length[2];
     free(printed);
