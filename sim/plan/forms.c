@@ -168,7 +168,8 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
         struct form_want shares = *want;
         shares.layout = form.layout;
         shares.boxes = NULL;
-        form = d->forms.at[forms_exchange(d, &form, &shares)];
+        uint32_t made = forms_exchange(d, &form, &shares); /* this may move the list of forms */
+        form = d->forms.at[made];
     }
     /* After the collectives every member holds its share in their last layout: slices that follow are free,
      * and leave it all of what it wants of them. What it wants beyond that is exchanged. */
