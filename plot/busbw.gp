@@ -1,5 +1,6 @@
 # Bus bandwidth against size. Variables come from sim/study/partita_collective.c: heading, rates (a data file with one
 # block of (bytes, GB/s) per algorithm), line_count, labels, colours, low, high (bytes), largest (GB/s).
+# `auto` lies on the line of what it chose, and is dashed.
 key_font = sprintf(',%g', 15 * points) # set key takes no expression
 set title heading font sprintf(',%g', 20 * points)
 set logscale x 2
@@ -19,6 +20,6 @@ set ytics out nomirror
 set border 3 linecolor rgb '#404040'
 set grid linetype 1 linewidth 0.6 linecolor rgb '#E4E4E4'
 set key outside right center vertical Left reverse samplen 2.5 spacing 1.25 font key_font
-
+dash(i) = labels[i] eq 'auto' ? 2 : 1
 plot for [i = 1:line_count] rates index i - 1 using 1:2 with linespoints pointtype 3 + i pointsize 0.8 linewidth 2.2 \
-         linecolor rgb colours[i] title labels[i]
+         dashtype dash(i) linecolor rgb colours[i] title labels[i]

@@ -1,6 +1,6 @@
 # A network. Variables come from sim/figure/picture.c: heading, the frame, cables (a data file with one block of lines
-# per kind), kind_count with labels, colours, widths and dashes, and devices, switches and media (x, y, name, and
-# where the name goes).
+# per kind), kind_count with labels, colours, widths and dashes, and devices, switches, media and stores (x, y,
+# name, and where the name goes).
 key_font = sprintf(',%g', 15 * points) # set key takes no expression
 name_font = sprintf(',%g', 12 * points)
 set title heading font sprintf(',%g', 20 * points)
@@ -14,6 +14,7 @@ set key outside right center vertical Left reverse samplen 2.5 spacing 1.3 font 
 set style line 1 pointtype 7 pointsize symbol linecolor rgb '#202020'
 set style line 2 pointtype 5 pointsize symbol * 1.15 linecolor rgb '#707070'
 set style line 3 pointtype 13 pointsize symbol * 1.3 linecolor rgb '#B0B0B0'
+set style line 4 pointtype 9 pointsize symbol * 1.3 linecolor rgb '#202020'
 
 # Names of devices in a crowded row stand upright.
 upright = turned ? ' right rotate by 90 ' : ' center '
@@ -29,6 +30,10 @@ if (switch_count) {
 if (medium_count) {
     command = command . ', media using 1:2 with points linestyle 3 title "shared medium"' . \
               ', media using 4:5:3 with labels center' . ink
+}
+if (store_count) {
+    command = command . ', stores using 1:2 with points linestyle 4 title "host or drive"' . \
+              ', stores using 4:5:3 with labels center' . ink
 }
 if (device_count) {
     command = command . ', devices using 1:2 with points linestyle 1 title "device"' . \

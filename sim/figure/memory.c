@@ -191,6 +191,15 @@ static bool memory_write(struct memory *memory, const char **error)
     return gnuplot_run(&plot, draw_template(draw, "memory.gp"), error);
 }
 
+static bool memory_recorded(const struct memory *memory, const char **error)
+{
+    for (int c = 0; c < MEMORY_CATEGORIES; c++)
+        if (memory->used[c])
+            return true;
+    *error = "the run says nothing of memory over time; disciplines and most traces do not";
+    return false;
+}
+
 static bool memory_draw(const struct figure_request *request, struct arena *arena, const char **error)
 {
     struct memory memory = {0};
@@ -199,6 +208,7 @@ static bool memory_draw(const struct figure_request *request, struct arena *aren
     bool ok = true;
     for (uint32_t i = 0; ok && i < memory.draw.ranks.count; i++)
         ok = memory_line(&memory, &memory.draw.ranks.at[i], error);
+    ok = ok && memory_recorded(&memory, error);
     if (ok)
         memory_thin(&memory);
     ok = ok && memory_write(&memory, error);

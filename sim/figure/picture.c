@@ -94,11 +94,13 @@ static void picture_write_cables(const struct picture *p, struct gnuplot *plot)
     }
 }
 
-/* Where the middle of a node's name goes: outwards of a circle, above switches, below devices. */
+/* Where the middle of a node's name goes: outwards of a circle, above switches, below devices and what hangs
+ * below them. */
 static void picture_write_name(const struct picture *p, const struct picture_frame *f,
                                const struct picture_node *node, FILE *data)
 {
-    double x = 0, y = node->shape == PICTURE_DEVICE ? -20 : 20;
+    bool low = node->shape == PICTURE_DEVICE || (p->layout == PICTURE_LAYERS && node->y < 0);
+    double x = 0, y = low ? -20 : 20;
     double far = hypot(node->x, node->y);
     if (p->layout == PICTURE_CIRCLE && far > 0) {
         double half = 0.5 * PICTURE_LETTER * (double)strlen(node->name);
@@ -111,11 +113,14 @@ static void picture_write_name(const struct picture *p, const struct picture_fra
 
 static void picture_write_nodes(const struct picture *p, const struct picture_frame *f, struct gnuplot *plot)
 {
-    static const char *const shapes[] = {"devices", "switches", "media"}, *const counts[] = {"device_count",
-                                                                                             "switch_count",
-                                                                                             "medium_count"};
-    for (int shape = 0; shape < 3; shape++) {
-        FILE *data = gnuplot_data(plot, shapes[shape]);
+    static const struct {
+        const char *name, *count;
+    } shapes[PICTURE_SHAPES] = {[PICTURE_DEVICE] = {"devices", "device_count"},
+                                [PICTURE_SWITCH] = {"switches", "switch_count"},
+                                [PICTURE_MEDIUM] = {"media", "medium_count"},
+                                [PICTURE_STORE] = {"stores", "store_count"}};
+    for (int shape = 0; shape < PICTURE_SHAPES; shape++) {
+        FILE *data = gnuplot_data(plot, shapes[shape].name);
         uint32_t count = 0;
         for (uint32_t n = 0; data && n < p->node_count; n++) {
             if ((int)p->nodes[n].shape != shape)
@@ -125,7 +130,7 @@ static void picture_write_nodes(const struct picture *p, const struct picture_fr
             picture_write_name(p, f, &p->nodes[n], data);
             count++;
         }
-        gnuplot_number(plot, counts[shape], count);
+        gnuplot_number(plot, shapes[shape].count, count);
     }
 }
 

@@ -10,7 +10,13 @@
 #include <stdint.h>
 
 enum { PICTURE_RANK = 8 };
-enum picture_shape { PICTURE_DEVICE, PICTURE_SWITCH, PICTURE_MEDIUM };
+enum picture_shape {
+    PICTURE_DEVICE,
+    PICTURE_SWITCH,
+    PICTURE_MEDIUM, /* what all stations of a shared medium are joined to */
+    PICTURE_STORE,  /* a host or a drive: it keeps things for devices */
+    PICTURE_SHAPES
+};
 enum picture_layout { PICTURE_AUTO, PICTURE_LAYERS, PICTURE_CIRCLE, PICTURE_GRID };
 
 struct picture_node {

@@ -1,8 +1,10 @@
 /* Placing: layers for trees of switches, a grid for meshes and tori, a circle for everything else.
  *
- * Layers: a node's level is its number of steps from the nearest device. Devices stand in one row, in blocks
- * around the switch that they share, and each level above stands in the order of the middles of what is below
- * it. A switch that joins devices which also reach the network otherwise (an NVSwitch) hangs below them.
+ * Layers: a node's level is its number of steps from the nearest device; hosts and drives have levels as
+ * switches do. Devices stand in one row, in blocks around the switch that they share, and each level above
+ * stands in the order of the middles of what is below it. A switch that joins devices which also reach the
+ * network otherwise (an NVSwitch) hangs below them, and one that joins devices of several such blocks, as a
+ * network between nodes does, stands above everything inside the nodes.
  *
  * Circle: nodes with one neighbour fan out around it; the others stand on a circle. */
 #include "figure/picture.h"
@@ -107,6 +109,45 @@ static uint32_t picture_company(const struct picture_rows *rows, const bool *han
     return found;
 }
 
+/* Whether a switch of the first level joins several blocks and leads to no switch above it. */
+static bool picture_spans(const struct picture *p, const struct picture_rows *rows, const bool *hangs,
+                          uint32_t n)
+{
+    uint32_t block = UINT32_MAX;
+    bool several = false;
+    if (p->nodes[n].level != 1 || p->nodes[n].shape == PICTURE_STORE || hangs[n])
+        return false;
+    for (uint32_t k = rows->first[n]; k < rows->first[n + 1]; k++) {
+        const struct picture_node *to = &p->nodes[rows->to[k]];
+        if (to->level > 1 && to->shape != PICTURE_STORE)
+            return false;
+        if (to->level != 0)
+            continue;
+        uint32_t company = picture_company(rows, hangs, p, rows->to[k]);
+        several = several || (block != UINT32_MAX && company != block);
+        block = company;
+    }
+    return several;
+}
+
+/* Puts what spans blocks above the highest level, where something else is there between. Returns the highest
+ * level. */
+static uint32_t picture_raise(struct picture *p, const struct picture_rows *rows, const bool *hangs,
+                              uint32_t highest, struct arena *arena)
+{
+    bool *spans = ARENA_ARRAY(arena, bool, p->node_count), any = false;
+    for (uint32_t n = 0; n < p->node_count; n++) {
+        spans[n] = picture_spans(p, rows, hangs, n);
+        any = any || spans[n];
+    }
+    if (!any || highest < 2)
+        return highest;
+    for (uint32_t n = 0; n < p->node_count; n++)
+        if (spans[n])
+            p->nodes[n].level = highest + 1;
+    return highest + 1;
+}
+
 /* The devices, block after block. Returns the width. */
 static double picture_devices(struct picture *p, const struct picture_rows *rows, const bool *hangs,
                               struct arena *arena)
@@ -133,13 +174,13 @@ static double picture_devices(struct picture *p, const struct picture_rows *rows
     return x > 1.6 ? x - 1.6 : 0;
 }
 
-static double picture_middle(const struct picture *p, const struct picture_rows *rows, uint32_t n,
-                             uint32_t below)
+/* Of what is below a node and joined to it. */
+static double picture_middle(const struct picture *p, const struct picture_rows *rows, uint32_t n)
 {
     double sum = 0;
     uint32_t count = 0;
     for (uint32_t k = rows->first[n]; k < rows->first[n + 1]; k++)
-        if (p->nodes[rows->to[k]].level == below) {
+        if (p->nodes[rows->to[k]].level < p->nodes[n].level) {
             sum += p->nodes[rows->to[k]].x;
             count++;
         }
@@ -154,7 +195,7 @@ static void picture_level(struct picture *p, const struct picture_rows *rows, co
     uint32_t count = 0;
     for (uint32_t n = 0; n < p->node_count; n++)
         if (p->nodes[n].level == level && !hangs[n])
-            keys[count++] = (struct picture_key){picture_middle(p, rows, n, level - 1), n};
+            keys[count++] = (struct picture_key){picture_middle(p, rows, n), n};
     qsort(keys, count, sizeof *keys, picture_compare);
     double room = width / (count + 1.0), least = INFINITY;
     for (uint32_t i = 1; i < count; i++)
@@ -171,6 +212,7 @@ static void picture_layers(struct picture *p, const struct picture_rows *rows, s
     bool *hangs = ARENA_ARRAY(arena, bool, p->node_count);
     for (uint32_t n = 0; n < p->node_count; n++)
         hangs[n] = picture_hangs(p, rows, n);
+    highest = picture_raise(p, rows, hangs, highest, arena);
     double width = picture_devices(p, rows, hangs, arena), lowest = 0;
     for (uint32_t n = 0; n < p->node_count; n++)
         lowest = fmin(lowest, p->nodes[n].level == 0 ? p->nodes[n].y : 0);
@@ -180,7 +222,7 @@ static void picture_layers(struct picture *p, const struct picture_rows *rows, s
         picture_level(p, rows, hangs, level, width, step * level, arena);
     for (uint32_t n = 0; n < p->node_count; n++)
         if (hangs[n]) {
-            p->nodes[n].x = picture_middle(p, rows, n, 0);
+            p->nodes[n].x = picture_middle(p, rows, n);
             p->nodes[n].y = lowest - step * 0.6;
         }
 }

@@ -2,6 +2,8 @@
  * Heads are g groups times r per group; K and V have no r, and multi-head attention has none at all. The
  * projections around it are fc layers. With `flash`, scores and softmax live inside one kernel.
  *
+ * One more input, values for pairs of positions in the order b, g, r, q, k, is added to the scores.
+ *
  * Multi-head latent attention (DeepSeek-AI 2024, arXiv 2405.04434) adds a second product to the scores, of
  * queries and keys of rotary positions, S += Q'[b,q,g,p] K'[b,k,p], where all heads share one key. */
 #include "model/builder.h"
@@ -25,6 +27,7 @@ struct attention_keys {
 /* What the operators share: the sizes by role (0: there is no such dimension). */
 struct attention_shape {
     struct tensor q, k, v, q_position, k_position;
+    uint32_t bias; /* tensor that is added to the scores; MODEL_NONE: none */
     uint64_t b, g, r, queries, keys, d, e;
     uint32_t value_label;
     double fraction;
@@ -44,7 +47,8 @@ static bool attention_read(struct builder *builder, struct attention_shape *shap
     shape->q = builder_input(builder, 0);
     shape->k = builder_input(builder, 1);
     shape->v = builder_input(builder, 2);
-    if (builder->input_count == 5) {
+    shape->bias = builder->input_count % 2 == 0 ? builder->inputs[builder->input_count - 1] : MODEL_NONE;
+    if (builder->input_count >= 5) {
         shape->q_position = builder_input(builder, 3);
         shape->k_position = builder_input(builder, 4);
     }
@@ -205,6 +209,25 @@ static void attention_buckets(struct builder *builder, struct operator* op, uint
         builder_extend(builder, op, table, scores.dims[g].label, op->operands[0].dims[g].dim);
 }
 
+/* Values for pairs of positions (distances, a mask that is learned). Their dimensions are those of the
+ * scores, matched from the last; one of size 1 is stretched. */
+static bool attention_bias(struct builder *builder, struct operator* op, uint32_t tensor)
+{
+    struct tensor bias = builder->model->tensors.at[tensor],
+                  scores = builder->model->tensors.at[op->operands[0].tensor];
+    struct operand *operand = builder_operand(builder, op, tensor);
+    bool good = bias.rank <= scores.rank;
+    op->flops_per_point++;
+    for (uint32_t i = 0; good && i < bias.rank; i++) {
+        uint32_t at = scores.rank - bias.rank + i;
+        good = bias.dims[i].size == 1 || bias.dims[i].size == scores.dims[at].size;
+        operand->dims[i].dim = bias.dims[i].size == 1 ? -1 : op->operands[0].dims[at].dim;
+    }
+    return good || builder_error(builder, "adds %s to its scores, which are %s",
+                                 builder_describe(builder, &bias), builder_describe(builder, &scores));
+}
+
+/* The weights; MODEL_NONE after reporting. */
 static uint32_t attention_softmax(struct builder *builder, const struct attention_shape *shape,
                                   uint32_t scores, uint32_t positions, int64_t buckets)
 {
@@ -223,6 +246,8 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
     }
     if (buckets)
         attention_buckets(builder, op, (uint64_t)buckets);
+    if (shape->bias != MODEL_NONE && !attention_bias(builder, op, shape->bias))
+        return MODEL_NONE;
     attention_hide(builder, shape, builder_newest(builder));
     return builder_newest(builder);
 }
@@ -286,12 +311,14 @@ static bool attention_cache(struct builder *builder, const struct value *cache)
 
 static bool attention_inputs(struct builder *builder, struct attention_shape *shape)
 {
-    if (builder->input_count != 3 && builder->input_count != 5)
-        return builder_error(builder,
-                             "needs q, k and v, or these and a further q and k; `from` gives %u inputs",
-                             builder->input_count);
+    if (builder->input_count < 3 || builder->input_count > 6)
+        return builder_error(
+            builder,
+            "needs q, k and v, then perhaps a further q and k, then perhaps what is added to "
+            "the scores; `from` gives %u inputs",
+            builder->input_count);
     return attention_read(builder, shape) &&
-           (builder->input_count == 3 || attention_read_positions(builder, shape));
+           (builder->input_count < 5 || attention_read_positions(builder, shape));
 }
 
 /* The part of the points that counts: of a causal triangle, without what is before the window; counted full,
@@ -325,9 +352,11 @@ static bool attention_build(struct builder *builder, const void *values)
     if (!attention_cache(builder, keys->cache))
         return false;
     uint32_t scores = attention_score(builder, &shape, keys->score, false), positions = MODEL_NONE;
-    if (builder->input_count == 5)
+    if (builder->input_count >= 5)
         positions = attention_score(builder, &shape, ATTENTION_SCORE_DOT, true);
     uint32_t weights = attention_softmax(builder, &shape, scores, positions, keys->buckets);
+    if (weights == MODEL_NONE)
+        return false;
     if (keys->dropout)
         weights = attention_dropout(builder, &shape, weights);
     attention_context(builder, &shape, weights);
@@ -357,7 +386,8 @@ static const struct field attention_fields[] = {
 const struct layer_kind attention_layer = {
     .name = "attention",
     .about =
-        "scores, softmax and context of [q, k, v], or [q, k, v, q', k'] with a second product in the scores",
+        "scores, softmax and context of [q, k, v], or [q, k, v, q', k'] with a second product in the scores; "
+        "one more input is added to the scores",
     .fields = attention_fields,
     .field_count = FIELDS_COUNT(attention_fields),
     .build = attention_build,

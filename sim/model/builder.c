@@ -131,6 +131,35 @@ bool builder_pair(struct builder *builder, const struct value *value, const char
     return true;
 }
 
+bool builder_want_map(struct builder *builder)
+{
+    static const char *const maps[] = {"b c x", "b c y x", "b c z y x"};
+    struct tensor x = builder_input(builder, 0);
+    bool channels = builder_find(builder, &x, "c") == 1;
+    return builder_want_dims(builder, 0, maps[!channels ? 1 : x.rank == 3 ? 0 : x.rank == 5 ? 2 : 1]);
+}
+
+bool builder_list(struct builder *builder, const struct value *value, const char *key, int64_t low,
+                  uint32_t axes, int64_t *list)
+{
+    if (axes == 2)
+        return builder_pair(builder, value, key, low, list);
+    if (value->kind != VALUE_LIST) {
+        if (!builder_integer(builder, value, key, low, &list[0]))
+            return false;
+        for (uint32_t i = 1; i < axes; i++)
+            list[i] = list[0];
+        return true;
+    }
+    if (value->count != axes)
+        return builder_error(builder, "needs one number or %u for `%s`, but this list has %u", axes, key,
+                             value->count);
+    for (uint32_t i = 0; i < axes; i++)
+        if (!builder_integer(builder, value->entries[i].value, key, low, &list[i]))
+            return false;
+    return true;
+}
+
 struct operator* builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
                                   const char *name)
 {
@@ -173,7 +202,24 @@ struct filling *builder_filling(const struct builder *builder, uint64_t size, ui
     struct arena *arena = &builder->model->arena;
     struct filling *filling = arena_alloc(arena, sizeof *filling);
     *before = ARENA_ARRAY(arena, uint64_t, size + 1);
-    *filling = (struct filling){.before = *before, .of = of};
+    *filling = (struct filling){.before = *before, .of = of, .size = size};
+    return filling;
+}
+
+const struct filling *builder_filled(const struct builder *builder, struct filling *filling)
+{
+    struct model *model = builder->model;
+    uint64_t size = filling->size;
+    filling->even = true;
+    for (uint64_t i = 0; i < size; i++)
+        filling->even &= filling->before[i + 1] - filling->before[i] == filling->before[1];
+    for (uint32_t f = 0; f < model->fillings.count; f++) {
+        const struct filling *other = model->fillings.at[f];
+        if (other->size == size && other->of == filling->of && other->chosen == filling->chosen &&
+            memcmp(other->before, filling->before, (size + 1) * sizeof *filling->before) == 0)
+            return other;
+    }
+    VECTOR_PUSH(&model->fillings, filling);
     return filling;
 }
 

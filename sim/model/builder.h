@@ -47,12 +47,17 @@ bool builder_error(struct builder *builder, const char *format, ...) __attribute
  * ("b c y x"). */
 bool builder_want_inputs(struct builder *builder, uint32_t low, uint32_t high);
 bool builder_want_dims(struct builder *builder, uint32_t input, const char *labels);
+/* That the first input is a map: b, c, and 1 to 3 dimensions of space. */
+bool builder_want_map(struct builder *builder);
 /* "b, c 64, y 224, x 224" in the input's arena. */
 const char *builder_describe(const struct builder *builder, const struct tensor *tensor);
 
 /* Readers of keys that are a number or a pair [y, x]; whole numbers of at least `low`, at most 1e9. */
 bool builder_pair(struct builder *builder, const struct value *value, const char *key, int64_t low,
                   int64_t pair[2]);
+/* One number for all of `axes` dimensions, or a list of one for each. */
+bool builder_list(struct builder *builder, const struct value *value, const char *key, int64_t low,
+                  uint32_t axes, int64_t *list);
 bool builder_integer(struct builder *builder, const struct value *value, const char *key, int64_t low,
                      int64_t *number);
 
@@ -92,6 +97,9 @@ void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t feature
 
 /* A filling of a dimension, in the model's arena; the caller fills its size + 1 entries *before. */
 struct filling *builder_filling(const struct builder *builder, uint64_t size, uint64_t of, uint64_t **before);
+/* The one to use once it is filled: that of an earlier layer where they are equal, so that what is found out
+ * about one layer's tensors is known of the next one's. */
+const struct filling *builder_filled(const struct builder *builder, struct filling *filling);
 
 /* The tensor that the newest operator gives. */
 uint32_t builder_newest(const struct builder *builder);

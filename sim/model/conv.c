@@ -57,33 +57,11 @@ static bool conv_axis(struct builder *builder, struct window *window, uint32_t a
     return true;
 }
 
-/* One number for all dimensions, or a list of one for each. */
-static bool conv_list(struct builder *builder, const struct value *value, const char *key, int64_t low,
-                      uint32_t axes, int64_t *list)
-{
-    if (axes == 2)
-        return builder_pair(builder, value, key, low, list);
-    if (value->kind != VALUE_LIST) {
-        if (!builder_integer(builder, value, key, low, &list[0]))
-            return false;
-        for (uint32_t i = 1; i < axes; i++)
-            list[i] = list[0];
-        return true;
-    }
-    if (value->count != axes)
-        return builder_error(builder, "needs one number or %u for `%s`, but this list has %u", axes, key,
-                             value->count);
-    for (uint32_t i = 0; i < axes; i++)
-        if (!builder_integer(builder, value->entries[i].value, key, low, &list[i]))
-            return false;
-    return true;
-}
-
 /* Twice as many numbers as dimensions are those of the low ends, then of the high ones. */
 static bool conv_pads(struct builder *builder, const struct value *pad, struct window *window)
 {
     bool ends = pad->kind == VALUE_LIST && pad->count == 2 * window->axes;
-    if (!ends && !conv_list(builder, pad, "pad", 0, window->axes, window->pad))
+    if (!ends && !builder_list(builder, pad, "pad", 0, window->axes, window->pad))
         return false;
     for (uint32_t i = 0; i < window->axes; i++) {
         if (!ends)
@@ -102,12 +80,12 @@ static bool conv_window(struct builder *builder, const struct window_values *val
     bool same = values->pad && values->pad->text && strcmp(values->pad->text, "same") == 0;
     *window =
         (struct window){.axes = x->rank - 2, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
-    if (values->kernel && !conv_list(builder, values->kernel, "kernel", 1, window->axes, window->kernel))
+    if (values->kernel && !builder_list(builder, values->kernel, "kernel", 1, window->axes, window->kernel))
         return false;
-    if (values->stride && !conv_list(builder, values->stride, "stride", 1, window->axes, window->stride))
+    if (values->stride && !builder_list(builder, values->stride, "stride", 1, window->axes, window->stride))
         return false;
     if (values->dilation &&
-        !conv_list(builder, values->dilation, "dilation", 1, window->axes, window->dilation))
+        !builder_list(builder, values->dilation, "dilation", 1, window->axes, window->dilation))
         return false;
     if (values->pad && !same && !conv_pads(builder, values->pad, window))
         return false;
@@ -247,20 +225,11 @@ static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_
         builder_extend(builder, op, output, conv_name(builder, axes, i, false), places.at[i]);
 }
 
-/* A map: b, c, and 1 to 3 dimensions of space. */
-static bool conv_want_map(struct builder *builder)
-{
-    static const char *const maps[] = {"b c x", "b c y x", "b c z y x"};
-    struct tensor x = builder_input(builder, 0);
-    bool channels = builder_find(builder, &x, "c") == 1;
-    return builder_want_dims(builder, 0, maps[!channels ? 1 : x.rank == 3 ? 0 : x.rank == 5 ? 2 : 1]);
-}
-
 static bool conv_build(struct builder *builder, const void *values)
 {
     const struct conv_keys *keys = values;
     struct window window;
-    if (!builder_want_inputs(builder, 1, 2) || !conv_want_map(builder))
+    if (!builder_want_inputs(builder, 1, 2) || !builder_want_map(builder))
         return false;
     struct tensor x = builder_input(builder, 0);
     int64_t channels = (int64_t)x.dims[1].size;
@@ -378,15 +347,15 @@ static bool conv_transposed_build(struct builder *builder, const void *values)
 {
     const struct conv_transposed_keys *keys = values;
     int64_t size[CONV_AXES];
-    if (!builder_want_inputs(builder, 1, 2) || !conv_want_map(builder))
+    if (!builder_want_inputs(builder, 1, 2) || !builder_want_map(builder))
         return false;
     struct tensor x = builder_input(builder, 0);
     struct window window = {.axes = x.rank - 2};
     if ((int64_t)x.dims[1].size % keys->groups || keys->out % keys->groups)
         return builder_error(builder, "has %lld groups, which do not divide its channels",
                              (long long)keys->groups);
-    if (!conv_list(builder, keys->kernel, "kernel", 1, window.axes, window.kernel) ||
-        !conv_list(builder, keys->size, "size", 1, window.axes, size))
+    if (!builder_list(builder, keys->kernel, "kernel", 1, window.axes, window.kernel) ||
+        !builder_list(builder, keys->size, "size", 1, window.axes, size))
         return false;
     for (uint32_t i = 0; i < window.axes; i++)
         window.out[i] = (uint64_t)size[i];
@@ -458,7 +427,7 @@ static bool conv_pool_build(struct builder *builder, const void *values)
     const struct conv_pool_keys *keys = values;
     struct window_values where = keys->window;
     struct window window;
-    if (!builder_want_inputs(builder, 1, 1) || !conv_want_map(builder))
+    if (!builder_want_inputs(builder, 1, 1) || !builder_want_map(builder))
         return false;
     struct tensor x = builder_input(builder, 0);
     if (keys->global) {

@@ -102,6 +102,21 @@ static bool decode_mixes(const struct model *model, const struct operator* opera
     return false;
 }
 
+/* Whether attention adds values for pairs of positions to its scores. */
+static bool decode_biased(const struct model *model, const struct operator* operator)
+{
+    bool biased = false;
+    for (uint32_t i = 1; operator->kind == OPERATOR_POINTWISE && i<operator->operand_count; i++) {
+        const struct operand *operand = &operator->operands[i];
+        const struct tensor *tensor = &model->tensors.at[operand->tensor];
+        bool scores = tensor->producer != MODEL_NONE && model->operators.at[tensor->producer].attends;
+        for (uint32_t k = 0; !scores && k < tensor->rank; k++)
+            biased =
+                biased || operand->dims[k].dim == operator->query || operand->dims[k].dim == operator->key;
+    }
+    return biased;
+}
+
 static bool decode_both_ways(const struct model *model, const struct operator* operator)
 {
     for (uint32_t i = 0; i < operator->dim_count; i++)
@@ -117,10 +132,12 @@ static const char *decode_against(const struct model *model, const struct operat
     const char *layer = names_text(model->names, model->layers.at[operator->layer].name);
     if (operator->training_only)
         return NULL;
+    if (operator->attends && !operator->masked)
+        return arena_format(arena, "'%s' attends to later positions too: it has no causal mask", layer);
     if (operator->attends)
-        return operator->masked
-                   ? NULL
-                   : arena_format(arena, "'%s' attends to later positions too: it has no causal mask", layer);
+        return decode_biased(model, operator)
+                   ? arena_format(arena, "'%s' adds values for pairs of positions to its scores", layer)
+                   : NULL;
     if (decode_both_ways(model, operator))
         return arena_format(arena, "'%s' reads its sequence in both directions", layer);
     return decode_mixes(model, operator) ? arena_format(arena, "'%s' mixes positions of the sequence", layer)

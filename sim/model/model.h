@@ -34,7 +34,8 @@ enum tensor_role { TENSOR_INPUT, TENSOR_ACTIVATION, TENSOR_PARAMETER, TENSOR_ROL
  * count what exists. Integers, so that equal shares are equal to the bit. */
 struct filling {
     const uint64_t *before; /* size + 1 entries, before[0] = 0; in the model's arena */
-    uint64_t of;
+    uint64_t of, size;
+    bool even;       /* as many at each index: equal shares hold equally much */
     uint32_t chosen; /* how many of the indices one point uses (a token's experts); 0: not known */
 };
 
@@ -128,15 +129,16 @@ struct operator
     bool fused; /* runs inside the kernel of the operator before it (the bias and activation of a conv or fc):
                    its FLOPs count, its memory traffic does not, its output takes that operator's output's
                    place. Always in the same layer, and it reads that output as operand 0 */
-    bool recomputed;   /* cheap against what it leaves for the backward pass: selective recomputation runs it
-                          again */
-    bool attends;      /* part of an attention core: it mixes positions of a sequence */
-    bool masked;       /* under a causal mask, however its points are counted */
-    bool causal;       /* and only points whose key is not after their query are computed */
-    uint64_t window;   /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
-    int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
-    uint8_t grows;     /* 1 + the iteration dimension over what a cache holds, one longer with each token
-                          (decode.h);     0: none */
+    bool recomputed; /* cheap against what it leaves for the backward pass: selective recomputation runs it
+                        again */
+    bool attends;    /* part of an attention core: it mixes positions of a sequence */
+    bool masked;     /* under a causal mask, however its points are counted */
+    bool causal;     /* and only points whose key is not after their query are computed */
+    uint64_t
+        window; /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
+    int8_t query, key;      /* of what attends: the iteration dimensions of queries and keys */
+    uint8_t grows;          /* 1 + the iteration dimension over what a cache holds, one longer with each token
+                               (decode.h);     0: none */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double
@@ -173,7 +175,8 @@ struct model {
     VECTOR(struct operator) operators; /* in execution order; operators of a layer are contiguous */
     VECTOR(struct tensor) tensors;
     VECTOR(struct model_unit) units;
-    uint64_t batch;     /* samples the shapes hold for */
+    VECTOR(const struct filling *) fillings; /* of mixtures: equal ones are one */
+    uint64_t batch;                          /* samples the shapes hold for */
     double tokens;      /* per sample: the length of the discrete input's sequence; 0 when there is none */
     bool causal;        /* attention is counted causal (half) rather than full */
     const char *sample; /* what one sample is: "image", "sequence", "sample" */

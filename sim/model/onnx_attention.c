@@ -43,6 +43,26 @@ static const char *onnx_attention_heads(struct onnx_call *call, const char *from
     return layer->entries[0].value->text;
 }
 
+/* Adds what is added to the scores to the layer's inputs. Where heads are in groups (`groups` > 0), so they
+ * are here: a layer before it cuts them. */
+static void onnx_attention_add(struct onnx_call *call, struct value *layer, struct onnx_value *bias,
+                               int64_t groups, int64_t each)
+{
+    static const char *const labels[] = {"b", "g", "r", "q", "k"};
+    uint32_t rank = bias->shape.rank;
+    if (!groups || rank < 3) {
+        onnx_write_from(call, layer, bias);
+        return;
+    }
+    bool all = bias->shape.dims[rank - 3] == 1;
+    const int64_t pieces[2] = {all ? 1 : groups, all ? 1 : each};
+    struct value *cut = onnx_write_layer(call, "reshape", "pairs");
+    struct onnx_value parts = {.layer = cut->entries[0].value->text};
+    onnx_write_from(call, cut, bias);
+    onnx_write_cut(call, cut, "dims", bias, rank - 3, pieces, 2, labels + (4 - rank));
+    onnx_write_from(call, layer, &parts);
+}
+
 static bool onnx_attention_write(struct onnx_call *call)
 {
     static const char *const whole[] = {"b", "g", "s", "d"}, *const single[] = {"b", "s", "d"},
@@ -68,6 +88,9 @@ static bool onnx_attention_write(struct onnx_call *call)
         value_append(call->infer->arena, list,
                      value_new_scalar(call->infer->arena, layer->place, names[i], false));
     value_put(call->infer->arena, layer, "from", layer->place, list);
+    if (call->node->kind == onnx_attention_biased)
+        onnx_attention_add(call, layer, onnx_call_in(call, 3), shared ? groups : 0,
+                           shared ? out->shape.dims[1] / groups : 0);
     if (onnx_call_int(call, "is_causal", 0) &&
         inputs[0]->shape.dims[heads + 1] == inputs[1]->shape.dims[heads + 1])
         onnx_write_text(call, layer, "mask", "causal");
@@ -116,15 +139,21 @@ const char *onnx_attention_append(struct onnx_expand *expand, const char *past, 
     return onnx_expand_put(expand, "Concat", past, x, NULL);
 }
 
+const char *onnx_attention_added(const struct onnx_expand *expand, uint32_t input)
+{
+    const char *name = onnx_expand_in(expand, input);
+    return *name ? name : NULL;
+}
+
 void onnx_attention_give(struct onnx_expand *expand, const struct onnx_attention_parts *parts)
 {
     static const int64_t order[] = {0, 2, 1, 3};
     const char *y;
     onnx_expand_int(expand, "is_causal", parts->causal);
     if (!parts->joined) {
-        onnx_expand_give(expand, 0, "Attention", parts->q, parts->k, parts->v, NULL);
+        onnx_expand_give(expand, 0, "Attention", parts->q, parts->k, parts->v, parts->added, NULL);
     } else {
-        y = onnx_expand_put(expand, "Attention", parts->q, parts->k, parts->v, NULL);
+        y = onnx_expand_put(expand, "Attention", parts->q, parts->k, parts->v, parts->added, NULL);
         onnx_expand_ints(expand, "perm", order, 4);
         y = onnx_expand_put(expand, "Transpose", y, NULL);
         onnx_expand_give(expand, 0, "Reshape", y, onnx_expand_list(expand, (const int64_t[]){0, 0, -1}, 3),
@@ -143,7 +172,8 @@ static bool onnx_attention_wide(struct onnx_expand *expand)
     struct onnx_attention_parts parts = {.joined =
                                              onnx_expand_shape(expand, onnx_expand_in(expand, 0)).rank == 3,
                                          .causal = onnx_call_int(&expand->call, "is_causal", 0) != 0,
-                                         .present = true};
+                                         .present = true,
+                                         .added = onnx_attention_added(expand, 3)};
     parts.q = onnx_attention_split(expand, onnx_expand_in(expand, 0), heads);
     parts.k = onnx_attention_split(expand, onnx_expand_in(expand, 1), groups);
     parts.v = onnx_attention_split(expand, onnx_expand_in(expand, 2), groups);
@@ -213,7 +243,13 @@ const struct onnx_operator onnx_attention_operators[] = {
     {.kind = NULL},
 };
 
+const char onnx_attention_biased[] = "BiasedAttention";
+
 const struct onnx_operator onnx_attention_made[] = {
+    {.kind = onnx_attention_biased,
+     .needed = 4,
+     .infer = onnx_attention_infer,
+     .write = onnx_attention_write},
     {.kind = onnx_attention_projection,
      .needed = 2,
      .infer = onnx_attention_infer_projection,

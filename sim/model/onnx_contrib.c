@@ -193,6 +193,12 @@ static bool contrib_integer_matmul(struct onnx_expand *expand)
     return contrib_dense(expand, 6);
 }
 
+static bool contrib_quantised_matmul(struct onnx_expand *expand)
+{
+    onnx_expand_give(expand, 0, "MatMul", contrib_in(expand, 0), contrib_in(expand, 3), NULL);
+    return !expand->failed;
+}
+
 static bool contrib_gemm(struct onnx_expand *expand) /* QGemm: A, B, C between their scales and zero points */
 {
     onnx_expand_copy(expand, "transA");
@@ -311,8 +317,9 @@ static bool contrib_dynamic_lstm(struct onnx_expand *expand)
 
 /* ---- attention ---- */
 
-/* One product gives queries, keys and values side by side. */
-static bool contrib_attention_of(struct onnx_expand *expand, uint32_t bias, uint32_t past)
+/* One product gives queries, keys and values side by side. The inputs with what is added to it, what was kept
+ * of earlier positions, and what is added to the scores (0: none). */
+static bool contrib_attention_of(struct onnx_expand *expand, uint32_t bias, uint32_t past, uint32_t added)
 {
     const int64_t *sizes;
     uint32_t size_count = onnx_call_ints(&expand->call, "qkv_hidden_sizes", &sizes);
@@ -339,8 +346,8 @@ static bool contrib_attention_of(struct onnx_expand *expand, uint32_t bias, uint
                                              .k = parts[1],
                                              .v = parts[2],
                                              .joined = true,
-                                             .causal =
-                                                 onnx_call_int(&expand->call, "unidirectional", 0) != 0};
+                                             .causal = onnx_call_int(&expand->call, "unidirectional", 0) != 0,
+                                             .added = added ? onnx_attention_added(expand, added) : NULL};
     onnx_attention_give(expand, &attention);
     for (int i = 0; i < 2 && onnx_expand_wants(expand, 1); i++) {
         onnx_expand_ints(expand, "axes", (const int64_t[]){0}, 1);
@@ -355,12 +362,12 @@ static bool contrib_attention_of(struct onnx_expand *expand, uint32_t bias, uint
 
 static bool contrib_attention(struct onnx_expand *expand)
 {
-    return contrib_attention_of(expand, 2, 4);
+    return contrib_attention_of(expand, 2, 4, 5);
 }
 
 static bool contrib_quantised_attention(struct onnx_expand *expand)
 {
-    return contrib_attention_of(expand, 2, 8);
+    return contrib_attention_of(expand, 2, 8, 0);
 }
 
 /* query, key, value, bias of all three, masks, past keys, past values */
@@ -394,6 +401,7 @@ static bool contrib_multi_head(struct onnx_expand *expand)
     struct onnx_attention_parts parts = {.q = list[0],
                                          .joined = true,
                                          .present = true,
+                                         .added = onnx_attention_added(expand, 5),
                                          .causal = onnx_call_int(&expand->call, "unidirectional", 0) != 0};
     parts.k = onnx_attention_append(expand, contrib_in(expand, 6), list[1]);
     parts.v = onnx_attention_append(expand, contrib_in(expand, 7), list[2]);
@@ -459,6 +467,7 @@ const struct onnx_expander onnx_contrib_expanders[] = {
     {MS, "FusedConv", contrib_fused_conv, NULL},
     {MS, "DynamicQuantizeMatMul", contrib_dynamic_matmul, NULL},
     {MS, "MatMulIntegerToFloat", contrib_integer_matmul, NULL},
+    {"", "QLinearMatMul", contrib_quantised_matmul, NULL},
     {MS, "QGemm", contrib_gemm, NULL},
     {MS, "MatMulNBits", contrib_few_bits, NULL},
     {MS, "MatMulBnb4", contrib_few_bits, NULL},

@@ -101,9 +101,13 @@ bool onnx_expand_wants(const struct onnx_expand *expand, uint32_t output);
 struct onnx_attention_parts {
     const char *q, *k, *v; /* [batch, heads, positions, size] */
     bool causal;
-    bool joined;  /* the output is [batch, positions, heads · size] */
-    bool present; /* outputs 1 and 2 are the keys and values */
+    bool joined;       /* the output is [batch, positions, heads · size] */
+    bool present;      /* outputs 1 and 2 are the keys and values */
+    const char *added; /* to the scores: a mask, or learned values; NULL: nothing */
 };
+
+/* An input that is added to the scores; NULL: there is none. */
+const char *onnx_attention_added(const struct onnx_expand *expand, uint32_t input);
 
 /* [batch, positions, heads · size] as [batch, heads, positions, size]; what has four dimensions stays. */
 const char *onnx_attention_split(struct onnx_expand *expand, const char *x, int64_t heads);

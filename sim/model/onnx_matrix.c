@@ -6,15 +6,9 @@
 
 /* ---- MatMul and its quantised forms ---- */
 
-/* The input that is the second matrix. */
-static uint32_t onnx_matrix_second(const struct onnx_call *call)
-{
-    return strcmp(call->node->kind, "QLinearMatMul") == 0 ? 3 : 1;
-}
-
 static bool onnx_matrix_matmul(struct onnx_call *call)
 {
-    const struct onnx_value *a = onnx_call_in(call, 0), *b = onnx_call_in(call, onnx_matrix_second(call));
+    const struct onnx_value *a = onnx_call_in(call, 0), *b = onnx_call_in(call, 1);
     struct onnx_shape left = a->shape, right = b->shape, shape;
     if (!left.rank || !right.rank)
         return onnx_call_fail(call, "multiplies a number");
@@ -34,8 +28,8 @@ static bool onnx_matrix_matmul(struct onnx_call *call)
         shape.dims[shape.rank++] = m;
     if (n >= 0)
         shape.dims[shape.rank++] = n;
-    bool integer = strcmp(call->node->kind, "MatMulInteger") == 0, quantised = onnx_matrix_second(call) == 3;
-    return onnx_call_give(call, 0, integer ? ONNX_INT32 : quantised ? ONNX_UINT8 : a->type, &shape);
+    bool integer = strcmp(call->node->kind, "MatMulInteger") == 0;
+    return onnx_call_give(call, 0, integer ? ONNX_INT32 : a->type, &shape);
 }
 
 /* The bias of a product: what its only reader adds, when that is a weight of the last dimension's size. */
@@ -157,7 +151,7 @@ static bool onnx_matrix_write_einsum(struct onnx_call *call, struct onnx_value *
 
 static bool onnx_matrix_write_matmul(struct onnx_call *call)
 {
-    struct onnx_value *a = onnx_call_in(call, 0), *b = onnx_call_in(call, onnx_matrix_second(call));
+    struct onnx_value *a = onnx_call_in(call, 0), *b = onnx_call_in(call, 1);
     const struct onnx_node *adder = NULL;
     if (b->shape.rank != 2 || a->shape.rank < 2 || !a->layer || !onnx_write_is_own(call, b))
         return onnx_matrix_write_einsum(call, a, b, false, false);
@@ -437,11 +431,6 @@ const struct onnx_operator onnx_matrix_operators[] = {
      .infer = onnx_matrix_matmul,
      .write = onnx_matrix_write_matmul,
      .settings = 12},
-    {.kind = "QLinearMatMul",
-     .needed = 8,
-     .infer = onnx_matrix_matmul,
-     .write = onnx_matrix_write_matmul,
-     .settings = 0xf6},
     {.kind = "Gemm", .needed = 2, .infer = onnx_matrix_gemm, .write = onnx_matrix_write_gemm},
     {.kind = "Einsum", .needed = 1, .infer = onnx_matrix_einsum, .write = onnx_matrix_write_equation},
     {.kind = "LSTM", .needed = 3, .infer = onnx_matrix_recurrent, .write = onnx_matrix_write_recurrent},

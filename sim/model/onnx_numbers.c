@@ -64,17 +64,19 @@ static double onnx_numbers_one(int64_t type, uint64_t bits)
     }
 }
 
-struct onnx_numbers_list {
-    double *numbers;
-    int64_t count, room, type;
+/* Somebody who wants to see each element, in order, until he has seen enough. */
+struct onnx_numbers_visit {
+    bool (*each)(void *to, double number); /* false: enough */
+    void *to;
+    int64_t type, count;
+    bool enough;
 };
 
 static void onnx_numbers_push(void *to, uint64_t bits)
 {
-    struct onnx_numbers_list *list = to;
-    if (list->count < list->room)
-        list->numbers[list->count] = onnx_numbers_one(list->type, bits);
-    list->count++;
+    struct onnx_numbers_visit *visit = to;
+    visit->count++;
+    visit->enough = visit->enough || !visit->each(visit->to, onnx_numbers_one(visit->type, bits));
 }
 
 /* The number of the TensorProto's field with the elements of a type. */
@@ -90,35 +92,97 @@ static uint32_t onnx_numbers_field(int64_t type)
     return type == ONNX_UINT32 || type == ONNX_UINT64 ? UINT64S : INT32S;
 }
 
-const double *onnx_numbers(struct arena *arena, const struct onnx_tensor *tensor)
+static void onnx_numbers_raw(const struct onnx_tensor *tensor, struct onnx_numbers_visit *visit)
 {
-    int64_t elements = onnx_file_elements(&tensor->shape);
+    struct onnx_wire raw = tensor->raw;
     size_t size = onnx_numbers_size(tensor->type);
-    bool plain = size && tensor->type != ONNX_COMPLEX64 && tensor->type != ONNX_COMPLEX128;
-    if (elements < 0 || elements > ONNX_KNOWN || !plain || tensor->external || tensor->sparse)
-        return NULL;
-    struct onnx_numbers_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements,
-                                     tensor->type};
+    for (; !visit->enough && (size_t)(raw.end - raw.at) >= size; raw.at += size) {
+        uint64_t bits = 0;
+        memcpy(&bits, raw.at, size);
+        onnx_numbers_push(visit, bits);
+    }
+}
+
+/* Whether all elements were there to be seen. */
+static bool onnx_numbers_visit(struct arena *arena, const struct onnx_tensor *tensor,
+                               struct onnx_numbers_visit *visit)
+{
+    bool plain =
+        onnx_numbers_size(tensor->type) && tensor->type != ONNX_COMPLEX64 && tensor->type != ONNX_COMPLEX128;
+    if (!plain || tensor->external || tensor->sparse)
+        return false;
+    visit->type = tensor->type;
     struct report ignored;
     report_init(&ignored); /* the message was walked before: nothing is found */
     struct onnx_reader reader = {&ignored, arena, NULL, tensor->field.at};
-    if (tensor->raw.at) {
-        struct onnx_wire raw = tensor->raw;
-        for (; (size_t)(raw.end - raw.at) >= size; raw.at += size) {
-            uint64_t bits = 0;
-            memcpy(&bits, raw.at, size);
-            onnx_numbers_push(&list, bits);
-        }
-    } else {
-        struct onnx_wire wire = tensor->field;
-        struct onnx_field field;
-        uint32_t wanted = onnx_numbers_field(tensor->type);
-        enum onnx_wire_kind kind = wanted == 4 ? ONNX_FIXED32 : wanted == 10 ? ONNX_FIXED64 : ONNX_VARINT;
-        while (onnx_wire_next(&reader, &wire, &field))
-            if (field.number == wanted)
-                onnx_wire_numbers(&reader, &field, kind, onnx_numbers_push, &list);
-    }
-    bool whole = !ignored.errors && list.count == elements;
+    struct onnx_wire wire = tensor->field;
+    struct onnx_field field;
+    uint32_t wanted = onnx_numbers_field(tensor->type);
+    enum onnx_wire_kind kind = wanted == 4 ? ONNX_FIXED32 : wanted == 10 ? ONNX_FIXED64 : ONNX_VARINT;
+    if (tensor->raw.at)
+        onnx_numbers_raw(tensor, visit);
+    while (!tensor->raw.at && onnx_wire_next(&reader, &wire, &field))
+        if (field.number == wanted)
+            onnx_wire_numbers(&reader, &field, kind, onnx_numbers_push, visit);
+    bool whole = !ignored.errors && visit->count == onnx_file_elements(&tensor->shape);
     report_fini(&ignored);
-    return whole ? list.numbers : NULL;
+    return whole;
+}
+
+struct onnx_numbers_list {
+    double *numbers;
+    int64_t count, room;
+};
+
+static bool onnx_numbers_keep(void *to, double number)
+{
+    struct onnx_numbers_list *list = to;
+    if (list->count < list->room)
+        list->numbers[list->count] = number;
+    list->count++;
+    return true;
+}
+
+const double *onnx_numbers(struct arena *arena, const struct onnx_tensor *tensor)
+{
+    int64_t elements = onnx_file_elements(&tensor->shape);
+    if (elements < 0 || elements > ONNX_KNOWN)
+        return NULL;
+    struct onnx_numbers_list list = {ARENA_ARRAY(arena, double, (size_t)elements + 1), 0, elements};
+    struct onnx_numbers_visit visit = {.each = onnx_numbers_keep, .to = &list};
+    return onnx_numbers_visit(arena, tensor, &visit) ? list.numbers : NULL;
+}
+
+/* Squares of `side`, one after the other. */
+struct onnx_numbers_squares {
+    int64_t side, at;
+    double below, above; /* on and below the diagonal; above it */
+};
+
+static bool onnx_numbers_fits(void *to, double number)
+{
+    struct onnx_numbers_squares *squares = to;
+    int64_t row = squares->at / squares->side % squares->side, column = squares->at % squares->side;
+    double *same = column > row ? &squares->above : &squares->below;
+    if (squares->at++ < 2)
+        *same = number;
+    return *same == number;
+}
+
+bool onnx_numbers_triangle(struct arena *arena, const struct onnx_shape *shape, const double *known,
+                           const struct onnx_tensor *tensor)
+{
+    enum { MOST = 1 << 24 };
+    int64_t elements = onnx_file_elements(shape);
+    if (shape->rank < 2 || shape->dims[shape->rank - 1] < 2 || elements < 0 || elements > MOST ||
+        shape->dims[shape->rank - 1] != shape->dims[shape->rank - 2])
+        return false;
+    struct onnx_numbers_squares squares = {.side = shape->dims[shape->rank - 1]};
+    struct onnx_numbers_visit visit = {.each = onnx_numbers_fits, .to = &squares};
+    bool good = known != NULL;
+    for (int64_t i = 0; good && i < elements; i++)
+        good = onnx_numbers_fits(&squares, known[i]);
+    if (!known && tensor)
+        good = onnx_numbers_visit(arena, tensor, &visit) && !visit.enough;
+    return good && elements && squares.below != squares.above;
 }

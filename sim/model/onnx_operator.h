@@ -25,8 +25,9 @@ extern const struct onnx_operator onnx_pointwise_operators[], onnx_view_operator
     onnx_other_operators[], onnx_select_operators[], onnx_attention_operators[];
 /* Operators that only onnx_recognise makes; ends with a NULL kind. */
 extern const struct onnx_operator onnx_attention_made[];
-/* The kind of such a node, known by its address: no file can ask for it. */
-extern const char onnx_attention_projection[];
+/* The kinds of such nodes, known by their addresses: no file can ask for them. The second is Attention with
+ * learned values that are added to the scores, its fourth input. */
+extern const char onnx_attention_projection[], onnx_attention_biased[];
 /* The tables; NULL-terminated. */
 extern const struct onnx_operator *const onnx_infer_operators[];
 

@@ -308,25 +308,27 @@ static bool onnx_pointwise_write(struct onnx_call *call)
     return true;
 }
 
-/* A dynamic quantisation, and its scale and zero point: extremes of all elements, so that devices which
- * divide the tensor exchange numbers, not elements. */
+/* A dynamic quantisation: extremes of all elements, from which the scale and the zero point follow, then each
+ * element by these. So devices which divide the tensor exchange numbers, not elements. */
 static bool onnx_pointwise_write_dynamic(struct onnx_call *call)
 {
-    onnx_pointwise_write(call);
-    struct onnx_value *whole = onnx_call_out(call, 0);
+    struct onnx_value *x = onnx_call_in(call, 0);
     const char *over = "", *none[ONNX_RANK];
-    for (uint32_t i = 0; i < whole->shape.rank; i++)
-        over = arena_format(call->infer->arena, "%s%s%s", over, i ? " " : "", whole->labels[i]);
-    for (uint32_t i = 1; i < 3; i++) {
-        struct onnx_value *more = onnx_call_out(call, i);
-        if (!more || !more->readers)
-            continue;
-        struct value *number = onnx_write_layer(call, "reduce", i == 1 ? "scale" : "zero");
-        onnx_write_from(call, number, whole);
-        onnx_write_text(call, number, "over", over);
-        onnx_write_text(call, number, "op", "max");
-        onnx_write_gives(call, number, i, none);
-    }
+    struct value *scale = onnx_write_layer(call, "reduce", "scale");
+    onnx_write_from(call, scale, x);
+    for (uint32_t i = 0; i < x->shape.rank; i++)
+        over = arena_format(call->infer->arena, "%s%s%s", over, i ? " " : "", x->labels[i]);
+    onnx_write_text(call, scale, "over", over);
+    onnx_write_text(call, scale, "op", "max");
+    onnx_write_number(call, scale, "flops", 2);
+    struct onnx_value number = {.layer = scale->entries[0].value->text};
+    for (uint32_t i = 1; i < 3; i++)
+        onnx_write_gives(call, scale, i, none);
+    struct value *layer = onnx_write_layer(call, "elementwise", "");
+    onnx_write_from(call, layer, x);
+    onnx_write_from(call, layer, &number);
+    onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
+    onnx_write_gives(call, layer, 0, x->labels);
     return true;
 }
 
@@ -516,6 +518,6 @@ const struct onnx_operator onnx_pointwise_operators[] = {
      .needed = 1,
      .infer = onnx_pointwise_infer_dynamic,
      .write = onnx_pointwise_write_dynamic,
-     .flops = 5},
+     .flops = 3},
     {.kind = NULL},
 };

@@ -27,6 +27,11 @@ uint32_t onnx_recognise_from(const struct onnx_recognise *recognise, const char 
     return recognise_look(recognise, recognise->producer, name);
 }
 
+uint32_t onnx_recognise_last(const struct onnx_recognise *recognise, const char *name)
+{
+    return recognise_look(recognise, recognise->reader, name);
+}
+
 uint32_t onnx_recognise_to(const struct onnx_recognise *recognise, const char *name)
 {
     const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
@@ -228,7 +233,8 @@ static void recognise_prune(struct onnx_infer *infer)
             recognise_release(node);
     }
     infer->nodes.count -= kept;
-    memmove(infer->nodes.at, infer->nodes.at + kept, infer->nodes.count * sizeof *infer->nodes.at);
+    if (infer->nodes.count)
+        memmove(infer->nodes.at, infer->nodes.at + kept, infer->nodes.count * sizeof *infer->nodes.at);
 }
 
 static bool recognise_pass(struct onnx_infer *infer, const struct onnx_pattern *patterns)
@@ -249,7 +255,12 @@ static bool recognise_pass(struct onnx_infer *infer, const struct onnx_pattern *
 
 bool onnx_recognise_all(struct onnx_infer *infer)
 {
+    static const struct onnx_pattern *const passes[] = {onnx_recognise_quantised, onnx_recognise_steps,
+                                                        onnx_recognise_attention, onnx_recognise_heads_sides,
+                                                        onnx_recognise_heads};
+    bool good = true;
     recognise_prune(infer);
-    return recognise_pass(infer, onnx_recognise_steps) && recognise_pass(infer, onnx_recognise_attention) &&
-           recognise_pass(infer, onnx_recognise_heads_sides) && recognise_pass(infer, onnx_recognise_heads);
+    for (size_t i = 0; good && i < sizeof passes / sizeof *passes; i++)
+        good = recognise_pass(infer, passes[i]);
+    return good;
 }

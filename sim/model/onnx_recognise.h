@@ -32,8 +32,8 @@ struct onnx_pattern {
 };
 
 /* Each ends with a NULL anchor. */
-extern const struct onnx_pattern onnx_recognise_steps[], onnx_recognise_attention[],
-    onnx_recognise_heads_sides[], onnx_recognise_heads[];
+extern const struct onnx_pattern onnx_recognise_quantised[], onnx_recognise_steps[],
+    onnx_recognise_attention[], onnx_recognise_heads_sides[], onnx_recognise_heads[];
 
 /* Replaces all patterns in a graph that onnx_infer_run() has walked. Returns false after reporting. */
 bool onnx_recognise_all(struct onnx_infer *infer);
@@ -44,6 +44,8 @@ struct onnx_node *onnx_recognise_node(const struct onnx_recognise *recognise, ui
 struct onnx_value *onnx_recognise_value(const struct onnx_recognise *recognise, const char *name);
 /* The node that gives a value, or RECOGNISE_NONE. */
 uint32_t onnx_recognise_from(const struct onnx_recognise *recognise, const char *name);
+/* The last node that reads a value, or RECOGNISE_NONE. */
+uint32_t onnx_recognise_last(const struct onnx_recognise *recognise, const char *name);
 /* The only node that reads a value, or RECOGNISE_NONE if there are none or several. */
 uint32_t onnx_recognise_to(const struct onnx_recognise *recognise, const char *name);
 bool onnx_recognise_is(const struct onnx_recognise *recognise, uint32_t node, const char *kind);

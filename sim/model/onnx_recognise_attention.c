@@ -1,5 +1,8 @@
-/* Attention in its parts: scores = Q Kᵀ, scaled, masked, softmax over the keys, times V. A mask that is
- * computed from weights (learned distances) is kept as parts, as it has parameters and gradients. */
+/* Attention in its parts: scores = Q Kᵀ, scaled, masked, softmax over the keys, times V. What is added to the
+ * scores and computed from weights (learned distances) has parameters and gradients: it remains as a value
+ * that the attention adds. Weights that do anything else to the scores leave it in its parts. */
+#include "model/onnx_numbers.h"
+#include "model/onnx_operator.h"
 #include "model/onnx_recognise.h"
 
 #include <string.h>
@@ -10,19 +13,35 @@ enum { PARTS_STEPS = 8, PARTS_ANCESTORS = 400 };
 struct parts_origin {
     uint32_t left; /* nodes that are still looked at */
     bool learned, triangle;
+    const char *bias;  /* learned, and added to the scores; "": none */
+    const char *after; /* the scores with it */
 };
+
+/* A mask that stands in the file as its numbers, or a part of it that is cut out. */
+static bool parts_triangle(const struct onnx_recognise *recognise, const struct onnx_value *value)
+{
+    const struct onnx_tensor *tensor =
+        value->weight && strcmp(value->weight->name, value->name) == 0 ? value->weight : NULL;
+    return (value->known || tensor) &&
+           onnx_numbers_triangle(recognise->infer->arena, &value->shape, value->known, tensor);
+}
 
 static void parts_search(const struct onnx_recognise *recognise, const char *name,
                          struct parts_origin *origin)
 {
     const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
     uint32_t node = onnx_recognise_from(recognise, name);
-    bool real = value && value->weight &&
-                (value->weight->type == ONNX_FLOAT || value->weight->type == ONNX_FLOAT16 ||
-                 value->weight->type == ONNX_BFLOAT16);
+    if (!value || !value->given)
+        return;
+    if (parts_triangle(recognise, value)) {
+        origin->triangle = true;
+        return;
+    }
+    bool real = value->weight && (value->weight->type == ONNX_FLOAT || value->weight->type == ONNX_FLOAT16 ||
+                                  value->weight->type == ONNX_BFLOAT16);
     origin->learned = origin->learned || (real && !value->constant && value->shape.rank &&
                                           onnx_file_elements(&value->shape) > 1);
-    if (node == RECOGNISE_NONE || !origin->left || (value && value->known))
+    if (node == RECOGNISE_NONE || !origin->left || value->known)
         return;
     origin->left--;
     origin->triangle = origin->triangle || onnx_recognise_is(recognise, node, "Trilu");
@@ -30,6 +49,22 @@ static void parts_search(const struct onnx_recognise *recognise, const char *nam
         return;
     for (uint32_t i = 0; i < onnx_recognise_node(recognise, node)->inputs.count; i++)
         parts_search(recognise, onnx_recognise_in(recognise, node, i), origin);
+}
+
+/* What a node does to the scores besides: one learned value may be added to them. */
+static void parts_beside(const struct onnx_recognise *recognise, uint32_t node, const char *name,
+                         struct parts_origin *origin)
+{
+    struct parts_origin mine = {.left = origin->left};
+    parts_search(recognise, name, &mine);
+    origin->left = mine.left;
+    origin->triangle = origin->triangle || mine.triangle;
+    if (mine.learned && !*origin->bias && onnx_recognise_is(recognise, node, "Add")) {
+        origin->bias = name;
+        origin->after = onnx_recognise_out(recognise, node);
+    } else {
+        origin->learned = origin->learned || mine.learned;
+    }
 }
 
 static bool parts_same_size(const struct onnx_recognise *recognise, const char *a, const char *b)
@@ -58,7 +93,7 @@ static uint32_t parts_scores(const struct onnx_recognise *recognise, const char 
         if (found == RECOGNISE_NONE && parts_same_size(recognise, in, name))
             found = parts_scores(recognise, in, steps - 1, origin);
         else
-            parts_search(recognise, in, origin);
+            parts_beside(recognise, node, in, origin);
     }
     return found;
 }
@@ -186,10 +221,30 @@ static const char *parts_shared(const struct onnx_recognise *recognise, const ch
     return good ? source : "";
 }
 
+/* Whether what is added has the dimensions of the scores of heads, of which it may lack the first ones. */
+static bool parts_adds(const struct onnx_recognise *recognise, const struct parts_origin *origin,
+                       uint32_t rank)
+{
+    const struct onnx_value *bias = onnx_recognise_value(recognise, origin->bias),
+                            *after = onnx_recognise_value(recognise, origin->after);
+    return after->shape.rank == rank && bias->shape.rank <= rank;
+}
+
+/* Makes a node attention to [queries, keys, values]. */
+static void parts_replace(struct onnx_recognise *recognise, uint32_t node, const char *const names[3],
+                          const struct parts_origin *origin)
+{
+    const char *bias = *origin->bias ? origin->bias : NULL;
+    struct onnx_node *attention =
+        onnx_recognise_replace(recognise, node, bias ? onnx_attention_biased : "Attention", names[0],
+                               names[1], names[2], bias, NULL);
+    onnx_recognise_int(attention, "is_causal", origin->triangle);
+}
+
 static void parts_attention(struct onnx_recognise *recognise, uint32_t softmax)
 {
     struct onnx_call call = {.infer = recognise->infer, .node = onnx_recognise_node(recognise, softmax)};
-    struct parts_origin origin = {.left = PARTS_ANCESTORS};
+    struct parts_origin origin = {.left = PARTS_ANCESTORS, .bias = ""};
     const struct onnx_value *x = onnx_call_in(&call, 0);
     int64_t otherwise = recognise->infer->file->opset >= 13 ? -1 : 1,
             axis = onnx_call_int(&call, "axis", otherwise);
@@ -209,23 +264,39 @@ static void parts_attention(struct onnx_recognise *recognise, uint32_t softmax)
                    onnx_recognise_value(recognise, names[2]), onnx_recognise_value(recognise, out)))
         return;
     int64_t heads = parts_heads(recognise, context);
+    if (*origin.bias && !parts_adds(recognise, &origin, heads ? 4 : q.rank))
+        return;
     names[1] = parts_keys(recognise, context, names[1]);
     if (!heads) {
         const char *k = parts_shared(recognise, names[1]), *u = parts_shared(recognise, names[2]);
         names[1] = *k && *u ? k : names[1];
         names[2] = *k && *u ? u : names[2];
-        onnx_recognise_int(
-            onnx_recognise_replace(recognise, context, "Attention", names[0], names[1], names[2], NULL),
-            "is_causal", origin.triangle);
+        parts_replace(recognise, context, names, &origin);
         return;
     }
     names[0] = parts_apart(recognise, context, names[0], "queries", heads, q.dims[1], q.dims[2]);
     names[1] = parts_apart(recognise, context, names[1], "keys4", heads, v.dims[1], q.dims[2]);
     names[2] = parts_apart(recognise, context, names[2], "values", heads, v.dims[1], v.dims[2]);
-    uint32_t apart = onnx_recognise_to(recognise, out); /* gives [batch, heads, positions, size] */
-    onnx_recognise_int(
-        onnx_recognise_replace(recognise, apart, "Attention", names[0], names[1], names[2], NULL),
-        "is_causal", origin.triangle);
+    /* What gives [batch, heads, positions, size]. */
+    parts_replace(recognise, onnx_recognise_to(recognise, out), names, &origin);
 }
 
-const struct onnx_pattern onnx_recognise_attention[] = {{"Softmax", parts_attention}, {NULL, NULL}};
+/* Attention that the file has as one operator, with a mask: learned values stay, others are free. */
+static void parts_masked(struct onnx_recognise *recognise, uint32_t node)
+{
+    struct onnx_call call = {.infer = recognise->infer, .node = onnx_recognise_node(recognise, node)};
+    struct parts_origin origin = {.left = PARTS_ANCESTORS, .bias = ""};
+    const char *mask = onnx_recognise_in(recognise, node, 3),
+               *names[3] = {onnx_recognise_in(recognise, node, 0), onnx_recognise_in(recognise, node, 1),
+                            onnx_recognise_in(recognise, node, 2)};
+    const struct onnx_value *value = *mask ? onnx_recognise_value(recognise, mask) : NULL;
+    if (!value || value->shape.rank > onnx_recognise_value(recognise, names[0])->shape.rank)
+        return;
+    parts_search(recognise, mask, &origin);
+    origin.bias = origin.learned ? mask : "";
+    origin.triangle = origin.triangle || onnx_call_int(&call, "is_causal", 0);
+    parts_replace(recognise, node, names, &origin);
+}
+
+const struct onnx_pattern onnx_recognise_attention[] = {
+    {"Softmax", parts_attention}, {"Attention", parts_masked}, {NULL, NULL}};

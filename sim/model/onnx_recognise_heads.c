@@ -20,7 +20,7 @@ struct heads_product {
 static bool heads_is_own(const struct onnx_recognise *recognise, const char *name)
 {
     const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
-    if (!value || !value->weight || value->readers != 1 || value->known)
+    if (!value || !value->weight || value->readers != 1)
         return false;
     const struct onnx_value *origin = onnx_recognise_value(recognise, value->weight->name);
     return origin && origin->readers == 1;

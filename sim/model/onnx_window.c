@@ -390,25 +390,41 @@ static bool onnx_window_resize(struct onnx_call *call)
     return onnx_call_give(call, 0, x->type, &shape);
 }
 
-/* Enlarging a map by a whole factor keeps y and x apart; everything else needs all of them. */
+/* Rows on each side that an interpolation reads; 0: nearest. */
+static int64_t onnx_window_reach(const struct onnx_call *call)
+{
+    const char *mode = onnx_call_text(call, "mode", "nearest");
+    return strcmp(mode, "nearest") == 0 ? 0 : strcmp(mode, "cubic") == 0 ? 2 : 1;
+}
+
+/* Enlarging a map by whole factors keeps its dimensions apart; everything else needs all of them. */
 static bool onnx_window_write_resize(struct onnx_call *call)
 {
-    static const char *const labels[] = {"b", "c", "y", "x"};
+    static const char *const labels[][5] = {{"b", "c", "x"}, {"b", "c", "y", "x"}, {"b", "c", "z", "y", "x"}};
     struct onnx_value *x = onnx_call_in(call, 0);
-    const struct onnx_value *out = onnx_call_out(call, 0);
-    int64_t factor = x->shape.rank == 4 && x->shape.dims[2] ? out->shape.dims[2] / x->shape.dims[2] : 0;
-    bool whole = factor > 1;
-    for (uint32_t i = 0; whole && i < 4; i++)
-        whole = out->shape.dims[i] == x->shape.dims[i] * (i < 2 ? 1 : factor);
-    if (!whole)
+    const struct onnx_shape *from = &x->shape, *to = &onnx_call_out(call, 0)->shape;
+    int64_t factors[AXES] = {0}, reach = onnx_window_reach(call);
+    bool whole = from->rank > 2 && from->rank <= (reach ? 4 : 5) && to->dims[0] == from->dims[0] &&
+                 to->dims[1] == from->dims[1],
+         larger = false;
+    for (uint32_t i = 2; whole && i < from->rank; i++) {
+        factors[i - 2] = from->dims[i] ? to->dims[i] / from->dims[i] : 0;
+        whole = factors[i - 2] >= 1 && to->dims[i] == from->dims[i] * factors[i - 2];
+        larger = larger || factors[i - 2] > 1;
+    }
+    if (!whole || !larger)
         return onnx_write_rearranged(call);
-    struct onnx_value in = onnx_write_labelled(call, x, labels, "input");
+    const char *const *named = labels[from->rank - 3];
+    struct onnx_value in = onnx_write_labelled(call, x, named, "input");
     struct value *layer = onnx_write_layer(call, "upsample", "");
     onnx_write_from(call, layer, &in);
-    onnx_write_number(call, layer, "stride", factor);
-    if (strcmp(onnx_call_text(call, "mode", "nearest"), "nearest") != 0)
-        onnx_write_number(call, layer, "flops", 7);
-    onnx_write_gives(call, layer, 0, labels);
+    onnx_write_numbers(call, layer, "stride", factors, from->rank - 2);
+    if (reach) { /* a product for each element that is read, and their sum */
+        onnx_write_number(call, layer, "reach", reach);
+        onnx_write_number(call, layer, "flops",
+                          2 * (int64_t)pow(2 * (double)reach, (double)from->rank - 2) - 1);
+    }
+    onnx_write_gives(call, layer, 0, named);
     return true;
 }
 

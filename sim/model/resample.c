@@ -1,10 +1,11 @@
-/* Resampling of maps: space to depth (Darknet's reorg) and nearest-neighbour enlargement. */
+/* Resampling of maps: space to depth (Darknet's reorg), and enlargement by repeating values or interpolating.
+ */
 #include "model/builder.h"
 
 #include <stddef.h>
 
 struct resample_keys {
-    int64_t stride, flops;
+    int64_t stride;
 };
 
 /* y = (y′, ky) and x = (x′, kx) on the input; c′ = (ky, kx, c) on the output, which two-level merging cannot
@@ -37,29 +38,57 @@ static bool resample_reorg_build(struct builder *builder, const void *values)
     return true;
 }
 
-/* y′ = (y, ky), x′ = (x, kx): each value is written stride × stride times. */
+struct resample_upsample_keys {
+    const struct value *stride;
+    int64_t flops, reach;
+};
+
+/* A dimension of space, y′ = (y, ky). A value that is interpolated lies in (y − 1/2, y + 1/2) of the input,
+ * so that it is a mean of rows at most `reach` from y. */
+static void resample_axis(struct builder *builder, struct operator* op, uint32_t axis, uint64_t stride,
+                          int64_t reach)
+{
+    static const char *const inner[] = {"kx", "ky", "kz"}, *const around[] = {"wx", "wy", "wz"};
+    struct operand *input = &op->operands[0];
+    struct tensor x = builder_input(builder, 0);
+    uint32_t place = x.rank - 1 - axis;
+    input->dims[axis].dim = builder_dim_labelled(builder, op, x.dims[axis].size, x.dims[axis].label);
+    int8_t part = builder_dim(builder, op, stride, builder_name(builder, inner[place]), 0, 0);
+    op->dims[part].opaque = true;
+    builder_extend_merged(builder, op, &op->output, x.dims[axis].label, input->dims[axis].dim, part);
+    if (!reach || stride == 1)
+        return;
+    input->dims[axis].kernel =
+        builder_dim(builder, op, 2 * (uint64_t)reach + 1, builder_name(builder, around[place]), 0, 0);
+    input->dims[axis].pad = (uint32_t)reach;
+    op->flops_per_point /= 2 * (double)reach + 1;
+}
+
+/* Each value is written stride × stride times, or interpolated between its neighbours. */
 static bool resample_upsample_build(struct builder *builder, const void *values)
 {
-    const struct resample_keys *keys = values;
-    if (!builder_want_inputs(builder, 1, 1) || !builder_want_dims(builder, 0, "b c y x"))
+    enum { AXES = 3 };
+    const struct resample_upsample_keys *keys = values;
+    int64_t stride[AXES] = {2, 2, 2};
+    if (!builder_want_inputs(builder, 1, 1) || !builder_want_map(builder))
         return false;
     struct tensor x = builder_input(builder, 0);
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
+    if (keys->stride && !builder_list(builder, keys->stride, "stride", 1, x.rank - 2, stride))
+        return false;
+    if (keys->reach && x.rank == 2 + AXES)
+        return builder_error(builder, "interpolates in three dimensions, which is not supported");
+    struct operator* op =
+        builder_operator(builder, keys->reach ? OPERATOR_POOL : OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     op->linear = true;
     op->flops_per_point = (double)keys->flops;
-    for (uint32_t i = 0; i < 4; i++) {
+    for (uint32_t i = 0; i < 2; i++) {
         input->dims[i].dim = builder_dim_labelled(builder, op, x.dims[i].size, x.dims[i].label);
-        if (i < 2) {
-            builder_extend(builder, op, output, x.dims[i].label, input->dims[i].dim);
-            continue;
-        }
-        int8_t inner = builder_dim(builder, op, (uint64_t)keys->stride,
-                                   builder_name(builder, i == 2 ? "ky" : "kx"), 0, 0);
-        op->dims[inner].opaque = true;
-        builder_extend_merged(builder, op, output, x.dims[i].label, input->dims[i].dim, inner);
+        builder_extend(builder, op, output, x.dims[i].label, input->dims[i].dim);
     }
+    for (uint32_t i = 2; i < x.rank; i++)
+        resample_axis(builder, op, i, (uint64_t)stride[i - 2], keys->reach);
     return true;
 }
 
@@ -68,12 +97,16 @@ static const struct field resample_fields[] = {
      .about = "factor of y and of x; default 2"},
 };
 static const struct field resample_upsample_fields[] = {
-    {"stride", FIELD_INTEGER, offsetof(struct resample_keys, stride), .low = 1, .high = 1e6,
-     .about = "factor of y and of x; default 2"},
-    {"flops", FIELD_INTEGER, offsetof(struct resample_keys, flops), .low = 0, .high = 1e6,
+    {"stride", FIELD_VALUE, offsetof(struct resample_upsample_keys, stride),
+     .about = "factor of y and of x: one number, or [y, x]; default 2"},
+    {"reach", FIELD_INTEGER, offsetof(struct resample_upsample_keys, reach), .low = 0, .high = 8,
+     .about = "rows and columns on each side that an interpolation reads: 1 linear, 2 cubic; default 0: each "
+              "value is repeated"},
+    {"flops", FIELD_INTEGER, offsetof(struct resample_upsample_keys, flops), .low = 0, .high = 1e6,
      .about = "FLOPs per element of the output, of an interpolation; default 0"},
 };
 static const struct resample_keys resample_defaults = {.stride = 2};
+static const struct resample_upsample_keys resample_upsample_defaults = {0};
 
 const struct layer_kind resample_reorg_layer = {
     .name = "reorg",
@@ -87,11 +120,10 @@ const struct layer_kind resample_reorg_layer = {
 
 const struct layer_kind resample_upsample_layer = {
     .name = "upsample",
-    .about = "enlarges a map by repeating each value, or interpolating (the rows beyond a share's edge are "
-             "not counted)",
+    .about = "enlarges a map by repeating each value, or interpolating between neighbours",
     .fields = resample_upsample_fields,
     .field_count = FIELDS_COUNT(resample_upsample_fields),
     .build = resample_upsample_build,
-    .keys_size = sizeof(struct resample_keys),
-    .defaults = &resample_defaults,
+    .keys_size = sizeof(struct resample_upsample_keys),
+    .defaults = &resample_upsample_defaults,
 };

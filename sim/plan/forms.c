@@ -1,6 +1,7 @@
 #include "plan/forms.h"
 
 #include "plan/boundary.h"
+#include "plan/exchange.h"
 #include "plan/search.h"
 
 #include <math.h>
@@ -137,24 +138,12 @@ static uint32_t forms_exchange(struct derivation *d, const struct form *held, co
         .layout = want->layout, .boxes = want->boxes, .action = held->action, .tile = want->tile};
     struct convert_side from = {d->stage, tensor, held->layout, held->boxes};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
-    struct message_list messages = {0};
-    if (want->boxes || held->boxes)
-        convert_messages(&from, &to, true, &messages);
-    if (messages.count) {
-        struct action action = {.kind = ACTION_EXCHANGE,
-                                .tensor = want->tensor,
-                                .operator= want->operator,
-                                .unit = want->unit,
-                                .part = want->part,
-                                .reason = REASON_HALO,
-                                .element_bytes = derive_element_bytes(d->plan, tensor)};
-        for (uint32_t a = 0; a < d->stage->axis_count; a++)
-            if (want->layout.place[a] == PLACE_SPLIT && !action.because)
-                action.because = tensor->dims[want->layout.dim[a]].label;
-        state_messages(d, &action, &messages);
-        made.action = state_action(d, false, action, &made.action, 1);
+    struct action base = {
+        .tensor = want->tensor, .operator= want->operator, .unit = want->unit, .part = want->part};
+    if (want->boxes || held->boxes) {
+        uint32_t exchange = exchange_append(d, false, base, &from, &to, &made.action, 1);
+        made.action = exchange == MODEL_NONE ? made.action : exchange;
     }
-    VECTOR_FREE(&messages);
     return state_form(d, want->tensor, made);
 }
 
@@ -168,8 +157,8 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
         struct form_want shares = *want;
         shares.layout = form.layout;
         shares.boxes = NULL;
-        uint32_t whole = forms_exchange(d, &form, &shares); /* which may move the forms */
-        form = d->forms.at[whole];
+        uint32_t made = forms_exchange(d, &form, &shares); /* this may move the list of forms */
+        form = d->forms.at[made];
     }
     /* After the collectives every member holds its share in their last layout: slices that follow are free,
      * and leave it all of what it wants of them. What it wants beyond that is exchanged. */

@@ -27,7 +27,7 @@ struct metrics_rank {
     double first_start, last_end; /* of the step on this device, seconds since the run's start */
     double compute, bubble, idle;
     VECTOR(struct metrics_share) exposed; /* by group, in order of first appearance; owned */
-    double flops, energy; /* executed FLOPs; joules over the window (0 when the device's power is unknown) */
+    double flops, energy;                 /* executed FLOPs; joules per step time (0: power unknown) */
 };
 
 struct metrics {
@@ -53,6 +53,12 @@ struct metrics {
 /* Computes the metrics; false with *error (in the job's arena) when the parts do not sum to the whole. */
 bool metrics_compute(const struct plan *plan, const struct job *job, const struct engine_result *result,
                      struct metrics *metrics, const char **error);
+
+/* The same of passes that have been gathered, for `metrics`: of a job with sections, whose result has no
+ * records. */
+struct gather;
+bool metrics_gathered(const struct gather *gather, struct metrics *metrics, const char **error);
+
 void metrics_fini(struct metrics *metrics);
 
 /* Bytes that a member sends in a collective or message: of a collective what its algorithm makes the member

@@ -11,6 +11,13 @@
 
 static_assert((int)PICTURE_RANK == (int)ARRAY_RANK, "indices are copied");
 
+static enum picture_shape draw_topology_shape(const struct platform *platform, const struct node *node)
+{
+    if (node->device == UINT32_MAX)
+        return PICTURE_MEDIUM;
+    return platform->devices.at[node->device].role == DEVICE_WORKER ? PICTURE_DEVICE : PICTURE_STORE;
+}
+
 static void draw_topology_nodes(const struct platform *platform, struct picture *picture, struct arena *arena)
 {
     picture->node_count = platform->nodes.count;
@@ -18,7 +25,7 @@ static void draw_topology_nodes(const struct platform *platform, struct picture 
     for (uint32_t n = 0; n < picture->node_count; n++) {
         const struct node *node = &platform->nodes.at[n];
         picture->nodes[n].name = names_text(platform->names, node->name);
-        picture->nodes[n].shape = node->device != UINT32_MAX ? PICTURE_DEVICE : PICTURE_MEDIUM;
+        picture->nodes[n].shape = draw_topology_shape(platform, node);
     }
     for (uint32_t a = 0; a < platform->arrays.count; a++) {
         const struct array *array = &platform->arrays.at[a];

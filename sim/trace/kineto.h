@@ -8,9 +8,11 @@
  *     cuda_sync                         which stream waited for which (if it was recorded)
  *     cpu_op                            record_param_comms: of collectives; FLOPs and shapes of operators
  *     user_annotation ProfilerStep#N    steps
+ *     ac2g                              a kernel's launch, where the kernel does not name it (of ROCm)
  *     distributedInfo                   rank, process groups
  *
- * and everything else is counted. kineto_read() keeps what is used in arrays; kineto_build() makes a rank of
+ * and everything else is counted. In a profile without any kernel, what the host's operators did is used
+ * instead. kineto_read() keeps what is used in arrays; kineto_build() makes a rank of
  * a trace of it. Times are whole nanoseconds, which doubles of absolute microseconds cannot hold. */
 #ifndef PARTITA_TRACE_KINETO_H
 #define PARTITA_TRACE_KINETO_H
@@ -32,9 +34,9 @@ struct kineto_communication {
     bool cut;                                     /* the list of ranks ends in dots */
 };
 
-enum kineto_kind { KINETO_KERNEL, KINETO_COPY, KINETO_SET };
+enum kineto_kind { KINETO_KERNEL, KINETO_COPY, KINETO_SET, KINETO_OPERATOR };
 
-/* Something on a stream of the GPU. */
+/* Something on a stream of the GPU; in a profile without a GPU an operator on a thread of the host. */
 struct kineto_task {
     int64_t start, end;            /* nanoseconds */
     int64_t stream;                /* with the device in the upper 32 bits */
@@ -97,6 +99,7 @@ struct kineto_unused_list {
 struct kineto {
     const char *path;
     int64_t rank, world; /* KINETO_NONE: not given */
+    bool host;           /* there is no GPU: all tasks are operators, their streams threads of the host */
     VECTOR(struct kineto_task) tasks;
     VECTOR(struct kineto_call) calls;
     VECTOR(struct kineto_wait) waits;
@@ -113,7 +116,8 @@ struct kineto_counts {
     uint64_t kernels, copies, collectives, messages; /* copies: also sets of memory */
     uint64_t launches, synchronizations;
     uint64_t recorded_waits, inferred_waits; /* between streams */
-    uint64_t unknown_communications;         /* kernels of NCCL without a word on what they send */
+    uint64_t operators;                      /* of hosts without a GPU */
+    uint64_t unknown_communications;         /* without a word on what they send */
     uint64_t unlaunched;                     /* tasks whose launch is not in the file */
     struct kineto_unused_list unused;
 };

@@ -211,8 +211,9 @@ static uint32_t build_stream(struct builder *b, int64_t stream)
     long long device = (long long)(stream >> 32), number = (long long)(stream & INT32_MAX);
     if (stream == b->compute)
         return build_name(b, "compute");
-    return build_name(b, b->several ? arena_format(&b->arena, "gpu %lld stream %lld", device, number)
-                                    : arena_format(&b->arena, "stream %lld", number));
+    return build_name(
+        b, b->several ? arena_format(&b->arena, "gpu %lld stream %lld", device, number)
+                      : arena_format(&b->arena, "%s %lld", b->kineto->host ? "thread" : "stream", number));
 }
 
 /* What a task waits for, as dependencies of `node`; returns when the last of it had happened. */
@@ -272,6 +273,11 @@ static bool build_communication(struct builder *b, const struct kineto_task *tas
     return true;
 }
 
+static bool build_computes(const struct kineto_task *task)
+{
+    return task->kind == KINETO_KERNEL || task->kind == KINETO_OPERATOR;
+}
+
 static bool build_task(struct builder *b, uint32_t index, uint32_t *edge)
 {
     const struct kineto_task *task = &b->kineto->tasks.at[index];
@@ -286,7 +292,7 @@ static bool build_task(struct builder *b, uint32_t index, uint32_t *edge)
     if (ready < task->start) {
         struct trace_node latency = node;
         latency.id--;
-        latency.name = build_name(b, "launch latency");
+        latency.name = build_name(b, b->kineto->host ? "between operators" : "launch latency");
         latency.stream =
             build_name(b, arena_format(&b->arena, "%s launches", names_text(b->trace->names, node.stream)));
         latency.fixed = true;
@@ -299,14 +305,15 @@ static bool build_task(struct builder *b, uint32_t index, uint32_t *edge)
         build_wait(b, &node, latency.id);
     }
     b->counts->kernels += task->kind == KINETO_KERNEL;
-    b->counts->copies += task->kind != KINETO_KERNEL;
+    b->counts->operators += task->kind == KINETO_OPERATOR;
+    b->counts->copies += task->kind == KINETO_COPY || task->kind == KINETO_SET;
     bool good = true;
     if (task->communication != TRACE_NONE)
         good = build_communication(b, task, &node);
     else if (task->nccl)
         b->counts->unknown_communications++;
     node.fixed = task->communication == TRACE_NONE &&
-                 (task->nccl || (task->kind != KINETO_KERNEL && task->stream != b->compute));
+                 (task->nccl || (!build_computes(task) && task->stream != b->compute));
     VECTOR_PUSH(&b->rank->nodes, node);
     return good;
 }
@@ -352,7 +359,7 @@ static void build_work(struct builder *b)
     }
     for (uint32_t i = 0; i < kineto->tasks.count; i++) {
         const struct kineto_task *task = &kineto->tasks.at[i];
-        bool kernel = task->kind == KINETO_KERNEL, own = task->flops > 0 || (kernel && task->bytes > 0);
+        bool kernel = build_computes(task), own = task->flops > 0 || (kernel && task->bytes > 0);
         bool moves = task->kind == KINETO_SET || strstr(names_text(b->trace->names, task->name), "DtoD");
         b->flops[i] = kernel ? task->flops : 0;
         b->bytes[i] = kernel ? task->bytes : moves ? task->bytes * (task->kind == KINETO_COPY ? 2 : 1) : 0;

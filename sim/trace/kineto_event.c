@@ -30,6 +30,8 @@ static const struct kineto_argument {
     {"kernel_num_gb", ARGUMENT_NUMBER, AT(gigabytes)},
     {"In msg nelems", ARGUMENT_INTEGER, AT(in)},
     {"Group size", ARGUMENT_INTEGER, AT(group_size)},
+    {"Global rank start", ARGUMENT_INTEGER, AT(rank_start)},
+    {"Global rank stride", ARGUMENT_INTEGER, AT(rank_stride)},
     {"Seq", ARGUMENT_INTEGER, AT(sequence)},
     {"Src Rank", ARGUMENT_INTEGER, AT(source)},
     {"Dst Rank", ARGUMENT_INTEGER, AT(target)},
@@ -124,7 +126,7 @@ static void event_clear(struct kineto_event *event, const struct kineto *kineto)
     }
     event->category[0] = event->phase = '\0';
     event->ts = event->dur = INT64_MIN;
-    event->tid = event->pid = KINETO_NONE;
+    event->id = event->tid = event->pid = KINETO_NONE;
     event->first_rank = event->first_split = kineto->numbers.count;
     event->rank_count = event->split_count = 0;
     event->cut = false;
@@ -149,15 +151,29 @@ int64_t kineto_event_integer(const struct json_stream *stream, enum json_stream_
     return end != stream->text.at && (!*end || *end == '.') ? number : KINETO_NONE;
 }
 
+/* Microseconds with an exponent, as a program may write them that has had the profile in its hands. */
+static bool event_time_real(struct json_stream *stream, int64_t *time)
+{
+    const double most = 4e15; /* as below */
+    double number = strtod(stream->text.at, NULL);
+    if (!(fabs(number) <= most))
+        return json_stream_error(stream, "this time in microseconds is too large");
+    *time = (int64_t)floor(number * 1e3 + 0.5);
+    return true;
+}
+
 /* Microseconds as whole nanoseconds: digit by digit, as a double has too few for absolute times. */
 static bool event_time(struct json_stream *stream, enum json_stream_token token, int64_t *time)
 {
     const int64_t most = INT64_C(4000000000000000); /* so that sums of two fit: the year 2096 */
     const char *text = stream->text.at;
-    size_t whole;
-    if (token != JSON_STREAM_NUMBER || *text == '-' || !(whole = strspn(text, "0123456789")) ||
-        text[whole + strcspn(text + whole, "eE")])
-        return json_stream_error(stream, "expected a time in microseconds, from 0");
+    bool before = token == JSON_STREAM_NUMBER && *text == '-';
+    text += before;
+    size_t whole = token == JSON_STREAM_NUMBER ? strspn(text, "0123456789") : 0;
+    if (!whole)
+        return json_stream_error(stream, "expected a time in microseconds");
+    if (text[whole + strcspn(text + whole, "eE")])
+        return event_time_real(stream, time);
     int64_t number = 0;
     for (size_t i = 0; i < whole; i++) {
         number = number * 10 + (text[i] - '0');
@@ -167,7 +183,7 @@ static bool event_time(struct json_stream *stream, enum json_stream_token token,
     const char *part = text[whole] == '.' ? text + whole + 1 : "";
     for (int i = 0; i < 3; i++)
         number = number * 10 + (*part ? *part++ - '0' : 0);
-    *time = number;
+    *time = before ? -number : number;
     return true;
 }
 
@@ -322,7 +338,9 @@ static bool event_key(struct json_stream *stream, struct kineto *kineto, struct 
         return event_time(stream, token, &event->ts);
     if (strcmp(key, "dur") == 0)
         return event_time(stream, token, &event->dur);
-    if (strcmp(key, "pid") == 0)
+    if (strcmp(key, "id") == 0)
+        event->id = kineto_event_integer(stream, token);
+    else if (strcmp(key, "pid") == 0)
         event->pid = kineto_event_integer(stream, token);
     else if (strcmp(key, "tid") == 0)
         event->tid = kineto_event_integer(stream, token);

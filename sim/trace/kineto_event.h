@@ -17,11 +17,11 @@ struct kineto_event {
     char category[KINETO_WORD];
     char phase;
     struct kineto_text name;
-    int64_t ts, dur; /* nanoseconds */
-    int64_t tid;
-    int64_t pid, stream, device, correlation, external, bytes;
+    int64_t ts, dur; /* nanoseconds; INT64_MIN: not given */
+    int64_t id;      /* of an arrow between two events */
+    int64_t tid, pid, stream, device, correlation, external, bytes;
     double flops, gigabytes; /* NAN: not given */
-    int64_t in, group_size, sequence, source, target;
+    int64_t in, group_size, sequence, source, target, rank_start, rank_stride;
     int64_t wait_stream, wait_record;
     struct kineto_text collective, dtype, group, description, sync_kind;
     uint32_t first_rank, rank_count, first_split, split_count; /* in kineto->numbers */

@@ -10,15 +10,23 @@ struct ranks {
     uint32_t count;
 };
 
+/* A group of `distributedInfo`; NULL: it is not there. */
+static const struct kineto_group *group_listed(const struct kineto *kineto, uint32_t name)
+{
+    for (uint32_t i = 0; name && i < kineto->groups.count; i++)
+        if (kineto->groups.at[i].name == name)
+            return &kineto->groups.at[i];
+    return NULL;
+}
+
 static struct ranks group_ranks(const struct kineto *kineto, const struct kineto_communication *of)
 {
+    const struct kineto_group *listed = group_listed(kineto, of->group);
     if (of->rank_count && !of->cut)
         return (struct ranks){kineto->numbers.at + of->first_rank, of->rank_count};
-    for (uint32_t i = 0; of->group && i < kineto->groups.count; i++)
-        if (kineto->groups.at[i].name == of->group)
-            return (struct ranks){kineto->numbers.at + kineto->groups.at[i].first_rank,
-                                  kineto->groups.at[i].rank_count};
-    return (struct ranks){0};
+    return listed && listed->rank_count
+               ? (struct ranks){kineto->numbers.at + listed->first_rank, listed->rank_count}
+               : (struct ranks){0};
 }
 
 /* A list of ranks that is cut off goes on as it began, when it is one of equal steps. */
@@ -69,32 +77,57 @@ static uint32_t group_add(struct trace *trace, const struct kineto *kineto, uint
     return name;
 }
 
+/* Whether a communication is one of all ranks: of the default group, of as many ranks as there are, or of a
+ * group that is listed without ranks, as PyTorch lists those of all of them. */
+static bool group_is_all(const struct trace *trace, const struct kineto *kineto,
+                         const struct kineto_communication *of)
+{
+    const struct kineto_group *listed = group_listed(kineto, of->group);
+    return strcmp(names_text(trace->names, of->description), "default_pg") == 0 ||
+           (of->group_size > 0 && of->group_size == kineto->world) || (listed && !listed->rank_count);
+}
+
+static bool group_unknown(struct input *input, const struct trace *trace, const struct kineto *kineto,
+                          const struct kineto_communication *of)
+{
+    return report_error(&input->report, (struct place){kineto->path, 0, 0},
+                        "rank %lld: '%.100s' of process group '%.100s' does not say which ranks are in it, "
+                        "nor does 'distributedInfo'; `trace.groups` can",
+                        (long long)kineto->rank, names_text(trace->names, of->name),
+                        names_text(trace->names, of->group));
+}
+
+/* The group of these ranks, made at its first use. False after reporting one that can be none. */
+static bool group_of(struct input *input, struct trace *trace, const struct kineto *kineto,
+                     const struct kineto_communication *of, struct ranks ranks, uint32_t *name)
+{
+    for (uint32_t i = 0; i < ranks.count; i++)
+        if (ranks.at[i] < 0 || ranks.at[i] > GROUP_HIGHEST)
+            return report_error(&input->report, (struct place){kineto->path, 0, 0},
+                                "rank %lld: process group '%.100s' has rank %lld", (long long)kineto->rank,
+                                names_text(trace->names, of->group), (long long)ranks.at[i]);
+    *name = group_add(trace, kineto, of->group ? of->group : names_add(trace->names, "group"), ranks);
+    return true;
+}
+
 bool kineto_group_find(struct input *input, struct trace *trace, const struct kineto *kineto,
                        const struct kineto_communication *communication, uint32_t *name)
 {
-    struct place place = {kineto->path, 0, 0};
+    struct arena scratch;
+    arena_init(&scratch);
     struct ranks ranks = group_ranks(kineto, communication);
-    if (!ranks.count)
-        ranks = group_continued(&input->arena, kineto, communication);
-    const char *called = communication->group ? names_text(trace->names, communication->group) : "";
-    bool standard = strcmp(names_text(trace->names, communication->description), "default_pg") == 0 ||
-                    (communication->group_size > 0 && communication->group_size == kineto->world);
+    bool good = true;
     *name = 0;
-    if (!ranks.count && standard)
-        return true;
     if (!ranks.count)
-        return report_error(
-            &input->report, place,
-            "rank %lld: '%.100s' of process group '%.100s' does not say which ranks are in it, "
-            "nor does 'distributedInfo'",
-            (long long)kineto->rank, names_text(trace->names, communication->name), called);
-    for (uint32_t i = 0; i < ranks.count; i++)
-        if (ranks.at[i] < 0 || ranks.at[i] > GROUP_HIGHEST)
-            return report_error(&input->report, place, "rank %lld: process group '%.100s' has rank %lld",
-                                (long long)kineto->rank, called, (long long)ranks.at[i]);
-    *name = group_add(trace, kineto,
-                      communication->group ? communication->group : names_add(trace->names, "group"), ranks);
-    return true;
+        ranks = group_continued(&scratch, kineto, communication);
+    if (ranks.count)
+        good = group_of(input, trace, kineto, communication, ranks, name);
+    else if (trace_group_find(trace, communication->group))
+        *name = communication->group; /* as the user, or another rank's file, says */
+    else if (!group_is_all(trace, kineto, communication))
+        good = group_unknown(input, trace, kineto, communication);
+    arena_fini(&scratch);
+    return good;
 }
 
 /* The n-th exchange of a rank in a group; NULL: it has no more. */

@@ -158,18 +158,34 @@ static int unused_order(const void *left, const void *right)
     return a->name < b->name ? -1 : a->name > b->name;
 }
 
+static const char *load_contents(struct trace *trace, const struct kineto_counts *counts)
+{
+    const char *operators = counts->operators
+                                ? arena_format(&trace->arena, "%llu operators of hosts without a GPU",
+                                               (unsigned long long)counts->operators)
+                                : "";
+    if (!counts->kernels && !counts->copies)
+        return operators;
+    return arena_format(
+        &trace->arena,
+        "%llu kernels, of which %llu are collectives and %llu messages, %llu copies; the host "
+        "launches %llu times and waits %llu times%s%s",
+        (unsigned long long)counts->kernels, (unsigned long long)counts->collectives,
+        (unsigned long long)counts->messages, (unsigned long long)counts->copies,
+        (unsigned long long)counts->launches, (unsigned long long)counts->synchronizations,
+        *operators ? "; " : "", operators);
+}
+
 static void load_notes(struct input *input, struct trace *trace, struct kineto_counts *counts,
                        struct place place)
 {
     struct report *report = &input->report;
-    trace->contents =
-        arena_format(&trace->arena,
-                     "%llu kernels, of which %llu are collectives and %llu messages, %llu copies; the host "
-                     "launches %llu times "
-                     "and waits %llu times",
-                     (unsigned long long)counts->kernels, (unsigned long long)counts->collectives,
-                     (unsigned long long)counts->messages, (unsigned long long)counts->copies,
-                     (unsigned long long)counts->launches, (unsigned long long)counts->synchronizations);
+    trace->contents = load_contents(trace, counts);
+    if (counts->operators)
+        report_warning(
+            report, place,
+            "no kernel of a GPU is recorded: the outermost operators of each of the host's threads "
+            "take their recorded time, and start when they did");
     if (counts->inferred_waits)
         report_warning(
             report, place,
@@ -178,10 +194,9 @@ static void load_notes(struct input *input, struct trace *trace, struct kineto_c
             "records them)",
             (unsigned long long)counts->inferred_waits);
     if (counts->unknown_communications)
-        report_warning(
-            report, place,
-            "%llu kernels of NCCL do not say what they send to whom: they take their recorded time",
-            (unsigned long long)counts->unknown_communications);
+        report_warning(report, place,
+                       "%llu communications do not say what they send to whom: they take their recorded time",
+                       (unsigned long long)counts->unknown_communications);
     if (counts->unlaunched)
         report_warning(report, place,
                        "the launch of %llu kernels and copies is not recorded: they wait for no host",

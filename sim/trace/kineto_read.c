@@ -1,4 +1,5 @@
 #include "trace/kineto_event.h"
+#include "trace/kineto_host.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,6 +9,16 @@ struct kineto_reader {
     struct kineto *kineto;
     struct names *names;
     struct kineto_event event;
+};
+
+/* Where a profile comes from: a file, or bytes in memory. */
+struct kineto_source {
+    struct input *input;
+    struct names *names;
+    const char *path;
+    struct place from;
+    const void *bytes; /* NULL: the file */
+    size_t length;
 };
 
 /* Reports at the end of the event; returns false. */
@@ -21,10 +32,11 @@ static bool read_error(struct kineto_reader *reader, const char *what)
 static bool read_span(struct kineto_reader *reader, int64_t *start, int64_t *end)
 {
     const struct kineto_event *event = &reader->event;
-    if (event->ts < 0 || event->dur < 0)
-        return read_error(reader, event->ts < 0 ? "this event has no 'ts'" : "this event has no 'dur'");
+    if (event->ts == INT64_MIN || event->dur == INT64_MIN)
+        return read_error(reader,
+                          event->ts == INT64_MIN ? "this event has no 'ts'" : "this event has no 'dur'");
     *start = event->ts;
-    *end = event->ts + event->dur;
+    *end = event->ts + (event->dur > 0 ? event->dur : 0); /* of unfinished events it may be below 0 */
     return true;
 }
 
@@ -37,6 +49,31 @@ static const struct {
                         {"all_gather", 2},     {"allgather", 2},     {"all_to_all", 6}, {"alltoall", 6},
                         {"broadcast", 5},      {"barrier", 9},       {"reduce", 1},     {"gather", 3},
                         {"scatter", 4}};
+
+/* Ranks of older versions: a first one, a step, and how many. They are a list that is cut off. */
+static void read_strided(struct kineto *kineto, const struct kineto_event *event,
+                         struct kineto_communication *made)
+{
+    const int64_t highest = INT32_MAX;
+    if (made->rank_count || event->group_size < 1 || event->rank_start < 0 || event->rank_start > highest ||
+        event->rank_stride < 1 || event->rank_stride > highest)
+        return;
+    made->first_rank = kineto->numbers.count;
+    made->rank_count = event->group_size > 1 ? 2 : 1;
+    made->cut = event->group_size > 2;
+    for (uint32_t i = 0; i < made->rank_count; i++)
+        VECTOR_PUSH(&kineto->numbers, event->rank_start + i * event->rank_stride);
+}
+
+/* Whether a name is one of a library of collectives: of NVIDIA's, AMD's or Microsoft's. */
+static bool read_is_nccl(const char *name)
+{
+    static const char *const parts[] = {"nccl", "rccl", "msccl"};
+    bool is = false;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        is = is || strstr(name, parts[i]);
+    return is;
+}
 
 /* What an event says on a communication, appended; TRACE_NONE when it is too little. */
 static uint32_t read_communication(struct kineto_reader *reader)
@@ -61,6 +98,7 @@ static uint32_t read_communication(struct kineto_reader *reader)
     bool sized = (event->in >= 0 && element > 0) || made.kind == 9;
     if (!sized || (made.kind < 0 && !(send && made.target >= 0) && !(receive && made.source >= 0)))
         return TRACE_NONE;
+    read_strided(reader->kineto, event, &made);
     made.size = made.kind == 9 ? 0 : (double)event->in * element;
     made.name = names_add(reader->names, name);
     made.group = *event->group.at ? names_add(reader->names, event->group.at) : 0;
@@ -87,7 +125,7 @@ static bool read_task(struct kineto_reader *reader, enum kineto_kind kind)
     if (event->gigabytes > 0)
         task.bytes = 1e9 * event->gigabytes;
     if (kind == KINETO_KERNEL) {
-        task.nccl = strncmp(event->name.at, "nccl", 4) == 0 || *event->collective.at;
+        task.nccl = read_is_nccl(event->name.at) || *event->collective.at;
         task.communication = task.nccl ? read_communication(reader) : TRACE_NONE;
     }
     if (!read_span(reader, &task.start, &task.end))
@@ -147,14 +185,15 @@ static bool read_wait(struct kineto_reader *reader, bool *kept)
     const struct kineto_event *event = &reader->event;
     bool stream = strcmp(event->sync_kind.at, "Stream Wait Event") == 0;
     int64_t device = event->device > 0 ? event->device << 32 : 0;
-    if (event->correlation < 0 || event->stream > INT32_MAX || event->wait_stream > INT32_MAX ||
-        (stream && (event->stream < 0 || event->wait_stream < 0)))
+    int64_t of = event->stream == UINT32_MAX ? KINETO_NONE : event->stream; /* −1 in older versions */
+    if (event->correlation < 0 || of > INT32_MAX || event->wait_stream > INT32_MAX ||
+        (stream && (of < 0 || event->wait_stream < 0)))
         return true; /* of an event that was recorded before the profile began */
     *kept = true;
     VECTOR_PUSH(
         &reader->kineto->waits,
         ((struct kineto_wait){.correlation = event->correlation,
-                              .stream = event->stream < 0 ? KINETO_NONE : device + event->stream,
+                              .stream = of < 0 ? KINETO_NONE : device + of,
                               .on = event->wait_stream < 0 ? KINETO_NONE : device + event->wait_stream,
                               .record = event->wait_record,
                               .host = !stream}));
@@ -186,17 +225,40 @@ static void read_product(const struct kineto_event *event, struct kineto_operato
     }
 }
 
+/* Of a profile without a GPU: a task of its thread. */
+static bool read_host_operator(struct kineto_reader *reader, const struct kineto_operator *operator)
+{
+    static const char *const communications[] = {"c10d::", "gloo:", "nccl:", "mpi:"};
+    const struct kineto_event *event = &reader->event;
+    struct kineto_task task = {.stream = event->tid & INT32_MAX,
+                               .correlation = KINETO_NONE,
+                               .external = KINETO_NONE,
+                               .bytes = operator->bytes,
+                               .flops = operator->flops,
+                               .name = names_add(reader->names, event->name.at),
+                               .communication = TRACE_NONE,
+                               .kind = KINETO_OPERATOR};
+    for (size_t i = 0; i < sizeof communications / sizeof communications[0]; i++)
+        task.nccl = task.nccl || strncmp(event->name.at, communications[i], strlen(communications[i])) == 0;
+    if (!read_span(reader, &task.start, &task.end))
+        return false;
+    VECTOR_PUSH(&reader->kineto->tasks, task);
+    return true;
+}
+
 static bool read_operator(struct kineto_reader *reader, bool *kept)
 {
     const struct kineto_event *event = &reader->event;
     struct kineto_operator made = {.external = event->external, .communication = TRACE_NONE};
-    if (event->external < 0)
-        return true;
     read_product(event, &made);
     if (event->flops > 0)
         made.flops = event->flops;
     if (event->gigabytes > 0)
         made.bytes = 1e9 * event->gigabytes;
+    if ((*kept = reader->kineto->host))
+        return read_host_operator(reader, &made);
+    if (event->external < 0)
+        return true;
     if (*event->collective.at)
         made.communication = read_communication(reader);
     *kept = made.flops > 0 || made.bytes > 0 || made.communication != TRACE_NONE;
@@ -222,23 +284,47 @@ static const struct {
     const char *name;
     bool (*keep)(struct kineto_reader *reader, bool *kept);
 } read_categories[] = {
-    {"kernel", read_kernel},     {"Kernel", read_kernel},
-    {"gpu_memcpy", read_copy},   {"Memcpy", read_copy},
-    {"gpu_memset", read_set},    {"Memset", read_set},
-    {"cuda_runtime", read_call}, {"cuda_driver", read_call},
-    {"Runtime", read_call},      {"cuda_sync", read_wait},
-    {"cpu_op", read_operator},   {"Operator", read_operator},
-    {"operator", read_operator}, {"user_annotation", read_annotation},
+    {"kernel", read_kernel},
+    {"Kernel", read_kernel},
+    {"gpu_memcpy", read_copy},
+    {"Memcpy", read_copy},
+    {"gpu_memset", read_set},
+    {"Memset", read_set},
+    {"cuda_runtime", read_call},
+    {"cuda_driver", read_call},
+    {"Runtime", read_call},
+    {"xpu_runtime", read_call},
+    {"privateuse1_runtime", read_call},
+    {"privateuse1_driver", read_call},
+    {"cuda_sync", read_wait},
+    {"cpu_op", read_operator},
+    {"Operator", read_operator},
+    {"operator", read_operator},
+    {"user_annotation", read_annotation},
 };
+
+/* An arrow's end that follows a kernel which does not say by which call it was launched: the arrow's number
+ * is that of the call (libkineto/src/output_json.cpp, RoctracerActivity_inl.h). */
+static bool read_arrow(struct kineto_reader *reader)
+{
+    const struct kineto_event *event = &reader->event;
+    struct kineto *kineto = reader->kineto;
+    struct kineto_task *task = kineto->tasks.count ? &kineto->tasks.at[kineto->tasks.count - 1] : NULL;
+    if (event->phase != 'f' || !task || task->correlation >= 0 || task->start != event->ts ||
+        strcmp(event->category, "ac2g") != 0)
+        return false;
+    task->correlation = event->id;
+    return true;
+}
 
 static bool read_event(struct kineto_reader *reader)
 {
     const struct kineto_event *event = &reader->event;
     struct kineto *kineto = reader->kineto;
     uint32_t numbers = kineto->numbers.count;
-    bool kept = false;
     if (!kineto_event_read(reader->stream, kineto, &reader->event))
         return false;
+    bool kept = read_arrow(reader);
     for (size_t i = 0; event->phase == 'X' && i < sizeof read_categories / sizeof read_categories[0]; i++)
         if (strcmp(event->category, read_categories[i].name) == 0 && !read_categories[i].keep(reader, &kept))
             return false;
@@ -281,7 +367,7 @@ static bool read_group(struct kineto_reader *reader)
         if (!well)
             return false;
     }
-    if (group.name && group.rank_count && !cut)
+    if (group.name && !cut)
         VECTOR_PUSH(&reader->kineto->groups, group);
     return token == JSON_STREAM_MAP_END;
 }
@@ -343,39 +429,54 @@ static bool read_document(struct kineto_reader *reader)
     }
     if (token != JSON_STREAM_MAP_END || json_stream_next(stream) != JSON_STREAM_END)
         return false;
-    if (!events)
-        return json_stream_error(stream, "there are no 'traceEvents': expected a profile of PyTorch");
-    return reader->kineto->tasks.count > 0 ||
-           report_error(&stream->input->report, (struct place){reader->kineto->path, 0, 0},
-                        "this profile has no kernel of a GPU: expected what torch.profiler records with "
-                        "ProfilerActivity.CUDA");
+    return events || json_stream_error(stream, "there are no 'traceEvents': expected a profile of PyTorch");
 }
 
-static bool read_stream(struct json_stream *stream, struct names *names, const char *path,
-                        struct kineto *kineto)
+static bool read_stream(const struct kineto_source *source, bool host, struct kineto *kineto)
 {
-    struct kineto_reader reader = {.stream = stream, .kineto = kineto, .names = names};
-    kineto->path = path;
-    kineto->rank = kineto->world = KINETO_NONE;
+    struct json_stream stream;
+    struct kineto_reader reader = {.stream = &stream, .kineto = kineto, .names = source->names};
+    *kineto = (struct kineto){.path = source->path, .rank = KINETO_NONE, .world = KINETO_NONE, .host = host};
+    if (source->bytes)
+        json_stream_over(&stream, source->input, source->path, source->bytes, source->length);
+    else if (!json_stream_open(&stream, source->input, source->path, source->from))
+        return false;
     bool good = read_document(&reader);
     kineto_event_fini(&reader.event);
-    json_stream_close(stream);
+    json_stream_close(&stream);
     return good;
+}
+
+/* A profile without kernels is read again for what the host did: only then are all operators kept, which in
+ * other profiles are many and of no use. */
+static bool read_source(const struct kineto_source *source, struct kineto *kineto)
+{
+    if (!read_stream(source, false, kineto))
+        return false;
+    if (!kineto->tasks.count) {
+        kineto_fini(kineto);
+        if (!read_stream(source, true, kineto))
+            return false;
+        kineto_host_outermost(kineto);
+    }
+    return kineto->tasks.count > 0 ||
+           report_error(&source->input->report, (struct place){source->path, 0, 0},
+                        "this profile has neither a kernel of a GPU nor an operator of the host: expected "
+                        "what torch.profiler records with ProfilerActivity.CPU and ProfilerActivity.CUDA");
 }
 
 bool kineto_read(struct input *input, struct names *names, const char *path, struct place from,
                  struct kineto *kineto)
 {
-    struct json_stream stream;
-    return json_stream_open(&stream, input, path, from) && read_stream(&stream, names, path, kineto);
+    struct kineto_source source = {input, names, path, from, NULL, 0};
+    return read_source(&source, kineto);
 }
 
 bool kineto_read_bytes(struct input *input, struct names *names, const char *path, const void *bytes,
                        size_t length, struct kineto *kineto)
 {
-    struct json_stream stream;
-    json_stream_over(&stream, input, path, bytes, length);
-    return read_stream(&stream, names, path, kineto);
+    struct kineto_source source = {input, names, path, {0}, bytes, length};
+    return read_source(&source, kineto);
 }
 
 static bool read_finds_events(struct json_stream *stream)

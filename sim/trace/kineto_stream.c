@@ -128,8 +128,12 @@ static void stream_sort(struct kineto_streams *streams)
     if (kineto->waits.count)
         qsort(kineto->waits.at, kineto->waits.count, sizeof *kineto->waits.at, wait_order);
     streams->by_correlation = ARENA_ARRAY(&streams->arena, struct correlated, kineto->calls.count + 1);
-    for (uint32_t i = 0; i < kineto->calls.count; i++)
+    streams->record = ARENA_ARRAY(&streams->arena, uint32_t, kineto->calls.count + 1);
+    for (uint32_t i = 0, record = TRACE_NONE; i < kineto->calls.count; i++) {
         streams->by_correlation[i] = (struct correlated){kineto->calls.at[i].correlation, i};
+        streams->record[i] = record;
+        record = kineto->calls.at[i].kind == KINETO_RECORD ? i : record;
+    }
     qsort(streams->by_correlation, kineto->calls.count, sizeof *streams->by_correlation, correlated_order);
 }
 
@@ -150,7 +154,8 @@ static void stream_fill(struct kineto_streams *streams, struct kineto_counts *co
         const struct kineto_task *task = &kineto->tasks.at[i];
         struct kineto_queue *queue = stream_queue(streams, task->stream);
         queue->count++;
-        queue->work += task->kind == KINETO_KERNEL && !task->nccl ? task->end - task->start : 0;
+        bool computes = task->kind == KINETO_KERNEL || task->kind == KINETO_OPERATOR;
+        queue->work += computes && !task->nccl ? task->end - task->start : 0;
     }
     for (uint32_t q = 1; q < streams->queues.count; q++)
         streams->queues.at[q].first = streams->queues.at[q - 1].first + streams->queues.at[q - 1].count;
@@ -170,7 +175,7 @@ static void stream_fill(struct kineto_streams *streams, struct kineto_counts *co
         if (before != TRACE_NONE && streams->launched[before] > streams->launched[i])
             streams->launched[i] = streams->launched[before];
         streams->order[queue->first + queue->count++] = i;
-        counts->unlaunched += call == TRACE_NONE;
+        counts->unlaunched += call == TRACE_NONE && !kineto->host;
     }
 }
 
@@ -185,21 +190,30 @@ static bool stream_edge(struct kineto_streams *streams, uint32_t task, uint32_t 
     return true;
 }
 
+/* When the event for which a stream waits was recorded. Older versions do not say by which call: then by the
+ * last one before the wait. INT64_MIN: it was not. */
+static int64_t stream_record(const struct kineto_streams *streams, const struct kineto_wait *wait,
+                             uint32_t call)
+{
+    uint32_t record =
+        wait->record == KINETO_NONE ? streams->record[call] : kineto_stream_call(streams, wait->record);
+    return record == TRACE_NONE ? INT64_MIN : streams->kineto->calls.at[record].start;
+}
+
 /* The event was recorded after the last task launched before the record; who waits is the next one that is
  * launched into the waiting stream. */
 static bool stream_recorded(struct kineto_streams *streams, const struct kineto_wait *wait)
 {
     const struct kineto *kineto = streams->kineto;
     uint32_t call = kineto_stream_call(streams, wait->correlation);
-    uint32_t record = kineto_stream_call(streams, wait->record);
     const struct kineto_queue *to = kineto_stream_queue(streams, wait->stream);
     const struct kineto_queue *from = kineto_stream_queue(streams, wait->on);
-    if (wait->host || call == TRACE_NONE || record == TRACE_NONE || !to || !from || to == from)
+    if (wait->host || call == TRACE_NONE || !to || !from || to == from)
         return false;
+    int64_t recorded = stream_record(streams, wait, call);
     uint32_t next = stream_launched(streams, to, kineto->calls.at[call].start);
-    return next < to->count &&
-           stream_edge(streams, streams->order[to->first + next],
-                       kineto_stream_last(streams, from, kineto->calls.at[record].start, INT64_MAX));
+    return next < to->count && stream_edge(streams, streams->order[to->first + next],
+                                           kineto_stream_last(streams, from, recorded, INT64_MAX));
 }
 
 /* Without a record of who waits for what: a kernel of NCCL waits for what was launched before it into the

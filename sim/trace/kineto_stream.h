@@ -19,10 +19,11 @@ struct kineto_edge {
 struct kineto_streams {
     struct kineto *kineto;
     struct arena arena;
-    uint32_t *call;                    /* per task: its launch; TRACE_NONE: not in the file */
-    uint32_t *before;                  /* per task: the one before it in its stream; TRACE_NONE */
-    int64_t *launched;                 /* per task: when; never earlier than those before it in its stream */
-    uint32_t *order;                   /* tasks by stream, then start */
+    uint32_t *call;    /* per task: its launch; TRACE_NONE: not in the file */
+    uint32_t *before;  /* per task: the one before it in its stream; TRACE_NONE */
+    int64_t *launched; /* per task: when; never earlier than those before it in its stream */
+    uint32_t *order;   /* tasks by stream, then start */
+    uint32_t *record;  /* per call: the last one before it that records an event; TRACE_NONE */
     struct correlated *by_correlation; /* calls; private */
     VECTOR(struct kineto_queue) queues;
     VECTOR(struct kineto_edge) edges; /* by task */

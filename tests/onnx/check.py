@@ -18,7 +18,9 @@ try:
     import arranged
     import composed
     import exported
+    import masked
     import networks
+    import quantised
 except ImportError:
     print("skipped: python3-onnx is not installed")
     sys.exit(77)
@@ -35,8 +37,10 @@ LAYERS = {"bert_base": {"attention": 12, "norm": 25, "fc": 6 * 12 + 1, "einsum":
           "cross_attention": {"attention": 2, "fc": 8, "einsum": 0},
           "arranged_gates": {"lstm": 1, "gru": 1, "fc": 1, "parameter": 0, "concat": 0},
           "arranged_products": {"conv": 1, "norm": 1, "fc": 3, "parameter": 0, "einsum": 0},
-          "windows": {"attention": 0, "norm": 5, "softmax": 2},  # learned distances: in parts
-          "detector": {"norm": 0, "upsample": 1}}
+          "windows": {"attention": 2, "norm": 5, "fc": 13, "softmax": 0},  # learned distances are added
+          "relative": {"attention": 2, "fc": 8, "softmax": 0},
+          "detector": {"norm": 0, "upsample": 1},
+          **{name: {"attention": count, "fc": 5} for name, (count, _) in masked.wanted.items()}}
 
 
 def explain(path, *words):
@@ -49,6 +53,10 @@ def check(good, text):
         failures.append(text)
 
 
+def words_of(dims):
+    return [w for key, size in dims.items() for w in ("--set", f"model.dims.{key}={size}")]
+
+
 def sizes(done):
     found = json.loads(done.stdout) if done.returncode == 0 else {}
     return found.get("parameters"), found.get("macs_forward")
@@ -59,7 +67,8 @@ def counted():
     for name, (make, dims) in networks.networks.items():
         model = make()
         yield name, model, dims, (networks.parameters(model), networks.macs(model, networks.shapes_of(model, dims)))
-    for name, (make, dims) in [*composed.composed.items(), *exported.exported.items(), *arranged.arranged.items()]:
+    for name, (make, dims) in [*composed.composed.items(), *exported.exported.items(), *arranged.arranged.items(),
+                               *masked.masked.items()]:
         model, *wanted = make()
         yield name, model, dims, tuple(wanted)
 
@@ -68,18 +77,48 @@ def whole_networks(folder):
     for name, model, dims, wanted in counted():
         path = os.path.join(folder, name + ".onnx")
         onnx.save(model, path)
-        words = [w for key, size in dims.items() for w in ("--set", f"model.dims.{key}={size}")]
+        words = words_of(dims)
         done = explain(path, *words)
         check(sizes(done) == wanted, f"{name}: {sizes(done)}, counted {wanted}; {done.stderr}")
         text = subprocess.run([PROGRAM, "convert", path, *words], capture_output=True, text=True, check=False)
         with open(os.path.join(folder, name + ".yaml"), "w", encoding="utf-8") as file:
             file.write(text.stdout)
         for kind, count in LAYERS.get(name, {}).items():
-            found = text.stdout.count("\n- %s: " % kind) + text.stdout.count("\n- {%s: " % kind)
+            found = layers(text.stdout, kind)
             check(found == count, f"{name}: {found} layers of kind {kind}, made of {count}")
         again = sizes(explain(file.name))
         check(again == wanted, f"{name}: {again} after conversion, counted {wanted}; {text.stderr}")
         print(name, *wanted)
+
+
+def layers(text, kind):
+    return text.count("\n- %s: " % kind) + text.count("\n- {%s: " % kind)
+
+
+def masks(folder):
+    """Which masks are causal."""
+    for name, (_, causal) in masked.wanted.items():
+        with open(os.path.join(folder, name + ".yaml"), encoding="utf-8") as file:
+            found = file.read().count("mask: causal")
+        check(found == causal, f"{name}: {found} causal masks, made of {causal}")
+
+
+def quantisers(folder):
+    """A network that is quantised has the parameters, products and layers that it had before."""
+    networks_by_name = {name: rest for name, *rest in counted()}
+    for name in ("vit_tiny", "llama", "gpt2", "windows"):
+        model, dims, wanted = networks_by_name[name]
+        words = words_of(dims)
+        with open(os.path.join(folder, name + ".yaml"), encoding="utf-8") as file:
+            before = file.read()
+        for how, quantise in quantised.quantisers.items():
+            path = os.path.join(folder, f"{name}_{how}.onnx")
+            onnx.save(quantise(model), path)
+            check(sizes(explain(path, *words)) == wanted, f"{name}, {how}: {explain(path, *words)}, counted {wanted}")
+            after = subprocess.run([PROGRAM, "convert", path, *words], capture_output=True, text=True, check=False).stdout
+            for kind in ("attention", "fc", "conv", "norm", "einsum", "softmax"):
+                check(layers(after, kind) == layers(before, kind),
+                      f"{name}, {how}: {layers(after, kind)} layers of kind {kind}, before {layers(before, kind)}")
 
 
 def further_networks():
@@ -258,6 +297,8 @@ def large(folder):
 
 with tempfile.TemporaryDirectory() as place:
     whole_networks(place)
+    masks(place)
+    quantisers(place)
     guesses(place)
     plans(place)
     further_networks()

@@ -111,6 +111,87 @@ def collectives_of_a_profile_take_the_time_of_the_network(program):
     check(abs(makespan - ends / 1e9) < 1e-7, f"makespan {makespan}, expected {ends} ns")
 
 
+def profiles_of_amd_and_of_older_versions_happen_as_they_were_recorded(program):
+    """Kernels that only an arrow joins with their launch; waits that do not say where the event was recorded; and ranks of a
+    group as the first one and a step."""
+    for seed in range(SEEDS):
+        for style in ("rocm", "old"):
+            world = job.run(job.randomly(seed, collectives=False), 1, start=7000 * seed)
+            folder = _write(program, "styled", world, style=style)
+            said = program.run("run", folder, "--topology", _topology(program, 1), "--quiet").err
+            check("is not recorded" not in said and "inferred" not in said, f"{style}: {said}")
+            _assert_same(_operations(program, folder, 1), world, f"{style}, seed {seed}")
+    for style in ("rocm", "old"):
+        actions = job.training(steps=1)
+        recorded = job.run(actions, 2, seconds=lambda action: 70000)
+        folder = _write(program, "styled", recorded, style=style)
+        got = _operations(program, folder, 2, "--set", "network.level=ideal", "--set", "links.wire.latency=0 s")
+        _assert_same(got, job.run(actions, 2), f"{style} of two ranks")
+
+
+def a_profile_without_a_gpu_is_what_the_threads_of_the_host_did(program):
+    for seed in range(SEEDS):
+        shutil.rmtree(program.file("cpu"), ignore_errors=True)
+        outermost = job.on_cpu(program.file("cpu"), seed)
+        said = program.run("run", "cpu", "--topology", _topology(program, 1)).err
+        check("no kernel of a GPU is recorded" in said, said)
+        got = _operations(program, "cpu", 1)
+        origin = min(operators[0][1] for operators in outermost.values())
+        most = max(sorted(outermost), key=lambda thread: sum(end - start for _, start, end, _ in outermost[thread]))
+        for thread, operators in outermost.items():
+            stream = "compute" if thread == most else f"thread {thread}"
+            for name, start, end, _ in operators:
+                ((begins, ends),) = got[0, stream, name]
+                check(abs(begins - (start - origin) / 1e9) < 1e-12 and abs(ends - (end - origin) / 1e9) < 1e-12,
+                      f"seed {seed}: {stream} {name} from {begins} to {ends}, recorded {start - origin} to {end - origin} ns")
+        with sqlite3.connect(program.file("out.db")) as connection:
+            (flops,), = connection.execute("SELECT sum(flops) FROM timeline")
+        wanted = sum(operator[3] for operators in outermost.values() for operator in operators)
+        check(flops == wanted, f"{flops} FLOPs, expected {wanted}")
+
+
+def times_with_a_sign_or_an_exponent_are_times(program):
+    """As other programs write them that have had the profile in their hands."""
+    events = [{"ph": "X", "cat": "kernel", "name": "first", "pid": 0, "tid": 7, "ts": "-5.5", "dur": "2e0", "args": {"stream": 7}},
+              {"ph": "X", "cat": "kernel", "name": "second", "pid": 0, "tid": 7, "ts": "1.25e1", "dur": "3", "args": {"stream": 7}},
+              {"ph": "X", "cat": "overhead", "name": "unfinished", "pid": 0, "tid": 0, "ts": "1", "dur": "-1"}]
+    text = json.dumps({"traceEvents": events})
+    for event in events:
+        for key in ("ts", "dur"):
+            text = text.replace(f'"{key}": "{event[key]}"', f'"{key}": {event[key]}')
+    program.file("signs.json", text)
+    got = _operations(program, "signs.json", 1)
+    ((start, end),), ((begins, ends),) = got[0, "compute", "first"], got[0, "compute", "second"]
+    wrong = [got - wanted for got, wanted in zip((start, end, begins, ends), (0, 2e-6, 18e-6, 21e-6)) if abs(got - wanted) > 1e-12]
+    check(not wrong, f"{start} {end} {begins} {ends}")
+
+
+def groups_that_a_profile_does_not_list_can_be_said(program):
+    world = job.run(job.training(steps=1), 2, seconds=lambda action: 100000)
+    for rank in world:
+        for task in rank.tasks:
+            if task.action["do"] == "collective":
+                task.action = dict(task.action, group="7")
+    folder = _write(program, "unlisted", world, groups={"7": []})
+    whole = program.run("run", folder, "--topology", _topology(program, 2), "--json").out
+    for number in range(2):
+        path = os.path.join(folder, f"rank{number}.json")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        text = text.replace('"Process Group Ranks": "[0, 1]", ', "").replace('"world_size": 2', '"world_size": 3')
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("default_pg", "mine").replace('"pg_name": "7"', '"pg_name": "8"'))
+    # Of three ranks, the third does nothing: only the groups say that two of them are in this one.
+    with open(os.path.join(folder, "rank2.json"), "w", encoding="utf-8") as file:
+        json.dump({"distributedInfo": {"rank": 2}, "traceEvents": [
+            {"ph": "X", "cat": "kernel", "name": "idle", "pid": 0, "tid": 7, "ts": 0, "dur": 1, "args": {"stream": 7}}]}, file)
+    said = program.run("run", folder, "--topology", _topology(program, 3), status=2).err
+    check("`trace.groups` can" in said, said)
+    listed = program.run("run", folder, "--topology", _topology(program, 3), "--json", "--set", 'trace.groups={"7": [0, 1]}').out
+    got, wanted = json.loads(listed)["bytes_sent"], json.loads(whole)["bytes_sent"]
+    check(got == wanted, f"{got} bytes sent, expected {wanted}")
+
+
 def computing_and_exposed_communication_add_up(program):
     actions = job.training(steps=1)
     world = job.run(actions, 2, seconds=lambda action: 100000)
@@ -260,7 +341,8 @@ def what_is_missing_or_does_not_match_is_said(program):
             "rank0.json:", "expected ',' or '}'")
     refused("time", lambda f: edit(f, "rank0.json", '"ts": 15.000', '"ts": "soon"'), "expected a time in microseconds")
     refused("cpu", lambda f: edit(f, "rank0.json", '"cat": "kernel"', '"cat": "cpu"', 999) or
-            edit(f, "rank0.json", '"cat": "gpu_memcpy"', '"cat": "cpu"', 999), "no kernel of a GPU")
+            edit(f, "rank0.json", '"cat": "gpu_memcpy"', '"cat": "cpu"', 999) or
+            edit(f, "rank0.json", '"cat": "cpu_op"', '"cat": "cpu"', 999), "neither a kernel of a GPU nor an operator")
     same = _write(program, "same", world)
     shutil.copy(os.path.join(same, "rank0.json"), os.path.join(same, "rank1.json"))
     said = program.run("run", same, "--topology", net, status=2).err

@@ -83,9 +83,12 @@ def us(ns):
 
 class Writer:
     """One rank's file, with the keys and the layout of libkineto's output_json.cpp."""
-    def __init__(self, rank, number, world, sync_events, kernels_say):
+    def __init__(self, rank, number, world, sync_events, kernels_say, style="cuda"):
         self.rank, self.number, self.world, self.sync_events = rank, number, world, sync_events
         self.kernels_say = kernels_say  # else only record_param_comms says what is sent
+        # "cuda"; "old": waits without the call that recorded the event, ranks as start and stride; "rocm": HIP's calls and
+        # RCCL's kernels, which arrows alone join
+        self.style, self.api = style, "hip" if style == "rocm" else "cuda"
         self.events, self.correlation, self.external, self.records = [], 100, 1, {}
 
     def event(self, category, name, pid, tid, start, end, **args):
@@ -104,6 +107,10 @@ class Writer:
         elements, width = action["elements"], WIDTH[action["dtype"]]
         assert elements % 1 == 0 and width
         ranks = action.get("ranks", list(range(self.world)))
+        if self.style == "old":
+            return {"Collective_name": action["name"], "In_msg_nelems": elements, "Out_msg_nelems": elements,
+                    "Group_size": len(ranks), "dtype": action["dtype"], "Global_rank_start": ranks[0],
+                    "Global_rank_stride": ranks[1] - ranks[0] if len(ranks) > 1 else 1}
         return {"Collective_name": action["name"], "In_msg_nelems": elements, "Out_msg_nelems": elements,
                 "Group_size": len(ranks), "dtype": action["dtype"], "In_split_size": str(action.get("split", [])),
                 "Out_split_size": "[]", "Process_Group_Name": action.get("group", "0"),
@@ -126,10 +133,12 @@ class Writer:
         else:
             self.event("cpu_op", action.get("op", "aten::add_"), pid, pid, begin - 1, end + 2, **common)
         copy = action["do"] == "copy"
-        self.event("cuda_runtime", "cudaMemcpyAsync" if copy else "cudaLaunchKernel", pid, pid, begin, end, **common,
+        self.event("cuda_runtime", self.api + ("MemcpyAsync" if copy else "LaunchKernel"), pid, pid, begin, end, **common,
                    cbid=41 if copy else 211, correlation=self.correlation)
         self.arrow("s", self.correlation, pid, pid, begin)
         args = {**common, "device": self.number % 8, "context": 1, "stream": task.stream, "correlation": self.correlation}
+        if self.style == "rocm":
+            args = dict(common)
         if copy:
             self.event("gpu_memcpy", action["name"], self.number % 8, task.stream, task.start, task.end, **args,
                        bytes=action["bytes"])
@@ -137,7 +146,8 @@ class Writer:
             self.event("kernel", action["name"], self.number % 8, task.stream, task.start, task.end, **args, queued=0,
                        registers_per_thread=32, shared_memory=0, grid=[64, 1, 1], block=[128, 1, 1])
         else:
-            self.event("kernel", "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
+            self.event("kernel", "ncclDevKernel_Generic_1(ncclDevKernelArgsStorage<4096ul>)" if self.style == "rocm" else
+                       "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)",
                        self.number % 8, task.stream, task.start, task.end, **args,
                        **(self.collective_args(action) if self.kernels_say else {}))
         self.arrow("f", self.correlation, self.number % 8, task.stream, task.start)
@@ -147,21 +157,22 @@ class Writer:
         pid, middle = 4000 + self.number, (begin + end) // 2
         record, wait = self.correlation + 1, self.correlation + 2
         self.correlation += 2
-        self.event("cuda_runtime", "cudaEventRecord", pid, pid, begin, middle, cbid=135, correlation=record)
-        self.event("cuda_runtime", "cudaStreamWaitEvent", pid, pid, middle, end, cbid=147, correlation=wait)
+        self.event("cuda_runtime", self.api + "EventRecord", pid, pid, begin, middle, cbid=135, correlation=record)
+        self.event("cuda_runtime", self.api + "StreamWaitEvent", pid, pid, middle, end, cbid=147, correlation=wait)
+        told = {} if self.style == "old" else {"_wait_on_cuda_event_record_corr_id": record}
         if self.sync_events:
             self.event("cuda_sync", "Stream Wait Event", self.number % 8, streams[0], middle, middle,
                        _cuda_sync_kind="Stream Wait Event", _wait_on_stream=streams[1],
-                       _wait_on_cuda_event_record_corr_id=record, _wait_on_cuda_event_id=record, stream=streams[0],
+                       **told, _wait_on_cuda_event_id=record, stream=streams[0],
                        correlation=wait, device=self.number % 8, context=1)
 
     def sync(self, begin, end):
         self.correlation += 1
         pid = 4000 + self.number
-        self.event("cuda_runtime", "cudaDeviceSynchronize", pid, pid, begin, end, cbid=165, correlation=self.correlation)
+        self.event("cuda_runtime", self.api + "DeviceSynchronize", pid, pid, begin, end, cbid=165, correlation=self.correlation)
         if self.sync_events:
             self.event("cuda_sync", "Context Sync", self.number % 8, 1, begin, end, _cuda_sync_kind="Context Sync",
-                       stream=-1, correlation=self.correlation, device=self.number % 8, context=1)
+                       stream=4294967295 if self.style == "old" else -1, correlation=self.correlation, device=self.number % 8, context=1)
 
     def text(self, groups):
         pid = 4000 + self.number
@@ -188,14 +199,44 @@ class Writer:
         return head + meta + ",\n".join(self.events) + tail
 
 
-def write(folder, world, groups=None, sync_events=True, kernels_say=True, called="rank{}.json", compress=False):
+def write(folder, world, groups=None, sync_events=True, kernels_say=True, called="rank{}.json", compress=False, style="cuda"):
     os.makedirs(folder, exist_ok=True)
     groups = groups or {"0": list(range(len(world)))}
     for number, rank in enumerate(world):
-        text = Writer(rank, number, len(world), sync_events, kernels_say).text(groups)
+        text = Writer(rank, number, len(world), sync_events, kernels_say, style).text(groups)
         path = os.path.join(folder, called.format(number) + (".gz" if compress else ""))
         with (gzip.open(path, "wt") if compress else open(path, "w", encoding="utf-8")) as file:
             file.write(text)
+
+
+def on_cpu(folder, seed, threads=2, count=40):
+    """A profile without a GPU: operators within operators on several threads. Returns thread -> [(name, start, end, FLOPs)] of
+    the outermost, in nanoseconds."""
+    source, events, outermost = random.Random(seed), [], {}
+
+    def event(name, thread, start, end, **args):
+        events.append({"ph": "X", "cat": "cpu_op", "name": name, "pid": 9, "tid": thread, "ts": start / 1000,
+                       "dur": (end - start) / 1000, "args": {"External id": len(events) + 1, **args}})
+
+    for thread in range(300, 300 + threads):
+        now, outermost[thread] = source.randrange(1, 50000), []
+        for i in range(count):
+            start, length = now + source.choice([0, source.randrange(1, 20000)]), source.randrange(1000, 200000)
+            size = [source.randrange(1, 200) for _ in range(3)]
+            product = source.random() < 0.5
+            name = f"aten::linear_{i}" if product else f"aten::relu_{i}"
+            event(name, thread, start, start + length)
+            if product:  # two levels deep, of which the inner one says its shapes
+                event("aten::matmul", thread, start + 100, start + length - 100)
+                event("aten::mm", thread, start + 200, start + length - 200, **{
+                    "Input Dims": [[size[0], size[1]], [size[1], size[2]]], "Input type": ["float", "float"]})
+            now = start + length
+            outermost[thread].append((name, start, now, 2 * size[0] * size[1] * size[2] if product else 0))
+    source.shuffle(events)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "rank0.json"), "w", encoding="utf-8") as file:
+        json.dump({"schemaVersion": 1, "traceEvents": events}, file)
+    return outermost
 
 
 def training(steps=2, layers=4, tokens=4096, width=2048):

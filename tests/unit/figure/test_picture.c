@@ -92,6 +92,47 @@ static void a_tree_stands_in_layers(void **state)
     free(s);
 }
 
+/* Two nodes of two devices: each device on a switch of its node, on that of its lanes to the host, and on the
+ * network between the nodes, which hosts are on too. */
+static void hosts_stand_above_their_devices_and_the_network_between_nodes_on_top(void **state)
+{
+    (void)state;
+    struct sketch *s = malloc(sizeof *s);
+    sketch_init(s, PICTURE_AUTO);
+    uint32_t device[4], inside[2], lanes[2], host[2], drive[2];
+    for (uint32_t d = 0; d < 4; d++)
+        device[d] = node(s, PICTURE_DEVICE, d, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        inside[i] = node(s, PICTURE_SWITCH, i, 0);
+        lanes[i] = node(s, PICTURE_SWITCH, i, 0);
+        host[i] = node(s, PICTURE_STORE, i, 0);
+        drive[i] = node(s, PICTURE_STORE, i, 0);
+        cable(s, lanes[i], host[i], 0);
+        cable(s, drive[i], host[i], 0);
+        cable(s, drive[i], host[i], 0);
+    }
+    uint32_t between = node(s, PICTURE_SWITCH, 0, 0);
+    for (uint32_t i = 0; i < 2; i++)
+        cable(s, host[i], between, 0);
+    for (uint32_t d = 0; d < 4; d++) {
+        cable(s, device[d], inside[d / 2], 0);
+        cable(s, device[d], lanes[d / 2], 0);
+        cable(s, device[d], between, 0);
+    }
+    picture_place(&s->picture, &s->arena);
+    no_two_nodes_are_at_one_place(&s->picture);
+    const struct picture_node *n = s->nodes;
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(n[inside[i]].y < n[device[2 * i]].y && n[device[2 * i]].y < n[lanes[i]].y);
+        assert_true(n[lanes[i]].y < n[host[i]].y && n[host[i]].y < n[drive[i]].y);
+        assert_true(n[drive[i]].y < n[between].y);
+        assert_true(n[host[i]].x == n[lanes[i]].x && n[drive[i]].x == n[host[i]].x);
+    }
+    assert_true(fabs(n[between].x - (n[inside[0]].x + n[inside[1]].x) / 2) < 1e-9);
+    arena_fini(&s->arena);
+    free(s);
+}
+
 static void a_grid_goes_by_its_indices(void **state)
 {
     (void)state;
@@ -175,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tree_stands_in_layers),
+        cmocka_unit_test(hosts_stand_above_their_devices_and_the_network_between_nodes_on_top),
         cmocka_unit_test(a_grid_goes_by_its_indices),
         cmocka_unit_test(a_circle_is_round_and_a_star_has_a_middle),
         cmocka_unit_test(the_drawing_names_nodes_and_kinds),

@@ -333,6 +333,25 @@ static void attention_may_cross_sequences_and_add_its_scores(void **state)
     built_fini(&built);
 }
 
+/* Distances for each group of heads, stretched over its heads and the batch; gradients flow to them. */
+static void attention_adds_values_for_pairs_of_positions(void **state)
+{
+    (void)state;
+    struct built built;
+    built_from_text(&built,
+                    "layers:\n"
+                    "  - {input: q, dims: {s: 5, g: 2, r: 3, d: 4}}\n"
+                    "  - {input: k, dims: {s: 9, g: 2, d: 4}}\n"
+                    "  - {parameter: near, dims: {g: 2, r: 1, q: 5, k: 9}}\n"
+                    "  - {attention: core, from: [q, k, k, near]}\n",
+                    NULL, 1);
+    built_want(&built);
+    assert_string_equal(written(&built, "core", "softmax"),
+                        "b:1 g:2 r:3 q/s:5 k/s:9 | [b,g,r,q,k] <- [b,g,r,q,k]! [g,*,q,k]");
+    assert_int_equal(model_parameters(&built.model), 2 * 5 * 9);
+    built_fini(&built);
+}
+
 /* PyTorch: 4 (I H + H²) + 8 H; 8,396,800 for I = H = 1024 and 12,591,104 for I = 2048; MACs 4 H (I + H). */
 static void recurrent_layers_have_their_published_sizes(void **state)
 {
@@ -410,6 +429,7 @@ static void views_rename_without_work(void **state)
                     "  - {input: image, dims: {c: 8, y: 4, x: 6}}\n"
                     "  - {reorg: reorg, stride: 2}\n"
                     "  - {upsample: upsample, from: image, stride: 3}\n"
+                    "  - {upsample: linear, from: image, stride: [2, 3], reach: 1, flops: 7}\n"
                     "  - {deconv: tiles, from: image, out: 5, kernel: 2, size: [8, 12], bias: no}\n"
                     "  - {deconv: overlaps, from: image, out: 5, kernel: 3, size: [9, 13], bias: no}\n"
                     "  - {sequence: sequence, from: image}\n"
@@ -422,6 +442,9 @@ static void views_rename_without_work(void **state)
     assert_string_equal(built_output_shape(&built, "reorg"), "b 1, c 32, y 2, x 3");
     assert_string_equal(written(&built, "upsample", ""),
                         "b:1 c/o/i:8 y:4 ky:3! x:6 kx:3! | [b,c,y.ky,x.kx] <- [b,c,y,x]!");
+    assert_string_equal(written(&built, "linear", ""),
+                        "b:1 c/o/i:8 y:4 ky:2! wy:3 x:6 kx:3! wx:3 | [b,c,y.ky,x.kx] <- "
+                        "[b,c,y*1+wy*1-1,x*1+wx*1-1]!");
     assert_string_equal(written(&built, "tiles", ""),
                         "b:1 o:5 i:8 y:4 x:6 ky:2! kx:2! | [b,o,y.ky,x.kx] <- [b,i,y,x]s! [o,i,ky,kx]");
     assert_string_equal(written(&built, "overlaps", ""),
@@ -633,6 +656,7 @@ int main(void)
         cmocka_unit_test(flash_attention_keeps_no_scores),
         cmocka_unit_test(relative_positions_are_a_table_of_buckets_and_heads),
         cmocka_unit_test(attention_may_cross_sequences_and_add_its_scores),
+        cmocka_unit_test(attention_adds_values_for_pairs_of_positions),
         cmocka_unit_test(recurrent_layers_have_their_published_sizes),
         cmocka_unit_test(embeddings_look_up_rows_and_add_positions),
         cmocka_unit_test(views_rename_without_work),

@@ -33,16 +33,32 @@ static inline void run_add(struct executor *x, const struct stage_run *s, uint32
     }
 }
 
-/* An exchange either adds up one contribution whose boxes overlap, or spreads the sum of all to where the
- * producer needs it. */
-static inline bool run_is_spread(const struct stage_run *s, const struct action *exchange)
+/* Whether a contribution has something to give to what others own: then an exchange of it follows. */
+static inline bool run_reaches_out(struct executor *x, const struct stage_run *s, uint32_t tensor,
+                                   const struct contribution *given)
 {
-    uint32_t source = s->d->dependencies.at[exchange->first_dependency];
-    for (uint32_t c = s->d->first_contribution[exchange->tensor]; c != MODEL_NONE;
+    for (uint32_t m = 0; given->boxes && m < s->d->member_count; m++) {
+        struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, m);
+        if (!layout_covers(&share, &given->boxes[m], run_tensor(x, tensor)->rank))
+            return true;
+    }
+    return false;
+}
+
+/* The contribution that an exchange adds up, whose boxes overlap; MODEL_NONE: it spreads the sum of all to
+ * where the producer needs it. The exchanges of a tensor's contributions stand in the order of those. */
+static inline uint32_t run_exchanged(struct executor *x, const struct stage_run *s, uint32_t index)
+{
+    const struct action *all = s->d->backward.at;
+    uint32_t before = 0, first = index - (all[index].leg == EXCHANGE_FROM_ROOT);
+    for (uint32_t i = 0; i < first; i++)
+        before += all[i].kind == ACTION_EXCHANGE && all[i].leg != EXCHANGE_FROM_ROOT &&
+                  all[i].tensor == all[index].tensor;
+    for (uint32_t c = s->d->first_contribution[all[index].tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next)
-        if (s->d->contributions.at[c].action == source && s->d->contributions.at[c].boxes)
-            return false;
-    return true;
+        if (run_reaches_out(x, s, all[index].tensor, &s->d->contributions.at[c]) && before-- == 0)
+            return c;
+    return MODEL_NONE;
 }
 
 /* Whether conversions bring a kernel what the step before gave; else it takes it as it is. */
@@ -96,21 +112,20 @@ static inline struct holding run_contributions(struct executor *x, const struct 
             run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
             continue;
         }
-        bool exchange = made->kind == ACTION_EXCHANGE;
-        if (exchange && made->tensor != tensor)
-            continue;
-        if (exchange && run_is_spread(s, made)) {
-            run_add(x, s, tensor, &sum, &s->backward[dependency], NULL, NULL);
+        if (made->kind == ACTION_EXCHANGE) {
+            uint32_t c = made->tensor == tensor ? run_exchanged(x, s, dependency) : MODEL_NONE;
+            const struct contribution *given = c == MODEL_NONE ? NULL : &s->d->contributions.at[c];
+            if (made->tensor == tensor)
+                run_add(x, s, tensor, &sum, &s->backward[dependency], given ? &given->layout : NULL,
+                        given ? before : NULL);
             continue;
         }
-        uint32_t source = exchange ? s->d->dependencies.at[made->first_dependency] : dependency;
         for (uint32_t c = s->d->first_contribution[tensor]; c != MODEL_NONE;
              c = s->d->contributions.at[c].next) {
             const struct contribution *given = &s->d->contributions.at[c];
-            if (given->action != source || given->feedback || (exchange && !given->boxes))
-                continue;
-            run_add(x, s, tensor, &sum, exchange ? &s->backward[dependency] : &s->given[c], &given->layout,
-                    before);
+            bool exchanged = !given->tile && run_reaches_out(x, s, tensor, given);
+            if (given->action == dependency && !given->feedback && !exchanged)
+                run_add(x, s, tensor, &sum, &s->given[c], &given->layout, before);
         }
     }
     return sum;
@@ -155,67 +170,49 @@ static inline void run_give_back(struct executor *x, const struct stage_run *s, 
     s->given[c].member[member] = given;
 }
 
-/* Whether a contribution has something to give to what others own: otherwise an exchange after it is another.
- */
-static inline bool run_reaches_out(struct executor *x, const struct stage_run *s, uint32_t tensor,
-                                   const struct contribution *given)
+/* Adds up one contribution: a member's share of it, and what others have for that share. */
+static inline struct holding run_backward_add(struct executor *x, const struct stage_run *s,
+                                              const struct action *a, uint32_t c)
 {
-    for (uint32_t m = 0; given->boxes && m < s->d->member_count; m++) {
-        struct box share = run_layout_box(s, run_tensor(x, tensor), &given->layout, m);
-        if (!layout_covers(&share, &given->boxes[m], run_tensor(x, tensor)->rank))
-            return true;
+    const struct contribution *given = &s->d->contributions.at[c];
+    struct run_sides sides = run_sides(x, s);
+    sides.layout = given->layout;
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        sides.own[m] = given->boxes[m];
+        sides.wanted[m] = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, m);
     }
-    return false;
+    bool passed = a->leg == EXCHANGE_FROM_ROOT;
+    return run_summands(x, s, a, &sides, &s->given[c],
+                        passed ? &s->backward[s->d->dependencies.at[a->first_dependency]] : NULL);
+}
+
+/* Brings the sum of all contributions from the shares in which it is to where the producer needs it. */
+static inline struct holding run_backward_spread(struct executor *x, const struct stage_run *s,
+                                                 const struct action *a)
+{
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    const struct operator* op = & x->model->operators.at[so->operator];
+    struct run_sides sides = run_sides(x, s);
+    if (op->output.tensor != a->tensor)
+        run_fault(x, "an exchange of no contribution");
+    sides.layout =
+        layout_reduced(assign_layout(s->d->stage, x->model, op, &so->assignment, &op->output, true));
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        sides.own[m] = run_layout_box(s, run_tensor(x, a->tensor), &sides.layout, m);
+        sides.wanted[m] = run_box(s, so, &op->output, m);
+    }
+    struct holding in = run_contributions(x, s, a, a->tensor, NULL);
+    return run_parts(x, s, a, &sides, &in);
 }
 
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
-                                                   const struct action *a, bool removed)
+                                                   uint32_t index, bool removed)
 {
-    uint32_t source = s->d->dependencies.at[a->first_dependency];
-    struct holding out = run_holding(x, s);
-    for (uint32_t c = s->d->first_contribution[a->tensor]; c != MODEL_NONE;
-         c = s->d->contributions.at[c].next) {
-        const struct contribution *given = &s->d->contributions.at[c];
-        if (given->action != source || !run_reaches_out(x, s, a->tensor, given))
-            continue;
-        for (uint32_t m = 0; m < s->d->member_count; m++) {
-            out.member[m] = run_array(x, a->tensor, NAN);
-            struct box share = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, m);
-            for (size_t i = 0; i < run_elements(x, a->tensor); i++)
-                if (run_inside(run_tensor(x, a->tensor), &share, i))
-                    out.member[m][i] = run_value(&s->given[c], m, i);
-        }
-        for (uint32_t k = 0; k < a->message_count && !removed; k++) {
-            const struct message_part *message = &s->d->messages.at[a->first_message + k];
-            struct box share = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, message->to);
-            run_message(x, a->tensor, message, &s->given[c], &given->boxes[message->from], &share,
-                        out.member[message->to], true);
-        }
-        return out;
-    }
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
-    const struct operator* op = & x->model->operators.at[so->operator];
-    if (op->output.tensor != a->tensor) {
-        run_fault(x, "an exchange of no contribution");
-        return out;
-    }
-    struct holding in = run_contributions(x, s, a, a->tensor, NULL);
-    struct layout shares =
-        layout_reduced(assign_layout(s->d->stage, x->model, op, &so->assignment, &op->output, true));
-    for (uint32_t m = 0; m < s->d->member_count; m++) {
-        out.member[m] = run_array(x, a->tensor, NAN);
-        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, m);
-        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
-            if (run_inside(run_tensor(x, a->tensor), &share, i))
-                out.member[m][i] = run_value(&in, m, i);
-    }
-    for (uint32_t k = 0; k < a->message_count && !removed; k++) {
-        const struct message_part *message = &s->d->messages.at[a->first_message + k];
-        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, message->from);
-        struct box wanted = run_box(s, so, &op->output, message->to);
-        run_message(x, a->tensor, message, &in, &share, &wanted, out.member[message->to], false);
-    }
-    return out;
+    uint32_t c = run_exchanged(x, s, index);
+    struct action without = s->d->backward.at[index];
+    without.message_count = 0;
+    const struct action *a = removed ? &without : &s->d->backward.at[index];
+    return c == MODEL_NONE ? run_backward_spread(x, s, a) : run_backward_add(x, s, a, c);
 }
 
 /* A gradient that comes back from a later stage. */
@@ -460,7 +457,7 @@ static inline void run_backward_action(struct executor *x, struct stage_run *s, 
     } else if (a->kind == ACTION_RECEIVE) {
         run_backward_receive(x, s, i, removed);
     } else if (a->kind == ACTION_EXCHANGE) {
-        s->backward[i] = run_backward_exchange(x, s, a, removed);
+        s->backward[i] = run_backward_exchange(x, s, i, removed);
     } else if (a->elements > 0) {
         if (!removed)
             s->backward_statistics[a->operator] |= a->axes;

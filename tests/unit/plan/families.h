@@ -4,8 +4,10 @@
 
 #include "plan_case.h"
 
+#include "collective/collective.h"
 #include "plan/shard.h"
 #include "plan/split.h"
+#include "plan/workload.h"
 
 struct family {
     const char *name, *model;
@@ -175,6 +177,51 @@ static const struct family families[] = {
      "  - {deconv: v, out: 4, kernel: [2, 1], size: [16, 6], groups: 2, bias: no}\n  - {conv: d, out: 1, "
      "kernel: 3, pad: 1}\n",
      2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"interpolated maps",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 5, x: 4}}\n  - {conv: a, out: 2, kernel: 3, pad: 1}\n"
+     "  - {upsample: u, stride: [2, 3], reach: 1, flops: 7}\n  - {conv: b, out: 3, kernel: 3, pad: 1, "
+     "stride: "
+     "2}\n"
+     "  - {upsample: v, stride: [3, 1], reach: 2, flops: 7}\n  - {conv: d, out: 1, kernel: 3, pad: 1}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"attention with learned values for pairs of positions",
+     "name: m\nattention: causal\nlayers:\n  - {input: x, dims: {s: 5, h: 4}}\n  - {parameter: near, dims: "
+     "{n: 2, "
+     "m: 1, s: 5, t: 5}}\n"
+     "  - {fc: q, from: x, out: {g: 2, r: 3, d: 2}}\n  - {fc: k, from: x, out: {g: 2, d: 2}}\n"
+     "  - {fc: v, from: x, out: {g: 2, d: 2}}\n  - {attention: a, from: [q, k, v, near]}\n"
+     "  - {fc: p, over: [g, r, d], out: {h: 4}}\n  - {fc: q2, from: p, out: {g: 2, d: 2}}\n"
+     "  - {fc: k2, from: p, out: {g: 2, d: 2}}\n  - {fc: v2, from: x, out: {g: 2, d: 2}}\n"
+     "  - {einsum: apart, from: [q2, k2], equation: \"b s g d, b t g d -> b s t\"}\n"
+     "  - {reshape: pairs, dims: {b: batch, g: 1, s: 5, t: 5}}\n"
+     "  - {attention: a2, from: [q2, k2, v2, pairs], mask: causal}\n"
+     "  - {fc: p2, over: [g, d], out: {h: 4}}\n",
+     2, (const char *const[]){"s", "q", "k", "g,r,f", "g,r,f,s", "r", "b", "d", "h", NULL}, false},
+    {"enlarged maps read point by point",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 4, x: 3}}\n  - {conv: a, out: 2, kernel: 3, pad: 1}\n"
+     "  - {deconv: u, out: 3, kernel: 2, size: [8, 6], act: relu}\n  - {conv: b, out: 4, kernel: 1}\n"
+     "  - {deconv: v, out: 4, kernel: [2, 1], size: [16, 6], groups: 2, bias: no}\n  - {conv: d, out: 2, "
+     "kernel: 1}\n  - {conv: e, from: v, out: 2, kernel: 1, stride: 2, bias: no}\n  - {upsample: w, from: "
+     "d}\n"
+     "  - {conv: f, out: 3, kernel: 1, bias: no}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"enlarged maps that join",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 5, x: 4}}\n  - {conv: r, out: 4, kernel: 1}\n"
+     "  - {upsample: u}\n  - {conv: a, out: 3, kernel: 1}\n"
+     "  - {deconv: v, from: r, out: 3, kernel: 2, size: [10, 8], bias: no}\n  - {conv: b, out: 3, kernel: 1, "
+     "bias: no}\n  - {add: s, from: [a, b]}\n  - {concat: j, from: [s, u, v, u]}\n  - {conv: k, out: 2, "
+     "kernel: 1}\n  - {pool: p, op: avg, kernel: 2}\n  - {conv: l, out: 4, kernel: 1}\n  - {add: t, from: "
+     "[l, r]}\n  - {conv: e, out: 2, kernel: 1, stride: 2}\n  - {conv: f, from: t, out: 3, kernel: 1, act: "
+     "relu}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"strides that skip what was enlarged",
+     "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 7, x: 5}}\n  - {conv: r, out: 2, kernel: 3, stride: "
+     "2, pad: 1}\n  - {upsample: u, stride: 3}\n  - {conv: a, out: 2, kernel: 1, stride: 3}\n"
+     "  - {add: s, from: [a, r]}\n  - {deconv: v, out: 3, kernel: 2, size: [8, 6], bias: no}\n"
+     "  - {pool: p, kernel: 2, stride: 3}\n  - {conv: l, out: 3, kernel: 1, act: relu}\n"
+     "  - {conv: g, from: v, out: 2, kernel: 1, stride: 3}\n  - {concat: j, from: [l, g, l]}\n"
+     "  - {conv: h, out: 2, kernel: 1, bias: no}\n",
+     2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
@@ -212,6 +259,19 @@ static inline void random_axes(const struct family *family, uint64_t *random, ch
             length += (size_t)snprintf(text + length, size - length, "%s%u", i ? "/" : "",
                                        case_between(random, 0, 3) + (i == one));
     }
+}
+
+/* Now and then exchanges go through coordinators: along all axes, or those called like one of them. */
+static inline void random_coordinators(struct plan_case *c, const struct family *family, uint64_t *random)
+{
+    struct workload_carrier *carrier = ARENA_NEW(&c->arena, struct workload_carrier);
+    if (case_between(random, 0, 2))
+        return;
+    *carrier = (struct workload_carrier){.kind = HALO_EXCHANGE, .algorithm = &via_root_algorithm};
+    if (case_between(random, 0, 2) == 0)
+        carrier->group = family->axes[case_between(random, 0, family_axes(family) - 1)];
+    c->plan.carriers = carrier;
+    c->plan.carrier_count = 1;
 }
 
 /* A plan of one to three stages on meshes that have nothing to do with each other. */
@@ -273,6 +333,7 @@ static inline void random_case(struct plan_case *c, const struct family *family,
             c->platform.links.at[l].latency = case_between(random, 0, 1) * case_between(random, 0, 100);
         }
     }
+    random_coordinators(c, family, random);
 }
 
 static inline void random_derive(struct plan_case *c, const struct family *family)
