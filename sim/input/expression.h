@@ -39,6 +39,7 @@ struct scope {
     VECTOR(struct binding) bindings;
 };
 
+/* Binds a name in this scope; and finds it here or further out, NULL when nobody has bound it. */
 void scope_bind(struct scope *scope, const char *name, struct quantity quantity);
 void scope_bind_text(struct scope *scope, const char *name, const char *text);
 void scope_fini(struct scope *scope);

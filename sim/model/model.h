@@ -128,15 +128,16 @@ struct operator
     bool fused; /* runs inside the kernel of the operator before it (the bias and activation of a conv or fc):
                    its FLOPs count, its memory traffic does not, its output takes that operator's output's
                    place. Always in the same layer, and it reads that output as operand 0 */
-    bool recomputed;   /* cheap against what it leaves for the backward pass: selective recomputation runs it
-                          again */
-    bool attends;      /* part of an attention core: it mixes positions of a sequence */
-    bool masked;       /* under a causal mask, however its points are counted */
-    bool causal;       /* and only points whose key is not after their query are computed */
-    uint64_t window;   /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
-    int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
-    uint8_t grows;     /* 1 + the iteration dimension over what a cache holds, one longer with each token
-                          (decode.h);     0: none */
+    bool recomputed; /* cheap against what it leaves for the backward pass: selective recomputation runs it
+                        again */
+    bool attends;    /* part of an attention core: it mixes positions of a sequence */
+    bool masked;     /* under a causal mask, however its points are counted */
+    bool causal;     /* and only points whose key is not after their query are computed */
+    uint64_t
+        window; /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
+    int8_t query, key;      /* of what attends: the iteration dimensions of queries and keys */
+    uint8_t grows;          /* 1 + the iteration dimension over what a cache holds, one longer with each token
+                               (decode.h); 0: none */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double

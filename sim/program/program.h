@@ -24,8 +24,8 @@
 enum op_kind { OP_COMPUTE, OP_SEND, OP_RECEIVE, OP_COLLECTIVE, OP_KIND_COUNT };
 
 /* What a pass computes: F forward, I input gradient, W weight gradient, B both, R recomputed forward, O
- * optimizer, S synchronisation of gradients, N none (input and output of the step), D forward over one token of a
- * text that is being generated (decode). */
+ * optimizer, S synchronisation of gradients, N none (input and output of the step), D forward over one token
+ * of a text that is being generated (decode). */
 enum op_pass { PASS_F, PASS_I, PASS_W, PASS_B, PASS_R, PASS_O, PASS_S, PASS_N, PASS_D, PASS_COUNT };
 
 enum { PROGRAM_NONE = UINT32_MAX };
@@ -33,8 +33,8 @@ enum { PROGRAM_NONE = UINT32_MAX };
 struct op {
     double seconds; /* compute: how long it runs */
     double bytes;   /* send, receive: of the message. collective: of the whole buffer: the vector that every
-                       member   contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
-                       (all-gather), or what one member holds   (all-to-all) */
+                       member contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
+                       (all-gather), or what one member holds (all-to-all) */
     double flops;   /* compute: floating-point operations (2 per MAC), of which ... */
     double model_flops;  /* ... these count for the model (no recomputation) */
     double memory_bytes; /* compute: bytes moved to and from memory */
@@ -132,7 +132,8 @@ struct job {
                       be alike then (task_alike()); of these no records are kept */
 };
 
-/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-", "D". */
+/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-", "D".
+ */
 extern const char *const program_kind_names[OP_KIND_COUNT + 1];
 extern const char *const program_pass_names[PASS_COUNT + 1];
 /* NULL-terminated: "parameters", "gradients", "optimizer", "activations", "temporaries", "communication",
