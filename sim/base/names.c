@@ -27,41 +27,48 @@ void names_fini(struct names *names)
     *names = (struct names){0};
 }
 
-/* The slot that holds `text`, or the empty slot where it belongs. */
-static uint32_t names_slot(const struct names *names, const char *text)
+/* The slot that holds `text`, or the empty slot where it belongs. Texts of other hashes are not looked at. */
+static uint32_t names_slot(const struct names *names, uint32_t hash, const char *text)
 {
-    uint32_t mask = names->slot_count - 1, slot = names_hash(text) & mask;
-    while (names->slots[slot] && strcmp(names->list.at[names->slots[slot] - 1], text) != 0)
+    uint32_t mask = names->slot_count - 1, slot = hash & mask;
+    while (names->slots[slot].id &&
+           (names->slots[slot].hash != hash || strcmp(names->list.at[names->slots[slot].id - 1], text) != 0))
         slot = (slot + 1) & mask;
     return slot;
 }
 
 static void names_rehash(struct names *names)
 {
-    vector_release(names->slots);
-    uint32_t room = names->slot_count; /* vector_grow doubles this: the table stays a power of two */
-    names->slots = vector_grow(NULL, &room, sizeof *names->slots);
+    struct names_slot *old = names->slots;
+    uint32_t old_count = names->slot_count, room = old_count;
+    names->slots = vector_grow(NULL, &room, sizeof *names->slots); /* doubles: it stays a power of two */
     names->slot_count = room;
     memset(names->slots, 0, room * sizeof *names->slots);
-    for (uint32_t id = 0; id < names->list.count; id++)
-        names->slots[names_slot(names, names->list.at[id])] = id + 1;
+    for (uint32_t i = 0; i < old_count; i++) {
+        uint32_t slot = old[i].hash & (room - 1);
+        while (old[i].id && names->slots[slot].id)
+            slot = (slot + 1) & (room - 1);
+        if (old[i].id)
+            names->slots[slot] = old[i];
+    }
+    vector_release(old);
 }
 
 uint32_t names_add(struct names *names, const char *text)
 {
     if (names->list.count * 2 >= names->slot_count)
         names_rehash(names);
-    uint32_t slot = names_slot(names, text);
-    if (!names->slots[slot]) {
+    uint32_t hash = names_hash(text), slot = names_slot(names, hash, text);
+    if (!names->slots[slot].id) {
         VECTOR_PUSH(&names->list, arena_text(&names->texts, text));
-        names->slots[slot] = names->list.count;
+        names->slots[slot] = (struct names_slot){hash, names->list.count};
     }
-    return names->slots[slot] - 1;
+    return names->slots[slot].id - 1;
 }
 
 uint32_t names_find(const struct names *names, const char *text)
 {
-    uint32_t found = names->slots[names_slot(names, text)];
+    uint32_t found = names->slots[names_slot(names, names_hash(text), text)].id;
     return found ? found - 1 : UINT32_MAX;
 }
 

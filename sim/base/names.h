@@ -8,10 +8,15 @@
 
 #include <stdint.h>
 
+struct names_slot {
+    uint32_t hash; /* of the text */
+    uint32_t id;   /* identity + 1; 0: empty */
+};
+
 struct names {
     struct arena texts;        /* owns every text */
     VECTOR(const char *) list; /* identity -> text */
-    uint32_t *slots;           /* open-addressing hash table of identity + 1 */
+    struct names_slot *slots;  /* open-addressing hash table */
     uint32_t slot_count;       /* a power of two */
 };
 

@@ -202,7 +202,24 @@ struct filling *builder_filling(const struct builder *builder, uint64_t size, ui
     struct arena *arena = &builder->model->arena;
     struct filling *filling = arena_alloc(arena, sizeof *filling);
     *before = ARENA_ARRAY(arena, uint64_t, size + 1);
-    *filling = (struct filling){.before = *before, .of = of};
+    *filling = (struct filling){.before = *before, .of = of, .size = size};
+    return filling;
+}
+
+const struct filling *builder_filled(const struct builder *builder, struct filling *filling)
+{
+    struct model *model = builder->model;
+    uint64_t size = filling->size;
+    filling->even = true;
+    for (uint64_t i = 0; i < size; i++)
+        filling->even &= filling->before[i + 1] - filling->before[i] == filling->before[1];
+    for (uint32_t f = 0; f < model->fillings.count; f++) {
+        const struct filling *other = model->fillings.at[f];
+        if (other->size == size && other->of == filling->of && other->chosen == filling->chosen &&
+            memcmp(other->before, filling->before, (size + 1) * sizeof *filling->before) == 0)
+            return other;
+    }
+    VECTOR_PUSH(&model->fillings, filling);
     return filling;
 }
 

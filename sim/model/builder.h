@@ -97,6 +97,9 @@ void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t feature
 
 /* A filling of a dimension, in the model's arena; the caller fills its size + 1 entries *before. */
 struct filling *builder_filling(const struct builder *builder, uint64_t size, uint64_t of, uint64_t **before);
+/* The one to use once it is filled: that of an earlier layer where they are equal, so that what is found out
+ * about one layer's tensors is known of the next one's. */
+const struct filling *builder_filled(const struct builder *builder, struct filling *filling);
 
 /* The tensor that the newest operator gives. */
 uint32_t builder_newest(const struct builder *builder);

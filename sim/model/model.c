@@ -14,6 +14,7 @@ void model_fini(struct model *model)
     VECTOR_FREE(&model->operators);
     VECTOR_FREE(&model->tensors);
     VECTOR_FREE(&model->units);
+    VECTOR_FREE(&model->fillings);
     arena_fini(&model->arena);
     *model = (struct model){0};
 }

@@ -34,7 +34,8 @@ enum tensor_role { TENSOR_INPUT, TENSOR_ACTIVATION, TENSOR_PARAMETER, TENSOR_ROL
  * count what exists. Integers, so that equal shares are equal to the bit. */
 struct filling {
     const uint64_t *before; /* size + 1 entries, before[0] = 0; in the model's arena */
-    uint64_t of;
+    uint64_t of, size;
+    bool even;       /* as many at each index: equal shares hold equally much */
     uint32_t chosen; /* how many of the indices one point uses (a token's experts); 0: not known */
 };
 
@@ -174,7 +175,8 @@ struct model {
     VECTOR(struct operator) operators; /* in execution order; operators of a layer are contiguous */
     VECTOR(struct tensor) tensors;
     VECTOR(struct model_unit) units;
-    uint64_t batch;     /* samples the shapes hold for */
+    VECTOR(const struct filling *) fillings; /* of mixtures: equal ones are one */
+    uint64_t batch;                          /* samples the shapes hold for */
     double tokens;      /* per sample: the length of the discrete input's sequence; 0 when there is none */
     bool causal;        /* attention is counted causal (half) rather than full */
     const char *sample; /* what one sample is: "image", "sequence", "sample" */

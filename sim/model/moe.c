@@ -80,7 +80,7 @@ static const struct filling *moe_filling(const struct builder *builder, const st
             here = places;
         before[e + 1] = before[e] + here;
     }
-    return filling;
+    return builder_filled(builder, filling);
 }
 
 /* Appends iteration dimensions for the tokens, in the order of x. */

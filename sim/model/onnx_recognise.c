@@ -233,7 +233,8 @@ static void recognise_prune(struct onnx_infer *infer)
             recognise_release(node);
     }
     infer->nodes.count -= kept;
-    memmove(infer->nodes.at, infer->nodes.at + kept, infer->nodes.count * sizeof *infer->nodes.at);
+    if (infer->nodes.count)
+        memmove(infer->nodes.at, infer->nodes.at + kept, infer->nodes.count * sizeof *infer->nodes.at);
 }
 
 static bool recognise_pass(struct onnx_infer *infer, const struct onnx_pattern *patterns)

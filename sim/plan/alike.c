@@ -33,7 +33,7 @@ void alike_fini(struct alike *alike)
 static uint32_t alike_uneven(const struct plan_stage *stage, uint32_t axes, uint64_t size,
                              const struct filling *filling, const struct owners *owners)
 {
-    bool even = !filling && !owners;
+    bool even = (!filling || filling->even) && !owners;
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (axes >> a & 1) {
             even &= !stage->axes[a].weights && size % stage->axes[a].size == 0;

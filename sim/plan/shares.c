@@ -35,7 +35,8 @@ static bool shares_divide(const struct derivation *d, const struct tensor *tenso
         uint64_t ways = 1;
         for (uint32_t b = 0; b < d->stage->axis_count; b++) {
             bool same = layout->place[b] == PLACE_SPLIT && layout->dim[b] == layout->dim[a];
-            if (same && (d->stage->axes[b].weights || tensor->dims[layout->dim[b]].filling ||
+            const struct filling *filling = tensor->dims[layout->dim[b]].filling;
+            if (same && (d->stage->axes[b].weights || (filling && !filling->even) ||
                          tensor->dims[layout->dim[b]].owners))
                 return false;
             ways *= same ? d->stage->axes[b].size : 1;
@@ -69,15 +70,19 @@ void shares_of(const struct derivation *d, const struct action *action, uint32_t
         return;
     double whole = derive_payload(d, action, layout_coordinates(d->stage, member)) / action->element_bytes;
     shares_group(d, action->axes, member, &group);
-    for (uint32_t from = 0; from < (kind == ALL_TO_ALL ? group.count : 1) && whole > 0; from++)
+    VECTOR(struct box) wanted = {0};
+    for (uint32_t to = 0; to < group.count; to++)
+        VECTOR_PUSH(&wanted, shares_box(d, action, group.at[to], kind != ALL_GATHER));
+    for (uint32_t from = 0; from < (kind == ALL_TO_ALL ? group.count : 1) && whole > 0; from++) {
+        struct box had = shares_box(d, action, group.at[from], false);
         for (uint32_t to = 0; to < group.count; to++) {
-            struct box box = shares_box(d, action, group.at[to], kind != ALL_GATHER);
-            if (kind == ALL_TO_ALL) {
-                struct box had = shares_box(d, action, group.at[from], false);
+            struct box box = wanted.at[to];
+            if (kind == ALL_TO_ALL)
                 box = layout_intersection(&had, &box, tensor->rank);
-            }
             VECTOR_PUSH(out, layout_volume(tensor, &box) / whole);
         }
+    }
+    VECTOR_FREE(&wanted);
     VECTOR_FREE(&group);
     shares_drop_equal(out);
 }

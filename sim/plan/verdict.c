@@ -153,20 +153,28 @@ static void verdict_add(struct verdict_holdings *list, uint32_t what, uint8_t ca
     list->at[i].count++;
 }
 
-/* The largest parts of what is held at the peak. */
+/* The largest parts of what is held at the peak. Names of tensors follow one another, so that sums per name
+ * from the first to the last one take little room. */
 static void verdict_largest(const struct verdict_peak *peak, struct names *names, struct plan_memory *memory)
 {
     struct verdict_holdings alike = {0};
     struct arena scratch;
+    uint32_t low = UINT32_MAX, end = 0;
+    for (uint32_t i = 0; i < peak->changes; i++) {
+        uint32_t label = peak->order[i].label;
+        low = label < low ? label : low;
+        end = label >= end ? label + 1 : end;
+    }
     arena_init(&scratch);
-    uint32_t labels = names->list.count;
-    double *sums = ARENA_ARRAY(&scratch, double, labels *MEMORY_CATEGORY_COUNT);
+    uint32_t cells = end > low ? (end - low) * MEMORY_CATEGORY_COUNT : 0;
+    double *sums = ARENA_ARRAY(&scratch, double, cells);
     for (uint32_t i = 0; i < peak->changes; i++)
-        sums[peak->order[i].label * MEMORY_CATEGORY_COUNT + peak->order[i].category] += peak->order[i].bytes;
-    for (uint32_t i = 0; i < labels * MEMORY_CATEGORY_COUNT; i++)
+        sums[(peak->order[i].label - low) * MEMORY_CATEGORY_COUNT + peak->order[i].category] +=
+            peak->order[i].bytes;
+    for (uint32_t i = 0; i < cells; i++)
         if (sums[i] > 1e-6 * peak->total)
-            verdict_add(&alike, verdict_pattern(names, i / MEMORY_CATEGORY_COUNT), i % MEMORY_CATEGORY_COUNT,
-                        sums[i]);
+            verdict_add(&alike, verdict_pattern(names, low + i / MEMORY_CATEGORY_COUNT),
+                        i % MEMORY_CATEGORY_COUNT, sums[i]);
     if (alike.count)
         qsort(alike.at, alike.count, sizeof *alike.at, verdict_order);
     memory->largest_count = alike.count < PLAN_HOLDINGS ? alike.count : PLAN_HOLDINGS;

@@ -17,24 +17,40 @@ uint32_t array_element(const struct array *array, const uint32_t *indices)
     return element;
 }
 
+/* Decimal digits; returns where they end. */
+static char *array_number(char *to, uint32_t number)
+{
+    char digits[10];
+    uint32_t count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0)
+        *to++ = digits[--count];
+    return to;
+}
+
 char *array_text(const struct array *array, const uint32_t *indices, const char *suffix, char *text)
 {
     const char *name = array->name;
     uint32_t written = 0;
-    size_t at = 0;
+    char *to = text;
     for (uint32_t level = 0; level <= array->depth; level++) {
-        int length = (int)strcspn(name, ".");
+        size_t length = strcspn(name, ".");
         uint32_t start = written, end = level < array->depth ? array->end[level] : array->rank;
-        at += (size_t)snprintf(text + at, ARRAY_TEXT - at, "%s%.*s", level ? "." : "",
-                               length < ARRAY_NAME ? length : ARRAY_NAME, name);
-        for (; written < end; written++)
-            at += (size_t)snprintf(text + at, ARRAY_TEXT - at, "%c%u", written > start ? ',' : '[',
-                                   indices[written]);
+        if (level)
+            *to++ = '.';
+        memcpy(to, name, length < ARRAY_NAME ? length : ARRAY_NAME);
+        to += length < ARRAY_NAME ? length : ARRAY_NAME;
+        for (; written < end; written++) {
+            *to++ = written > start ? ',' : '[';
+            to = array_number(to, indices[written]);
+        }
         if (end > start)
-            text[at++] = ']';
+            *to++ = ']';
         name += length + (name[length] == '.');
     }
-    snprintf(text + at, ARRAY_TEXT - at, "%s", suffix);
+    strcpy(to, suffix);
     return text;
 }
 

@@ -47,6 +47,8 @@ struct cable {
     const char *channel;    /* NULL: each cable has a capacity of its own */
     struct place channel_place;
     VECTOR(struct cable_channel) channels;
+    const char *reverse; /* what messages call the other direction */
+    uint32_t group;      /* the interned name of the entry; UINT32_MAX: no cable yet */
     uint32_t value[ARRAY_RANK];
     struct scope scope; /* binding i is variable i; then the parameters */
 };
@@ -264,14 +266,15 @@ static bool cable_add(struct cable *cable, const struct links_entry *read, uint3
     bool duplex = read->link.mode == LINK_FULL_DUPLEX;
     struct link_type back;
     char text[ARRAY_TEXT];
-    uint32_t group = names_add(platform->names, cable->variables.name);
+    if (cable->group == UINT32_MAX)
+        cable->group = names_add(platform->names, cable->variables.name);
+    uint32_t group = cable->group;
     uint32_t name = names_add(platform->names, cable_name(cable, duplex ? ">" : "", text));
     uint32_t there = graph_add_link(platform, links_capacity(draft, read, &read->link, name, group));
     uint32_t again = there;
     if (duplex) {
         if (!link_type_reverse(draft->input, &read->link, &draft->scope, &back) ||
-            !link_type_check(draft->input, &back, draft_what(draft, "the reverse of link", cable->entry->key),
-                             cable->entry->place))
+            !link_type_check(draft->input, &back, cable->reverse, cable->entry->place))
             return false;
         name = names_add(platform->names, cable_name(cable, "<", text));
         again = graph_add_link(platform, links_capacity(draft, read, &back, name, group));
@@ -345,7 +348,11 @@ static bool cable_count(struct cable *cable)
 
 bool cable_read(struct draft *draft, const struct entry *entry, const struct links_entry *read)
 {
-    struct cable cable = {.draft = draft, .entry = entry, .read = read};
+    struct cable cable = {.draft = draft,
+                          .entry = entry,
+                          .read = read,
+                          .reverse = draft_what(draft, "the reverse of link", entry->key),
+                          .group = UINT32_MAX};
     const struct array own = {.name = entry->key, .place = entry->place, .count = 1};
     if (!draft_full(draft, &own, &cable.variables))
         return false;

@@ -21,9 +21,10 @@ struct route_choice {
 /* A walk for one pair of devices. */
 struct route_walk {
     struct platform *platform;
-    const struct route_tree *tree;
+    struct route_tree *tree;
     uint32_t source, target; /* nodes */
     uint32_t only; /* arc from the source to where the tree starts, UINT32_MAX: it starts at the source */
+    struct route_entry before; /* what that arc adds to the entries */
     VECTOR(struct route_choice) choices;
     struct route_entry best; /* of the choices */
 };
@@ -31,23 +32,21 @@ struct route_walk {
 static void route_offer(struct route_walk *walk, uint32_t arc, uint32_t state)
 {
     const struct platform *platform = walk->platform;
-    struct route_entry reached = {0};
+    struct route_entry reached = {0, 1, UINT32_MAX};
     double paths = 1;
     if (state != UINT32_MAX) {
         reached = walk->tree->entries[state];
-        if (walk->only != UINT32_MAX && reached.cost != UINT64_MAX) {
-            reached.cost += route_tree_cost(platform, walk->only);
-            reached.hops++;
-        }
+        reached.cost += walk->before.cost;
+        reached.nodes += reached.nodes ? walk->before.nodes : 0;
         paths = walk->tree->paths ? walk->tree->paths[state] : 1;
     }
-    if (reached.cost == UINT64_MAX)
+    if (!reached.nodes)
         return;
-    struct route_entry offer = {reached.cost + route_tree_cost(platform, arc), reached.hops + 1, arc};
+    struct route_entry offer = {reached.cost + route_tree_cost(platform, arc), reached.nodes + 1, arc};
     struct route_entry *best = &walk->best;
-    if (offer.cost > best->cost || (offer.cost == best->cost && offer.hops > best->hops))
+    if (route_tree_nearer(best, &offer))
         return;
-    if (offer.cost < best->cost || offer.hops < best->hops)
+    if (route_tree_nearer(&offer, best))
         walk->choices.count = 0;
     if (route_tree_improves(platform, best, &offer))
         *best = offer;
@@ -62,7 +61,7 @@ static void route_choices(struct route_walk *walk, uint32_t node, uint32_t phase
     const struct route_cache *cache = platform->cache;
     bool up_down = platform->routing.paths == ROUTING_UP_DOWN;
     walk->choices.count = 0;
-    walk->best = (struct route_entry){UINT64_MAX, UINT32_MAX, UINT32_MAX};
+    walk->best = (struct route_entry){0};
     for (uint32_t i = cache->first_in[node]; i < cache->first_in[node + 1]; i++) {
         uint32_t arc = cache->in_arcs[i], from = platform->arcs.at[arc].from, state = cache->core[from];
         bool down = up_down && !route_tree_up(platform, arc);
@@ -134,7 +133,10 @@ static bool route_one(struct route_walk *walk, bool hashed, struct index_list *a
     for (uint32_t node = walk->target, phase = UINT32_MAX; node != walk->source || phase == 1;) {
         uint32_t arc, state = UINT32_MAX;
         if (simple && cache->core[node] != UINT32_MAX) {
-            arc = node == walk->tree->root ? walk->only : walk->tree->entries[cache->core[node]].arc;
+            const struct route_entry *entry = &walk->tree->entries[cache->core[node]];
+            if (!entry->nodes)
+                return false;
+            arc = node == walk->tree->root ? walk->only : entry->arc;
         } else {
             route_choices(walk, node, phase);
             if (!walk->choices.count)
@@ -230,14 +232,43 @@ static bool route_split(struct route_walk *walk, struct route_share_list *shares
     return reached;
 }
 
+/* The best way into the target that the tree knows so far, without the arc before its root. */
+static struct route_entry route_known(struct route_walk *walk)
+{
+    const struct route_cache *cache = walk->platform->cache;
+    uint32_t state = cache->core[walk->target];
+    if (state != UINT32_MAX && cache->state_count == cache->core_count)
+        return walk->tree->entries[state];
+    route_choices(walk, walk->target, UINT32_MAX);
+    struct route_entry known = walk->best;
+    known.cost -= known.nodes ? walk->before.cost : 0;
+    known.nodes -= known.nodes ? walk->before.nodes : 0;
+    return known;
+}
+
+/* Lets the tree grow until no other way into the target can be nearer. A look at the ways that are known
+ * costs their number, so some growth comes between two of them. */
+static void route_settle(struct route_walk *walk)
+{
+    const uint32_t *first = walk->platform->cache->first_in + walk->target;
+    while (route_tree_grow(walk->platform, walk->tree, route_known(walk), (first[1] - first[0]) / 4 + 1))
+        ;
+}
+
+/* A walk with all choices that it will need. */
 static struct route_walk route_walk(struct platform *platform, uint32_t from, uint32_t to)
 {
-    const struct route_tree *tree = route_tree_get(platform, from);
-    return (struct route_walk){.platform = platform,
-                               .tree = tree,
-                               .only = route_tree_only(platform, from),
-                               .source = platform->devices.at[from].node,
-                               .target = platform->devices.at[to].node};
+    struct route_tree *tree = route_tree_get(platform, from);
+    struct route_walk walk = {.platform = platform,
+                              .tree = tree,
+                              .only = route_tree_only(platform, from),
+                              .source = platform->devices.at[from].node,
+                              .target = platform->devices.at[to].node};
+    if (walk.only != UINT32_MAX)
+        walk.before = (struct route_entry){route_tree_cost(platform, walk.only), 1, walk.only};
+    if (tree->heap.count)
+        route_settle(&walk);
+    return walk;
 }
 
 /* The arcs of the path that a single route takes, in order. */
@@ -338,11 +369,5 @@ const uint32_t *route_links(struct platform *platform, uint32_t from_device, uin
 
 void route_fini(struct platform *platform)
 {
-    struct route_cache *cache = platform->cache;
-    platform->cache = NULL;
-    if (!cache)
-        return;
-    VECTOR_FREE(&cache->heap);
-    arena_fini(&cache->paths);
-    arena_fini(&cache->arena);
+    route_tree_fini(platform);
 }

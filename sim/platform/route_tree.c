@@ -133,23 +133,23 @@ static bool route_tree_before(struct route_step a, struct route_step b)
 {
     if (a.cost != b.cost)
         return a.cost < b.cost;
-    return a.hops != b.hops ? a.hops < b.hops : a.state < b.state;
+    return a.nodes != b.nodes ? a.nodes < b.nodes : a.state < b.state;
 }
 
-static void route_tree_push(struct route_cache *cache, struct route_step step)
+static void route_tree_push(struct route_tree *tree, struct route_step step)
 {
-    VECTOR_PUSH(&cache->heap, step);
-    struct route_step *heap = cache->heap.at;
-    uint32_t i = cache->heap.count - 1;
+    VECTOR_PUSH(&tree->heap, step);
+    struct route_step *heap = tree->heap.at;
+    uint32_t i = tree->heap.count - 1;
     for (; i > 0 && route_tree_before(step, heap[(i - 1) / 2]); i = (i - 1) / 2)
         heap[i] = heap[(i - 1) / 2];
     heap[i] = step;
 }
 
-static struct route_step route_tree_pop(struct route_cache *cache)
+static struct route_step route_tree_pop(struct route_tree *tree)
 {
-    struct route_step *heap = cache->heap.at, first = heap[0];
-    uint32_t count = --cache->heap.count, i = 0;
+    struct route_step *heap = tree->heap.at, first = heap[0];
+    uint32_t count = --tree->heap.count, i = 0;
     struct route_step last = heap[count];
     for (uint32_t child = 1; child < count; child = 2 * i + 1) {
         if (child + 1 < count && route_tree_before(heap[child + 1], heap[child]))
@@ -163,64 +163,82 @@ static struct route_step route_tree_pop(struct route_cache *cache)
     return first;
 }
 
+bool route_tree_nearer(const struct route_entry *a, const struct route_entry *b)
+{
+    if (!a->nodes || !b->nodes)
+        return a->nodes != 0;
+    return a->cost < b->cost || (a->cost == b->cost && a->nodes < b->nodes);
+}
+
 bool route_tree_improves(const struct platform *platform, const struct route_entry *entry,
                          const struct route_entry *offer)
 {
-    if (offer->cost != entry->cost)
-        return offer->cost < entry->cost;
-    if (offer->hops != entry->hops)
-        return offer->hops < entry->hops;
+    bool equal = offer->cost == entry->cost && offer->nodes == entry->nodes;
+    if (!equal)
+        return route_tree_nearer(offer, entry);
     return entry->arc != UINT32_MAX &&
            platform->arcs.at[offer->arc].from < platform->arcs.at[entry->arc].from;
 }
 
 /* `paths`: how many equally good paths lead to where the edge starts. */
-static void route_tree_relax(const struct platform *platform, struct route_cache *cache,
-                             struct route_tree *tree, const struct route_entry *from, double paths,
-                             const struct route_edge *edge)
+static void route_tree_relax(const struct platform *platform, struct route_tree *tree,
+                             const struct route_entry *from, double paths, const struct route_edge *edge)
 {
     struct route_entry *entry = &tree->entries[edge->state];
-    struct route_entry offer = {from->cost + edge->cost, from->hops + 1, edge->arc};
-    bool nearer = offer.cost < entry->cost || (offer.cost == entry->cost && offer.hops < entry->hops);
-    bool equal = offer.cost == entry->cost && offer.hops == entry->hops;
+    struct route_entry offer = {from->cost + edge->cost, from->nodes + 1, edge->arc};
+    bool nearer = route_tree_nearer(&offer, entry);
+    bool equal = offer.cost == entry->cost && offer.nodes == entry->nodes;
     if (tree->paths && (nearer || equal))
         tree->paths[edge->state] = (nearer ? 0 : tree->paths[edge->state]) + paths;
     if (!route_tree_improves(platform, entry, &offer))
         return;
     *entry = offer;
     if (nearer)
-        route_tree_push(cache, (struct route_step){offer.cost, offer.hops, edge->state});
+        route_tree_push(tree, (struct route_step){offer.cost, offer.nodes, edge->state});
 }
 
 /* Every arc costs at least one hop, so a state that left the heap is final, also for ties. */
-static void route_tree_grow(const struct platform *platform, struct route_cache *cache, uint32_t source,
-                            struct route_tree *tree)
+bool route_tree_grow(const struct platform *platform, struct route_tree *tree, struct route_entry limit,
+                     uint32_t states)
 {
-    for (uint32_t s = 0; s < cache->state_count; s++)
-        tree->entries[s] = (struct route_entry){UINT64_MAX, UINT32_MAX, UINT32_MAX};
-    const struct route_entry start = {0, 0, UINT32_MAX};
-    bool phases = cache->state_count > cache->core_count;
-    if (cache->core[source] != UINT32_MAX) {
-        tree->entries[cache->core[source]] = start;
-        if (tree->paths)
-            tree->paths[cache->core[source]] = 1;
+    const struct route_cache *cache = platform->cache;
+    bool grown = false;
+    while (tree->heap.count && states > 0) {
+        struct route_step top = tree->heap.at[0];
+        if (!route_tree_nearer(&(struct route_entry){top.cost, top.nodes, 0}, &limit))
+            break;
+        route_tree_pop(tree);
+        const struct route_entry from = tree->entries[top.state];
+        if (from.cost != top.cost || from.nodes != top.nodes)
+            continue; /* a shorter way was found after this one was pushed */
+        double paths = tree->paths ? tree->paths[top.state] : 1;
+        for (uint32_t i = cache->first_edge[top.state]; i < cache->first_edge[top.state + 1]; i++)
+            route_tree_relax(platform, tree, &from, paths, &cache->edges[i]);
+        grown = true;
+        states--;
     }
-    for (uint32_t a = platform->first_arc[source]; a < platform->first_arc[source + 1]; a++) {
+    return grown;
+}
+
+/* A tree of the root and what its arcs lead to. `tree`: all zero. */
+static void route_tree_plant(const struct platform *platform, uint32_t root, struct route_tree *tree)
+{
+    const struct route_cache *cache = platform->cache;
+    const struct route_entry start = {0, 1, UINT32_MAX};
+    bool phases = cache->state_count > cache->core_count;
+    tree->root = root;
+    if (cache->core[root] != UINT32_MAX) {
+        tree->entries[cache->core[root]] = start;
+        if (tree->paths)
+            tree->paths[cache->core[root]] = 1;
+    }
+    for (uint32_t a = platform->first_arc[root]; a < platform->first_arc[root + 1]; a++) {
         struct route_edge edge = {route_tree_cost(platform, a), cache->core[platform->arcs.at[a].to], a};
         if (edge.state == UINT32_MAX)
             continue;
         if (phases && !route_tree_up(platform, a))
             edge.state += cache->core_count;
-        route_tree_relax(platform, cache, tree, &start, 1, &edge);
-    }
-    while (cache->heap.count) {
-        struct route_step step = route_tree_pop(cache);
-        const struct route_entry from = tree->entries[step.state];
-        if (from.cost != step.cost || from.hops != step.hops)
-            continue; /* a shorter way was found after this one was pushed */
-        double paths = tree->paths ? tree->paths[step.state] : 1;
-        for (uint32_t i = cache->first_edge[step.state]; i < cache->first_edge[step.state + 1]; i++)
-            route_tree_relax(platform, cache, tree, &from, paths, &cache->edges[i]);
+        route_tree_relax(platform, tree, &start, 1, &edge);
     }
 }
 
@@ -234,7 +252,23 @@ uint32_t route_tree_only(const struct platform *platform, uint32_t device)
     return platform->routing.paths == ROUTING_UP_DOWN && !route_tree_up(platform, arc) ? UINT32_MAX : arc;
 }
 
-const struct route_tree *route_tree_get(struct platform *platform, uint32_t device)
+/* The tree of a slot, with room for all states, none of them reached. */
+static struct route_tree *route_tree_clear(struct route_cache *cache, uint32_t slot, bool spread)
+{
+    struct route_tree *tree = &cache->trees[slot];
+    if (slot == cache->slots_used) { /* the arena's memory is zero */
+        tree->entries = ARENA_ARRAY(&cache->arena, struct route_entry, cache->state_count);
+        tree->paths = spread ? ARENA_ARRAY(&cache->arena, double, cache->state_count) : NULL;
+        cache->slots_used++;
+        return tree;
+    }
+    cache->slot[cache->owner[slot]] = UINT32_MAX;
+    memset(tree->entries, 0, cache->state_count * sizeof *tree->entries);
+    tree->heap.count = 0;
+    return tree;
+}
+
+struct route_tree *route_tree_get(struct platform *platform, uint32_t device)
 {
     if (!platform->cache)
         route_tree_cache(platform);
@@ -245,18 +279,21 @@ const struct route_tree *route_tree_get(struct platform *platform, uint32_t devi
         return &cache->trees[cache->slot[root]];
     uint32_t slot = cache->slot_next;
     cache->slot_next = (slot + 1) % cache->slot_count;
-    struct route_tree *tree = &cache->trees[slot];
-    if (slot == cache->slots_used) {
-        tree->entries = ARENA_ARRAY(&cache->arena, struct route_entry, cache->state_count);
-        if (platform->routing.spread != ROUTING_ONE)
-            tree->paths = ARENA_ARRAY(&cache->arena, double, cache->state_count);
-        cache->slots_used++;
-    } else {
-        cache->slot[cache->owner[slot]] = UINT32_MAX;
-    }
-    route_tree_grow(platform, cache, root, tree);
-    tree->root = root;
+    struct route_tree *tree = route_tree_clear(cache, slot, platform->routing.spread != ROUTING_ONE);
+    route_tree_plant(platform, root, tree);
     cache->owner[slot] = root;
     cache->slot[root] = slot;
     return tree;
+}
+
+void route_tree_fini(struct platform *platform)
+{
+    struct route_cache *cache = platform->cache;
+    platform->cache = NULL;
+    if (!cache)
+        return;
+    for (uint32_t i = 0; i < cache->slots_used; i++)
+        VECTOR_FREE(&cache->trees[i].heap);
+    arena_fini(&cache->paths);
+    arena_fini(&cache->arena);
 }

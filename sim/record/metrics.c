@@ -353,8 +353,8 @@ static uint32_t metrics_devices(const struct plan *plan, const struct job *job, 
         const struct device_type *type = &platform->device_types.at[device->type];
         struct metrics_rank *rank = &metrics->ranks.at[i];
         if (type->power_busy > 0)
-            rank->energy =
-                type->power_busy * rank->compute + type->power_idle * (metrics->window - rank->compute);
+            rank->energy = type->power_busy * rank->compute +
+                           type->power_idle * fmax(metrics->step_time - rank->compute, 0);
         if (seen.at[job->ranks[i].device] || job->ranks[i].store)
             continue;
         seen.at[job->ranks[i].device] = true;

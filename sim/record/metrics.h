@@ -27,7 +27,7 @@ struct metrics_rank {
     double first_start, last_end; /* of the step on this device, seconds since the run's start */
     double compute, bubble, idle;
     VECTOR(struct metrics_share) exposed; /* by group, in order of first appearance; owned */
-    double flops, energy; /* executed FLOPs; joules over the window (0 when the device's power is unknown) */
+    double flops, energy;                 /* executed FLOPs; joules per step time (0: power unknown) */
 };
 
 struct metrics {

@@ -268,6 +268,8 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
     summary_share(out, "bubble", m->bubble, m->window);
     summary_share(out, "idle (before and after)", m->idle, m->window);
     summary_share(out, "whole step", m->window, m->window);
+    if (m->window > m->step_time * 1.001)
+        summary_share(out, "  beside the next step", m->window - m->step_time, m->window);
 }
 
 static json_t *summary_json_memory(const struct plan_memory *m)

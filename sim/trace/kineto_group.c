@@ -24,8 +24,9 @@ static struct ranks group_ranks(const struct kineto *kineto, const struct kineto
     const struct kineto_group *listed = group_listed(kineto, of->group);
     if (of->rank_count && !of->cut)
         return (struct ranks){kineto->numbers.at + of->first_rank, of->rank_count};
-    return listed ? (struct ranks){kineto->numbers.at + listed->first_rank, listed->rank_count}
-                  : (struct ranks){0};
+    return listed && listed->rank_count
+               ? (struct ranks){kineto->numbers.at + listed->first_rank, listed->rank_count}
+               : (struct ranks){0};
 }
 
 /* A list of ranks that is cut off goes on as it began, when it is one of equal steps. */

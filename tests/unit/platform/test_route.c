@@ -155,7 +155,7 @@ static uint64_t next_random(uint64_t *random)
 }
 
 /* A random graph of devices, some of which do not forward, and switches; latencies are whole microseconds,
- * many of them equal. */
+ * many of them equal. The last device has no cable. */
 static void random_graph(struct platform *platform, uint64_t *random)
 {
     uint32_t devices = 2 + (uint32_t)(next_random(random) % 10),
@@ -165,6 +165,7 @@ static void random_graph(struct platform *platform, uint64_t *random)
     for (uint32_t s = 0; s < switches; s++)
         graph_add_switch(platform, 0);
     uint32_t nodes = devices + switches, arcs = (uint32_t)(next_random(random) % (nodes * 4));
+    graph_add_device(platform, (struct device){.speed = 1}, false);
     for (uint32_t a = 0; a < arcs; a++) {
         uint32_t link = UINT32_MAX;
         if (next_random(random) % 5)
@@ -210,22 +211,76 @@ static void agrees_with_bellman_ford_on_random_graphs(void **state)
         platform_init(&platform, &names);
         random_graph(&platform, &random);
         for (uint32_t from = 0; from < platform.devices.count; from++) {
-            relax_until_nothing_changes(&platform, from, cost);
+            relax_until_nothing_changes(&platform, platform.devices.at[from].node, cost);
             for (uint32_t to = 0; to < platform.devices.count; to++) {
-                uint32_t count;
+                uint32_t count, node = platform.devices.at[to].node;
                 const uint32_t *links = route_links(&platform, from, to, &count);
-                if ((count == UINT32_MAX) != (cost[to] == UINT64_MAX))
+                if ((count == UINT32_MAX) != (cost[node] == UINT64_MAX))
                     fail_msg("seed %llu: %u -> %u is reached by one only", (unsigned long long)seed, from,
                              to);
                 double latency = 0;
                 for (uint32_t i = 0; i < count && count != UINT32_MAX; i++)
                     latency += platform.links.at[links[i]].latency * 1e6;
-                if (count != UINT32_MAX && (uint64_t)llround(latency) != cost[to] / 1000)
+                if (count != UINT32_MAX && (uint64_t)llround(latency) != cost[node] / 1000)
                     fail_msg("seed %llu: %u -> %u takes %g us, not %llu us", (unsigned long long)seed, from,
-                             to, latency, (unsigned long long)(cost[to] / 1000));
+                             to, latency, (unsigned long long)(cost[node] / 1000));
             }
         }
         platform_fini(&platform);
+    }
+    names_fini(&names);
+}
+
+/* A random one of the ways to route that trees of paths serve. `level`: room for all nodes. */
+static void random_routing(struct platform *platform, uint64_t *random, uint32_t *level)
+{
+    platform->routing.paths = next_random(random) % 2 ? ROUTING_SHORTEST : ROUTING_UP_DOWN;
+    platform->routing.cost = next_random(random) % 2 ? ROUTING_LATENCY : ROUTING_HOPS;
+    platform->routing.spread = (int)(next_random(random) % 3); /* one, ecmp, even split */
+    platform->routing.level = level;
+    for (uint32_t n = 0; n < platform->nodes.count; n++)
+        level[n] = platform->nodes.at[n].device == UINT32_MAX ? 1 + (uint32_t)(next_random(random) % 3) : 0;
+}
+
+static void same_route(struct platform *whole, struct platform *part, uint32_t from, uint32_t to,
+                       uint64_t seed)
+{
+    struct route a, b;
+    bool known = route_find(whole, from, to, &a), found = route_find(part, from, to, &b);
+    bool same = known == found && (!known || (a.count == b.count && a.latency == b.latency));
+    for (uint32_t i = 0; i < a.count && known && same; i++)
+        same = a.links[i].link == b.links[i].link && a.links[i].share == b.links[i].share;
+    if (!same)
+        fail_msg("seed %llu: %u -> %u depends on what was asked for before", (unsigned long long)seed, from,
+                 to);
+}
+
+/* Asked for the way to a device that cannot be reached, a tree grows whole; else as far as it must. */
+static void a_route_does_not_depend_on_those_asked_for_before(void **state)
+{
+    (void)state;
+    struct names names;
+    names_init(&names);
+    for (uint64_t seed = 1; seed <= 3000; seed++) {
+        struct platform whole, part;
+        struct route none;
+        uint64_t random = seed * 0x9e3779b97f4a7c15u, again = random;
+        uint32_t level[64];
+        platform_init(&whole, &names);
+        platform_init(&part, &names);
+        random_graph(&whole, &random);
+        random_graph(&part, &again);
+        random_routing(&whole, &random, level);
+        random_routing(&part, &again, level);
+        uint32_t devices = whole.devices.count;
+        for (uint32_t from = 0; from + 1 < devices; from++) {
+            assert_false(route_find(&whole, from, devices - 1, &none));
+            for (uint32_t i = 0; i + 1 < devices; i++)
+                same_route(&whole, &part, from, (i * 7 + (uint32_t)seed) % (devices - 1), seed);
+        }
+        whole.routing.level = part.routing.level = NULL;
+        platform_fini(&whole);
+        platform_fini(&part);
     }
     names_fini(&names);
 }
@@ -329,6 +384,7 @@ int main(void)
         cmocka_unit_test(through_an_access_point_the_medium_is_used_twice),
         cmocka_unit_test(routes_of_one_source_stay_valid_together),
         cmocka_unit_test(agrees_with_bellman_ford_on_random_graphs),
+        cmocka_unit_test(a_route_does_not_depend_on_those_asked_for_before),
         cmocka_unit_test(a_route_that_is_said_comes_before_the_shortest),
         cmocka_unit_test(a_route_that_is_said_comes_before_any_routing),
         cmocka_unit_test(wrong_routes_are_reported),

@@ -196,6 +196,19 @@ static void only_the_last_step_counts_and_its_period_is_start_to_start(void **st
     ASSERT_CLOSE(sheet.metrics.window, 5, 0);
     ASSERT_CLOSE(sheet.metrics.ranks.at[0].idle, 4, 0);
     ASSERT_CLOSE(sheet.metrics.ranks.at[1].idle, 2, 0);
+    ASSERT_CLOSE(sheet.metrics.energy, 10 * (1 + 3) + 2 * (6 + 4), 0);
+    sheet_fini(&sheet);
+}
+
+static void energy_is_that_of_a_period_also_when_steps_overlap(void **state)
+{
+    (void)state;
+    /* A step takes 6 s, but the next one starts after 4 s: idle power is not counted twice. */
+    SHEET(sheet, 1, {0, 0, OP_COMPUTE, 0, 3, 0}, {0, 1, OP_COLLECTIVE, 3, 6, 0}, {0, 0, OP_COMPUTE, 4, 7, 1},
+          {0, 1, OP_COLLECTIVE, 7, 10, 1});
+    ASSERT_CLOSE(sheet.metrics.step_time, 4, 0);
+    ASSERT_CLOSE(sheet.metrics.window, 6, 0);
+    ASSERT_CLOSE(sheet.metrics.energy, 10 * 3 + 2 * 1, 0);
     sheet_fini(&sheet);
 }
 
@@ -318,6 +331,7 @@ int main(void)
         cmocka_unit_test(time_outside_a_device_s_own_span_is_idle),
         cmocka_unit_test(rates_follow_from_step_time_and_peak),
         cmocka_unit_test(only_the_last_step_counts_and_its_period_is_start_to_start),
+        cmocka_unit_test(energy_is_that_of_a_period_also_when_steps_overlap),
         cmocka_unit_test(several_compute_streams_are_busy_together),
         cmocka_unit_test(a_stream_that_does_two_things_at_once_fails_the_check),
         cmocka_unit_test(a_receive_that_was_ready_late_is_no_communication_after_its_flow),
