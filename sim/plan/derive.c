@@ -21,6 +21,8 @@ const char *const derive_reasons[REASON_COUNT] = {
     "is split, but the next operator needs it whole",
     "is split, but the next operator splits another dimension",
     "is read through windows, or in shares, that reach into what other members own",
+    "is wanted by other members, to whom a coordinator passes it on",
+    "is read through windows, or in shares, that reach into what other members own: a coordinator has it",
     "is split, but one device does the next operator alone",
     "is not split: one device made it alone, the others need it too",
     "is normalised over and split: its statistics are combined",
