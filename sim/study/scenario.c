@@ -6,6 +6,8 @@
 #include "model/onnx_file.h"
 #include "plan/degrees.h"
 #include "plan/emit.h"
+#include "plan/emit_token.h"
+#include "plan/generate.h"
 #include "plan/verdict.h"
 #include "plan/workload_network.h"
 #include "plan/workload_plan.h"
@@ -19,6 +21,7 @@
 #include "study/generation.h"
 #include "study/pricing.h"
 #include "study/scenario_trace.h"
+#include "study/spelling.h"
 
 #include <string.h>
 
@@ -51,20 +54,6 @@ void scenario_fini(struct scenario *scenario)
     arena_fini(&scenario->arena);
     names_fini(&scenario->names);
     input_fini(&scenario->input);
-}
-
-/* `model: NAME` is short for `model: {name: NAME}`; written out, so that --set model.KEY has a map to go to.
- */
-static void scenario_spell_model(struct scenario *scenario)
-{
-    struct value *model = value_get(scenario->document, "model");
-    if (!model || model->kind != VALUE_SCALAR)
-        return;
-    struct arena *arena = &scenario->input.arena;
-    struct value *name = value_new_scalar(arena, model->place, model->text, model->quoted);
-    struct value map = *value_new(arena, model->place, VALUE_MAP);
-    *model = map;
-    value_put(arena, model, "name", name->place, name);
 }
 
 static bool scenario_is_workload_key(const char *key, size_t length)
@@ -119,12 +108,11 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
         if (topology)
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
-        else
-            good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
-        if (!topology) {
-            scenario_spell_model(scenario);
-            scenario_trace_spell(&scenario->input, scenario->document);
-        }
+        if (topology)
+            continue;
+        spelling_set(&scenario->input, scenario->document, path);
+        good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
+        spelling_read(&scenario->input, scenario->document);
     }
     return good;
 }
@@ -259,9 +247,9 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
-/* A long run writes out its last steps only, which stand for those before: unless steps differ, or
- * are random. Three are
- * enough for the period between the last two and for the critical path of the last. */
+/* Of tokens that are generated one stands for those that are alike. A long run writes out its last steps
+ * only, which stand for those before: unless steps differ, or are random. Three are enough for the period
+ * between the last two and for the critical path of the last. */
 static bool scenario_emit(struct scenario *scenario, bool brief)
 {
     enum { KEPT = 3 };
@@ -272,12 +260,15 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
         plan->steps = KEPT;
         plan->lead = steps - KEPT;
     }
+    bool folds = plan->folded;
     if (!emit_job(plan, scenario->derivations, &scenario->job, report))
         return false;
-    if (!plan->lead || task_alike(&scenario->job))
+    if (folds == plan->folded && (!plan->lead || task_alike(&scenario->job)))
         return true;
     plan->steps = steps;
     plan->lead = 0;
+    if (!generate_writable(plan, scenario->derivations, report))
+        return false;
     arena_fini(&scenario->job.arena);
     scenario->job = (struct job){.names = &scenario->names};
     arena_init(&scenario->job.arena);
@@ -363,8 +354,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     if (model)
         return scenario_of_model(scenario, options, model);
-    scenario_spell_model(scenario);
-    scenario_trace_spell(input, scenario->document);
+    spelling_read(input, scenario->document);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
     if (options->seed)
@@ -391,9 +381,11 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !generation_plan(scenario))
         return false;
     scenario->plan.glance = options->glance;
+    bool brief = options->brief && !randomness_is_any(&scenario->randomness);
+    scenario->plan.folded = brief && emit_token_folds(&scenario->plan);
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
-        !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
+        !scenario_emit(scenario, brief))
         return false;
     verdict_fill(&scenario->plan, &scenario->job);
     return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));

@@ -373,8 +373,15 @@ static bool replay_append(struct replay *replay, struct part *part, uint32_t ind
     replay->slot[index] = part->ops.count;
     if (replay->job->steps <= op.step)
         replay->job->steps = op.step + 1;
-    struct memory_change taken = {node->allocates, part->ops.count, op.label, MEMORY_ACTIVATIONS, false},
-                         given = {-node->frees, part->ops.count, op.label, MEMORY_ACTIVATIONS, true};
+    struct memory_change taken = {.bytes = node->allocates,
+                                  .op = part->ops.count,
+                                  .label = op.label,
+                                  .category = MEMORY_ACTIVATIONS},
+                         given = {.bytes = -node->frees,
+                                  .op = part->ops.count,
+                                  .label = op.label,
+                                  .category = MEMORY_ACTIVATIONS,
+                                  .at_end = true};
     if (taken.bytes != 0)
         VECTOR_PUSH(&part->memory, taken);
     if (given.bytes != 0)

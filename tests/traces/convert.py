@@ -102,7 +102,8 @@ def shipped_traces_go_around(program):
 
 
 def collectives_along_dimensions_go_around(program):
-    program.file("along.yaml", """trace:
+    program.file("along.yaml", """name: along
+trace:
   ranks:
     - of: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
       nodes:
