@@ -6,6 +6,8 @@
 #include "model/onnx_file.h"
 #include "plan/degrees.h"
 #include "plan/emit.h"
+#include "plan/emit_token.h"
+#include "plan/generate.h"
 #include "plan/verdict.h"
 #include "plan/workload_network.h"
 #include "plan/workload_plan.h"
@@ -259,9 +261,9 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
-/* A long run writes out its last steps only, which stand for those before: unless steps differ, or
- * are random. Three are
- * enough for the period between the last two and for the critical path of the last. */
+/* Of tokens that are generated one stands for those that are alike. A long run writes out its last steps
+ * only, which stand for those before: unless steps differ, or are random. Three are enough for the period
+ * between the last two and for the critical path of the last. */
 static bool scenario_emit(struct scenario *scenario, bool brief)
 {
     enum { KEPT = 3 };
@@ -272,12 +274,15 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
         plan->steps = KEPT;
         plan->lead = steps - KEPT;
     }
+    bool folds = plan->folded;
     if (!emit_job(plan, scenario->derivations, &scenario->job, report))
         return false;
-    if (!plan->lead || task_alike(&scenario->job))
+    if (folds == plan->folded && (!plan->lead || task_alike(&scenario->job)))
         return true;
     plan->steps = steps;
     plan->lead = 0;
+    if (!generate_writable(plan, scenario->derivations, report))
+        return false;
     arena_fini(&scenario->job.arena);
     scenario->job = (struct job){.names = &scenario->names};
     arena_init(&scenario->job.arena);
@@ -391,9 +396,11 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !generation_plan(scenario))
         return false;
     scenario->plan.glance = options->glance;
+    bool brief = options->brief && !randomness_is_any(&scenario->randomness);
+    scenario->plan.folded = brief && emit_token_folds(&scenario->plan);
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
-        !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
+        !scenario_emit(scenario, brief))
         return false;
     verdict_fill(&scenario->plan, &scenario->job);
     return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));
