@@ -49,6 +49,7 @@ struct shape {
     const struct algorithm *algorithm;          /* whose steps are asked for */
 };
 
+/* Members that all stand alike: one level. */
 struct shape transfer_flat(uint32_t members);
 
 /* Says of which collective the list is, before anything is added. */

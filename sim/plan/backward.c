@@ -4,6 +4,7 @@
 #include "plan/exchange.h"
 #include "plan/fuse.h"
 #include "plan/lazy.h"
+#include "plan/loop.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/streamed.h"
@@ -258,7 +259,7 @@ static void backward_close(struct derivation *d, uint32_t index, uint32_t kernel
              c = d->contributions.at[c].next)
             if (d->contributions.at[c].feedback)
                 d->contributions.at[c].action = kernel;
-        derive_loop(d, true, d->opened, kernel);
+        loop_add(d, true, d->opened, kernel);
     }
 }
 

@@ -197,10 +197,6 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
                  struct report *report);
 void derive_fini(struct derivation *derivation);
 
-/* Marks the actions from `first` to the end of a list that happen in every time step; nothing when they do
- * not communicate. `carry`: the one whose result the next step waits for. */
-void derive_loop(struct derivation *derivation, bool backward, uint32_t first, uint32_t carry);
-
 /* Bytes of an action's payload for one member of a group (struct op's `bytes`): the whole buffer along the
  * action's axis; of an all-to-all the mean of what its members hold. The same for all members of the group.
  */
