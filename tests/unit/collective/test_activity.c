@@ -74,9 +74,10 @@ static void fixture_fini(struct fixture *fixture)
 static bool ring_activity(struct fixture *fixture, int kind, const uint32_t *devices, uint32_t count,
                           struct activity *activity)
 {
+    const struct collective_request asked = {&ring_algorithm, kind, &fixture->platform, devices,
+                                             count,           NULL, UINT32_MAX};
     const char *problem;
-    return collective_activity(&fixture->platform, &ring_algorithm, kind, devices, count, NULL, UINT32_MAX,
-                               activity, &fixture->platform.arena, &problem);
+    return collective_activity(&asked, activity, &fixture->platform.arena, &problem);
 }
 
 /* Seconds of an activity alone on the platform. */
@@ -228,10 +229,11 @@ static void members_without_a_route_are_named(void **state)
     star(&fixture, 3, false);
     fixture.platform.arcs.at[5].to = 0; /* nothing leads to device 2 */
     uint32_t devices[] = {0, 1, 2};
+    const struct collective_request asked = {&ring_algorithm, ALL_GATHER, &fixture.platform, devices, 3, NULL,
+                                             UINT32_MAX};
     const char *problem;
     struct activity activity;
-    assert_false(collective_activity(&fixture.platform, &ring_algorithm, ALL_GATHER, devices, 3, NULL,
-                                     UINT32_MAX, &activity, &fixture.platform.arena, &problem));
+    assert_false(collective_activity(&asked, &activity, &fixture.platform.arena, &problem));
     assert_string_equal(problem, "there is no route from device[1] to device[2]");
     collective_activity_fini(&activity);
     fixture_fini(&fixture);

@@ -254,10 +254,11 @@ static void check_seconds(struct fixture *fixture, const struct algorithm *algor
     uint32_t devices[MOST];
     for (uint32_t i = 0; i < n; i++)
         devices[i] = n - 1 - i;
+    const struct collective_request asked = {algorithm, kind, &fixture->platform, devices,
+                                             n,         NULL, UINT32_MAX};
     struct activity activity;
     const char *problem;
-    bool good = collective_activity(&fixture->platform, algorithm, kind, devices, n, NULL, UINT32_MAX,
-                                    &activity, &fixture->platform.arena, &problem);
+    bool good = collective_activity(&asked, &activity, &fixture->platform.arena, &problem);
     for (uint32_t s = 0; s < SIZES && good; s++) {
         double latency, cap, seconds = collective_pieces(&activity, sizes[s], 1, &latency, &cap);
         double expected = n < 2 ? 0 : algorithm->seconds(kind, activity.shape, sizes[s], 1e-5, 1e10);
