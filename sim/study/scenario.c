@@ -55,18 +55,37 @@ void scenario_fini(struct scenario *scenario)
     input_fini(&scenario->input);
 }
 
-/* `model: NAME` is short for `model: {name: NAME}`; written out, so that --set model.KEY has a map to go to.
- */
-static void scenario_spell_model(struct scenario *scenario)
+/* `KEY: VALUE` is short for `KEY: {WHAT: VALUE}`. */
+static const struct {
+    const char *key, *what;
+} scenario_short[] = {{"model", "name"}, {"batch", "global"}, {"precision", "activations"}};
+
+/* Writes such a key out, so that --set KEY.OTHER has a map to go to. */
+static void scenario_spell(struct scenario *scenario, const char *key, const char *what)
 {
-    struct value *model = value_get(scenario->document, "model");
-    if (!model || model->kind != VALUE_SCALAR)
+    struct value *value = value_get(scenario->document, key);
+    if (!value || value->kind != VALUE_SCALAR)
         return;
     struct arena *arena = &scenario->input.arena;
-    struct value *name = value_new_scalar(arena, model->place, model->text, model->quoted);
-    struct value map = *value_new(arena, model->place, VALUE_MAP);
-    *model = map;
-    value_put(arena, model, "name", name->place, name);
+    struct value *name = value_new_scalar(arena, value->place, value->text, value->quoted);
+    struct value map = *value_new(arena, value->place, VALUE_MAP);
+    *value = map;
+    value_put(arena, value, what, name->place, name);
+}
+
+static void scenario_spell_model(struct scenario *scenario)
+{
+    scenario_spell(scenario, scenario_short[0].key, scenario_short[0].what);
+}
+
+/* Writes out the key that a path goes into. */
+static void scenario_spell_path(struct scenario *scenario, const char *path)
+{
+    for (size_t i = 0; i < FIELDS_COUNT(scenario_short); i++) {
+        size_t length = strlen(scenario_short[i].key);
+        if (strncmp(path, scenario_short[i].key, length) == 0 && path[length] == '.')
+            scenario_spell(scenario, scenario_short[i].key, scenario_short[i].what);
+    }
 }
 
 static bool scenario_is_workload_key(const char *key, size_t length)
@@ -119,6 +138,8 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         if (workload == topology)
             continue;
         const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
+        if (!topology)
+            scenario_spell_path(scenario, to);
         if (topology)
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
         else
