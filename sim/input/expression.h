@@ -41,6 +41,7 @@ struct scope {
     VECTOR(struct binding) bindings;
 };
 
+/* Binds a name in this scope; and finds it here or further out, NULL when nobody has bound it. */
 void scope_bind(struct scope *scope, const char *name, struct quantity quantity);
 void scope_bind_text(struct scope *scope, const char *name, const char *text);
 void scope_bind_list(struct scope *scope, const char *name, const double *list, uint32_t count);

@@ -39,8 +39,8 @@ enum { PROGRAM_NONE = UINT32_MAX };
 struct op {
     double seconds; /* compute: how long it runs */
     double bytes;   /* send, receive: of the message. collective: of the whole buffer: the vector that every
-                       member   contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
-                       (all-gather), or what one member holds   (all-to-all) */
+                       member contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
+                       (all-gather), or what one member holds (all-to-all) */
     double flops;   /* compute: floating-point operations (2 per MAC), of which ... */
     double model_flops;  /* ... these count for the model (no recomputation) */
     double memory_bytes; /* compute: bytes moved to and from memory */

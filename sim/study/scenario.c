@@ -21,6 +21,7 @@
 #include "study/generation.h"
 #include "study/pricing.h"
 #include "study/scenario_trace.h"
+#include "study/spelling.h"
 
 #include <string.h>
 
@@ -53,39 +54,6 @@ void scenario_fini(struct scenario *scenario)
     arena_fini(&scenario->arena);
     names_fini(&scenario->names);
     input_fini(&scenario->input);
-}
-
-/* `KEY: VALUE` is short for `KEY: {WHAT: VALUE}`. */
-static const struct {
-    const char *key, *what;
-} scenario_short[] = {{"model", "name"}, {"batch", "global"}, {"precision", "activations"}};
-
-/* Writes such a key out, so that --set KEY.OTHER has a map to go to. */
-static void scenario_spell(struct scenario *scenario, const char *key, const char *what)
-{
-    struct value *value = value_get(scenario->document, key);
-    if (!value || value->kind != VALUE_SCALAR)
-        return;
-    struct arena *arena = &scenario->input.arena;
-    struct value *name = value_new_scalar(arena, value->place, value->text, value->quoted);
-    struct value map = *value_new(arena, value->place, VALUE_MAP);
-    *value = map;
-    value_put(arena, value, what, name->place, name);
-}
-
-static void scenario_spell_model(struct scenario *scenario)
-{
-    scenario_spell(scenario, scenario_short[0].key, scenario_short[0].what);
-}
-
-/* Writes out the key that a path goes into. */
-static void scenario_spell_path(struct scenario *scenario, const char *path)
-{
-    for (size_t i = 0; i < FIELDS_COUNT(scenario_short); i++) {
-        size_t length = strlen(scenario_short[i].key);
-        if (strncmp(path, scenario_short[i].key, length) == 0 && path[length] == '.')
-            scenario_spell(scenario, scenario_short[i].key, scenario_short[i].what);
-    }
 }
 
 static bool scenario_is_workload_key(const char *key, size_t length)
@@ -138,16 +106,13 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         if (workload == topology)
             continue;
         const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
-        if (!topology)
-            scenario_spell_path(scenario, to);
         if (topology)
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
-        else
-            good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
-        if (!topology) {
-            scenario_spell_model(scenario);
-            scenario_trace_spell(&scenario->input, scenario->document);
-        }
+        if (topology)
+            continue;
+        spelling_set(&scenario->input, scenario->document, path);
+        good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
+        spelling_read(&scenario->input, scenario->document);
     }
     return good;
 }
@@ -389,8 +354,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     if (model)
         return scenario_of_model(scenario, options, model);
-    scenario_spell_model(scenario);
-    scenario_trace_spell(input, scenario->document);
+    spelling_read(input, scenario->document);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
     if (options->seed)

@@ -72,16 +72,6 @@ struct value *scenario_trace_document(struct input *input, const char *text)
     return document;
 }
 
-void scenario_trace_spell(struct input *input, struct value *document)
-{
-    struct value *trace = value_get(document, "trace");
-    if (!trace || trace->kind != VALUE_SCALAR)
-        return;
-    struct value *path = value_new_scalar(&input->arena, trace->place, trace->text, trace->quoted);
-    *trace = *value_new(&input->arena, path->place, VALUE_MAP);
-    value_put(&input->arena, trace, "path", path->place, path);
-}
-
 /* Beside the workload's file, else as it stands. */
 static const char *path_beside(struct input *input, const struct value *from, const char *path)
 {
