@@ -108,17 +108,6 @@ static double model_flops(const struct job *job)
     return sum;
 }
 
-static void trace_notes(struct scenario *scenario, const struct trace *trace)
-{
-    for (uint32_t r = 0; r < trace->ranks.count; r++)
-        for (uint32_t i = 0; i < trace->ranks.at[r].nodes.count; i++)
-            if (trace->ranks.at[r].nodes.at[i].dimensions) {
-                report_warning(&scenario->input.report, (struct place){trace->ranks.at[r].path, 0, 0},
-                               "'involved_dim' is not used: a collective takes in all of its process group");
-                return;
-            }
-}
-
 static void trace_plan(struct scenario *scenario, const struct trace *trace)
 {
     struct plan *plan = &scenario->plan;
@@ -200,10 +189,8 @@ bool scenario_trace_load(struct scenario *scenario)
     good = good && replay_job(&trace, &scenario->platform, &options, &scenario->job,
                               &scenario->replay.compute, &input->report);
     good = good && (!system || astra_system_collectives(scenario, system));
-    if (good) {
+    if (good)
         trace_plan(scenario, &trace);
-        trace_notes(scenario, &trace);
-    }
     trace_fini(&trace);
     return good;
 }
