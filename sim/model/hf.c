@@ -26,7 +26,8 @@ bool hf_is(const struct value *document)
     static const char *const signs[] = {"model_type",  "architectures", "transformers_version",
                                         "hidden_size", "vocab_size",    "n_embd",
                                         "d_model"};
-    for (size_t i = 0; !value_get(document, "layers") && i < FIELDS_COUNT(signs); i++)
+    bool other = value_get(document, "layers") || value_get(document, "model");
+    for (size_t i = 0; !other && i < FIELDS_COUNT(signs); i++)
         if (value_get(document, signs[i]))
             return true;
     return false;
@@ -322,6 +323,13 @@ static bool read_head(struct hf *hf)
     return good;
 }
 
+/* A parameter as a number; 0: there is none, or it is an expression of others. */
+static long long parameter_number(const struct hf *hf, const char *name)
+{
+    const struct value *value = value_get(hf->parameters, name);
+    return value && value->kind == VALUE_SCALAR ? strtoll(value->text, NULL, 10) : 0;
+}
+
 /* Heads of attention must share the width evenly unless their size is given. */
 static bool check_heads(struct hf *hf)
 {
@@ -329,7 +337,7 @@ static bool check_heads(struct hf *hf)
                       heads[] = "num_attention_heads|n_head|num_heads";
     int64_t hidden, count;
     const struct value *value = hf_field(hf, heads);
-    if (!value || value_get(hf->parameters, "head"))
+    if (!value || parameter_number(hf, "head") > 0)
         return true;
     if (!hf_number(hf, width, 0, &hidden) || !hf_number(hf, heads, 1, &count))
         return false;
@@ -337,13 +345,6 @@ static bool check_heads(struct hf *hf)
         return true;
     return report_error(&hf->input->report, value->place, "%lld heads do not share a width of %lld evenly",
                         (long long)count, (long long)hidden);
-}
-
-/* A parameter as a number; 0: there is none, or it is an expression of others. */
-static long long parameter_number(const struct hf *hf, const char *name)
-{
-    const struct value *value = value_get(hf->parameters, name);
-    return value && value->kind == VALUE_SCALAR ? strtoll(value->text, NULL, 10) : 0;
 }
 
 /* Nor may there be heads of keys and values for a part of a head, or more experts for a token than there are.
@@ -426,6 +427,34 @@ static struct value *model_document(struct hf *hf)
     return out;
 }
 
+/* The narrower precision that a quantisation leaves the weights in, for a message; NULL: not known. */
+static const char *quantised(const struct value *config)
+{
+    const struct value *method = value_get(config, "quant_method"), *bits = value_get(config, "bits");
+    const struct value *four = value_get(config, "load_in_4bit"), *eight = value_get(config, "load_in_8bit");
+    if (method && method->text && strstr(method->text, "fp8"))
+        return "fp8";
+    if ((bits && bits->text && strcmp(bits->text, "4") == 0) || (four && is_on(four)))
+        return "int4";
+    return (bits && bits->text && strcmp(bits->text, "8") == 0) || (eight && is_on(eight)) ? "int8" : NULL;
+}
+
+/* A precision is the workload's; that a file's weights are narrower is said. */
+static void say_quantised(struct hf *hf)
+{
+    const struct value *config = hf_field(hf, "quantization_config");
+    const char *narrow = config ? quantised(config) : NULL;
+    if (narrow)
+        report_warning(
+            &hf->input->report, config->place,
+            "quantization_config: weights are stored as %s; --set 'precision={weights: %s, activations: "
+            "bf16}' counts them so",
+            narrow, narrow);
+    else if (config && is_on(config))
+        report_warning(&hf->input->report, config->place,
+                       "quantization_config: weights are counted in the workload's `precision`");
+}
+
 struct value *hf_read(struct input *input, const struct value *config)
 {
     struct hf hf = {.input = input, .config = config};
@@ -440,5 +469,6 @@ struct value *hf_read(struct input *input, const struct value *config)
     good = good && (!hf.architecture->refine || hf.architecture->refine(&hf));
     good = read_head(&hf) && good;
     good = good && check_heads(&hf) && check_parts(&hf);
+    say_quantised(&hf);
     return good ? model_document(&hf) : NULL;
 }

@@ -222,6 +222,12 @@ static const struct family families[] = {
      "  - {conv: g, from: v, out: 2, kernel: 1, stride: 3}\n  - {concat: j, from: [l, g, l]}\n"
      "  - {conv: h, out: 2, kernel: 1, bias: no}\n",
      2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"recurrent layers that share weights",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 4}\n  - {lstm: u, hidden: "
+     "4, "
+     "weight: l}\n"
+     "  - {gru: g, hidden: 4}\n  - {gru: w, hidden: 4, weight: g}\n  - {add: a, from: [l, w]}\n",
+     2, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
@@ -272,6 +278,19 @@ static inline void random_coordinators(struct plan_case *c, const struct family 
         carrier->group = family->axes[case_between(random, 0, family_axes(family) - 1)];
     c->plan.carriers = carrier;
     c->plan.carrier_count = 1;
+}
+
+/* Now and then shares are rounded up, weighted or not. */
+static inline void random_rounding(struct plan_case *c, uint64_t *random)
+{
+    for (uint32_t s = 0; s < c->plan.stages.count; s++)
+        for (uint32_t a = 0; a < c->plan.stages.at[s].axis_count; a++) {
+            struct plan_axis *axis = &c->plan.stages.at[s].axes[a];
+            if (case_between(random, 0, 7) || axis->joined || (a && axis[-1].joined))
+                continue;
+            axis->rounds_up = true;
+            axis->weights = axis->weights ? axis->weights : case_equal(&c->arena, axis->size);
+        }
 }
 
 /* A plan of one to three stages on meshes that have nothing to do with each other. */
@@ -334,6 +353,7 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         }
     }
     random_coordinators(c, family, random);
+    random_rounding(c, random);
 }
 
 static inline void random_derive(struct plan_case *c, const struct family *family)
