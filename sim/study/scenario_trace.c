@@ -108,17 +108,6 @@ static double model_flops(const struct job *job)
     return sum;
 }
 
-static void trace_notes(struct scenario *scenario, const struct trace *trace)
-{
-    for (uint32_t r = 0; r < trace->ranks.count; r++)
-        for (uint32_t i = 0; i < trace->ranks.at[r].nodes.count; i++)
-            if (trace->ranks.at[r].nodes.at[i].dimensions) {
-                report_warning(&scenario->input.report, (struct place){trace->ranks.at[r].path, 0, 0},
-                               "'involved_dim' is not used: a collective takes in all of its process group");
-                return;
-            }
-}
-
 static void trace_plan(struct scenario *scenario, const struct trace *trace)
 {
     struct plan *plan = &scenario->plan;
@@ -147,7 +136,7 @@ static bool one_source(struct input *input, const struct value *trace, const str
                "missing key 'path' in trace; expected the files of a trace, or 'ranks', what each does");
 }
 
-bool scenario_trace_read(struct input *input, const struct value *trace, struct trace *read,
+bool scenario_trace_read(struct input *input, const struct value *trace, uint32_t devices, struct trace *read,
                          struct scenario_trace_said *said)
 {
     struct trace_keys keys = {.compute = REPLAY_AUTOMATIC};
@@ -160,6 +149,7 @@ bool scenario_trace_read(struct input *input, const struct value *trace, struct 
     struct trace_load_options load = {.path = keys.path ? path_beside(input, from, keys.path) : "",
                                       .ranks = keys.ranks,
                                       .copy = keys.missing == 1,
+                                      .devices = devices,
                                       .place = from->place};
     if (keys.groups && keys.groups->kind == VALUE_MAP)
         load.group_map = keys.groups;
@@ -191,7 +181,9 @@ bool scenario_trace_load(struct scenario *scenario)
     struct trace trace;
     trace_init(&trace, &scenario->names);
     plan_precisions(&scenario->plan, trace_precision(scenario));
-    bool good = only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace, &trace, &said);
+    bool good =
+        only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace,
+                                                    platform_workers(&scenario->platform), &trace, &said);
     const struct value *system =
         good && said.system ? astra_system_read(scenario, said.system, &said.compute) : NULL;
     good = good && (system || !said.system);
@@ -200,10 +192,8 @@ bool scenario_trace_load(struct scenario *scenario)
     good = good && replay_job(&trace, &scenario->platform, &options, &scenario->job,
                               &scenario->replay.compute, &input->report);
     good = good && (!system || astra_system_collectives(scenario, system));
-    if (good) {
+    if (good)
         trace_plan(scenario, &trace);
-        trace_notes(scenario, &trace);
-    }
     trace_fini(&trace);
     return good;
 }
