@@ -222,6 +222,12 @@ static const struct family families[] = {
      "  - {conv: g, from: v, out: 2, kernel: 1, stride: 3}\n  - {concat: j, from: [l, g, l]}\n"
      "  - {conv: h, out: 2, kernel: 1, bias: no}\n",
      2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"recurrent layers that share weights",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 4}\n  - {lstm: u, hidden: "
+     "4, "
+     "weight: l}\n"
+     "  - {gru: g, hidden: 4}\n  - {gru: w, hidden: 4, weight: g}\n  - {add: a, from: [l, w]}\n",
+     2, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 
