@@ -24,14 +24,6 @@ static uint32_t boundary_source(const struct derivation *d, uint32_t tensor)
     return MODEL_NONE;
 }
 
-static bool boundary_partial(const struct derivation *d, const struct form *form)
-{
-    for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (form->layout.place[a] == PLACE_PARTIAL)
-            return true;
-    return false;
-}
-
 /* Whether two stages have the same axis in the same place. */
 static bool boundary_alike(const struct plan_stage *one, const struct plan_stage *other, uint32_t axis)
 {
@@ -97,7 +89,7 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
 {
     uint32_t first = source->first_form[want->tensor];
     for (uint32_t f = first; f != MODEL_NONE; f = source->forms.at[f].next)
-        if (!boundary_partial(source, &source->forms.at[f]) && forms_whole(source, f, want->tensor))
+        if (!layout_partial(&source->forms.at[f].layout) && forms_whole(source, f, want->tensor))
             return;
     struct layout target = source->forms.at[first].layout;
     for (uint32_t a = 0; a < source->stage->axis_count; a++) {
@@ -127,13 +119,13 @@ static bool boundary_added(const struct derivation *source, const struct form_wa
 {
     const struct form *first = &source->forms.at[source->first_form[want->tensor]];
     for (uint32_t f = source->first_form[want->tensor]; f != MODEL_NONE; f = source->forms.at[f].next)
-        if (!boundary_partial(source, &source->forms.at[f]) && forms_whole(source, f, want->tensor))
+        if (!layout_partial(&source->forms.at[f].layout) && forms_whole(source, f, want->tensor))
             return false;
     const struct operator* producer = &
         source->plan->model->operators.at[state_tensor(source, want->tensor)->producer];
     return importer->devices.count == 1 &&
            (producer->kind == OPERATOR_EINSUM || producer->linear || producer->additive) &&
-           boundary_partial(source, first) && !first->boxes;
+           layout_partial(&first->layout) && !first->boxes;
 }
 
 /* The messages of that: every summand, from one of the members that have the same. */
@@ -177,7 +169,7 @@ static uint32_t boundary_choose(struct derivation *source, const struct convert_
     double least = INFINITY;
     for (uint32_t f = source->first_form[tensor]; f != MODEL_NONE; f = source->forms.at[f].next) {
         const struct form *form = &source->forms.at[f];
-        if (boundary_partial(source, form) || form->streamed || !forms_whole(source, f, tensor))
+        if (layout_partial(&form->layout) || form->streamed || !forms_whole(source, f, tensor))
             continue;
         struct convert_side from = {source->stage, to->tensor, form->layout, NULL};
         if (form->boxes && !state_owns_shares(source, form, tensor))

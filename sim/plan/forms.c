@@ -157,6 +157,8 @@ uint32_t forms_convert(struct derivation *d, uint32_t form_index, const struct f
     double seconds;
     uint32_t count = forms_steps(d, &form, want, steps, &seconds);
     if (count && forms_displaced(d, &form, want)) {
+        if (!layout_partial(&form.layout))
+            return forms_exchange(d, &form, want); /* shares that nobody has need not be made */
         struct form_want shares = *want;
         shares.layout = form.layout;
         shares.boxes = NULL;

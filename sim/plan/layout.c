@@ -195,6 +195,14 @@ bool layout_equal(const struct layout *a, const struct layout *b, uint32_t axis_
     return true;
 }
 
+bool layout_partial(const struct layout *layout)
+{
+    for (uint32_t a = 0; a < PLAN_AXES; a++)
+        if (layout->place[a] == PLACE_PARTIAL)
+            return true;
+    return false;
+}
+
 struct layout layout_reduced(struct layout layout)
 {
     for (uint32_t a = 0; a < PLAN_AXES; a++)

@@ -82,6 +82,9 @@ bool layout_covers(const struct box *outer, const struct box *inner, uint32_t ra
 struct box layout_intersection(const struct box *a, const struct box *b, uint32_t rank);
 bool layout_equal(const struct layout *a, const struct layout *b, uint32_t axis_count);
 
+/* Whether members hold summands along any axis. */
+bool layout_partial(const struct layout *layout);
+
 /* The layout with partial read as replicated. */
 struct layout layout_reduced(struct layout layout);
 
