@@ -197,6 +197,25 @@ static bool stages_owned(struct input *input, const struct plan *plan, struct pl
     return owners_apply(input, &scratch);
 }
 
+/* Whether each axis of the mesh splits something of the model. Reports those that do not. */
+static bool stages_used(struct input *input, const struct stages_degrees *degrees, const struct plan *plan,
+                        const struct plan_stage *whole)
+{
+    bool used = true;
+    for (uint32_t a = 0; a < whole->axis_count; a++) {
+        const struct plan_axis *axis = &whole->axes[a];
+        if (!split_used(plan, whole, a))
+            used = report_error(
+                &input->report, degrees->place,
+                "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
+                "say plan.stages with a split instead",
+                names_text(plan->platform->names, axis->name),
+                axis->role == AXIS_TENSOR ? "f, g, r, v"
+                                          : names_text(plan->platform->names, axis->labels[0]));
+    }
+    return used;
+}
+
 bool stages_expand(struct input *input, const struct stages_degrees *given, const struct index_list *devices,
                    struct plan *plan)
 {
@@ -220,17 +239,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
     if (!stages_order(input, degrees, &whole, steps))
         return false;
     stages_devices(devices, steps, 0, each, &whole);
-    bool used = true;
-    for (uint32_t a = 0; a < whole.axis_count; a++)
-        if (!split_used(plan, &whole, a))
-            used = report_error(
-                &input->report, degrees->place,
-                "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
-                "say plan.stages with a split instead",
-                names_text(plan->platform->names, whole.axes[a].name),
-                whole.axes[a].role == AXIS_TENSOR
-                    ? "f, g, r, v"
-                    : names_text(plan->platform->names, whole.axes[a].labels[0]));
+    bool used = stages_used(input, degrees, plan, &whole);
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
     struct plan_stage meshed = whole;
     if (used && degrees->experts.expert)
