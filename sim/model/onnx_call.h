@@ -75,6 +75,9 @@ struct onnx_call {
 /* Reports "node 'NAME' (OPERATOR) …" for the file. Returns false. */
 bool onnx_call_fail(struct onnx_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same for a value that the node reads, but that is not there: nobody gives it, or a later node. */
+bool onnx_call_fail_missing(struct onnx_call *call, const char *name);
+
 /* An input; NULL when it is left out. The first `needed` inputs exist: the driver checked. */
 struct onnx_value *onnx_call_in(const struct onnx_call *call, uint32_t index);
 /* An output; NULL when nobody wants it. */
