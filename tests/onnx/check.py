@@ -105,8 +105,8 @@ def layers(text, kind):
 
 
 def masks(folder):
-    """Which masks are causal."""
-    for name, (_, causal) in masked.wanted.items():
+    """Which masks are causal: not distances of which some are after the query (relative)."""
+    for name, causal in [*((n, c) for n, (_, c) in masked.wanted.items()), ("relative", 0), ("fused_split", 2)]:
         with open(os.path.join(folder, name + ".yaml"), encoding="utf-8") as file:
             found = file.read().count("mask: causal")
         check(found == causal, f"{name}: {found} causal masks, made of {causal}")
