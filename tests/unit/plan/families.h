@@ -217,7 +217,7 @@ static const struct family families[] = {
     {"strides that skip what was enlarged",
      "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 7, x: 5}}\n  - {conv: r, out: 2, kernel: 3, stride: "
      "2, pad: 1}\n  - {upsample: u, stride: 3}\n  - {conv: a, out: 2, kernel: 1, stride: 3}\n"
-     "  - {add: s, from: [a, r]}\n  - {deconv: v, out: 3, kernel: 2, size: [8, 6], bias: no}\n"
+     "  - {add: s, from: [a, r]}\n  - {deconv: v, out: 3, kernel: 2, size: [8, 6]}\n"
      "  - {pool: p, kernel: 2, stride: 3}\n  - {conv: l, out: 3, kernel: 1, act: relu}\n"
      "  - {conv: g, from: v, out: 2, kernel: 1, stride: 3}\n  - {concat: j, from: [l, g, l]}\n"
      "  - {conv: h, out: 2, kernel: 1, bias: no}\n",
