@@ -23,19 +23,27 @@ static void stages_axis(struct plan *plan, struct plan_stage *stage, enum plan_a
         stage->axes[axis].role = role;
 }
 
+void stages_heads(const struct plan *plan, struct plan_stage *stage)
+{
+    struct names *names = plan->model->names;
+    for (uint32_t a = 0; a < stage->axis_count && plan->attention == ATTENTION_ULYSSES; a++) {
+        struct plan_axis *axis = &stage->axes[a];
+        if (axis->labels[0] != names_add(names, "s"))
+            continue;
+        axis->within[0] = names_add(names, "g");
+        axis->within[1] = names_add(names, "r");
+        axis->late = true;
+    }
+    mesh_late(stage);
+}
+
 static void stages_context(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const labels[] = {"s", NULL};
     uint32_t axis = stage->axis_count;
     stages_axis(plan, stage, AXIS_CONTEXT, degrees->context, labels);
-    if (stage->axis_count == axis)
-        return;
-    stage->balanced = degrees->balanced && plan->attention != ATTENTION_ULYSSES ? degrees->context : 0;
-    if (plan->attention == ATTENTION_ULYSSES) {
-        stage->axes[axis].within[0] = names_add(plan->platform->names, "g");
-        stage->axes[axis].within[1] = names_add(plan->platform->names, "r");
-        stage->axes[axis].late = true;
-    }
+    if (stage->axis_count > axis && plan->attention != ATTENTION_ULYSSES)
+        stage->balanced = degrees->balanced ? degrees->context : 0;
 }
 
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
@@ -54,7 +62,7 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
         stage->axes[stage->axis_count - 1].inside = degrees->sequence_parallel;
         split_heads(plan, stage);
     }
-    mesh_late(stage);
+    stages_heads(plan, stage);
     stage->lazy = degrees->lazy;
     stage->place = degrees->place;
 }
@@ -458,6 +466,7 @@ bool stages_read(struct input *input, const struct value *list, bool lazy, struc
     for (uint32_t i = 0; good && i < list->count; i++) {
         struct plan_stage stage = {.lazy = lazy};
         good = stages_entry(input, list->entries[i].value, plan, &stage, layered);
+        stages_heads(plan, &stage);
         while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
             stage.first_unit--;
             stage.unit_count++;
