@@ -36,7 +36,6 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     builder_finish(&e->builder, arena, program);
     offload_script(&e->offload, program, arena, &e->scripts[rank]);
     offload_fini(&e->offload);
-    builder_fini(&e->builder);
 }
 
 /* Whether some order has a backward pass in halves. */
@@ -95,6 +94,8 @@ static void emit_programs(struct emitter *e, struct job *job, const uint32_t *pr
         emit_program(e, r, job->names, &job->arena, &job->programs[program_of[r]]);
         arena_fini(&scratch);
     }
+    builder_fini(&e->builder);
+    VECTOR_FREE(&e->after);
     VECTOR_FREE(&e->syncs);
     job->share_count = e->shares.count;
     job->shares = arena_copy(&job->arena, e->shares.at, job->share_count * sizeof *job->shares);

@@ -74,6 +74,7 @@ struct emitter {
     bool first_step, last_step;
     uint32_t token;          /* that the pass makes, 0 that of the prompt (generate.h) */
     uint32_t tile;           /* of the kernel before: another tile is another operation */
+    struct index_list after; /* emit_action()'s own: what the action waits for */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
     struct offload offload;  /* what this rank leaves elsewhere */
     struct offload_script *scripts;  /* per rank: what it says to its stores */

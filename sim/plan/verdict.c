@@ -208,7 +208,8 @@ static void verdict_stage(struct plan *plan, struct plan_stage *stage, const str
         }
         plan->fits &= memory.total <= memory.capacity;
     }
-    verdict_largest(&peaks[job->ranks[stage->fullest_rank].program], job->names, &stage->memory);
+    if (!plan->glance)
+        verdict_largest(&peaks[job->ranks[stage->fullest_rank].program], job->names, &stage->memory);
 }
 
 /* What hosts and drives keep for the devices. */
@@ -220,7 +221,8 @@ static void verdict_stores(struct plan *plan, const struct job *job, const struc
             continue;
         const struct verdict_peak *peak = &peaks[job->ranks[r].program];
         struct plan_store store = {job->ranks[r].device, r, verdict_memory(plan, &job->ranks[r], peak)};
-        verdict_largest(peak, job->names, &store.memory);
+        if (!plan->glance)
+            verdict_largest(peak, job->names, &store.memory);
         plan->fits &= store.memory.total <= store.memory.capacity;
         VECTOR_PUSH(&plan->stores, store);
     }
