@@ -6,6 +6,9 @@
 #include "model/onnx_file.h"
 #include "plan/degrees.h"
 #include "plan/emit.h"
+#include "plan/offload.h"
+#include "plan/schedule.h"
+#include "plan/scheduled.h"
 #include "plan/verdict.h"
 #include "plan/workload_network.h"
 #include "plan/workload_plan.h"
@@ -259,29 +262,61 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
+static bool scenario_job(struct scenario *scenario)
+{
+    arena_fini(&scenario->job.arena);
+    scenario->job = (struct job){.names = &scenario->names};
+    arena_init(&scenario->job.arena);
+    return emit_job(&scenario->plan, scenario->derivations, &scenario->job, &scenario->input.report);
+}
+
 /* A long run writes out its last steps only, which stand for those before: unless steps differ, or
  * are random. Three are
  * enough for the period between the last two and for the critical path of the last. */
-static bool scenario_emit(struct scenario *scenario, bool brief)
+static bool scenario_emit(struct scenario *scenario, const struct scenario_options *options)
 {
     enum { KEPT = 3 };
     struct plan *plan = &scenario->plan;
-    struct report *report = &scenario->input.report;
     uint32_t steps = plan->steps;
-    if (brief && steps > KEPT) {
+    if (options->brief && !randomness_is_any(&scenario->randomness) && steps > KEPT) {
         plan->steps = KEPT;
         plan->lead = steps - KEPT;
     }
-    if (!emit_job(plan, scenario->derivations, &scenario->job, report))
+    if (!scenario_job(scenario))
         return false;
     if (!plan->lead || task_alike(&scenario->job))
         return true;
     plan->steps = steps;
     plan->lead = 0;
-    arena_fini(&scenario->job.arena);
-    scenario->job = (struct job){.names = &scenario->names};
-    arena_init(&scenario->job.arena);
-    return emit_job(plan, scenario->derivations, &scenario->job, report);
+    return scenario_job(scenario);
+}
+
+/* Who wants memory and work alone sees them in the first step where nothing is kept elsewhere: each step is
+ * like it. Whether a plan may fit, in any case: later steps, and micro-batches beyond those that a device
+ * holds at once, only add to the peak. Asynchronous steps are no steps of their own. */
+static bool scenario_plan(struct scenario *scenario, const struct scenario_options *options)
+{
+    struct plan *plan = &scenario->plan;
+    uint32_t steps = plan->steps, micro_batches = plan->micro_batches;
+    bool apart = !plan->schedule->asynchronous, alike = options->glance && !offload_any(plan);
+    bool first = steps > 1 && apart && (alike || options->probe);
+    if (apart && options->probe)
+        plan->micro_batches = scheduled_fewest(plan);
+    scenario->unfinished = (first && !alike) || plan->micro_batches < micro_batches;
+    plan->steps = first ? 1 : steps;
+    bool good = first ? scenario_job(scenario) : scenario_emit(scenario, options);
+    if (good)
+        verdict_fill(plan, &scenario->job);
+    plan->steps = first ? steps : plan->steps;
+    plan->micro_batches = micro_batches;
+    return good;
+}
+
+bool scenario_finish(struct scenario *scenario, const struct scenario_options *options)
+{
+    struct scenario_options all = *options;
+    all.probe = false;
+    return !scenario->unfinished || scenario_plan(scenario, &all);
 }
 
 /* Finds the workload's document. *model: its file is a model instead. */
@@ -393,9 +428,8 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
     scenario->plan.glance = options->glance;
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
-        !scenario_emit(scenario, options->brief && !randomness_is_any(&scenario->randomness)))
+        !scenario_plan(scenario, options))
         return false;
-    verdict_fill(&scenario->plan, &scenario->job);
     return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));
 }
 
