@@ -24,9 +24,11 @@ struct account {
 };
 
 void account_fini(struct account *account);
+/* A number, made where there is none of this name. */
 void account_set(struct account *account, const char *name, enum unit unit, double value);
 void account_add(struct account *account, const char *name, double more); /* starts at 0, without unit */
 double account_get(const struct account *account, const char *name);      /* NAN: never mentioned */
+/* One more of a value. */
 void account_count(struct account *account, const char *histogram, uint64_t value);
 double account_mean(const struct account *account, const char *histogram); /* NAN: it is empty */
 uint64_t account_most(const struct account *account, const char *histogram);

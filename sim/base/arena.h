@@ -20,7 +20,9 @@ void arena_fini(struct arena *arena);
 /* Zeroed memory, aligned for any type. Never returns NULL: running out of memory ends the program with a
  * message. */
 void *arena_alloc(struct arena *arena, size_t bytes);
+/* The same for `count` elements; a product that overflows ends the program too. */
 void *arena_array(struct arena *arena, size_t count, size_t size);
+/* Copies of bytes, of a text, and of what printf would write. */
 void *arena_copy(struct arena *arena, const void *from, size_t bytes);
 char *arena_text(struct arena *arena, const char *text);
 char *arena_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -21,15 +21,15 @@ static void direct_spread(uint32_t round, struct transfer_list *out)
 static void direct_halos(uint32_t n, struct transfer_list *out)
 {
     for (uint32_t i = 0; i + 1 < n; i++) {
-        transfer_add(out, 0, i, i + 1, 0, 1, false);
-        transfer_add(out, 0, i + 1, i, 1, 1, false);
+        transfer_add(out, 0, i, i + 1, 2 * i, 1, false);
+        transfer_add(out, 0, i + 1, i, 2 * (i + 1) + 1, 1, false);
     }
 }
 
 static void direct_steps(int kind, const struct shape *shape, struct transfer_list *out)
 {
     if (kind == HALO_EXCHANGE) {
-        transfer_begin(out, kind, shape->members, 2);
+        transfer_begin(out, kind, shape->members, 2 * shape->members);
         direct_halos(shape->members, out);
         return;
     }

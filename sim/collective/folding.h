@@ -12,6 +12,7 @@ struct folding {
 };
 
 struct folding folding_of(uint32_t members);
+/* The member that acts for a group. */
 uint32_t folding_leader(const struct folding *folding, uint32_t group);
 
 /* Sends everything of the members left over to their leaders (in), or back (out), as round `round`. */

@@ -15,6 +15,7 @@ struct hierarchical_levels {
 bool hierarchical_given(const struct algorithm *self, struct shape *shape, bool *given, struct arena *arena,
                         const char **problem);
 
+/* The algorithm's functions (collective.h), which levels that were given use too. */
 void hierarchical_steps(int kind, const struct shape *shape, struct transfer_list *out);
 void hierarchical_pattern(int kind, const struct shape *shape, struct transfer_list *out);
 double hierarchical_seconds(int kind, const struct shape *shape, double bytes, double latency,

@@ -15,11 +15,11 @@ static uint32_t ring_rounds(int kind, uint32_t members)
 /* Up the row, then down, as shifts: one message of each member at a time. */
 static void ring_halos(uint32_t n, struct transfer_list *out)
 {
-    transfer_begin(out, HALO_EXCHANGE, n, 2);
+    transfer_begin(out, HALO_EXCHANGE, n, 2 * n);
     for (uint32_t i = 0; i + 1 < n; i++)
-        transfer_add(out, 0, i, i + 1, 0, 1, false);
+        transfer_add(out, 0, i, i + 1, 2 * i, 1, false);
     for (uint32_t i = 0; i + 1 < n; i++)
-        transfer_add(out, 1, i + 1, i, 1, 1, false);
+        transfer_add(out, 1, i + 1, i, 2 * (i + 1) + 1, 1, false);
 }
 
 /* Round r of a reduce-scatter, or of the all-gather after it. */

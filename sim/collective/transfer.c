@@ -20,7 +20,7 @@ static void add(struct transfer_list *list, struct transfer_step step)
 {
     step.modulus = list->chunks;
     if (list->kind != BARRIER)
-        step.fraction = (double)step.run * step.repeats / list->chunks;
+        step.fraction = (double)step.run * step.repeats / (list->kind == HALO_EXCHANGE ? 2 : list->chunks);
     VECTOR_PUSH(list, step);
 }
 

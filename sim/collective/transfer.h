@@ -7,8 +7,8 @@
  * the start it has what m sends to the member that is p places on, at the end what m got from the member p
  * places back, and a transfer puts the sender's places into the same places of the receiver. With several
  * dimensions "p places on" goes by the digits of p, dimension 0 the most significant one. A barrier moves a
- * chunk of no bytes. Halo exchange: chunk 0 is what a member has for the next one, at the end what it got
- * from the one before, chunk 1 the other way round; the ends of the row have no neighbour there. */
+ * chunk of no bytes. Halo exchange: of the two chunks of transfer_home(c), half of the payload each, the
+ * first is what that member has for the next one, the second what it has for the one before. */
 #ifndef PARTITA_COLLECTIVE_TRANSFER_H
 #define PARTITA_COLLECTIVE_TRANSFER_H
 
@@ -49,6 +49,7 @@ struct shape {
     const struct algorithm *algorithm;          /* whose steps are asked for */
 };
 
+/* Members that all stand alike: one level. */
 struct shape transfer_flat(uint32_t members);
 
 /* Says of which collective the list is, before anything is added. */

@@ -23,6 +23,8 @@ struct federated {
 };
 
 extern const struct field federated_read_fields[FEDERATED_FIELDS];
+/* The defaults; and the devices that serve and train, the settings having been read. The latter reports and
+ * returns false on bad input. */
 void federated_read_prepare(void *settings);
 bool federated_read_cast(struct input *input, const struct value *map, struct script *script);
 

@@ -75,6 +75,7 @@ void actors_group_join(struct actors *actors, uint32_t group, uint32_t member,
 /* A call after some time, on behalf of what goes on at present. */
 void actors_wait(struct actors *actors, double seconds, struct actors_then then);
 
+/* Seconds since the run's start. */
 double actors_now(const struct actors *actors);
 struct arena *actors_arena(struct actors *actors); /* lives until actors_close() */
 

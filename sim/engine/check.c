@@ -80,7 +80,7 @@ static bool check_rank(struct arena *arena, const struct job *job, const struct 
     const struct engine_book *lead = result->lead_books ? result->lead_books + result->first_stream[r] : NULL;
     for (uint32_t i = 0; i < program->stream_count; i++)
         books[i] = lead ? lead[i] : (struct engine_book){0, 0};
-    for (uint32_t s = 0; s < program->op_count; s++) {
+    for (uint32_t s = 0; result->records && s < program->op_count; s++) {
         struct engine_book *book = &books[program->ops[s].stream];
         const struct engine_record *record = &records[s];
         if (!(book->last <= record->ready && record->ready <= record->start &&
@@ -124,8 +124,8 @@ static bool check_links(struct arena *arena, const struct platform *platform,
 {
     double *bytes = ARENA_ARRAY(arena, double, platform->links.count + 1);
     double *payload = ARENA_ARRAY(arena, double, result->activity_count + 1);
-    for (uint32_t a = 0; result->lead_bytes && a < result->activity_count; a++)
-        payload[a] = result->lead_bytes[a];
+    for (uint32_t a = 0; result->lead_sums && a < result->activity_count; a++)
+        payload[a] = result->lead_sums[a].bytes;
     for (uint32_t t = 0; t < result->transfer_count; t++) {
         const struct engine_transfer *transfer = &result->transfers[t];
         payload[transfer->activity] += transfer->bytes;

@@ -3,6 +3,8 @@
  * one; the walk takes the first: dependencies by slot, then the stream, then the lowest member not there. */
 #include "engine/deadlock.h"
 
+#include "engine/section.h"
+
 #include <assert.h>
 
 struct place {
@@ -17,16 +19,11 @@ struct wait {
 /* Ends that an operation still waits for; one of a pass that has not begun waits for the pass before. */
 static uint32_t pending(const struct run *run, struct place place)
 {
-    uint32_t instance = run->ranks[place.rank].first_instance + place.slot;
+    const struct run_section *section = section_of(run, place.pass);
+    uint32_t instance = section->instance_base[place.rank] + place.slot;
     if (place.pass < run->passes_over)
         return RUN_ENDED;
-    return run->passes[place.pass] ? run->passes[place.pass]->pending[instance] : run->waits_for[instance];
-}
-
-static uint32_t op_count(const struct run *run, uint32_t rank)
-{
-    uint32_t count = run->job->programs[run->job->ranks[rank].program].op_count;
-    return run->pass_count > 1 ? count / run->job->steps : count;
+    return run->passes[place.pass] ? run->passes[place.pass]->pending[instance] : section->waits[instance];
 }
 
 static const struct program *program_of(const struct run *run, uint32_t rank)
@@ -46,53 +43,80 @@ static struct wait wait_inside(const struct run *run, struct place place)
     }
     if (first != PROGRAM_NONE)
         return (struct wait){{place.rank, first, place.pass}, "waits for its dependency"};
-    for (uint32_t slot = place.slot; slot-- > 0;)
+    const struct run_section *section = section_of(run, place.pass);
+    for (uint32_t slot = place.slot; slot-- > section->first_slot[place.rank];)
         if (program->ops[slot].stream == op->stream)
             return (struct wait){{place.rank, slot, place.pass},
                                  "waits for the operation before it in its stream"};
-    for (uint32_t slot = op_count(run, place.rank); place.pass && slot-- > 0;)
-        if (program->ops[slot].stream == op->stream)
-            return (struct wait){{place.rank, slot, place.pass - 1},
-                                 "waits for the operation before it in its stream, of the step before"};
+    for (uint32_t pass = place.pass; pass-- > 0;) {
+        section = section_of(run, pass);
+        for (uint32_t slot = section->end_slot[place.rank]; slot-- > section->first_slot[place.rank];)
+            if (program->ops[slot].stream == op->stream)
+                return (struct wait){{place.rank, slot, pass},
+                                     "waits for the operation before it in its stream, of the step before"};
+    }
     assert(0 && "a pending operation waits for something");
     return (struct wait){{place.rank, PROGRAM_NONE, 0}, ""};
 }
 
-/* The peer's operation at this meeting: the other end of a message, or its part of the collective. */
-static uint32_t find_operation(const struct run *run, uint32_t rank, uint32_t group, const struct op *like)
-{
-    const struct program *program = program_of(run, rank);
-    uint32_t kind = like->kind == OP_SEND ? OP_RECEIVE : like->kind == OP_RECEIVE ? OP_SEND : OP_COLLECTIVE;
-    for (uint32_t slot = 0; slot < op_count(run, rank); slot++) {
-        const struct op *op = &program->ops[slot];
-        if (op->kind == kind && op->match == like->match && run->ranks[rank].groups[op->group] == group)
-            return slot;
-    }
-    return PROGRAM_NONE;
-}
+/* Where an operation meets its peers. */
+struct meeting {
+    uint32_t group, pass, match;
+};
 
-static struct wait wait_for_peer(const struct run *run, struct arena *arena, struct place place, uint32_t g)
+static struct meeting meeting_of(const struct run *run, struct place place)
 {
     const struct op *op = &program_of(run, place.rank)->ops[place.slot];
-    const struct run_group *group = &run->groups[g];
-    const uint32_t *members = run->job->members + run->job->groups[g].first_member;
+    struct meeting meeting = {run->ranks[place.rank].groups[op->group], place.pass, op->match};
+    if (op->kind == OP_SEND)
+        section_meeting(run, meeting.group, &meeting.pass, &meeting.match);
+    return meeting;
+}
+
+/* A rank's operation of a pass at this meeting; slot PROGRAM_NONE: it has none there. */
+static struct place find_operation(const struct run *run, uint32_t rank, uint32_t pass, uint32_t kind,
+                                   struct meeting at)
+{
+    const struct run_section *section = section_of(run, pass);
+    struct place place = {rank, section->first_slot[rank], pass};
+    for (; place.slot < section->end_slot[rank]; place.slot++) {
+        const struct op *op = &program_of(run, rank)->ops[place.slot];
+        if (op->kind != kind || run->ranks[rank].groups[op->group] != at.group)
+            continue;
+        struct meeting meeting = meeting_of(run, place);
+        if (meeting.pass == at.pass && meeting.match == at.match)
+            return place;
+    }
+    place.slot = PROGRAM_NONE;
+    return place;
+}
+
+static struct wait wait_for_peer(const struct run *run, struct arena *arena, struct place place,
+                                 struct meeting at)
+{
+    const struct op *op = &program_of(run, place.rank)->ops[place.slot];
+    const struct run_pass *pass = run->passes[at.pass];
+    uint32_t members = run->groups[at.group].member_count, absent = 0;
     const uint32_t *slots =
-        run->passes[place.pass]->arrivals + group->first_arrival + op->match * group->member_count;
-    uint32_t absent = 0;
-    while (absent < group->member_count && slots[absent] != PROGRAM_NONE)
+        pass->arrivals + (pass->section->matches[at.group].arrival_base + at.match * members);
+    while (absent < members && slots[absent] != PROGRAM_NONE)
         absent++;
-    if (absent == group->member_count)
+    if (absent == members)
         return (struct wait){{place.rank, PROGRAM_NONE, 0}, "waits for ever"};
-    uint32_t slot = find_operation(run, members[absent], g, op);
+    uint32_t peer = run->job->members[run->job->groups[at.group].first_member + absent];
+    uint32_t kind = op->kind == OP_SEND ? OP_RECEIVE : op->kind == OP_RECEIVE ? OP_SEND : OP_COLLECTIVE;
+    struct place other = find_operation(run, peer, at.pass, kind, at);
+    if (other.slot == PROGRAM_NONE && kind == OP_SEND && at.pass)
+        other = find_operation(run, peer, at.pass - 1, kind, at);
     const char *what = op->kind == OP_COLLECTIVE ? "joins it"
                        : op->kind == OP_SEND     ? "receives it"
                                                  : "sends it";
     const char *reason =
-        slot == PROGRAM_NONE
-            ? arena_format(arena, "waits for rank %u, which has no operation that %s (match %u)",
-                           members[absent], what, op->match)
-            : arena_format(arena, "waits until rank %u %s", members[absent], what);
-    return (struct wait){{members[absent], slot, place.pass}, reason};
+        other.slot == PROGRAM_NONE
+            ? arena_format(arena, "waits for rank %u, which has no operation that %s (match %u)", peer, what,
+                           op->match)
+            : arena_format(arena, "waits until rank %u %s", peer, what);
+    return (struct wait){other, reason};
 }
 
 /* A message that does not move although its links have capacity. */
@@ -117,10 +141,11 @@ static struct wait wait_of(const struct run *run, struct arena *arena, struct pl
     if (pending(run, place) > 0)
         return wait_inside(run, place);
     const struct op *op = &program_of(run, place.rank)->ops[place.slot];
-    uint32_t g = run->ranks[place.rank].groups[op->group];
-    uint32_t transfer = run->passes[place.pass]->meetings[run->groups[g].first_meeting + op->match].transfer;
+    struct meeting at = meeting_of(run, place);
+    const struct run_pass *pass = run->passes[at.pass];
+    uint32_t transfer = pass->meetings[pass->section->matches[at.group].meeting_base + at.match].transfer;
     if (transfer == PROGRAM_NONE)
-        return wait_for_peer(run, arena, place, g);
+        return wait_for_peer(run, arena, place, at);
     const struct activity *form = &run->activity_list.at[run->transfers.at[transfer].activity];
     uint32_t link = PROGRAM_NONE;
     for (uint32_t i = 0; i < form->usage.count && link == PROGRAM_NONE; i++)
@@ -138,42 +163,51 @@ static struct wait wait_of(const struct run *run, struct arena *arena, struct pl
 
 static struct place first_pending(const struct run *run)
 {
+    const struct run_section *section = section_of(run, run->passes_over);
     for (uint32_t r = 0; r < run->job->rank_count; r++)
-        for (uint32_t slot = 0; slot < op_count(run, r); slot++)
+        for (uint32_t slot = section->first_slot[r]; slot < section->end_slot[r]; slot++)
             if (pending(run, (struct place){r, slot, run->passes_over}) != RUN_ENDED)
                 return (struct place){r, slot, run->passes_over};
     assert(0 && "some operation is pending");
     return (struct place){0, 0, 0};
 }
 
+struct places {
+    struct place *at;
+    uint32_t count, room;
+};
+
 /* Walks until an operation comes round again; its place in the walk is where the cycle begins (PROGRAM_NONE:
- * the chain ends without one). Marks are per instance: step of the walk + 1. It begins in the first pass that
- * is not over, and no operation waits for a later pass, so it stays there. */
-static uint32_t walk(const struct run *run, struct arena *arena, uint32_t *length, struct place *at)
+ * the chain ends without one). Marks are per pass and instance: step of the walk + 1. */
+static uint32_t walk(const struct run *run, struct arena *arena, struct places *places)
 {
-    uint32_t *marks = ARENA_ARRAY(arena, uint32_t, run->instances);
-    struct place place = first_pending(run);
-    for (*length = 0;;) {
-        uint32_t *mark = &marks[run->ranks[place.rank].first_instance + place.slot];
+    uint32_t **marks = ARENA_ARRAY(arena, uint32_t *, (size_t)run->pass_count + 1);
+    for (struct place place = first_pending(run); place.slot != PROGRAM_NONE;) {
+        if (!marks[place.pass])
+            marks[place.pass] = ARENA_ARRAY(arena, uint32_t, run->instances);
+        uint32_t base = section_of(run, place.pass)->instance_base[place.rank];
+        uint32_t *mark = &marks[place.pass][(uint32_t)(base + place.slot)];
         if (*mark)
             return *mark - 1;
-        at[(*length)++] = place;
-        *mark = *length;
+        VECTOR_PUSH(places, place);
+        *mark = places->count;
         place = wait_of(run, arena, place).on;
-        if (place.slot == PROGRAM_NONE)
-            return PROGRAM_NONE;
     }
+    return PROGRAM_NONE;
 }
 
 const char *deadlock_report(const struct run *run, struct arena *arena)
 {
     enum { LONGEST = 24 };
-    struct place *at = ARENA_ARRAY(arena, struct place, run->instances);
-    uint32_t length, cycle = walk(run, arena, &length, at);
+    struct places places = {0};
+    uint32_t cycle = walk(run, arena, &places), length = places.count;
+    const struct place *at = places.at;
     uint32_t first = cycle == PROGRAM_NONE ? 0 : cycle;
+    uint32_t instances = section_of(run, run->passes_over)->instances;
+    const struct run_pass *pass = run->passes[run->passes_over];
     const char *text =
         arena_format(arena, "deadlock at %.9g s: %u of %u operations are pending; %s", run->now,
-                     (uint32_t)(run->instances - run->passes[run->passes_over]->ended), run->instances,
+                     (uint32_t)(instances - (pass ? pass->ended : 0)), instances,
                      cycle == PROGRAM_NONE ? "the chain of waits is" : "the cycle of waits is");
     for (uint32_t i = first; i < length; i++) {
         if (i - first == LONGEST / 2 && length - i > LONGEST / 2) {
@@ -185,5 +219,6 @@ const char *deadlock_report(const struct run *run, struct arena *arena)
     }
     if (cycle != PROGRAM_NONE)
         text = arena_format(arena, "%s\n  ... which is the first one again", text);
+    VECTOR_FREE(&places);
     return text;
 }

@@ -5,6 +5,7 @@
 #include "engine/deadlock.h"
 #include "engine/pass.h"
 #include "engine/run.h"
+#include "engine/section.h"
 
 #include <assert.h>
 #include <math.h>
@@ -80,13 +81,8 @@ static void lay_out_ranks(struct run *run, const struct task_program *programs)
         run->ranks[r] = (struct run_rank){.tasks = program->tasks,
                                           .successors = program->successors,
                                           .groups = job->group_table + rank->first_group,
-                                          .first_instance = run->instances,
                                           .first_stream = run->streams_count,
                                           .first_place = places};
-        uint32_t steps = run->pass_count > 1 ? job->steps : 1;
-        uint64_t instances = (uint64_t)run->instances + job->programs[rank->program].op_count / steps;
-        assert(instances < UINT32_MAX);
-        run->instances = (uint32_t)instances;
         run->streams_count += job->programs[rank->program].stream_count;
         places += program->slot_count;
     }
@@ -106,19 +102,9 @@ static void lay_out_streams(struct run *run)
 static void lay_out_groups(struct run *run)
 {
     const struct job *job = run->job;
-    uint32_t meetings = 0, steps = run->pass_count > 1 ? job->steps : 1;
-    uint64_t arrivals = 0;
     run->groups = ARENA_ARRAY(&run->arena, struct run_group, job->group_count + 1);
-    for (uint32_t g = 0; g < job->group_count; g++) {
-        const struct group *group = &job->groups[g];
-        run->groups[g] =
-            (struct run_group){meetings, (uint32_t)arrivals, group->member_count, group->rendezvous, false};
-        meetings += group->match_count / steps;
-        arrivals += (uint64_t)(group->match_count / steps) * group->member_count;
-    }
-    assert(arrivals < UINT32_MAX);
-    run->meeting_count = meetings;
-    run->arrival_count = arrivals;
+    for (uint32_t g = 0; g < job->group_count; g++)
+        run->groups[g] = (struct run_group){job->groups[g].member_count, job->groups[g].rendezvous, false};
     size_t kinds = (size_t)job->group_count * (COLLECTIVE_KIND_COUNT + 1);
     run->activity_of = ARENA_ARRAY(&run->arena, uint32_t, kinds + 1);
     memset(run->activity_of, 0xff, kinds * sizeof *run->activity_of);
@@ -271,7 +257,10 @@ static void open_network(struct run *run)
 static bool set_up(struct run *run, struct engine_result *result)
 {
     const struct job *job = run->job;
-    run->pass_count = job->lead ? job->lead + job->steps : 1;
+    if (job->section_count && run->options->random.seconds) {
+        run->error = "operations that recur cannot take times of their own";
+        return false;
+    }
     if (job->lead && (run->options->random.seconds || !task_alike(job))) {
         run->error = "the steps of a program differ, so none can stand for those before them";
         return false;
@@ -283,7 +272,7 @@ static bool set_up(struct run *run, struct engine_result *result)
     lay_out_streams(run);
     lay_out_groups(run);
     find_places(run, programs);
-    if (!check_groups(run, programs) || !sort_changes(run))
+    if (!check_groups(run, programs) || !section_lay_out(run) || !sort_changes(run))
         return false;
     run->queue = queue_new();
     open_network(run);
@@ -305,20 +294,22 @@ static int compare_transfers(const void *a, const void *b)
     return x->match < y->match ? -1 : x->match > y->match;
 }
 
-static double span(const struct engine_result *result, uint32_t count)
+static double span(const struct run *run, const struct engine_result *result, uint32_t records)
 {
     double first = result->lead_books ? result->lead_start : INFINITY, last = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; result->lead_books && i < run->streams_count; i++)
+        last = result->lead_books[i].last > last ? result->lead_books[i].last : last;
+    for (uint32_t i = 0; i < records; i++) {
         first = result->records[i].start < first ? result->records[i].start : first;
         last = result->records[i].end > last ? result->records[i].end : last;
     }
-    return count ? last - first : 0;
+    return last > first ? last - first : 0;
 }
 
 static void hand_over(struct run *run, struct engine_result *result)
 {
     const struct job *job = run->job;
-    uint32_t steps = run->pass_count > 1 ? job->steps : 1;
+    uint32_t steps = job->section_count ? 0 : job->lead ? job->steps : 1; /* of which records are kept */
     pass_hand_over(run, result);
     if (result->transfer_count)
         qsort(result->transfers, result->transfer_count, sizeof *result->transfers, compare_transfers);
@@ -326,7 +317,7 @@ static void hand_over(struct run *run, struct engine_result *result)
     result->first_record = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
     result->first_stream = ARENA_ARRAY(&result->arena, uint32_t, job->rank_count + 1);
     for (uint32_t r = 0; r < job->rank_count; r++) {
-        result->first_record[r] = run->ranks[r].first_instance * steps;
+        result->first_record[r] = run->sections[0].instance_base[r] * steps;
         result->first_stream[r] = run->ranks[r].first_stream;
     }
     result->first_record[job->rank_count] = run->instances * steps;
@@ -338,7 +329,7 @@ static void hand_over(struct run *run, struct engine_result *result)
     result->link_bytes = ARENA_ARRAY(&result->arena, double, run->platform->links.count + 1);
     for (uint32_t l = 0; l < run->platform->links.count; l++)
         result->link_bytes[l] = run->model->carried(run->network, l);
-    result->makespan = span(result, run->instances * steps);
+    result->makespan = span(run, result, run->instances * steps);
     result->events = run->events + (run->model->events ? run->model->events(run->network) : 0);
 }
 
@@ -377,7 +368,7 @@ bool engine_run(struct platform *platform, struct job *job, const struct engine_
     round_init(&run.rounds);
     if (set_up(&run, result))
         run_loop(&run);
-    if (!run.error && run.ended < (uint64_t)run.instances * run.pass_count)
+    if (!run.error && run.ended < run.all_instances)
         run.error = deadlock_report(&run, &run.arena);
     bool done = !run.error;
     if (done) {

@@ -46,6 +46,28 @@ struct engine_random {
     bool (*change)(void *state, struct engine_change *change);
 };
 
+struct engine_record;
+struct engine_transfer;
+
+/* A pass of all ranks through a section that is over, while its records last. Bases are added to modulo 2^32.
+ */
+struct engine_pass {
+    uint32_t section, time; /* as in struct program_stretch */
+    const struct engine_record *records;
+    const uint32_t *first_record; /* per rank: records[first_record[rank] + slot] */
+    const struct engine_transfer *transfers;
+    const uint32_t *flows;      /* of each communication its transfer; UINT32_MAX: it had none */
+    const uint32_t *first_flow; /* per group: flows[first_flow[group] + match], of receives and collectives */
+    const struct activity *activities;
+    uint32_t activity_count;
+};
+
+/* Is shown each pass of a job with sections, in their order. */
+struct engine_observer {
+    void *state;
+    void (*pass)(void *state, const struct engine_pass *pass); /* NULL: nobody looks */
+};
+
 struct engine_options {
     const struct algorithm *algorithm; /* where no choice says otherwise; NULL: ring. A kind that it cannot do
                                           goes by collective_usual() */
@@ -63,6 +85,7 @@ struct engine_options {
     const struct engine_traffic_change *traffic_changes; /* as well */
     uint32_t traffic_change_count;
     struct engine_random random;
+    struct engine_observer observer;
     uint64_t instant_limit; /* releases in one instant beyond which the run is an error; 0: 10 million */
 };
 
@@ -93,9 +116,16 @@ struct engine_transfer {
     uint32_t label;    /* interned */
 };
 
-/* What a stream did in the lead (struct job). */
+/* What a stream did in passes that are not kept. */
 struct engine_book {
     double busy, last; /* seconds; last: end of its last operation */
+};
+
+/* What went by one activity in passes that are not kept. */
+struct engine_sum {
+    double bytes; /* payload */
+    uint64_t transfers;
+    uint32_t group; /* whose they were */
 };
 
 struct engine_result {
@@ -114,10 +144,11 @@ struct engine_result {
                                   group: until it was ready by its own cause, from then on by CAUSE_PEER. Time
                                   0 to its first operation counts */
     uint32_t *first_stream;    /* rank_count + 1 entries */
-    /* Of the steps that ran before the programs' own; NULL: none did. Records and transfers are of the
-     * programs' steps only; times, waits, makespan, events and link_bytes of the whole run. */
+    /* Of the steps that ran before the programs' own, or of all passes through a job's sections; NULL: there
+     * were none. Records and transfers are of the programs' own steps only (of sections: none); times, waits,
+     * makespan, events and link_bytes of the whole run. */
     struct engine_book *lead_books; /* per stream */
-    double *lead_bytes;             /* per activity: payload */
+    struct engine_sum *lead_sums;   /* per activity */
     double lead_start;              /* seconds: first start */
 };
 

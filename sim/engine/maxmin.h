@@ -95,6 +95,7 @@ void maxmin_detach(struct maxmin *maxmin, uint32_t flow); /* it no longer does, 
  * maxmin_solve(); the flow's own rate, weight · level, follows its weight even where the level stays. */
 void maxmin_scale(struct maxmin *maxmin, uint32_t flow, double before, double weight);
 void maxmin_set_cap(struct maxmin *maxmin, uint32_t flow, double weight, double cap);
+/* Changes a link's capacity, bytes per second; seen by the next maxmin_solve(). */
 void maxmin_set_capacity(struct maxmin *maxmin, uint32_t link, double capacity);
 
 /* Brings all levels to the fixed point. Afterwards `changes` lists each flow that this pass touched, with its

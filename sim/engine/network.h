@@ -64,6 +64,7 @@ double network_stop(struct network *network, double now, uint32_t flow);
 /* The flow on its way with this tag, UINT32_MAX: none. O(flows). */
 uint32_t network_find(const struct network *network, uint32_t tag);
 
+/* Bytes per second of a flow as solved last, and bytes that it has still to send at `now`. */
 double network_rate(const struct network *network, uint32_t flow);
 double network_remaining(const struct network *network, uint32_t flow, double now);
 uint32_t network_active(const struct network *network); /* flows started and not completed */

@@ -9,6 +9,7 @@
  * for the closed form. */
 bool packet_train_fits(struct packet_net *net, uint32_t f);
 
+/* Flow f, which fits, takes its links; and gives them back when it has arrived. */
 void packet_train_start(struct packet_net *net, uint32_t f);
 void packet_train_end(struct packet_net *net, uint32_t f);
 

@@ -5,15 +5,18 @@
 
 #include "engine/run.h"
 
-/* Lays out what does not change from pass to pass. Once the ranks, streams and groups are. */
+/* Begins the first pass. Once the sections are laid out. */
 void pass_init(struct run *run);
 void pass_fini(struct run *run);
 
 /* Begins a pass if it is not under way. */
 void pass_begin(struct run *run, uint32_t p);
 
-/* The arrays of passes that are over are used again, once their books are checked and, of the last `steps`
- * ones, their records are kept. A single pass keeps its arrays. */
+/* The pass in which a stream goes on after pass p, which has begun then; PROGRAM_NONE: in none. */
+uint32_t pass_after(struct run *run, uint32_t p, uint32_t stream);
+
+/* The arrays of passes that are over are used again, once they are booked and shown to the observer or, of
+ * the job's own steps behind a lead, their records are kept. A single pass keeps its arrays. */
 void pass_close(struct run *run);
 
 /* Hands the records and transfers over to the result. */

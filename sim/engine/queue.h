@@ -31,11 +31,13 @@ void queue_push(struct queue *queue, double time, enum queue_phase phase, uint32
 
 /* Adds an event and returns its handle. */
 uint32_t queue_add(struct queue *queue, double time, enum queue_phase phase, uint32_t identity);
+/* Gives a pending event another time, or takes it away; its handle may be used again after that. */
 void queue_move(struct queue *queue, uint32_t handle, double time);
 void queue_cancel(struct queue *queue, uint32_t handle);
 
 /* The earliest event without removing it; false when empty. */
 bool queue_peek(const struct queue *queue, struct queue_event *event);
+/* The same, and removes it. */
 bool queue_pop(struct queue *queue, struct queue_event *event);
 
 #endif

@@ -9,13 +9,15 @@
 
 #include "engine/pass.h"
 #include "engine/run_activity.h"
+#include "engine/section.h"
 
 #include <float.h>
 #include <math.h>
 
 static struct engine_record *record_of(struct run *run, uint32_t p, uint32_t rank, uint32_t slot)
 {
-    return &run->passes[p]->records[run->ranks[rank].first_instance + slot];
+    const struct run_pass *pass = run->passes[p];
+    return &pass->records[pass->section->instance_base[rank] + slot];
 }
 
 /* One of the ends that an operation waits for has come. */
@@ -23,7 +25,7 @@ static void satisfy(struct run *run, uint32_t p, uint32_t rank, uint32_t slot, u
                     enum engine_cause how)
 {
     struct run_pass *pass = run->passes[p];
-    uint32_t instance = run->ranks[rank].first_instance + slot;
+    uint32_t instance = pass->section->instance_base[rank] + slot;
     struct engine_record *record = &pass->records[instance];
     bool first = how == CAUSE_DEPENDENCY && (record->cause != CAUSE_DEPENDENCY || by < record->cause_slot);
     if (run->now > record->ready || record->cause == CAUSE_BEGIN || first) {
@@ -41,21 +43,21 @@ static void end_operation(struct run *run, uint32_t p, uint32_t r, uint32_t slot
     const struct run_rank *rank = &run->ranks[r];
     const struct task *task = &rank->tasks[slot];
     struct run_pass *pass = run->passes[p];
-    struct run_stream *stream = &run->streams[rank->first_stream + task->stream];
-    uint32_t instance = rank->first_instance + slot;
+    uint32_t stream = rank->first_stream + task->stream, instance = pass->section->instance_base[r] + slot;
     pass->records[instance].end = run->now;
     pass->pending[instance] = RUN_ENDED;
     pass->ended++;
-    stream->free = run->now;
+    run->streams[stream].free = run->now;
     run->ended++;
     for (uint32_t i = task->first_successor; i < task[1].first_successor; i++)
         satisfy(run, p, r, rank->successors[i], slot, CAUSE_DEPENDENCY);
     if (task->next != PROGRAM_NONE) {
         satisfy(run, p, r, task->next, slot, CAUSE_STREAM);
-    } else if (p + 1 < run->pass_count) {
-        pass_begin(run, p + 1);
-        satisfy(run, p + 1, r, stream->first, slot, CAUSE_STREAM);
+        return;
     }
+    uint32_t after = pass_after(run, p, stream);
+    if (after != PROGRAM_NONE)
+        satisfy(run, after, r, run->passes[after]->section->first[stream], slot, CAUSE_STREAM);
 }
 
 static uint32_t pass_of(const struct run *run, uint32_t transfer)
@@ -81,13 +83,14 @@ static uint32_t take_transfer(struct run *run, uint32_t p, struct engine_transfe
 
 static uint32_t *slots_at(struct run *run, uint32_t p, uint32_t g, uint32_t match)
 {
-    const struct run_group *group = &run->groups[g];
-    return run->passes[p]->arrivals + group->first_arrival + match * group->member_count;
+    const struct run_pass *pass = run->passes[p];
+    return &pass->arrivals[pass->section->matches[g].arrival_base + match * run->groups[g].member_count];
 }
 
 static struct run_meeting *meeting_at(struct run *run, uint32_t p, uint32_t g, uint32_t match)
 {
-    return &run->passes[p]->meetings[run->groups[g].first_meeting + match];
+    const struct run_pass *pass = run->passes[p];
+    return &pass->meetings[pass->section->matches[g].meeting_base + match];
 }
 
 /* Ends every member's operation; a receive that is not ready yet ends when it is. */
@@ -98,12 +101,13 @@ static void end_transfer(struct run *run, uint32_t index)
     const uint32_t *members = run->job->members + run->job->groups[transfer->group].first_member;
     uint32_t p = pass_of(run, index);
     const uint32_t *slots = slots_at(run, p, transfer->group, transfer->match);
+    bool early = meeting_at(run, p, transfer->group, transfer->match)->early;
     transfer->end = run->now;
     if (run->options->level == ENGINE_STEPS && transfer->latency > transfer->end - transfer->start)
         transfer->latency = transfer->end - transfer->start; /* rounds over unequal routes overlap */
     for (uint32_t i = 0; i < group->member_count; i++)
         if (slots[i] != PROGRAM_NONE)
-            end_operation(run, p, members[i], slots[i]);
+            end_operation(run, p - (early && i == 0), members[i], slots[i]);
 }
 
 /* Puts a communication on the network. What costs nothing ends at once. */
@@ -169,6 +173,16 @@ static const struct op *op_of(const struct run *run, uint32_t rank, uint32_t slo
     return &run->job->programs[run->job->ranks[rank].program].ops[slot];
 }
 
+/* Seconds of a computation, bytes of a communication. */
+static double amount_of(const struct run *run, uint32_t p, uint32_t rank, uint32_t slot)
+{
+    const struct task *task = &run->ranks[rank].tasks[slot];
+    if (!run->job->costs)
+        return task->amount;
+    struct op_cost cost = program_cost(run->job, op_of(run, rank, slot), run->passes[p]->time);
+    return task->kind == OP_COMPUTE ? cost.seconds : cost.bytes;
+}
+
 static void arrive_collective(struct run *run, uint32_t p, uint32_t r, uint32_t slot, uint32_t g,
                               const struct task *task)
 {
@@ -184,29 +198,37 @@ static void arrive_collective(struct run *run, uint32_t p, uint32_t r, uint32_t 
         last++;
     for (uint32_t i = 0; i < group->member_count; i++)
         start_member(run, p, members[i], slots[i], members[last], slots[last]);
-    start_transfer(run, p, g, task->match, task->collective, task->amount, op_of(run, members[0], slots[0]));
+    start_transfer(run, p, g, task->match, task->collective, amount_of(run, p, r, slot),
+                   op_of(run, members[0], slots[0]));
 }
 
+/* Pass p is the receive's. */
 static void start_message(struct run *run, uint32_t p, uint32_t g, uint32_t match, const uint32_t *slots)
 {
     const uint32_t *members = run->job->members + run->job->groups[g].first_member;
-    uint32_t source = members[0], target = members[1];
+    uint32_t source = members[0], target = members[1], sent = p - meeting_at(run, p, g, match)->early;
     bool both = slots[1] != PROGRAM_NONE;
     if (both)
         start_member(run, p, target, slots[1], source, slots[0]);
-    start_member(run, p, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
-    double bytes = run->ranks[source].tasks[slots[0]].amount;
-    start_transfer(run, p, g, match, COLLECTIVE_KIND_COUNT, bytes, op_of(run, source, slots[0]));
+    start_member(run, sent, source, slots[0], target, both ? slots[1] : PROGRAM_NONE);
+    start_transfer(run, p, g, match, COLLECTIVE_KIND_COUNT, amount_of(run, sent, source, slots[0]),
+                   op_of(run, source, slots[0]));
 }
 
 static void arrive_send(struct run *run, uint32_t p, uint32_t slot, uint32_t g, const struct task *task)
 {
     const struct run_group *group = &run->groups[g];
-    uint32_t *slots = slots_at(run, p, g, task->match);
+    uint32_t match = task->match;
+    bool early = section_meeting(run, g, &p, &match);
+    if (early)
+        pass_begin(run, p);
+    uint32_t *slots = slots_at(run, p, g, match);
+    struct run_meeting *meeting = meeting_at(run, p, g, match);
     slots[0] = slot;
-    meeting_at(run, p, g, task->match)->arrived++;
+    meeting->arrived++;
+    meeting->early = early;
     if (!group->rendezvous || slots[1] != PROGRAM_NONE)
-        start_message(run, p, g, task->match, slots);
+        start_message(run, p, g, match, slots);
 }
 
 /* The flow may be on its way (then the sender decides when this ends) or over (then this ends now). */
@@ -242,13 +264,13 @@ static void start_operation(struct run *run, uint32_t p, uint32_t r, uint32_t sl
     struct engine_record *record = record_of(run, p, r, slot);
     uint32_t s = rank->first_stream + task->stream;
     struct run_stream *stream = &run->streams[s];
-    run->waits[s][record->cause] += run->now - stream->free;
+    run->waits[s][record->cause] += record->ready - stream->free;
     stream->slot = slot;
     stream->pass = p;
     if (task->kind == OP_COMPUTE) {
         const struct engine_random *random = &run->options->random;
-        double seconds =
-            random->seconds ? random->seconds(random->state, r, op_of(run, r, slot)) : task->amount;
+        double seconds = random->seconds ? random->seconds(random->state, r, op_of(run, r, slot))
+                                         : amount_of(run, p, r, slot);
         record->start = run->now;
         if (seconds > 0)
             queue_push(run->queue, run->now + seconds, PHASE_COMPLETION, s);
@@ -324,7 +346,7 @@ static bool draws_next(const struct run *run)
 /* Time of the next change; INFINITY: none. One that comes after the last operation does not happen. */
 static double next_change(const struct run *run)
 {
-    if (run->ended == (uint64_t)run->instances * run->pass_count)
+    if (run->ended == run->all_instances)
         return INFINITY;
     if (draws_next(run))
         return run->drawn.time;

@@ -1,8 +1,9 @@
 /* Run: the state of one execution, and the event loop. Everything is in flat arrays by index; the loop
  * allocates nothing (vectors may double).
  *
- * An *instance* is one operation of one rank: first_instance[rank] + slot. A *meeting* is one communication
- * of a group: group.first_meeting + match; its members' slots, by place in the group, stand in `arrivals`. */
+ * An *instance* is one operation of one rank in one pass: instance_base[rank] + slot, modulo 2^32, as all
+ * bases are, which are of the pass's section. A *meeting* is one communication of a group: meeting_base +
+ * match; its members' slots, by place in the group, stand in `arrivals`. */
 #ifndef PARTITA_ENGINE_RUN_H
 #define PARTITA_ENGINE_RUN_H
 
@@ -18,19 +19,16 @@ struct run_rank {
     const struct task *tasks;
     const uint32_t *successors;
     const uint32_t *groups; /* its group table */
-    uint32_t first_instance, first_stream, first_place;
+    uint32_t first_stream, first_place;
 };
 
 struct run_stream {
     double free;         /* end of its last operation, seconds */
     uint32_t rank, slot; /* the operation that runs */
     uint32_t pass;       /* in which it is */
-    uint32_t first;      /* slot of the first operation in it, PROGRAM_NONE: there is none */
 };
 
 struct run_group {
-    uint32_t first_meeting;
-    uint32_t first_arrival; /* of its first meeting; member_count each */
     uint32_t member_count;
     uint32_t rendezvous;
     bool repeats; /* a rank stands in it twice */
@@ -39,6 +37,7 @@ struct run_group {
 struct run_meeting {
     uint32_t arrived;
     uint32_t transfer; /* in `transfers`, PROGRAM_NONE until it starts */
+    bool early;        /* it is sent by the pass before */
 };
 
 struct run_release {
@@ -46,11 +45,32 @@ struct run_release {
     uint32_t pass;
 };
 
-/* One pass of all ranks through their programs. There is one; or, where the job has a lead, one per step,
- * each with the operations of the programs' first step. A pass begins when an operation of the one before
- * releases one of it, and its arrays are used again when all its operations have ended: passes overlap as far
- * as ranks run ahead of each other. */
+/* What a group does in a section. */
+struct run_matches {
+    uint32_t first, count; /* matches of its receives and collectives there */
+    uint32_t meeting_base, arrival_base;
+};
+
+/* A stretch of all programs that is passed through as a whole: all of them, once; where the job has a lead,
+ * its first step; or a section of the job. */
+struct run_section {
+    uint32_t first_pass, times;
+    uint32_t instances, meeting_count;
+    uint64_t arrival_count;
+    uint32_t *first_slot, *end_slot, *instance_base; /* per rank */
+    struct run_matches *matches;                     /* per group */
+    uint32_t *first; /* per stream: slot of the first operation in it, PROGRAM_NONE: there is none ... */
+    uint32_t *next;  /* ... the section after this in which there is one, section_count: in no other ... */
+    bool *before;    /* ... whether there is one in a section before this */
+    uint32_t *waits; /* per instance: ends it waits for, but for its stream's in passes before */
+};
+
+/* One pass of all ranks through a section. A pass begins when an operation of one before releases one of it,
+ * or sends to it, and its arrays are used again when all its operations have ended: passes overlap as far as
+ * ranks run ahead of each other. */
 struct run_pass {
+    const struct run_section *section;
+    uint32_t time;                 /* which of the section's times it is */
     struct engine_record *records; /* per instance */
     uint32_t *pending;             /* per instance: ends it still waits for */
     struct run_meeting *meetings;
@@ -99,15 +119,18 @@ struct run {
     struct run_group *groups;
     struct run_pass **passes; /* per pass; NULL: not begun, or over */
     uint32_t pass_count, passes_over;
+    struct run_section *sections;
+    uint32_t section_count;
+    struct index_list flows; /* per communication of the pass that is over: its transfer */
+    uint32_t *first_flow;    /* per group: where its communications begin there, as a base */
+    uint64_t all_instances;  /* of all passes */
     VECTOR(struct run_pass *) unused;
     struct engine_record *all_records; /* of the job's own steps */
     struct engine_book *books;         /* per stream: of the lead */
     double first_start;                /* seconds */
     VECTOR(struct engine_transfer) kept_transfers;
-    VECTOR(double) payload; /* per activity: bytes of the lead's transfers */
-    uint32_t *places;       /* first_place + group slot: the rank's place in that group */
-    uint32_t *waits_for; /* per instance: ends it waits for at the start of a pass, but for its stream's last
-                            pass */
+    VECTOR(struct engine_sum) sums; /* per activity: of transfers that are not kept */
+    uint32_t *places;               /* first_place + group slot: the rank's place in that group */
     uint32_t
         *activity_of; /* per group and kind, the last kind being a message; PROGRAM_NONE: not yet asked for */
     double (*waits)[4];
@@ -117,9 +140,9 @@ struct run {
     VECTOR(struct engine_transfer) transfers;
     struct index_list transfer_passes; /* beside `transfers`, where there are several passes */
     struct index_list free_transfers;
-    VECTOR(struct run_release) ready;  /* work due now; emptied in every instant */
-    uint32_t instances, streams_count; /* of a pass */
-    uint32_t meeting_count;
+    VECTOR(struct run_release) ready; /* work due now; emptied in every instant */
+    uint32_t streams_count;
+    uint32_t instances, meeting_count; /* of the largest pass */
     uint64_t arrival_count, ended;
     uint64_t events, releases; /* releases: of this instant */
     double now;

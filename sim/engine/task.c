@@ -4,7 +4,7 @@
 #include <assert.h>
 
 static const char *check_op(struct arena *arena, const struct job *job, const struct program *program,
-                            uint32_t slot)
+                            uint32_t slot, uint32_t from)
 {
     const struct op *op = &program->ops[slot];
     if (op->kind >= OP_KIND_COUNT || op->stream >= program->stream_count)
@@ -21,9 +21,11 @@ static const char *check_op(struct arena *arena, const struct job *job, const st
     if (!(amount >= 0 && amount < 1e300))
         return arena_format(arena, "operation %u has an amount of %g", slot, amount);
     for (uint32_t i = 0; i < op->dependency_count; i++)
-        if (program->dependencies[op->first_dependency + i] >= slot)
-            return arena_format(arena, "operation %u depends on operation %u, which is not before it", slot,
-                                program->dependencies[op->first_dependency + i]);
+        if (program->dependencies[op->first_dependency + i] >= slot ||
+            program->dependencies[op->first_dependency + i] < from)
+            return arena_format(arena, "operation %u depends on operation %u, which is not before it%s", slot,
+                                program->dependencies[op->first_dependency + i],
+                                from ? " in its section" : "");
     return NULL;
 }
 
@@ -59,16 +61,30 @@ static void note_slots(struct arena *arena, const struct program *program, struc
     }
 }
 
+/* Where the section of an operation ends. */
+static uint32_t section_end(const struct job *job, const struct program *program, uint32_t slot)
+{
+    uint32_t s = 0;
+    while (job->section_count && program->sections[s + 1] <= slot)
+        s++;
+    return job->section_count ? program->sections[s + 1] : program->op_count;
+}
+
 static const char *build_program(struct arena *arena, const struct job *job, const struct program *program,
                                  struct task_program *out)
 {
     static_assert(sizeof(struct task) == 32, "the record that the event loop reads");
     out->tasks = ARENA_ARRAY(arena, struct task, (size_t)program->op_count + 1);
     uint32_t *last = ARENA_ARRAY(arena, uint32_t, program->stream_count + 1);
-    for (uint32_t i = 0; i < program->stream_count; i++)
-        last[i] = PROGRAM_NONE;
+    uint32_t next = 0, from = 0;
     for (uint32_t s = 0; s < program->op_count; s++) {
-        const char *problem = check_op(arena, job, program, s);
+        if (s == next) { /* a section begins, or all */
+            from = s;
+            next = section_end(job, program, s);
+            for (uint32_t i = 0; i < program->stream_count; i++)
+                last[i] = PROGRAM_NONE;
+        }
+        const char *problem = check_op(arena, job, program, s, from);
         if (problem)
             return problem;
         const struct op *op = &program->ops[s];

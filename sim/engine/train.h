@@ -19,10 +19,12 @@ struct train {
     uint64_t packets;   /* >= 1 */
 };
 
-double train_enters(const struct train *train, uint64_t packet); /* the first queue */
+/* When a packet enters the first queue, starts on the link of a hop, has left it, and has arrived behind it.
+ */
+double train_enters(const struct train *train, uint64_t packet);
 double train_starts(const struct train *train, uint64_t packet, uint32_t hop);
 double train_ends(const struct train *train, uint64_t packet, uint32_t hop);
-double train_arrives(const struct train *train, uint64_t packet, uint32_t hop); /* after crossing that hop */
+double train_arrives(const struct train *train, uint64_t packet, uint32_t hop);
 
 /* How many packets had such an event (any of the last three above) by `time`. */
 typedef double train_event(const struct train *train, uint64_t packet, uint32_t hop);

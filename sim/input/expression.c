@@ -185,14 +185,24 @@ static size_t expression_scan_number(const char *at)
     return length;
 }
 
-static bool expression_is_keyword(const char *at)
+static bool expression_is_one_of(const char *at, const char *const words[])
 {
-    static const char *const keywords[] = {"and", "or", "not"};
     size_t length = expression_word_length(at);
-    for (size_t i = 0; i < 3; i++)
-        if (length == strlen(keywords[i]) && strncmp(at, keywords[i], length) == 0)
+    for (; *words; words++)
+        if (length == strlen(*words) && strncmp(at, *words, length) == 0)
             return true;
     return false;
+}
+
+static bool expression_is_keyword(const char *at)
+{
+    return expression_is_one_of(at, (const char *const[]){"and", "or", "not", NULL});
+}
+
+/* After a value even `in` is an operator, which may be a name elsewhere. */
+static bool expression_is_operator(const char *at)
+{
+    return expression_is_keyword(at) || expression_is_one_of(at, (const char *const[]){"in", NULL});
 }
 
 /* After a number, '%' is percent unless what follows can only be the second operand of a modulo. */
@@ -201,7 +211,7 @@ static bool expression_is_modulo(const struct expression *e)
     if (*e->at != '%')
         return false;
     const char *next = e->at + 1 + strspn(e->at + 1, " \t\r\n");
-    return (expression_is_word(*next) || *next == '(' || *next == '.') && !expression_is_keyword(next);
+    return (expression_is_word(*next) || *next == '(' || *next == '.') && !expression_is_operator(next);
 }
 
 static struct quantity expression_unit_error(struct expression *e)
@@ -246,7 +256,7 @@ static struct quantity expression_literal(struct expression *e)
     expression_space(e);
     double scale = 1;
     size_t symbol = expression_is_modulo(e) ? 0 : unit_parse(e->at, &result.unit, &scale);
-    bool word = expression_is_letter(*e->at) && !expression_is_keyword(e->at);
+    bool word = expression_is_letter(*e->at) && !expression_is_operator(e->at);
     if (word && (!symbol || expression_is_half_unit(e, e->at + symbol)))
         return expression_unit_error(e);
     e->at += symbol;
@@ -349,6 +359,8 @@ static struct quantity expression_name(struct expression *e)
     if (binding->text)
         return FAIL(e, start, "expected a number; '%s' stands for the text '%s'", binding->name,
                     binding->text);
+    if (binding->list)
+        return FAIL(e, start, "expected a number; '%s' is a list", binding->name);
     return binding->quantity;
 }
 
@@ -440,6 +452,21 @@ static struct quantity expression_sum(struct expression *e)
     return result;
 }
 
+/* Whether `item` is in the list whose name stands here. */
+static struct quantity expression_member(struct expression *e, struct quantity item)
+{
+    size_t length;
+    expression_space(e);
+    const struct binding *binding = expression_bound(e, &length);
+    if (!binding || !binding->list)
+        return FAIL(e, e->at, "expected the name of a list after 'in'; got %s", expression_here(e));
+    e->at += length;
+    bool found = false;
+    for (uint32_t i = 0; i < binding->count; i++)
+        found |= item.unit == UNIT_NONE && item.number == binding->list[i];
+    return expression_number(found);
+}
+
 static struct quantity expression_comparison(struct expression *e)
 {
     static const char *const operators[] = {"==", "!=", "<=", ">=", "<", ">"}; /* longer ones first */
@@ -447,6 +474,8 @@ static struct quantity expression_comparison(struct expression *e)
     size_t which = 0;
     expression_space(e);
     const char *at = e->at;
+    if (!e->failed && expression_take(e, "in"))
+        return expression_member(e, left);
     while (!e->failed && which < 6 && !expression_take(e, operators[which]))
         which++;
     if (e->failed || which == 6)

@@ -22,6 +22,11 @@ void scope_bind_text(struct scope *scope, const char *name, const char *text)
     scope_put(scope, (struct binding){.name = name, .text = text});
 }
 
+void scope_bind_list(struct scope *scope, const char *name, const double *list, uint32_t count)
+{
+    scope_put(scope, (struct binding){.name = name, .list = list, .count = count});
+}
+
 void scope_fini(struct scope *scope)
 {
     VECTOR_FREE(&scope->bindings);

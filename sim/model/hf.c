@@ -1,9 +1,13 @@
 #include "model/hf.h"
 
+#include "base/nearest.h"
 #include "model/activation.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { HF_MOST = 1000000000, HF_MOST_REPEATED = 4096 };
 
 const struct hf_architecture *const hf_architectures[] = {&hf_decoders_llama,    &hf_decoders_mistral,
                                                           &hf_decoders_qwen2,    &hf_decoders_qwen3,
@@ -19,7 +23,13 @@ const struct hf_architecture *const hf_architectures[] = {&hf_decoders_llama,   
 
 bool hf_is(const struct value *document)
 {
-    return document && value_get(document, "model_type") && !value_get(document, "layers");
+    static const char *const signs[] = {"model_type",  "architectures", "transformers_version",
+                                        "hidden_size", "vocab_size",    "n_embd",
+                                        "d_model"};
+    for (size_t i = 0; !value_get(document, "layers") && i < FIELDS_COUNT(signs); i++)
+        if (value_get(document, signs[i]))
+            return true;
+    return false;
 }
 
 /* Whether the null that JSON writes; a YAML reader would call it nothing as well. */
@@ -29,19 +39,26 @@ static bool is_null(const struct value *value)
            (value->kind == VALUE_SCALAR && !value->quoted && value_is_null_word(value->text));
 }
 
-const struct value *hf_field(const struct hf *hf, const char *names)
+/* The entry of a field, whatever is in it; NULL: there is none. */
+static const struct entry *find_entry(const struct hf *hf, const char *names, bool null)
 {
     while (*names) {
         size_t length = strcspn(names, "|");
         for (uint32_t i = 0; i < hf->config->count; i++) {
             const struct entry *entry = &hf->config->entries[i];
             if (strlen(entry->key) == length && strncmp(entry->key, names, length) == 0 &&
-                !is_null(entry->value))
-                return entry->value;
+                is_null(entry->value) == null)
+                return entry;
         }
         names += length + (names[length] == '|');
     }
     return NULL;
+}
+
+const struct value *hf_field(const struct hf *hf, const char *names)
+{
+    const struct entry *entry = find_entry(hf, names, false);
+    return entry ? entry->value : NULL;
 }
 
 static const char *first_name(struct hf *hf, const char *names)
@@ -49,19 +66,28 @@ static const char *first_name(struct hf *hf, const char *names)
     return arena_format(&hf->input->arena, "%.*s", (int)strcspn(names, "|"), names);
 }
 
-static bool whole_number(struct hf *hf, const struct value *value, const char *names, double low,
+/* JSON's own numbers and flags only: texts that look like them are a mistake. */
+static bool is_plain(struct hf *hf, const struct value *value, const char *names, const char *expected)
+{
+    return (value->kind == VALUE_SCALAR && !value->quoted) ||
+           report_error(&hf->input->report, value->place, "expected %s for %s; got %s", expected,
+                        first_name(hf, names), value_describe(value, &hf->input->arena));
+}
+
+static bool whole_number(struct hf *hf, const struct value *value, const char *names, double low, double high,
                          int64_t *out)
 {
     const struct field field = {
-        .key = first_name(hf, names), .kind = FIELD_INTEGER, .low = low, .high = 1e12};
-    return fields_read_one(hf->input, value, &field, NULL, out);
+        .key = first_name(hf, names), .kind = FIELD_INTEGER, .low = low, .high = high};
+    return is_plain(hf, value, names, "a whole number") &&
+           fields_read_one(hf->input, value, &field, NULL, out);
 }
 
 bool hf_number(struct hf *hf, const char *names, int64_t otherwise, int64_t *out)
 {
     const struct value *value = hf_field(hf, names);
     *out = otherwise;
-    return !value || whole_number(hf, value, names, 0, out);
+    return !value || whole_number(hf, value, names, 0, HF_MOST, out);
 }
 
 bool hf_flag(struct hf *hf, const char *names, bool otherwise, bool *out)
@@ -69,10 +95,20 @@ bool hf_flag(struct hf *hf, const char *names, bool otherwise, bool *out)
     const struct value *value = hf_field(hf, names);
     const struct field field = {.key = first_name(hf, names), .kind = FIELD_FLAG};
     *out = otherwise;
-    return !value || fields_read_one(hf->input, value, &field, NULL, out);
+    return !value || (is_plain(hf, value, names, "true or false") &&
+                      fields_read_one(hf->input, value, &field, NULL, out));
 }
 
 /* Replaces what was set before. */
+void hf_set_value(struct hf *hf, const char *parameter, struct value *value)
+{
+    struct entry *entry = value_entry(hf->parameters, parameter);
+    if (entry)
+        entry->value = value;
+    else
+        value_put(&hf->input->arena, hf->parameters, parameter, hf->config->place, value);
+}
+
 void hf_set(struct hf *hf, const char *parameter, const char *format, ...)
 {
     struct arena *arena = &hf->input->arena;
@@ -80,12 +116,7 @@ void hf_set(struct hf *hf, const char *parameter, const char *format, ...)
     va_start(arguments, format);
     const char *text = arena_vformat(arena, format, arguments);
     va_end(arguments);
-    struct value *value = value_new_scalar(arena, hf->config->place, text, false);
-    struct entry *entry = value_entry(hf->parameters, parameter);
-    if (entry)
-        entry->value = value;
-    else
-        value_put(arena, hf->parameters, parameter, hf->config->place, value);
+    hf_set_value(hf, parameter, value_new_scalar(arena, hf->config->place, text, false));
 }
 
 static void set_all(struct hf *hf, const struct hf_setting *settings)
@@ -95,7 +126,7 @@ static void set_all(struct hf *hf, const struct hf_setting *settings)
 }
 
 /* The library's names of activation functions; those that cost alike are one here. */
-static bool set_activation(struct hf *hf, const char *parameter, const struct value *value)
+bool hf_activation(struct hf *hf, const char *parameter, const char *name, struct place place)
 {
     static const struct {
         const char *name;
@@ -106,79 +137,146 @@ static bool set_activation(struct hf *hf, const char *parameter, const struct va
         {"gelu_new", ACTIVATION_GELU},    {"gelu_fast", ACTIVATION_GELU},
         {"tanh", ACTIVATION_TANH},        {"gelu_pytorch_tanh", ACTIVATION_GELU},
         {"gelu_10", ACTIVATION_GELU},     {"gelu_accurate", ACTIVATION_GELU},
-        {"gelu_python", ACTIVATION_GELU}, {"quick_gelu", ACTIVATION_SILU},
+        {"gelu_python", ACTIVATION_GELU}, {"gelu_python_tanh", ACTIVATION_GELU},
+        {"relu6", ACTIVATION_RELU6},      {"quick_gelu", ACTIVATION_SILU},
         {"sigmoid", ACTIVATION_SIGMOID},  {"leaky_relu", ACTIVATION_LEAKY_RELU},
-        {"relu6", ACTIVATION_RELU6},      {"linear", ACTIVATION_IDENTITY},
+        {"linear", ACTIVATION_IDENTITY},
     };
     const char *names[FIELDS_COUNT(known)];
     for (size_t i = 0; i < FIELDS_COUNT(known); i++) {
         names[i] = known[i].name;
-        if (value->kind == VALUE_SCALAR && strcmp(value->text, known[i].name) == 0) {
+        if (strcmp(name, known[i].name) == 0) {
             hf_set(hf, parameter, "%s", activation_names[known[i].activation]);
             return true;
         }
     }
-    return fields_no_such(hf->input, value->place, "activation function",
-                          value->kind == VALUE_SCALAR ? value->text
-                                                      : value_describe(value, &hf->input->arena),
-                          names, FIELDS_COUNT(known));
+    return fields_no_such(hf->input, place, "activation function", name, names, FIELDS_COUNT(known));
 }
 
-static bool set_field(struct hf *hf, const struct hf_key *key, const struct value *value)
+static bool set_activation(struct hf *hf, const struct hf_key *key, const struct value *value)
 {
-    int64_t number;
+    return hf_activation(hf, key->parameter,
+                         value->kind == VALUE_SCALAR ? value->text : value_describe(value, &hf->input->arena),
+                         value->place);
+}
+
+static bool set_flag(struct hf *hf, const struct hf_key *key, const struct value *value)
+{
     bool flag;
-    if (key->kind == HF_ACTIVATION)
-        return set_activation(hf, key->parameter, value);
-    if (key->kind == HF_FLAG) {
-        if (!hf_flag(hf, key->field, false, &flag))
-            return false;
-        if (key->parameter)
-            hf_set(hf, key->parameter, "%s", flag ? "yes" : "no");
-        return true;
-    }
-    if (!whole_number(hf, value, key->field, key->kind == HF_SIZE, &number))
+    (void)value;
+    if (!hf_flag(hf, key->field, false, &flag))
         return false;
-    if (key->parameter)
-        hf_set(hf, key->parameter, "%lld", (long long)number);
+    hf_set(hf, key->parameter, "%s", flag ? "yes" : "no");
     return true;
 }
 
-static void warn_ignored(struct hf *hf, const struct hf_key *key, const struct value *value)
+static bool set_number(struct hf *hf, const struct hf_key *key, const struct value *value)
 {
-    bool off = value->kind == VALUE_SCALAR && strcmp(value->text, "false") == 0;
-    if (!off && (value->kind == VALUE_SCALAR || value->count))
+    double low = key->kind == HF_COUNT ? 0 : 1, high = key->kind == HF_SIZE ? HF_MOST : HF_MOST_REPEATED;
+    int64_t number;
+    if (!whole_number(hf, value, key->field, low, high, &number))
+        return false;
+    hf_set(hf, key->parameter, "%lld", (long long)number);
+    return true;
+}
+
+void hf_append(struct hf *hf, struct value *list, int64_t number)
+{
+    struct arena *arena = &hf->input->arena;
+    const char *text = arena_format(arena, "%lld", (long long)number);
+    value_append(arena, list, value_new_scalar(arena, list->place, text, false));
+}
+
+static bool set_list(struct hf *hf, const struct hf_key *key, const struct value *value)
+{
+    struct value *list = value_new(&hf->input->arena, value->place, VALUE_LIST);
+    bool good = fields_want_list(hf->input, value, value->place, first_name(hf, key->field));
+    for (uint32_t i = 0; good && i < value->count; i++) {
+        int64_t number;
+        good = whole_number(hf, value->entries[i].value, key->field, 0, HF_MOST, &number);
+        hf_append(hf, list, number);
+    }
+    hf_set_value(hf, key->parameter, list);
+    return good;
+}
+
+static bool set_nothing(struct hf *hf, const struct hf_key *key, const struct value *value)
+{
+    (void)hf, (void)key, (void)value;
+    return true;
+}
+
+/* Whether the field asks for what is not modelled. */
+static bool is_on(const struct value *value)
+{
+    if (value->kind != VALUE_SCALAR)
+        return value->count > 0;
+    return strcmp(value->text, "false") != 0 && strcmp(value->text, "0") != 0;
+}
+
+static bool warn(struct hf *hf, const struct hf_key *key, const struct value *value)
+{
+    if (is_on(value))
         report_warning(&hf->input->report, value->place, "%s: %s", first_name(hf, key->field),
                        key->otherwise);
+    return true;
+}
+
+static bool refuse(struct hf *hf, const struct hf_key *key, const struct value *value)
+{
+    return !is_on(value) || report_error(&hf->input->report, value->place, "%s: %s",
+                                         first_name(hf, key->field), key->otherwise);
+}
+
+/* What a field of each kind does that is there and not null, and whether `otherwise` is a value for one that
+ * is not. */
+static const struct {
+    bool (*set)(struct hf *hf, const struct hf_key *key, const struct value *value);
+    bool defaults;
+} kinds[] = {
+    [HF_SIZE] = {set_number, true},           [HF_REPEAT] = {set_number, true},
+    [HF_COUNT] = {set_number, true},          [HF_FLAG] = {set_flag, true},
+    [HF_ACTIVATION] = {set_activation, true}, [HF_LIST] = {set_list, true},
+    [HF_NULL] = {set_nothing, false},         [HF_IGNORED] = {warn, false},
+    [HF_REFUSED] = {refuse, false},
+};
+
+/* For a message: the fields that must be there. */
+static const char *needed_fields(struct hf *hf)
+{
+    const char *text = "";
+    for (const struct hf_key *key = hf->architecture->keys; key->field; key++)
+        if (!key->otherwise)
+            text = arena_format(&hf->input->arena, "%s%s%s", text, *text ? ", " : "",
+                                first_name(hf, key->field));
+    return text;
 }
 
 /* One field into one parameter. */
 static bool read_key(struct hf *hf, const struct hf_key *key)
 {
     const struct value *value = hf_field(hf, key->field);
-    if (key->kind == HF_IGNORED) {
-        if (value)
-            warn_ignored(hf, key, value);
-        return true;
-    }
     if (value)
-        return set_field(hf, key, value);
+        return kinds[key->kind].set(hf, key, value);
     if (!key->otherwise)
         return report_error(&hf->input->report, hf->config->place,
-                            "missing field '%s', which model_type '%s' needs", first_name(hf, key->field),
-                            hf->architecture->type);
-    if (*key->otherwise && key->parameter)
+                            "missing field '%s', which model_type '%s' needs (as it does %s)",
+                            first_name(hf, key->field), hf->architecture->type, needed_fields(hf));
+    bool wanted = kinds[key->kind].defaults || (key->kind == HF_NULL && find_entry(hf, key->field, true));
+    if (wanted && *key->otherwise)
         hf_set(hf, key->parameter, "%s", key->otherwise);
     return true;
 }
 
-/* The outputs of a classifier: two unless the file says otherwise. */
+/* The outputs of a classifier: as many as there are names, or two unless the file says otherwise. */
 static bool read_classes(struct hf *hf)
 {
     const struct value *labels = hf_field(hf, "id2label");
     int64_t classes;
-    if (!hf_number(hf, "num_labels", labels && labels->kind == VALUE_MAP ? labels->count : 2, &classes))
+    if (!hf_number(hf, "num_labels", 2, &classes))
         return false;
+    if (labels && labels->kind == VALUE_MAP)
+        classes = labels->count;
     hf_set(hf, "classes", "%lld", (long long)classes);
     return true;
 }
@@ -189,26 +287,34 @@ static bool ends_with(const char *text, const char *suffix)
     return length >= end && strcmp(text + length - end, suffix) == 0;
 }
 
+/* The head of a class by its name; NULL after reporting that there is none. */
+static const struct hf_head *find_head(struct hf *hf, const struct value *name)
+{
+    const char *text = name->kind == VALUE_SCALAR ? name->text : value_describe(name, &hf->input->arena);
+    const struct hf_head *head = hf->architecture->heads;
+    while (head->suffix && !ends_with(text, head->suffix))
+        head++;
+    if (head->suffix && head->settings)
+        return head;
+    const char *known = "";
+    for (head = hf->architecture->heads; head->suffix; head++)
+        if (head->settings)
+            known = arena_format(&hf->input->arena, "%s%s...%s", known, *known ? ", " : "", head->suffix);
+    report_error(&hf->input->report, name->place,
+                 "the class '%s' is not supported for model_type '%s'; those named %s are", text,
+                 hf->architecture->type, known);
+    return NULL;
+}
+
 static bool read_head(struct hf *hf)
 {
     const struct value *classes = hf_field(hf, "architectures");
-    const struct hf_head *head = hf->architecture->heads;
-    if (classes && classes->kind == VALUE_LIST && classes->count) {
-        const struct value *name = classes->entries[0].value;
-        const char *text = name->kind == VALUE_SCALAR ? name->text : "";
-        while (head->suffix && !ends_with(text, head->suffix))
-            head++;
-        if (!head->suffix) {
-            const char *known = "";
-            for (const struct hf_head *h = hf->architecture->heads; h->suffix; h++)
-                known = arena_format(&hf->input->arena, "%s%s...%s", known, *known ? ", " : "", h->suffix);
-            return report_error(&hf->input->report, name->place,
-                                "the class '%s' is not supported for model_type '%s'; those named %s are",
-                                text, hf->architecture->type, known);
-        }
-    }
-    bool good = true;
-    for (const struct hf_setting *s = head->settings; s->parameter; s++)
+    if (classes && !fields_want_list(hf->input, classes, classes->place, "architectures"))
+        return false;
+    const struct hf_head *head =
+        classes && classes->count ? find_head(hf, classes->entries[0].value) : hf->architecture->heads;
+    bool good = head != NULL;
+    for (const struct hf_setting *s = good ? head->settings : NULL; s && s->parameter; s++)
         if (strcmp(s->value, "labels") == 0)
             good = read_classes(hf) && good;
         else
@@ -233,6 +339,32 @@ static bool check_heads(struct hf *hf)
                         (long long)count, (long long)hidden);
 }
 
+/* A parameter as a number; 0: there is none, or it is an expression of others. */
+static long long parameter_number(const struct hf *hf, const char *name)
+{
+    const struct value *value = value_get(hf->parameters, name);
+    return value && value->kind == VALUE_SCALAR ? strtoll(value->text, NULL, 10) : 0;
+}
+
+/* Nor may there be heads of keys and values for a part of a head, or more experts for a token than there are.
+ */
+static bool check_parts(struct hf *hf)
+{
+    long long heads = parameter_number(hf, "heads"), groups = parameter_number(hf, "groups"),
+              experts = parameter_number(hf, "experts"), chosen = parameter_number(hf, "chosen");
+    const struct value *field = hf_field(hf, "num_key_value_heads|num_kv_heads|n_head_kv");
+    if (groups > 0 && heads % groups)
+        return report_error(&hf->input->report, field ? field->place : hf->config->place,
+                            "%lld heads do not share %lld heads of keys and values evenly%s", heads, groups,
+                            field ? ""
+                                  : ", which is how many there are where num_key_value_heads is missing");
+    field = hf_field(hf, "num_experts_per_tok");
+    if (experts > 1 && chosen > experts) /* 1 stands for none as well */
+        return report_error(&hf->input->report, field ? field->place : hf->config->place,
+                            "num_experts_per_tok is %lld, but there are %lld experts", chosen, experts);
+    return true;
+}
+
 /* A model of several parts (pictures and text) keeps the language model's fields in `text_config`. */
 static bool is_of_parts(struct hf *hf, const struct value *type)
 {
@@ -252,16 +384,26 @@ static bool is_of_parts(struct hf *hf, const struct value *type)
 
 static const struct hf_architecture *find_architecture(struct hf *hf)
 {
-    const struct value *type = value_get(hf->config, "model_type");
-    const char *known[64], *text = type->kind == VALUE_SCALAR ? type->text : "";
+    struct arena *arena = &hf->input->arena;
+    const struct value *type = hf_field(hf, "model_type");
+    const char *known[64], *text = "", *all = "";
     uint32_t count = 0;
+    if (type)
+        text = type->kind == VALUE_SCALAR ? type->text : value_describe(type, arena);
     for (; hf_architectures[count]; count++) {
         known[count] = hf_architectures[count]->type;
+        all = arena_format(arena, "%s%s%s", all, count ? ", " : "", known[count]);
         if (strcmp(known[count], text) == 0)
             return hf_architectures[count];
     }
-    if (!is_of_parts(hf, type))
-        fields_no_such(hf->input, type->place, "supported model_type", text, known, count);
+    const char *near = nearest_name(text, known, count);
+    if (!type)
+        report_error(
+            &hf->input->report, hf->config->place,
+            "missing field 'model_type', which says what this configuration is of. Supported are: %s", all);
+    else if (!is_of_parts(hf, type))
+        report_error(&hf->input->report, type->place, "model_type '%s' is not supported%s Those that are: %s",
+                     text, near ? arena_format(arena, ", did you mean '%s'?", near) : ".", all);
     return NULL;
 }
 
@@ -297,6 +439,6 @@ struct value *hf_read(struct input *input, const struct value *config)
         good = read_key(&hf, key) && good;
     good = good && (!hf.architecture->refine || hf.architecture->refine(&hf));
     good = read_head(&hf) && good;
-    good = good && check_heads(&hf);
+    good = good && check_heads(&hf) && check_parts(&hf);
     return good ? model_document(&hf) : NULL;
 }

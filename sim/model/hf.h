@@ -9,10 +9,14 @@
 
 enum hf_kind {
     HF_SIZE,       /* a whole number from 1 */
-    HF_COUNT,      /* a whole number from 0 */
+    HF_REPEAT,     /* the same of what is written out one by one: blocks, experts */
+    HF_COUNT,      /* of these, none is possible */
     HF_FLAG,       /* true or false */
     HF_ACTIVATION, /* a function's name */
-    HF_IGNORED,    /* if it is there and not false or null, `otherwise` says in a warning what is lost */
+    HF_LIST,       /* whole numbers from 0 */
+    HF_NULL,       /* only where null is written for the field: `otherwise` then */
+    HF_IGNORED,    /* if it is there and not false, 0 or null, `otherwise` says in a warning what is lost */
+    HF_REFUSED,    /* the same as an error */
 };
 
 struct hf_key {
@@ -70,6 +74,18 @@ bool hf_number(struct hf *hf, const char *names, int64_t otherwise, int64_t *out
 bool hf_flag(struct hf *hf, const char *names, bool otherwise, bool *out);
 void hf_set(struct hf *hf, const char *parameter, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Any value as a parameter; the list is one that the value was made as. */
+void hf_set_value(struct hf *hf, const char *parameter, struct value *value);
+void hf_append(struct hf *hf, struct value *list, int64_t number);
+/* A function's name into a parameter; `place` is its own. */
+bool hf_activation(struct hf *hf, const char *parameter, const char *name, struct place place);
+/* Whether a block sees all positions before it, rather than a window, where `layer_types` does not say it. */
+typedef bool hf_windows_rule(int64_t block, int64_t limit);
+/* Sets which blocks do, by the list `layer_types` or else by a rule. */
+bool hf_windows(struct hf *hf, hf_windows_rule *full, int64_t limit);
+/* The same where `use_sliding_window` asks for it, with `max_window_layers` as the limit; otherwise none has
+ * a window. */
+bool hf_windows_if_used(struct hf *hf, hf_windows_rule *full);
 /* Sets the longest sequence, but 4,096 at most: long ones have to be asked for. */
 bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise);
 

@@ -5,9 +5,16 @@
 static const struct hf_setting lm_head[] = {{"lm-head", "yes"}, {NULL, NULL}};
 static const struct hf_setting no_head[] = {{"lm-head", "no"}, {NULL, NULL}};
 static const struct hf_setting class_head[] = {{"lm-head", "no"}, {"classes", "labels"}, {NULL, NULL}};
+static const struct hf_setting token_head[] = {
+    {"lm-head", "no"}, {"classes", "labels"}, {"score-bias", "yes"}, {NULL, NULL}};
+static const struct hf_setting span_head[] = {
+    {"lm-head", "no"}, {"classes", "2"}, {"score-bias", "yes"}, {NULL, NULL}};
 const struct hf_head hf_decoders_heads[] = {{"ForCausalLM", lm_head},
                                             {"LMHeadModel", lm_head},
                                             {"ForSequenceClassification", class_head},
+                                            {"ForTokenClassification", token_head},
+                                            {"ForQuestionAnswering", span_head},
+                                            {"DoubleHeadsModel", NULL},
                                             {"Model", no_head},
                                             {NULL, NULL}};
 
@@ -16,6 +23,9 @@ bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise)
     int64_t longest;
     if (!hf_number(hf, field, otherwise, &longest))
         return false;
+    if (longest < 1)
+        return report_error(&hf->input->report, hf_field(hf, field)->place,
+                            "expected at least one position; got 0");
     hf_set(hf, "sequence", "%lld", (long long)(longest < 4096 ? longest : 4096));
     return true;
 }
@@ -25,8 +35,8 @@ bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise)
 
 static const struct hf_key llama_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "heads"},
-    {"head_dim", HF_SIZE, "head", ""},
+    HF_GROUPS("heads"),
+    HF_HEAD(""),
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
@@ -51,19 +61,16 @@ const struct hf_architecture hf_decoders_llama = {
 
 static const struct hf_key mistral_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "8"},
-    {"head_dim", HF_SIZE, "head", ""},
+    HF_GROUPS("8"),
+    HF_HEAD(""),
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    {"sliding_window", HF_SIZE, "window", ""},
+    HF_WINDOW("4096"),
     HF_END,
 };
 
-/* `sliding_window: null` means none, and nothing 4,096. */
 static bool mistral_refine(struct hf *hf)
 {
-    if (!value_get(hf->config, "sliding_window"))
-        hf_set(hf, "window", "%d", 4096);
     return hf_decoders_sequence(hf, "max_position_embeddings", 131072);
 }
 
@@ -79,16 +86,23 @@ const struct hf_architecture hf_decoders_mistral = {
 static const struct hf_setting qwen2_settings[] = {{"qkv-bias", "yes"}, {NULL, NULL}};
 static const struct hf_key qwen2_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "32"},
+    HF_GROUPS("32"),
+    HF_HEAD(""),
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    HF_WINDOW("use_sliding_window"),
+    HF_WINDOW("4096"),
     HF_END,
 };
 
+/* The first blocks see all positions. */
+static bool qwen_full(int64_t block, int64_t windows)
+{
+    return block < windows;
+}
+
 static bool qwen_refine(struct hf *hf)
 {
-    return hf_decoders_sequence(hf, "max_position_embeddings", 32768);
+    return hf_windows_if_used(hf, qwen_full) && hf_decoders_sequence(hf, "max_position_embeddings", 32768);
 }
 
 const struct hf_architecture hf_decoders_qwen2 = {
@@ -104,13 +118,13 @@ const struct hf_architecture hf_decoders_qwen2 = {
 static const struct hf_setting qwen3_settings[] = {{"qk-norm", "yes"}, {NULL, NULL}};
 static const struct hf_key qwen3_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "32"},
-    {"head_dim", HF_SIZE, "head", "128"},
+    HF_GROUPS("32"),
+    HF_HEAD("128"),
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    HF_WINDOW("use_sliding_window"),
+    HF_WINDOW("4096"),
     HF_END,
 };
 
@@ -127,8 +141,8 @@ const struct hf_architecture hf_decoders_qwen3 = {
 static const struct hf_setting gemma_settings[] = {{"scale-embedding", "yes"}, {NULL, NULL}};
 static const struct hf_key gemma_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "16"},
-    {"head_dim", HF_SIZE, "head", "256"},
+    HF_GROUPS("16"),
+    HF_HEAD("256"),
     {"hidden_activation|hidden_act", HF_ACTIVATION, "act", "gelu"},
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
@@ -152,18 +166,30 @@ const struct hf_architecture hf_decoders_gemma = {
 };
 
 static const struct hf_setting gemma2_settings[] = {
-    {"scale-embedding", "yes"}, {"sandwich", "yes"}, {"window-period", "2"}, {NULL, NULL}};
+    {"scale-embedding", "yes"}, {"sandwich", "yes"}, {NULL, NULL}};
 static const struct hf_key gemma2_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "4"},
-    {"head_dim", HF_SIZE, "head", "256"},
+    HF_GROUPS("4"),
+    HF_HEAD("256"),
     {"hidden_activation|hidden_act", HF_ACTIVATION, "act", "gelu"},
     {"attention_bias", HF_FLAG, "qkv-bias", "no"},
     {"attention_bias", HF_FLAG, "out-bias", "no"},
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
-    {"sliding_window", HF_SIZE, "window", "4096"},
+    HF_WINDOW("4096"),
     HF_END,
 };
+
+/* Every second block sees all positions. */
+static bool gemma2_full(int64_t block, int64_t unused)
+{
+    (void)unused;
+    return block % 2 == 1;
+}
+
+static bool gemma2_refine(struct hf *hf)
+{
+    return hf_windows(hf, gemma2_full, 0) && gemma_refine(hf);
+}
 
 const struct hf_architecture hf_decoders_gemma2 = {
     .type = "gemma2",
@@ -172,15 +198,16 @@ const struct hf_architecture hf_decoders_gemma2 = {
     .keys = gemma2_keys,
     .settings = gemma2_settings,
     .heads = hf_decoders_heads,
-    .refine = gemma_refine,
+    .refine = gemma2_refine,
 };
 
 static const struct hf_key phi3_keys[] = {
     LLAMA_SIZES,
-    {"num_key_value_heads", HF_SIZE, "groups", "heads"},
+    HF_GROUPS("heads"),
+    HF_HEAD(""),
     {"hidden_act", HF_ACTIVATION, "act", "silu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "no"},
-    {"sliding_window", HF_SIZE, "window", ""},
+    HF_WINDOW(""),
     HF_END,
 };
 
@@ -208,7 +235,7 @@ const struct hf_architecture hf_decoders_phi3 = {
 static const struct hf_setting gpt2_settings[] = {
     CLASSIC, {"rotary", "no"}, {"dropout", "yes"}, {NULL, NULL}};
 static const struct hf_key gpt2_keys[] = {
-    {"n_layer|num_hidden_layers", HF_SIZE, "layers", NULL},
+    {"n_layer|num_hidden_layers", HF_REPEAT, "layers", NULL},
     {"n_embd|hidden_size", HF_SIZE, "hidden", NULL},
     {"n_head|num_attention_heads", HF_SIZE, "heads", NULL},
     HF_VOCABULARY,
@@ -260,8 +287,8 @@ const struct hf_architecture hf_decoders_gpt_neox = {
 static const struct hf_setting opt_settings[] = {
     {"norm-type", "layer"}, {"gated", "no"}, {"rotary", "no"}, {"dropout", "yes"}, {NULL, NULL}};
 static const struct hf_key opt_keys[] = {
-    {"num_hidden_layers", HF_SIZE, "layers", NULL},
-    {"hidden_size", HF_SIZE, "hidden", NULL},
+    {"num_hidden_layers", HF_REPEAT, "layers", NULL},
+    {"hidden_size|d_model", HF_SIZE, "hidden", NULL},
     {"num_attention_heads", HF_SIZE, "heads", NULL},
     {"ffn_dim", HF_SIZE, "inner", NULL},
     HF_VOCABULARY,
@@ -271,6 +298,7 @@ static const struct hf_key opt_keys[] = {
     {"enable_bias", HF_FLAG, "out-bias", "yes"},
     {"enable_bias", HF_FLAG, "mlp-bias", "yes"},
     {"do_layer_norm_before", HF_FLAG, "norm-first", "yes"},
+    {"layer_norm_elementwise_affine", HF_FLAG, "affine", "yes"},
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
     HF_END,
 };
@@ -302,9 +330,12 @@ const struct hf_architecture hf_decoders_opt = {
 static const struct hf_setting bloom_settings[] = {
     CLASSIC, {"rotary", "no"}, {"embedding-norm", "yes"}, {NULL, NULL}};
 static const struct hf_key bloom_keys[] = {
-    {"n_layer|num_hidden_layers", HF_SIZE, "layers", NULL}, {"hidden_size|n_embed", HF_SIZE, "hidden", NULL},
-    {"n_head|num_attention_heads", HF_SIZE, "heads", NULL}, HF_VOCABULARY,
-    {"tie_word_embeddings", HF_FLAG, "tied", "yes"},        HF_END,
+    {"n_layer|num_hidden_layers", HF_REPEAT, "layers", NULL},
+    {"hidden_size|n_embed", HF_SIZE, "hidden", NULL},
+    {"n_head|num_attention_heads", HF_SIZE, "heads", NULL},
+    HF_VOCABULARY,
+    {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
+    HF_END,
 };
 
 static bool bloom_refine(struct hf *hf)
@@ -325,8 +356,8 @@ const struct hf_architecture hf_decoders_bloom = {
 
 static const struct hf_setting falcon_settings[] = {{"norm-type", "layer"}, {"gated", "no"}, {NULL, NULL}};
 static const struct hf_key falcon_keys[] = {
-    {"num_hidden_layers|n_layer", HF_SIZE, "layers", NULL},
-    {"hidden_size", HF_SIZE, "hidden", NULL},
+    {"num_hidden_layers|n_layer", HF_REPEAT, "layers", NULL},
+    {"hidden_size|n_embed", HF_SIZE, "hidden", NULL},
     {"num_attention_heads|n_head", HF_SIZE, "heads", NULL},
     HF_VOCABULARY,
     {"ffn_hidden_size", HF_SIZE, "inner", "4 * hidden"},
@@ -350,10 +381,9 @@ static bool falcon_refine(struct hf *hf)
         !hf_number(hf, "num_kv_heads|n_head_kv", heads, &groups) ||
         !hf_number(hf, "num_ln_in_parallel_attn", modern ? 2 : 1, &norms))
         return false;
-    parallel |= modern;
     hf_set(hf, "groups", "%lld", (long long)(modern ? groups : single ? 1 : heads));
-    hf_set(hf, "parallel", "%s", parallel ? "yes" : "no");
-    hf_set(hf, "shared-norm", "%s", parallel && norms < 2 ? "yes" : "no");
+    hf_set(hf, "parallel", "%s", parallel || modern ? "yes" : "no");
+    hf_set(hf, "shared-norm", "%s", parallel && norms != 2 ? "yes" : "no");
     hf_set(hf, "rotary", "%s", alibi ? "no" : "yes");
     return hf_decoders_sequence(hf, "max_position_embeddings", 2048);
 }

@@ -12,7 +12,7 @@
 
 /* Blocks of attention and an MLP. */
 #define HF_BLOCKS                                                                                            \
-    {"num_hidden_layers", HF_SIZE, "layers", NULL}, {"hidden_size", HF_SIZE, "hidden", NULL},                \
+    {"num_hidden_layers", HF_REPEAT, "layers", NULL}, {"hidden_size", HF_SIZE, "hidden", NULL},              \
         {"num_attention_heads", HF_SIZE, "heads", NULL},                                                     \
     {                                                                                                        \
         "intermediate_size", HF_SIZE, "inner", NULL                                                          \
@@ -29,11 +29,25 @@
             "the precision of quantised weights is not read; say it as `precision`"                          \
     }
 
-/* The field that asks for sliding windows in some blocks only, by a rule that is not read. */
-#define HF_WINDOW(field)                                                                                     \
+/* Heads of keys and values: so many where the field is missing, one for each head where it is null. */
+#define HF_GROUPS(otherwise)                                                                                 \
+    {"num_key_value_heads", HF_SIZE, "groups", otherwise},                                                   \
     {                                                                                                        \
-        field, HF_IGNORED, NULL,                                                                             \
-            "which blocks have sliding windows is not read; attention is counted over the whole sequence"    \
+        "num_key_value_heads", HF_NULL, "groups", "heads"                                                    \
+    }
+
+/* The size of a head, which null leaves to the width. */
+#define HF_HEAD(otherwise)                                                                                   \
+    {"head_dim", HF_SIZE, "head", otherwise},                                                                \
+    {                                                                                                        \
+        "head_dim", HF_NULL, "head", "hidden / heads"                                                        \
+    }
+
+/* Positions that a query sees: `otherwise` where the field is missing, all where it is null. */
+#define HF_WINDOW(otherwise)                                                                                 \
+    {"sliding_window", HF_SIZE, "window", otherwise},                                                        \
+    {                                                                                                        \
+        "sliding_window", HF_NULL, "window", "0"                                                             \
     }
 
 #endif

@@ -138,7 +138,7 @@ struct operator
         window; /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
     int8_t query, key;      /* of what attends: the iteration dimensions of queries and keys */
     uint8_t grows;          /* 1 + the iteration dimension over what a cache holds, one longer with each token
-                               (decode.h);     0: none */
+                               (decode.h); 0: none */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double

@@ -47,6 +47,26 @@ static bool parameter_bind_value(struct input *input, struct scope *to, const ch
     return true;
 }
 
+/* Every item is an expression. */
+static bool parameter_bind_list(struct input *input, struct scope *to, const char *name,
+                                const struct value *value, const struct scope *from)
+{
+    double *list = ARENA_ARRAY(&input->arena, double, value->count + 1);
+    bool well = true;
+    for (uint32_t i = 0; i < value->count; i++) {
+        const struct value *item = value->entries[i].value;
+        struct quantity quantity = {.unit = UNIT_NONE};
+        if (item->kind != VALUE_SCALAR)
+            well = report_error(&input->report, item->place, "expected a number in parameter '%s'; got %s",
+                                name, value_describe(item, &input->arena));
+        else
+            well = expression_evaluate(input, item->text, item->place, from, &quantity) && well;
+        list[i] = quantity.number;
+    }
+    scope_bind_list(to, name, list, value->count);
+    return well;
+}
+
 static bool parameter_bind_entry(struct input *input, struct scope *to, const struct entry *entry,
                                  const struct value *override, const struct scope *from, struct place where)
 {
@@ -54,10 +74,13 @@ static bool parameter_bind_entry(struct input *input, struct scope *to, const st
     if (value->kind == VALUE_NULL)
         return report_error(&input->report, where, "parameter '%s' has no default and needs a value",
                             entry->key);
-    if (value->kind != VALUE_SCALAR)
-        return report_error(&input->report, value->place,
-                            "expected a number or a text for parameter '%s'; got %s", entry->key,
+    bool list = entry->value->kind == VALUE_LIST;
+    if (value->kind != (list ? VALUE_LIST : VALUE_SCALAR))
+        return report_error(&input->report, value->place, "expected %s for parameter '%s'; got %s",
+                            list ? "a list of numbers" : "a number or a text", entry->key,
                             value_describe(value, &input->arena));
+    if (list)
+        return parameter_bind_list(input, to, entry->key, value, override ? from : to);
     bool typed = entry->value->kind == VALUE_SCALAR;
     bool text = typed ? parameter_is_text(entry->value, to) : parameter_is_text(value, from);
     return parameter_bind_value(input, to, entry->key, value, override ? from : to, text);

@@ -1,6 +1,6 @@
 /* Parameters of a model or block: declared with defaults, overridden where it is used, and then names for
- * every expression inside. A parameter is a number or a text (a choice such as `rms`); its default says
- * which. */
+ * every expression inside. A parameter is a number, a text (a choice such as `rms`) or a list of numbers; its
+ * default says which. */
 #ifndef PARTITA_MODEL_PARAMETER_H
 #define PARTITA_MODEL_PARAMETER_H
 

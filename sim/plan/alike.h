@@ -33,6 +33,7 @@ uint32_t alike_parameters(const struct derivation *derivation);
 /* Classes by the numbers in which members' work, parameters and collectives could differ; `axes`: those of
  * alike_axes(). */
 void alike_work(const struct derivation *derivation, uint32_t axes, struct alike *alike);
+/* The class of a member, by alike_work(). */
 uint32_t alike_class(const struct alike *alike, const struct plan_stage *stage, uint32_t member);
 
 #endif

@@ -1,8 +1,10 @@
 #include "plan/backward.h"
 
 #include "plan/boundary.h"
+#include "plan/exchange.h"
 #include "plan/fuse.h"
 #include "plan/lazy.h"
+#include "plan/loop.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/streamed.h"
@@ -22,21 +24,10 @@ static uint32_t backward_exchange(struct derivation *d, uint32_t tensor, const s
 {
     struct convert_side from = {d->stage, state_tensor(d, tensor), given->layout, given->boxes};
     struct convert_side to = {d->stage, state_tensor(d, tensor), given->layout, NULL};
-    struct message_list messages = {0};
-    convert_messages(&from, &to, true, &messages);
-    uint32_t action = given->action;
-    if (messages.count) {
-        base.kind = ACTION_EXCHANGE;
-        base.reason = REASON_HALO;
-        base.carried = base.transient = given->feedback;
-        for (uint32_t a = 0; a < d->stage->axis_count && !base.because; a++)
-            if (given->layout.place[a] == PLACE_SPLIT)
-                base.because = state_tensor(d, tensor)->dims[given->layout.dim[a]].label;
-        state_messages(d, &base, &messages);
-        action = state_action(d, true, base, &given->action, 1);
-    }
-    VECTOR_FREE(&messages);
-    return action;
+    base.tensor = tensor;
+    base.carried = base.transient = given->feedback;
+    uint32_t exchange = exchange_append(d, true, base, &from, &to, &given->action, 1);
+    return exchange == MODEL_NONE ? given->action : exchange;
 }
 
 /* Contributions that are added before they are converted. */
@@ -172,25 +163,15 @@ static void backward_spread(struct derivation *d, uint32_t index, const struct l
     const struct operator* operator= state_operator(d, index);
     const struct tensor *tensor = state_tensor(d, operator->output.tensor);
     struct box *boxes = state_boxes(d, operator, & d->operators.at[index].assignment, &operator->output);
-    struct message_list messages = {0};
     if (!boxes || d->first_contribution[operator->output.tensor] == MODEL_NONE)
         return;
     struct convert_side from = {d->stage, tensor, *shares, NULL}, to = {d->stage, tensor, *shares, boxes};
-    convert_messages(&from, &to, true, &messages);
-    if (messages.count) {
-        base.kind = ACTION_EXCHANGE;
-        base.tensor = operator->output.tensor;
-        base.element_bytes = derive_element_bytes(d->plan, tensor);
-        base.reason = REASON_HALO;
-        for (uint32_t a = 0; a < d->stage->axis_count && !base.because; a++)
-            if (shares->place[a] == PLACE_SPLIT)
-                base.because = tensor->dims[shares->dim[a]].label;
-        state_messages(d, &base, &messages);
-        uint32_t exchange = state_action(d, true, base, ready->at, ready->count);
+    base.tensor = operator->output.tensor;
+    uint32_t exchange = exchange_append(d, true, base, &from, &to, ready->at, ready->count);
+    if (exchange != MODEL_NONE) {
         ready->count = 0;
         VECTOR_PUSH(ready, exchange);
     }
-    VECTOR_FREE(&messages);
 }
 
 /* All-reduces of the backward statistics of a normalisation over a split dimension. */
@@ -278,7 +259,7 @@ static void backward_close(struct derivation *d, uint32_t index, uint32_t kernel
              c = d->contributions.at[c].next)
             if (d->contributions.at[c].feedback)
                 d->contributions.at[c].action = kernel;
-        derive_loop(d, true, d->opened, kernel);
+        loop_add(d, true, d->opened, kernel);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 void builder_init(struct builder *builder, struct cast *cast, uint32_t rank, struct names *names)
 {
@@ -40,6 +41,28 @@ void builder_fini(struct builder *builder)
     VECTOR_FREE(&builder->inside);
     VECTOR_FREE(&builder->places);
     vector_release(builder->used);
+}
+
+struct builder_mark builder_mark(const struct builder *builder, struct arena *arena)
+{
+    assert(builder->open == PROGRAM_NONE);
+    size_t slots = builder->cast->ranks.at[builder->rank].groups.count + 1;
+    return (struct builder_mark){.ops = builder->ops.count,
+                                 .dependencies = builder->dependencies.count,
+                                 .memory = builder->memory.count,
+                                 .last_compute = builder->last_compute,
+                                 .pending = builder->pending.count,
+                                 .used = arena_copy(arena, builder->used, slots * sizeof *builder->used)};
+}
+
+void builder_back(struct builder *builder, const struct builder_mark *mark)
+{
+    size_t slots = builder->cast->ranks.at[builder->rank].groups.count + 1;
+    builder->ops.count = builder->waited.count = builder->marks.count = mark->ops;
+    builder->dependencies.count = mark->dependencies;
+    builder->memory.count = mark->memory;
+    builder->last_compute = mark->last_compute;
+    memcpy(builder->used, mark->used, slots * sizeof *builder->used);
 }
 
 static uint32_t builder_add(struct builder *builder, struct op op, const struct index_list *after)
@@ -157,8 +180,11 @@ void builder_take(struct builder *builder, uint8_t category, uint32_t label, dou
 
 void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint32_t label, double bytes)
 {
-    struct memory_change change = {bytes, op == PROGRAM_NONE ? builder->last_compute : op, label, category,
-                                   bytes < 0};
+    struct memory_change change = {.bytes = bytes,
+                                   .op = op == PROGRAM_NONE ? builder->last_compute : op,
+                                   .label = label,
+                                   .category = category,
+                                   .at_end = bytes < 0};
     if (bytes == 0 || change.op == PROGRAM_NONE)
         return;
     if (change.op == builder->open)
@@ -170,7 +196,9 @@ void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint
 void builder_hold(struct builder *builder, uint8_t category, uint32_t label, double bytes)
 {
     if (bytes != 0)
-        VECTOR_PUSH(&builder->memory, ((struct memory_change){bytes, PROGRAM_NONE, label, category, false}));
+        VECTOR_PUSH(&builder->memory,
+                    ((struct memory_change){
+                        .bytes = bytes, .op = PROGRAM_NONE, .label = label, .category = category}));
 }
 
 /* The rank's slot of a group of the registry. */
@@ -240,7 +268,7 @@ static void builder_sort(struct builder *builder, struct arena *arena, struct pr
     for (uint32_t i = 0; i <= 2 * builder->ops.count + 1; i++)
         VECTOR_PUSH(first, 0u);
     for (uint32_t i = 0; i < count; i++)
-        if (builder->memory.at[i].bytes != 0)
+        if (builder->memory.at[i].bytes != 0 || builder->memory.at[i].sizes)
             first->at[builder_place(&builder->memory.at[i]) + 1]++;
     program->held_count = first->at[1];
     for (uint32_t i = 1; i < first->count; i++)
@@ -248,7 +276,7 @@ static void builder_sort(struct builder *builder, struct arena *arena, struct pr
     program->memory_count = first->at[first->count - 1];
     program->memory = ARENA_ARRAY(arena, struct memory_change, program->memory_count);
     for (uint32_t i = 0; i < count; i++)
-        if (builder->memory.at[i].bytes != 0)
+        if (builder->memory.at[i].bytes != 0 || builder->memory.at[i].sizes)
             program->memory[first->at[builder_place(&builder->memory.at[i])]++] = builder->memory.at[i];
 }
 

@@ -30,6 +30,16 @@ struct builder {
     struct index_list places;             /* builder_finish()'s own */
 };
 
+/* How far a program is, between two passes. */
+struct builder_mark {
+    uint32_t ops, dependencies, memory, last_compute;
+    uint32_t pending; /* changes that the next kernel, of another pass, will take */
+    uint32_t *used;   /* in the arena */
+};
+struct builder_mark builder_mark(const struct builder *builder, struct arena *arena);
+/* Forgets what was added since. */
+void builder_back(struct builder *builder, const struct builder_mark *mark);
+
 /* Begins a program, in the room of the one before it: zero the builder to start. */
 void builder_init(struct builder *builder, struct cast *cast, uint32_t rank, struct names *names);
 void builder_fini(struct builder *builder);
@@ -57,7 +67,8 @@ void builder_change(struct builder *builder, uint32_t op, uint8_t category, uint
 /* What is held throughout. */
 void builder_hold(struct builder *builder, uint8_t category, uint32_t label, double bytes);
 
-/* Copies what was built into a program in `arena`. */
+/* Copies what was built into a program in `arena`. Changes of no bytes are left out, unless they have sizes.
+ */
 void builder_finish(struct builder *builder, struct arena *arena, struct program *program);
 
 #endif

@@ -18,6 +18,7 @@ struct cache_readers {
     VECTOR(struct cache_reader) at;
 };
 
+/* Fills in the readers of a stage that is derived for one token; fini them. */
 void cache_find(const struct derivation *token, struct cache_readers *readers);
 void cache_fini(struct cache_readers *readers);
 

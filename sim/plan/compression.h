@@ -36,6 +36,7 @@ extern const struct compression *const compression_table[];
 void compression_add(const struct derivation *derivation, uint32_t index, uint32_t member,
                      struct compression_sizes *sizes);
 
+/* The phases of the plan's kind, as in the table. */
 uint32_t compression_phases(const struct plan *plan, const struct compression_sizes *sizes, double ways,
                             struct compression_phase phases[COMPRESSION_PHASES + 1]);
 

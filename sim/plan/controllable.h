@@ -17,6 +17,7 @@ enum { CONTROLLABLE_F0, CONTROLLABLE_F1, CONTROLLABLE_I1, CONTROLLABLE_I0, CONTR
 /* First slot of each kind on a device, before they repeat every six slots. */
 typedef void controllable_first(uint32_t devices, uint32_t device, uint32_t *first);
 
+/* Appends the order of one step to each device's list (struct schedule). */
 void controllable_order(controllable_first *first, const struct schedule_shape *shape,
                         struct schedule_list *lists);
 

@@ -27,8 +27,8 @@ uint32_t convert_steps(const struct plan_stage *stage, struct layout from, struc
  * Returns how many are left. */
 uint32_t convert_join(const struct plan_stage *stage, struct convert_step *steps, uint32_t count);
 
-/* Shares of one dimension nest: a later axis (or a late one, layout.h) splits the share of an earlier one. So an
- * axis may take or give up a dimension only while none splits it inside its shares. */
+/* Shares of one dimension nest: a later axis (or a late one, layout.h) splits the share of an earlier one. So
+ * an axis may take or give up a dimension only while none splits it inside its shares. */
 bool convert_loose(const struct plan_stage *stage, const struct layout *now, uint32_t axis, uint8_t dim);
 
 /* What a source's members hold, and which of them hold the same. */
@@ -39,6 +39,7 @@ struct convert_side {
     const struct box *boxes; /* per member, or NULL for the layout's own */
 };
 
+/* What a member of a side holds. */
 struct box convert_box(const struct convert_side *side, uint32_t member);
 
 struct message_list {

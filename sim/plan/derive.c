@@ -6,6 +6,7 @@
 #include "plan/fuse.h"
 #include "plan/generate.h"
 #include "plan/lazy.h"
+#include "plan/loop.h"
 #include "plan/saved.h"
 #include "plan/search.h"
 #include "plan/shard.h"
@@ -20,6 +21,8 @@ const char *const derive_reasons[REASON_COUNT] = {
     "is split, but the next operator needs it whole",
     "is split, but the next operator splits another dimension",
     "is read through windows, or in shares, that reach into what other members own",
+    "is wanted by other members, to whom a coordinator passes it on",
+    "is read through windows, or in shares, that reach into what other members own: a coordinator has it",
     "is split, but one device does the next operator alone",
     "is not split: one device made it alone, the others need it too",
     "is normalised over and split: its statistics are combined",
@@ -214,58 +217,6 @@ static struct form_want derive_want(struct derivation *d, uint32_t operator_inde
     return want;
 }
 
-static bool derive_steps(const struct operator* operator)
-{
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].sequential)
-            return true;
-    return false;
-}
-
-/* Whether an action happens once per step: kernels that go step by step, and what depends on such a kernel
- * or, in the backward pass, on the step before. */
-static bool derive_in_steps(const struct derivation *d, bool backward, uint32_t first, uint32_t index,
-                            uint32_t loop)
-{
-    const struct action *actions = backward ? d->backward.at : d->forward.at;
-    const struct action *action = &actions[index];
-    if (action->carried ||
-        (action->kind == ACTION_KERNEL && derive_steps(state_operator(d, action->operator))))
-        return true;
-    for (uint32_t k = 0; k < action->dependency_count; k++) {
-        uint32_t dependency = d->dependencies.at[action->first_dependency + k];
-        if (dependency >= first && actions[dependency].loop == loop)
-            return true;
-    }
-    return false;
-}
-
-void derive_loop(struct derivation *d, bool backward, uint32_t first, uint32_t carry)
-{
-    struct action *actions = backward ? d->backward.at : d->forward.at;
-    const struct operator* operator= state_operator(d, actions[carry].operator);
-    struct step_loop loop = {
-        .first = first, .end = backward ? d->backward.count : d->forward.count, .steps = 1, .carry = carry};
-    uint32_t index = backward ? d->backward_loops.count : d->forward_loops.count;
-    bool communicates = false;
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].sequential) {
-            loop.steps = (uint32_t) operator->dims[i].size;
-            loop.because = operator->dims[i].names[0];
-        }
-    for (uint32_t i = first; i < loop.end; i++)
-        if (derive_in_steps(d, backward, first, i, index)) {
-            actions[i].loop = index;
-            communicates |= actions[i].kind != ACTION_KERNEL;
-        }
-    if (communicates && backward)
-        VECTOR_PUSH(&d->backward_loops, loop);
-    else if (communicates)
-        VECTOR_PUSH(&d->forward_loops, loop);
-    for (uint32_t i = first; i < loop.end && !communicates; i++)
-        actions[i].loop = MODEL_NONE;
-}
-
 /* Whether an operator feeds what another makes back to itself, one step later. */
 static const struct operand *derive_feedback(const struct operator* operator, uint32_t tensor)
 {
@@ -297,7 +248,7 @@ static void derive_close(struct derivation *d, uint32_t closing, uint32_t part)
         while (d->forward.at[first].kind != ACTION_KERNEL || d->forward.at[first].operator!= i)
             first++;
         d->forward.at[first].carried = true;
-        derive_loop(d, false, first, carry);
+        loop_add(d, false, first, carry);
     }
 }
 
@@ -433,31 +384,6 @@ static void derive_possible(const struct derivation *d, struct report *report)
     }
 }
 
-/* Whether what an action makes is needed by nothing but the next time step. */
-static bool derive_only_carried(const struct derivation *d, uint32_t index)
-{
-    for (uint32_t j = index + 1; j < d->forward.count; j++) {
-        const struct action *later = &d->forward.at[j];
-        for (uint32_t k = 0; k < later->dependency_count; k++)
-            if (d->dependencies.at[later->first_dependency + k] == index && !later->transient)
-                return false;
-    }
-    return true;
-}
-
-/* The conversions after the operator that closes a loop are for the next step; where nobody else wants their
- * result, the last step needs none. */
-static void derive_transients(struct derivation *d)
-{
-    for (uint32_t l = 0; l < d->forward_loops.count; l++)
-        for (uint32_t i = d->forward_loops.at[l].end; i-- > d->forward_loops.at[l].first;) {
-            struct action *action = &d->forward.at[i];
-            if (action->kind == ACTION_KERNEL && action->loop == l)
-                break;
-            action->transient = action->loop == l && derive_only_carried(d, i);
-        }
-}
-
 /* Says where an axis has more members than the dimension that it splits has elements: some of them idle, and
  * nobody asked for that. Once per axis of a stage, at the shortest dimension. */
 static void derive_warn(const struct derivation *d, struct report *report)
@@ -540,7 +466,7 @@ bool derive_plan(const struct plan *plan, struct derivation *derivations, struct
     if (!wavefront_check(plan, derivations, report) || !generate_feed(plan, derivations, report))
         return false;
     for (uint32_t s = 0; s < plan->stages.count; s++)
-        derive_transients(&derivations[s]);
+        loop_transients(&derivations[s]);
     for (uint32_t s = plan->stages.count; plan->training && s-- > 0;)
         backward_derive(derivations, s);
     return report->errors == errors;

@@ -23,6 +23,8 @@ enum reason {
     REASON_WANTED_WHOLE, /* the next operator does not split what this tensor is split along */
     REASON_OTHER_DIM,    /* the next operator splits another dimension */
     REASON_HALO,         /* windows reach into rows or columns of other members, or shares differ */
+    REASON_TO_ROOT,      /* the same, through a coordinator (exchange.h): what others want of a member … */
+    REASON_FROM_ROOT,    /* … and what a member wants of others */
     REASON_COMBINED,     /* only the first member of the axis does the next operator */
     REASON_SPREAD,       /* only the first member of the axis has it */
     REASON_STATISTICS,   /* a normalised dimension is split: its statistics are combined */
@@ -40,8 +42,10 @@ struct action {
     uint8_t kind;       /* enum action_kind */
     uint8_t collective; /* enum collective_kind */
     uint8_t axis;       /* of a collective: the axis, or one of them */
-    uint8_t axes;       /* of a collective: bit set, all axes that it runs over together */
-    uint8_t reason;     /* enum reason */
+    uint8_t axes;   /* of a collective: bit set, all axes that it runs over together; of an exchange: along
+                       which it goes through coordinators */
+    uint8_t reason; /* enum reason */
+    uint8_t leg;    /* EXCHANGE: enum exchange_leg */
     bool backward;
     bool streamed; /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on
                       (streamed.h, summa.h) */
@@ -192,10 +196,6 @@ struct derivation {
 bool derive_plan(const struct plan *plan, struct derivation *derivations, struct arena *arena,
                  struct report *report);
 void derive_fini(struct derivation *derivation);
-
-/* Marks the actions from `first` to the end of a list that happen in every time step; nothing when they do
- * not communicate. `carry`: the one whose result the next step waits for. */
-void derive_loop(struct derivation *derivation, bool backward, uint32_t first, uint32_t carry);
 
 /* Bytes of an action's payload for one member of a group (struct op's `bytes`): the whole buffer along the
  * action's axis; of an all-to-all the mean of what its members hold. The same for all members of the group.

@@ -3,6 +3,7 @@
 #include "plan/emit_offload.h"
 #include "plan/emit_part.h"
 #include "plan/emit_step.h"
+#include "plan/emit_token.h"
 #include "plan/emit_transfer.h"
 #include "plan/emit_update.h"
 #include "plan/scheduled.h"
@@ -34,6 +35,7 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     for (uint32_t i = 0; i < e->part_count; i++)
         emit_part_fini(&e->parts[i]);
     builder_finish(&e->builder, arena, program);
+    emit_token_sections(e, program, arena);
     offload_script(&e->offload, program, arena, &e->scripts[rank]);
     offload_fini(&e->offload);
 }
@@ -97,6 +99,7 @@ static void emit_programs(struct emitter *e, struct job *job, const uint32_t *pr
     builder_fini(&e->builder);
     VECTOR_FREE(&e->after);
     VECTOR_FREE(&e->syncs);
+    emit_token_job(e, job);
     job->share_count = e->shares.count;
     job->shares = arena_copy(&job->arena, e->shares.at, job->share_count * sizeof *job->shares);
     VECTOR_FREE(&e->shares);

@@ -5,6 +5,7 @@
 
 #include "plan/emitter.h"
 
+/* Pass F. */
 void emit_pass_forward(struct emitter *e, struct part *part, uint32_t micro_batch);
 
 /* Pass B, or I, which leaves for W what that needs. `last`: the gradients of the stage are complete after it.

@@ -4,7 +4,9 @@
 #include "plan/cache.h"
 #include "plan/emit_action.h"
 #include "plan/emit_pass.h"
+#include "plan/emit_recur.h"
 #include "plan/generate.h"
+#include "plan/offload.h"
 #include "plan/state.h"
 
 static bool emit_token_is_prompt(const struct emitter *e, uint32_t stage)
@@ -37,9 +39,8 @@ struct emit_token_round emit_token_round(const struct emitter *e, const struct p
     if (here || there)
         return (struct emit_token_round){0, 1};
     if (!action->feeds)
-        return (struct emit_token_round){e->token - 1, e->plan->tokens - 1};
-    return (struct emit_token_round){e->token - (action->kind == ACTION_RECEIVE ? 2 : 1),
-                                     e->plan->tokens - 2};
+        return (struct emit_token_round){e->place - 1, e->places - 1};
+    return (struct emit_token_round){e->place - (action->kind == ACTION_RECEIVE ? 2 : 1), e->places - 2};
 }
 
 void emit_token_keep(struct emitter *e, const struct part *part, uint32_t index)
@@ -149,22 +150,97 @@ static void emit_token_end(struct emitter *e)
     }
 }
 
+/* The passes of token e->token, of so many micro-batches. */
+static void emit_token_pass(struct emitter *e, uint32_t micro_batches)
+{
+    struct arena lives;
+    arena_init(&lives);
+    e->builder.token = e->token;
+    emit_token_next(e, &lives);
+    for (uint32_t m = 0; m < micro_batches; m++)
+        for (uint32_t p = 0; p < e->part_count; p++)
+            if (!emit_token_is_prompt(e, e->parts[p].role.stage))
+                emit_pass_forward(e, &e->parts[p], m);
+    arena_fini(&lives);
+}
+
+/* The second token receives from the prompt's last stage, the last one is not sent on; those between are
+ * alike. */
+static void emit_token_fold(struct emitter *e)
+{
+    struct recur recur;
+    struct arena arena;
+    uint32_t micro_batches = e->plan->micro_batches, last = e->plan->tokens - 1;
+    arena_init(&arena);
+    e->places = EMIT_TOKEN_SECTIONS;
+    VECTOR_PUSH(&e->sections, 0);
+    for (e->place = e->token = 1; e->place <= 2; e->token = ++e->place) {
+        VECTOR_PUSH(&e->sections, e->builder.ops.count);
+        struct builder_mark begin = builder_mark(&e->builder, &arena);
+        emit_token_pass(e, micro_batches);
+        if (e->place == 2)
+            emit_recur_begin(&recur, &e->builder, begin, last - 2, micro_batches);
+    }
+    for (e->place = 2; e->token < last && !recur.uneven; e->token++) {
+        emit_token_pass(e, micro_batches / recur.copies);
+        emit_recur_next(&recur, &e->builder);
+    }
+    e->plan->folded &= !recur.uneven;
+    emit_recur_end(&recur, &e->builder, &e->series);
+    VECTOR_PUSH(&e->sections, e->builder.ops.count);
+    e->token = last;
+    e->place = 3;
+    emit_token_pass(e, micro_batches);
+    arena_fini(&arena);
+}
+
 void emit_token_step(struct emitter *e)
 {
+    const struct plan *plan = e->plan;
     e->token = e->builder.token = 0;
+    e->places = plan->tokens;
     emit_token_prompt(e);
-    uint32_t first = e->plan->glance && e->plan->tokens > 1 ? e->plan->tokens - 1 : 1;
-    for (e->token = first; e->token < e->plan->tokens; e->token++) {
-        struct arena lives;
-        arena_init(&lives);
-        e->builder.token = e->token;
-        emit_token_next(e, &lives);
-        for (uint32_t m = 0; m < e->plan->micro_batches; m++)
-            for (uint32_t p = 0; p < e->part_count; p++)
-                if (!emit_token_is_prompt(e, e->parts[p].role.stage))
-                    emit_pass_forward(e, &e->parts[p], m);
-        arena_fini(&lives);
-    }
+    if (plan->folded)
+        emit_token_fold(e);
+    else
+        for (e->token = plan->glance && plan->tokens > 1 ? plan->tokens - 1 : 1; e->token < plan->tokens;
+             e->token++) {
+            e->place = e->token;
+            emit_token_pass(e, plan->micro_batches);
+        }
     emit_token_end(e);
     e->token = e->builder.token = 0;
+}
+
+bool emit_token_folds(const struct plan *plan)
+{
+    return plan->tokens > EMIT_TOKEN_SECTIONS + 1 && plan->steps == 1 && !plan->glance && !offload_any(plan);
+}
+
+void emit_token_sections(struct emitter *e, struct program *program, struct arena *arena)
+{
+    if (!e->plan->folded)
+        return;
+    while (e->sections.count <= EMIT_TOKEN_SECTIONS) /* also of a rank that only sends the prompts */
+        VECTOR_PUSH(&e->sections, e->builder.ops.count);
+    program->sections = arena_copy(arena, e->sections.at, e->sections.count * sizeof *e->sections.at);
+    e->sections.count = 0;
+}
+
+void emit_token_job(struct emitter *e, struct job *job)
+{
+    struct emit_series_list *costs = &e->series.costs, *sizes = &e->series.sizes;
+    if (e->plan->folded) {
+        job->section_count = EMIT_TOKEN_SECTIONS;
+        job->section_times = ARENA_ARRAY(&job->arena, uint32_t, EMIT_TOKEN_SECTIONS);
+        for (uint32_t s = 0; s < EMIT_TOKEN_SECTIONS; s++)
+            job->section_times[s] = s == 2 ? e->plan->tokens - 3 : 1;
+        job->costs = arena_copy(&job->arena, costs->bytes.at, costs->bytes.count);
+        job->sizes = arena_copy(&job->arena, sizes->bytes.at, sizes->bytes.count);
+    }
+    VECTOR_FREE(&costs->bytes);
+    VECTOR_FREE(&costs->starts);
+    VECTOR_FREE(&sizes->bytes);
+    VECTOR_FREE(&sizes->starts);
+    VECTOR_FREE(&e->sections);
 }

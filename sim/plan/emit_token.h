@@ -5,8 +5,20 @@
 
 #include "plan/emitter.h"
 
-/* All passes of one step. */
+/* The prompt, the second token, those that are alike, and the last one. */
+enum { EMIT_TOKEN_SECTIONS = 4 };
+
+/* All passes of one step. Where plan->folded says so, of tokens that are alike the first is written, as a
+ * section that recurs; plan->folded is taken back if they are not alike, and the job is then good for
+ * nothing. */
 void emit_token_step(struct emitter *e);
+
+/* Whether a plan's tokens can be folded. */
+bool emit_token_folds(const struct plan *plan);
+
+/* Once the program of a rank, and once all are there: what they say of sections. */
+void emit_token_sections(struct emitter *e, struct program *program, struct arena *arena);
+void emit_token_job(struct emitter *e, struct job *job);
 
 /* Before the first kernel of a pass: receives the token that the pass before it chose, for which that kernel
  * waits. */

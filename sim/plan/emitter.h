@@ -58,6 +58,15 @@ struct part {
     double *kept;                 /* per forward action: bytes that it adds to a cache; NULL: there is none */
 };
 
+/* Series of numbers, one per time that something recurs, one series after the other. */
+struct emit_series_list {
+    VECTOR(char) bytes;
+    struct index_list starts;
+};
+struct emit_series {
+    struct emit_series_list costs, sizes; /* struct op_cost; bytes */
+};
+
 struct emitter {
     struct plan *plan;
     struct cast *cast;
@@ -72,7 +81,10 @@ struct emitter {
                                       time is 0 */
     double share;                  /* of each action: 1, that of a chunk, or that of one time step */
     bool first_step, last_step;
-    uint32_t token;          /* that the pass makes, 0 that of the prompt (generate.h) */
+    uint32_t token;             /* that the pass makes, 0 that of the prompt (generate.h) */
+    uint32_t place, places;     /* which of the tokens that are written it is, and of how many */
+    struct index_list sections; /* where those of the program begin, if tokens are folded */
+    struct emit_series series;
     uint32_t tile;           /* of the kernel before: another tile is another operation */
     struct index_list after; /* emit_action()'s own: what the action waits for */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */

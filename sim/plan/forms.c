@@ -1,6 +1,7 @@
 #include "plan/forms.h"
 
 #include "plan/boundary.h"
+#include "plan/exchange.h"
 #include "plan/search.h"
 
 #include <math.h>
@@ -137,24 +138,12 @@ static uint32_t forms_exchange(struct derivation *d, const struct form *held, co
         .layout = want->layout, .boxes = want->boxes, .action = held->action, .tile = want->tile};
     struct convert_side from = {d->stage, tensor, held->layout, held->boxes};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
-    struct message_list messages = {0};
-    if (want->boxes || held->boxes)
-        convert_messages(&from, &to, true, &messages);
-    if (messages.count) {
-        struct action action = {.kind = ACTION_EXCHANGE,
-                                .tensor = want->tensor,
-                                .operator= want->operator,
-                                .unit = want->unit,
-                                .part = want->part,
-                                .reason = REASON_HALO,
-                                .element_bytes = derive_element_bytes(d->plan, tensor)};
-        for (uint32_t a = 0; a < d->stage->axis_count; a++)
-            if (want->layout.place[a] == PLACE_SPLIT && !action.because)
-                action.because = tensor->dims[want->layout.dim[a]].label;
-        state_messages(d, &action, &messages);
-        made.action = state_action(d, false, action, &made.action, 1);
+    struct action base = {
+        .tensor = want->tensor, .operator= want->operator, .unit = want->unit, .part = want->part};
+    if (want->boxes || held->boxes) {
+        uint32_t exchange = exchange_append(d, false, base, &from, &to, &made.action, 1);
+        made.action = exchange == MODEL_NONE ? made.action : exchange;
     }
-    VECTOR_FREE(&messages);
     return state_form(d, want->tensor, made);
 }
 

@@ -35,6 +35,7 @@ struct frontier {
 };
 
 void frontier_init(struct frontier *frontier, struct arena *arena);
+/* Forgets every layout; keeps the memory for the next search. */
 void frontier_clear(struct frontier *frontier);
 
 /* The node of a layout, new where it has not been reached before. Nodes move when one is added. */

@@ -107,9 +107,8 @@ static bool generate_constant(const struct derivation *d, struct report *report)
     return true;
 }
 
-/* Every pass of every token is written out: what would not fit a computer is refused. */
-static bool generate_writable(const struct plan *plan, const struct derivation *derivations,
-                              struct report *report)
+/* What would not fit a computer is refused. */
+bool generate_writable(const struct plan *plan, const struct derivation *derivations, struct report *report)
 {
     enum {
         MOST = 100000000
@@ -118,7 +117,7 @@ static bool generate_writable(const struct plan *plan, const struct derivation *
     for (uint32_t s = generate_prompt_stages(plan); s < plan->stages.count; s++)
         most = derivations[s].forward.count > most ? derivations[s].forward.count : most;
     double actions = (double)most * plan->tokens * plan->micro_batches * plan->steps;
-    return plan->glance || actions <= MOST ||
+    return plan->glance || plan->folded || actions <= MOST ||
            report_error(
                report, plan->stages.at[0].place,
                "batch.generate: %u tokens, each in %u passes of %u kernels and messages, are more "

@@ -33,6 +33,9 @@ uint32_t generate_prompt_stages(const struct plan *plan);
  * of a token, to those that read it next. Reports what changes with the length of the cache and cannot. */
 bool generate_feed(const struct plan *plan, struct derivation *derivations, struct report *report);
 
+/* Whether all tokens can be written out, one by one: that needs memory for each; reports if not. */
+bool generate_writable(const struct plan *plan, const struct derivation *derivations, struct report *report);
+
 /* How many positions the caches hold in the pass that makes token `index` (0: the prompt, then 1, 2 …). */
 uint64_t generate_past(const struct plan *plan, uint32_t index);
 

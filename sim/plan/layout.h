@@ -41,6 +41,7 @@ static inline bool layout_is_late(const struct plan_stage *stage, uint32_t label
     return stage->late && label && (label == stage->late_labels[0] || label == stage->late_labels[1]);
 }
 
+/* Members are numbered along the axes, the last axis fastest. */
 struct coordinates layout_coordinates(const struct plan_stage *stage, uint32_t member);
 uint32_t layout_member(const struct plan_stage *stage, struct coordinates coordinates);
 
@@ -57,9 +58,11 @@ struct interval layout_share(struct interval whole, const struct plan_axis *axis
 struct box layout_box(const struct plan_stage *stage, const struct tensor *tensor,
                       const struct layout *layout, struct coordinates member, uint32_t ignore);
 
+/* Elements of a box, also those that do not exist. */
 double layout_elements(const struct box *box, uint32_t rank);
 /* What of a tensor is in a box: its elements, of partly filled dimensions those that exist. */
 double layout_volume(const struct tensor *tensor, const struct box *box);
+/* Boxes of `rank` dimensions: whether one has all of another, and what both have. */
 bool layout_covers(const struct box *outer, const struct box *inner, uint32_t rank);
 struct box layout_intersection(const struct box *a, const struct box *b, uint32_t rank);
 bool layout_equal(const struct layout *a, const struct layout *b, uint32_t axis_count);

@@ -27,6 +27,7 @@ struct lifetimes {
 /* Of the forward actions of a member; with `again` of those that it marks, as recomputation runs them. */
 void lifetime_forward(const struct derivation *d, uint32_t member, const bool *again, struct arena *arena,
                       struct lifetimes *lifetimes);
+/* Of the backward actions of a member. */
 void lifetime_backward(const struct derivation *d, uint32_t member, struct arena *arena,
                        struct lifetimes *lifetimes);
 void lifetime_fini(struct lifetimes *lifetimes);

@@ -18,11 +18,11 @@ double memory_states(const struct derivation *d, uint32_t member);
 double memory_parameter(const struct derivation *d, uint32_t index, uint32_t member);
 double memory_parameters(const struct derivation *d, uint32_t member);
 
-/* Adds what a member stores throughout for one of its stage's parameters in a place (enum plan_place), in
- * bytes. */
+/* Bytes. */
 struct memory_held {
     double parameters, gradients, optimizer;
 };
+/* Adds what a member stores throughout for one of its stage's parameters in a place (enum plan_place). */
 void memory_hold(const struct derivation *d, uint32_t index, uint32_t member, int place,
                  struct memory_held *held);
 

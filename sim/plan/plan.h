@@ -204,6 +204,7 @@ struct plan {
     bool replayed;      /* the job was read from a trace: there are no model and no stages */
     uint64_t prompt;    /* tokens that are given, of a step that generates (generate.h); else 0 */
     uint32_t tokens;    /* that each sample gets in a step; 0: it generates none */
+    bool folded;        /* tokens that are alike are one section of the programs, which recurs (emit_token.h) */
     bool glance;        /* of those only the last is written out, for its memory and its work: it cannot run */
     struct plan *token; /* of the second half of the stages, which make one token. NULL: none. Not owned */
     bool past;          /* this is such a plan of one token */

@@ -39,12 +39,11 @@ static uint32_t price_members(const struct plan_stage *stage, uint32_t axes)
     return members;
 }
 
-/* The algorithm that the workload names for the groups of an axis. */
-static const struct algorithm *price_wanted(const struct prices *prices, int kind, uint32_t axes)
+const struct algorithm *price_algorithm(const struct plan *plan, const struct plan_stage *stage, int kind,
+                                        uint32_t axes)
 {
-    const struct plan *plan = prices->plan;
     char name[128];
-    mesh_name(prices->stage, axes, plan->platform->names, name, sizeof name);
+    mesh_name(stage, axes, plan->platform->names, name, sizeof name);
     for (uint32_t i = 0; i < plan->carrier_count; i++) {
         const struct workload_carrier *carrier = &plan->carriers[i];
         bool group = !carrier->group || strcmp(carrier->group, name) == 0;
@@ -95,7 +94,7 @@ static bool price_add(struct prices *prices, int kind, uint32_t axes, const stru
 static void price_fill(struct prices *prices, int kind, uint32_t axes)
 {
     struct price_list *list = &prices->of[axes][kind];
-    const struct algorithm *wanted = price_wanted(prices, kind, axes);
+    const struct algorithm *wanted = price_algorithm(prices->plan, prices->stage, kind, axes);
     uint32_t count = 0;
     while (collective_algorithms[count])
         count++;

@@ -12,6 +12,10 @@ struct prices;
 /* Prices of one stage, each worked out when it is first asked for. */
 struct prices *price_new(const struct plan *plan, const struct plan_stage *stage, struct arena *arena);
 
+/* The algorithm that the workload names for a kind of collective in the groups along some axes (bit set). */
+const struct algorithm *price_algorithm(const struct plan *plan, const struct plan_stage *stage, int kind,
+                                        uint32_t axes);
+
 /* Seconds of one collective (enum collective_kind) along an axis, or several together (bit set), with this
  * payload (struct op's `bytes`). Where members have no route, which is reported elsewhere: the bytes of the
  * busiest port at 1 byte/s. */

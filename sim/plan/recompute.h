@@ -14,10 +14,11 @@ extern const char *const recompute_names[RECOMPUTE_COUNT + 1]; /* NULL-terminate
 /* What a unit of a stage recomputes. */
 enum plan_recompute recompute_unit(const struct plan *plan, const struct plan_stage *stage, uint32_t unit);
 
-/* The run of units that run again together with `unit`: [first, end). */
+/* Units [first, end). */
 struct recompute_chunk {
     uint32_t first, end;
 };
+/* Those that run again together with `unit`. */
 struct recompute_chunk recompute_chunk(const struct plan *plan, const struct plan_stage *stage,
                                        uint32_t unit);
 

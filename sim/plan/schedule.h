@@ -93,6 +93,7 @@ const char *schedule_problem(const struct schedule *schedule, const struct sched
 uint32_t schedule_stage(enum schedule_placement placement, const struct schedule_shape *shape,
                         uint32_t device, uint32_t chunk);
 
+/* Adds a pass of a micro-batch at a stage. */
 void schedule_add(struct schedule_list *list, uint8_t pass, uint32_t stage, uint32_t micro_batch);
 
 /* Adds F of one micro-batch and B of another as an overlapped pair. */

@@ -11,6 +11,7 @@
 
 struct search;
 
+/* Of one stage, in the arena; what it finds is kept as long. */
 struct search *search_new(const struct plan *plan, const struct plan_stage *stage, struct arena *arena);
 
 /* The cheapest collectives that turn `from` into `to` (which has partial sums only where `from` has them),

@@ -19,11 +19,12 @@ void shard_mark(struct plan *plan);
  * the model) that uses it, and along which it is replicated. */
 uint32_t shard_axes(const struct plan_stage *stage, uint32_t operator, const struct layout * layout);
 
-/* How the gradient gets from partial sums to what the optimizer works on: a reduce-scatter along `scatter`
- * (0: none), then an all-reduce of a share along `sum` (0: none). */
+/* Axes (bit sets, 0: none) along which a gradient is reduced: a reduce-scatter along `scatter`, then an
+ * all-reduce of a share along `sum`. */
 struct shard_reduction {
     uint32_t scatter, sum;
 };
+/* How a parameter's gradient gets from partial sums to what the optimizer works on. */
 struct shard_reduction shard_reduction(const struct stage_parameter *parameter);
 
 /* In how many shares a parameter is kept. */

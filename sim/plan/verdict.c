@@ -7,7 +7,7 @@
 /* What a program holds when it holds most. */
 struct verdict_peak {
     struct memory_change *order; /* its changes in the order of time, as far as it is known */
-    uint32_t changes;            /* so many of its changes are before that moment */
+    uint64_t changes;            /* so many steps of verdict_step() are before that moment */
     double of[MEMORY_CATEGORY_COUNT];
     double total, flops;
 };
@@ -81,31 +81,73 @@ static void verdict_sort(const struct program *program, bool store, struct arena
         peak->order[first[verdict_place(&moved[i])]++] = moved[i];
 }
 
-static void verdict_peak(const struct program *program, struct verdict_peak *peak)
+/* The changes of a program in the order of time, also of sections that recur. */
+struct verdict_walk {
+    const struct job *job;
+    const struct program *program;
+    const struct memory_change *order;
+    struct program_stretch at;
+    uint32_t next, first; /* in `order`; the first of the stretch */
+    uint64_t steps;       /* so far */
+    double bytes;         /* of the change */
+};
+
+static struct verdict_walk verdict_walk(const struct job *job, const struct program *program,
+                                        const struct verdict_peak *peak)
+{
+    return (struct verdict_walk){
+        .job = job, .program = program, .order = peak->order, .at = {.section = PROGRAM_NONE}};
+}
+
+/* The next change and what it takes; NULL: there are no more. */
+static const struct memory_change *verdict_step(struct verdict_walk *walk)
+{
+    const struct program *program = walk->program;
+    uint32_t section = walk->at.section;
+    while (walk->next >= program->held_count &&
+           (walk->next == program->memory_count || walk->order[walk->next].op >= walk->at.end)) {
+        if (!program_next(walk->job, program, &walk->at))
+            return NULL;
+        if (walk->at.section == section)
+            walk->next = walk->first;
+        walk->first = walk->next;
+        section = walk->at.section;
+    }
+    const struct memory_change *change = &walk->order[walk->next++];
+    walk->bytes = program_size(walk->job, change, walk->at.time);
+    walk->steps++;
+    return change;
+}
+
+static void verdict_peak(const struct job *job, const struct program *program, struct verdict_peak *peak)
 {
     double now[MEMORY_CATEGORY_COUNT] = {0}, total = 0, most = -1;
-    for (uint32_t i = 0; i < program->memory_count;) {
-        const struct memory_change *first = &peak->order[i];
-        for (; i < program->memory_count && peak->order[i].op == first->op &&
-               peak->order[i].at_end == first->at_end;
-             i++) {
-            now[peak->order[i].category] += peak->order[i].bytes;
-            total += peak->order[i].bytes;
+    struct verdict_walk walk = verdict_walk(job, program, peak);
+    for (const struct memory_change *change = verdict_step(&walk); change;) {
+        const struct memory_change *first = change;
+        uint64_t steps = walk.steps;
+        for (uint32_t time = walk.at.time;
+             change && change->op == first->op && change->at_end == first->at_end && walk.at.time == time;
+             change = verdict_step(&walk)) {
+            now[change->category] += walk.bytes;
+            total += walk.bytes;
+            steps = walk.steps;
         }
         if (total <= most)
             continue;
         most = peak->total = total;
         memcpy(peak->of, now, sizeof now);
-        peak->changes = i;
+        peak->changes = steps;
     }
 }
 
-static double verdict_model_flops(const struct program *program, uint32_t step)
+static double verdict_model_flops(const struct job *job, const struct program *program, uint32_t step)
 {
     double flops = 0;
-    for (uint32_t i = 0; i < program->op_count; i++)
-        if (program->ops[i].step == step && program->ops[i].pass != PASS_R)
-            flops += program->ops[i].model_flops;
+    for (struct program_stretch at = {.section = PROGRAM_NONE}; program_next(job, program, &at);)
+        for (uint32_t i = at.first; i < at.end; i++)
+            if (program->ops[i].step == step && program->ops[i].pass != PASS_R)
+                flops += program_cost(job, &program->ops[i], at.time).model_flops;
     return flops;
 }
 
@@ -155,12 +197,15 @@ static void verdict_add(struct verdict_holdings *list, uint32_t what, uint8_t ca
 
 /* The largest parts of what is held at the peak. Names of tensors follow one another, so that sums per name
  * from the first to the last one take little room. */
-static void verdict_largest(const struct verdict_peak *peak, struct names *names, struct plan_memory *memory)
+static void verdict_largest(const struct job *job, const struct program *program,
+                            const struct verdict_peak *peak, struct plan_memory *memory)
 {
+    struct names *names = job->names;
+    struct verdict_walk walk = verdict_walk(job, program, peak);
     struct verdict_holdings alike = {0};
     struct arena scratch;
     uint32_t low = UINT32_MAX, end = 0;
-    for (uint32_t i = 0; i < peak->changes; i++) {
+    for (uint32_t i = 0; i < program->memory_count; i++) {
         uint32_t label = peak->order[i].label;
         low = label < low ? label : low;
         end = label >= end ? label + 1 : end;
@@ -168,9 +213,10 @@ static void verdict_largest(const struct verdict_peak *peak, struct names *names
     arena_init(&scratch);
     uint32_t cells = end > low ? (end - low) * MEMORY_CATEGORY_COUNT : 0;
     double *sums = ARENA_ARRAY(&scratch, double, cells);
-    for (uint32_t i = 0; i < peak->changes; i++)
-        sums[(peak->order[i].label - low) * MEMORY_CATEGORY_COUNT + peak->order[i].category] +=
-            peak->order[i].bytes;
+    while (walk.steps < peak->changes) {
+        const struct memory_change *change = verdict_step(&walk);
+        sums[(change->label - low) * MEMORY_CATEGORY_COUNT + change->category] += walk.bytes;
+    }
     for (uint32_t i = 0; i < cells; i++)
         if (sums[i] > 1e-6 * peak->total)
             verdict_add(&alike, verdict_pattern(names, low + i / MEMORY_CATEGORY_COUNT),
@@ -208,8 +254,9 @@ static void verdict_stage(struct plan *plan, struct plan_stage *stage, const str
         }
         plan->fits &= memory.total <= memory.capacity;
     }
+    uint32_t program = job->ranks[stage->fullest_rank].program;
     if (!plan->glance)
-        verdict_largest(&peaks[job->ranks[stage->fullest_rank].program], job->names, &stage->memory);
+        verdict_largest(job, &job->programs[program], &peaks[program], &stage->memory);
 }
 
 /* What hosts and drives keep for the devices. */
@@ -222,7 +269,7 @@ static void verdict_stores(struct plan *plan, const struct job *job, const struc
         const struct verdict_peak *peak = &peaks[job->ranks[r].program];
         struct plan_store store = {job->ranks[r].device, r, verdict_memory(plan, &job->ranks[r], peak)};
         if (!plan->glance)
-            verdict_largest(peak, job->names, &store.memory);
+            verdict_largest(job, &job->programs[job->ranks[r].program], peak, &store.memory);
         plan->fits &= store.memory.total <= store.memory.capacity;
         VECTOR_PUSH(&plan->stores, store);
     }
@@ -237,9 +284,10 @@ void verdict_fill(struct plan *plan, const struct job *job)
     for (uint32_t r = 0; r < job->rank_count; r++)
         store[job->ranks[r].program] |= job->ranks[r].store;
     for (uint32_t p = 0; p < job->program_count; p++) {
-        peaks[p] = (struct verdict_peak){.flops = verdict_model_flops(&job->programs[p], job->steps - 1)};
+        peaks[p] =
+            (struct verdict_peak){.flops = verdict_model_flops(job, &job->programs[p], job->steps - 1)};
         verdict_sort(&job->programs[p], store[p], &scratch, &peaks[p]);
-        verdict_peak(&job->programs[p], &peaks[p]);
+        verdict_peak(job, &job->programs[p], &peaks[p]);
     }
     plan->fits = true;
     plan->model_flops = 0;

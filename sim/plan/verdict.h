@@ -4,8 +4,8 @@
 
 #include "plan/plan.h"
 
-/* Fills each stage's memory (of its fullest device), that of hosts and drives, plan->fits and plan->model_flops from the programs of a
- * job. */
+/* Fills each stage's memory (of its fullest device), that of hosts and drives, plan->fits and
+ * plan->model_flops from the programs of a job. */
 void verdict_fill(struct plan *plan, const struct job *job);
 
 #endif

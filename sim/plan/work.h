@@ -13,6 +13,7 @@ struct work {
     double seconds; /* by cost_seconds(), on the member's device */
 };
 
+/* Of one operator of a derivation, all its kernels together. */
 struct work work_forward(const struct derivation *d, uint32_t operator, uint32_t member);
 struct work work_backward(const struct derivation *d, uint32_t operator, uint32_t member);
 
@@ -27,6 +28,7 @@ struct work work_optimizer(const struct plan *plan, uint32_t device, double para
 /* Fills in the seconds of work that only moves bytes of a device's memory. */
 void work_memory(const struct plan *plan, uint32_t device, struct work *work);
 
+/* Adds another's numbers; multiplies all by a share. */
 void work_add(struct work *sum, const struct work *other);
 
 void work_scale(struct work *work, double share);

@@ -55,6 +55,7 @@ const char *draft_what(struct draft *draft, const char *kind, const char *name);
 /* An array of this draft as that of all instances, with its path. Reports too many indices or levels. */
 bool draft_full(struct draft *draft, const struct array *own, struct array *full);
 
+/* Whether an error was reported where the node was made: what needs it says nothing more. */
 bool draft_node_failed(const struct draft *draft, uint32_t node);
 
 #endif

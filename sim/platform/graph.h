@@ -14,7 +14,9 @@ uint32_t graph_add_device(struct platform *platform, struct device device, bool 
 /* Adds a switch; returns its node. */
 uint32_t graph_add_switch(struct platform *platform, uint32_t name);
 
+/* Adds a link, which no arc uses yet; returns its index. */
 uint32_t graph_add_link(struct platform *platform, struct link link);
+/* A way from node to node over a link (UINT32_MAX: free). */
 void graph_add_arc(struct platform *platform, uint32_t from, uint32_t to, uint32_t link);
 
 /* Sorts the arcs by source (stable) and builds their compressed rows. O(nodes + arcs). */

@@ -1,8 +1,7 @@
 /* Import: topologies in the formats of other tools. An importer turns a file into a topology document, the
  * same as if someone had written the YAML (docs/topologies.md), which topology_read() then reads; so
- * parameters,
- * --set, overrides and `partita convert` work on an import too. What a file says that a topology cannot is
- * reported as a warning, once per kind. */
+ * parameters, --set, overrides and `partita convert` work on an import too. What a file says that a topology
+ * cannot is reported as a warning, once per kind. */
 #ifndef PARTITA_PLATFORM_IMPORT_H
 #define PARTITA_PLATFORM_IMPORT_H
 
@@ -32,7 +31,8 @@ const struct importer *import_format(const char *path, const struct value *docum
 /* Reads a topology file of any format into a topology document. NULL after reporting. */
 struct value *import_load(struct input *input, const char *path, const struct value *set);
 
-/* For importers: appends keys to maps. Texts are copied; `format` is as for printf. All at `place`. */
+/* For importers: appends keys to maps, a new map or a text. Texts are copied; `format` is as for printf. All
+ * at `place`. */
 struct value *import_map(struct input *input, struct value *map, const char *key, struct place place);
 void import_text(struct input *input, struct value *map, const char *key, struct place place,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));

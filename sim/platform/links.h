@@ -19,6 +19,7 @@ struct links_entry {
 extern const struct field links_fields[];
 extern const size_t links_field_count;
 
+/* Reads the section (NULL: none) into the platform. Reports and returns false on bad input. */
 bool links_read(struct draft *draft, const struct value *section);
 
 /* The usable capacity of one direction. */

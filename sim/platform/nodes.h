@@ -9,6 +9,7 @@
 extern const struct field nodes_device_fields[], nodes_switch_fields[];
 extern const size_t nodes_device_field_count, nodes_switch_field_count;
 
+/* Read the sections (NULL: none) into the platform. Report and return false on bad input. */
 bool nodes_read_devices(struct draft *draft, const struct value *section);
 bool nodes_read_switches(struct draft *draft, const struct value *section);
 

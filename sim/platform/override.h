@@ -4,6 +4,8 @@
 
 #include "platform/draft.h"
 
+/* Reads the section (NULL: none) into the draft, before devices and links are. Reports and returns false on
+ * bad input. */
 bool override_read(struct draft *draft, const struct value *section);
 
 /* The next override, from index `*next` on, that names this array (as draft_full() gives it) and whose

@@ -14,6 +14,8 @@ struct pattern {
     } index[ARRAY_RANK];
 };
 
+/* The pattern that a reference spells. Reports and returns false where an index is neither `*` nor a bound or
+ * two. */
 bool pattern_parse(struct input *input, const struct reference *reference, const struct scope *scope,
                    struct pattern *out);
 
@@ -25,6 +27,7 @@ bool pattern_fit(struct input *input, struct pattern *pattern, const struct arra
  * there are too many indices. */
 bool pattern_within(struct input *input, struct pattern *pattern, const struct array *part);
 
+/* After pattern_fit(). */
 bool pattern_matches(const struct pattern *pattern, uint32_t rank, const uint32_t *indices);
 
 /* Appends the elements that match, as array->first + element, in the array's order. */

@@ -19,6 +19,7 @@ struct reference {
 
 /* Reports what is not of this form. Everything lives in the input's arena. */
 bool reference_parse(struct input *input, const char *text, struct place place, struct reference *out);
+/* The same of a value, which must be a text; `what` names it in messages. */
 bool reference_read(struct input *input, const struct value *value, const char *what, struct reference *out);
 
 /* The array that it names; reports an unknown name with the nearest one, and the wrong number of indices.
@@ -35,8 +36,7 @@ bool reference_out_of_range(struct input *input, struct place place, const char 
                             const struct array *array, uint32_t dimension, const char *needed_by);
 
 /* Whether a text (one level of a path) can name a device, a switch, a link or a parameter: a letter, then
- * letters, digits, '_',
- * '-'. */
+ * letters, digits, '_', '-'. */
 bool reference_is_name(const char *text);
 
 #endif

@@ -10,7 +10,13 @@
  * together;
  *  - send and receive pair up by (group, match): a group of two ranks [source, destination]. Eager: the flow
  * starts when the send is ready. Rendezvous: when both are. A send ends with its flow; a receive ends when
- * the flow has ended and it is itself ready. */
+ * the flow has ended and it is itself ready.
+ *
+ * What recurs is written once. A job may be cut into *sections*: stretches of every program that a run goes
+ * through one after the other, some of them several times, each time at other costs. It is as if they were
+ * written out: streams stay in order from one to the next. Dependencies and collectives stay inside a
+ * section, and so does a message, unless the next section receives it: then each time sends to the next one.
+ * In a section that is not the first only receives may wait for nothing. */
 #ifndef PARTITA_PROGRAM_PROGRAM_H
 #define PARTITA_PROGRAM_PROGRAM_H
 
@@ -24,8 +30,8 @@
 enum op_kind { OP_COMPUTE, OP_SEND, OP_RECEIVE, OP_COLLECTIVE, OP_KIND_COUNT };
 
 /* What a pass computes: F forward, I input gradient, W weight gradient, B both, R recomputed forward, O
- * optimizer, S synchronisation of gradients, N none (input and output of the step), D forward over one token of a
- * text that is being generated (decode). */
+ * optimizer, S synchronisation of gradients, N none (input and output of the step), D forward over one token
+ * of a text that is being generated (decode). */
 enum op_pass { PASS_F, PASS_I, PASS_W, PASS_B, PASS_R, PASS_O, PASS_S, PASS_N, PASS_D, PASS_COUNT };
 
 enum { PROGRAM_NONE = UINT32_MAX };
@@ -33,8 +39,8 @@ enum { PROGRAM_NONE = UINT32_MAX };
 struct op {
     double seconds; /* compute: how long it runs */
     double bytes;   /* send, receive: of the message. collective: of the whole buffer: the vector that every
-                       member   contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
-                       (all-gather), or what one member holds   (all-to-all) */
+                       member contributes to (all-reduce, reduce-scatter, broadcast), the gathered result
+                       (all-gather), or what one member holds (all-to-all) */
     double flops;   /* compute: floating-point operations (2 per MAC), of which ... */
     double model_flops;  /* ... these count for the model (no recomputation) */
     double memory_bytes; /* compute: bytes moved to and from memory */
@@ -47,10 +53,17 @@ struct op {
     uint32_t shares; /* collective of unequal shares: 1 + where they begin in the job's `shares`: one per
                         member (reduce-scatter, all-gather, scatter, gather), or for all-to-all [from ·
                         members + to], each a part of `bytes`; 0: equal ones */
+    uint32_t costs;  /* of a section that recurs: 1 + where its costs begin in the job's `costs`, one per
+                        time; 0: always those above */
     uint32_t first_dependency, dependency_count; /* in the program's `dependencies` */
     uint16_t stream;                             /* index into the program's streams */
     uint8_t kind, pass, collective;              /* enums */
     uint8_t traffic; /* of a communication: index into the job's `traffic` + 1; 0: weight 1, no cap */
+};
+
+/* What an operation costs at one of several times, as in struct op. */
+struct op_cost {
+    double seconds, bytes, flops, model_flops, memory_bytes;
 };
 
 /* What a device's memory is used for. */
@@ -71,6 +84,8 @@ struct memory_change {
     double bytes;   /* > 0: taken; < 0: given back */
     uint32_t op;    /* slot; PROGRAM_NONE: held throughout */
     uint32_t label; /* interned: what it is, a tensor or a unit of the model */
+    uint32_t sizes; /* of a section that recurs: 1 + where its bytes begin in the job's `sizes`, one per time;
+                       0: always `bytes` */
     uint8_t category;
     bool at_end; /* when the operation ends; otherwise when it starts */
 };
@@ -97,6 +112,7 @@ struct program {
     struct memory_change *memory; /* first `held_count` that are held throughout, the others by operation,
                                      those at its start first */
     uint32_t memory_count, held_count;
+    uint32_t *sections; /* where each of the job's sections begins, then op_count; NULL: there are none */
 };
 
 struct rank {
@@ -127,16 +143,35 @@ struct job {
     double *shares; /* of collectives of unequal shares, see struct op; NULL if there are none */
     uint32_t program_count, rank_count, group_count, group_table_count, member_count, share_count;
     uint32_t traffic_count; /* <= 255 */
-    uint32_t steps;         /* steps that the programs contain, >= 1 */
+    uint32_t section_count; /* 0: the programs are one, once */
+    uint32_t *section_times;
+    struct op_cost *costs; /* of operations that recur */
+    double *sizes;         /* bytes of their changes of memory */
+    uint32_t steps;        /* steps that the programs contain, >= 1 */
     uint32_t lead; /* steps that run before those: each like the first one of the programs, whose steps must
                       be alike then (task_alike()); of these no records are kept */
 };
 
-/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-", "D". */
+/* NULL-terminated: "compute", "send", "receive", "collective"; "F", "I", "W", "B", "R", "O", "S", "-", "D".
+ */
 extern const char *const program_kind_names[OP_KIND_COUNT + 1];
 extern const char *const program_pass_names[PASS_COUNT + 1];
 /* NULL-terminated: "parameters", "gradients", "optimizer", "activations", "temporaries", "communication",
  * "gathered", "cache". */
 extern const char *const program_memory_names[MEMORY_CATEGORY_COUNT + 1];
+
+/* What an operation costs, or a change of memory takes, at this time of its section. */
+struct op_cost program_cost(const struct job *job, const struct op *op, uint32_t time);
+struct op program_op(const struct job *job, const struct op *op, uint32_t time); /* with its token */
+double program_size(const struct job *job, const struct memory_change *change, uint32_t time);
+
+/* A stretch of a program at one of its times: operations [first, end). */
+struct program_stretch {
+    uint32_t section, time, first, end;
+};
+
+/* The stretches of a program in the order of time, from one of section PROGRAM_NONE on. False: there are no
+ * more. */
+bool program_next(const struct job *job, const struct program *program, struct program_stretch *at);
 
 #endif

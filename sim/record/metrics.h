@@ -53,6 +53,12 @@ struct metrics {
 /* Computes the metrics; false with *error (in the job's arena) when the parts do not sum to the whole. */
 bool metrics_compute(const struct plan *plan, const struct job *job, const struct engine_result *result,
                      struct metrics *metrics, const char **error);
+
+/* The same of passes that have been gathered, for `metrics`: of a job with sections, whose result has no
+ * records. */
+struct gather;
+bool metrics_gathered(const struct gather *gather, struct metrics *metrics, const char **error);
+
 void metrics_fini(struct metrics *metrics);
 
 /* Bytes that a member sends in a collective or message: of a collective what its algorithm makes the member

@@ -34,6 +34,7 @@ bool recorder_finish(struct recorder *recorder, const struct plan *plan, const s
 void recorder_account(struct recorder *recorder, const struct account *account);
 /* Marks the run 'failed' with a reason (a deadlock, a failed check). */
 bool recorder_fail(struct recorder *recorder, const char *reason);
+/* The run's number in the database. */
 int64_t recorder_run_id(const struct recorder *recorder);
 void recorder_close(struct recorder *recorder);
 

@@ -33,6 +33,7 @@ extern const struct rows_writer rows_places, rows_timeline, rows_traffic, rows_m
 /* In the order in which they run. NULL-terminated. */
 extern const struct rows_writer *const rows_writers[];
 
+/* Prepares the statements that the writers share; the other fields are set. False on failure. */
 bool rows_open(struct rows *rows);
 void rows_close(struct rows *rows);
 
@@ -48,6 +49,7 @@ bool rows_add(sqlite3_stmt *statement, const char *types, ...);
 
 /* The text's row, written at its first use; 0 on failure. */
 int64_t rows_text(struct rows *rows, uint32_t name);
+/* The text of an interned name. */
 const char *rows_name(const struct rows *rows, uint32_t name);
 
 /* Whether an operation belongs to the recorded step. */

@@ -3,7 +3,6 @@
 #ifndef PARTITA_RECORD_TOKEN_TIMES_H
 #define PARTITA_RECORD_TOKEN_TIMES_H
 
-#include "engine/engine.h"
 #include "plan/plan.h"
 
 /* One token of all samples: seconds since the step began. */
@@ -18,9 +17,10 @@ struct token_times {
     double per_second; /* tokens that all samples together get in a second of the step */
 };
 
-/* Of the last step, which begins at `start` and takes `window` seconds. */
-void token_times_find(const struct plan *plan, const struct job *job, const struct engine_result *result,
-                      double start, double window, struct token_times *times);
+/* Of the last step, which begins at `start` and takes `window` seconds. `ends`: when each micro-batch had
+ * each token, [token · micro_batches + micro-batch], seconds since the run began. */
+void token_times_find(const struct plan *plan, const double *ends, double start, double window,
+                      struct token_times *times);
 void token_times_fini(struct token_times *times);
 
 #endif

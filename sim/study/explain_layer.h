@@ -16,10 +16,10 @@ void explain_layer_shape(const struct model *model, const struct tensor *tensor,
  * of layer names; `runs`: some of it runs. */
 void explain_layer_title(const struct model *model, uint32_t layer, size_t prefix, bool runs, FILE *out);
 
-/* One layer of a stage in words. */
 /* "cache on a device 5.2 MB …", after `before`; nothing where nothing is kept for later tokens. */
 void explain_layer_kept(const struct explain_stage *stage, uint32_t layer, const char *before, FILE *out);
 
+/* One layer of a stage in words; `prefix` as above. */
 void explain_layer_text(const struct explain_stage *stage, uint32_t layer, size_t prefix, FILE *out);
 
 /* What nobody in this stage asks for: what goes to other stages, and gradients that come back from them.

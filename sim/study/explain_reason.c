@@ -20,6 +20,10 @@ static const char *const explain_reasons[REASON_COUNT] = {
     [REASON_WANTED_WHOLE] = "`$d` is split over `$a`, but needed whole: shares",
     [REASON_OTHER_DIM] = "split over `$a` along `$d`, needed along `$o`: shares of shares",
     [REASON_HALO] = "windows, or shares, along `$d` reach into what other devices own",
+    [REASON_TO_ROOT] = "others want parts along `$d` of what each device owns: to the first device of `$a`, "
+                       "which passes them on",
+    [REASON_FROM_ROOT] =
+        "windows, or shares, along `$d` reach into what other devices own: from the first device of `$a`",
     [REASON_COMBINED] = "`$d` is split over `$a`, but one device does this alone: shares",
     [REASON_SPREAD] = "one device of `$a` made it alone, the others need it",
     [REASON_STATISTICS] = "normalised dimension `$d` is split over `$a`: sums for the statistics",

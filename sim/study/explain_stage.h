@@ -32,21 +32,21 @@ uint32_t explain_stage_operators(const struct explain_stage *stage, uint32_t lay
 /* How many tiles a device computes of an operator, one after the other. */
 uint32_t explain_stage_rounds(const struct explain_stage *stage, uint32_t operator);
 
-/* What one device has of an operator, over all of its tiles. */
 struct explain_share {
     double forward, input,
         weight; /* FLOPs of the forward pass, of the operands' and the parameters' gradients */
     double weights, inputs, output; /* bytes; inputs without parameters */
 };
+/* What one device has of an operator, over all of its tiles. */
 struct explain_share explain_stage_share(const struct explain_stage *stage, uint32_t operator,
                                          uint32_t member);
 
-/* The least and the most that any device has. Where all shares are equal, the first device's is computed; on
- * more than 64 devices too (*all is false then). */
 struct explain_shares {
     struct explain_share least, most;
     bool all;
 };
+/* The least and the most that any device has. Where all shares are equal, the first device's is computed; on
+ * more than 64 devices too (`all` is false then). */
 struct explain_shares explain_stage_shares(const struct explain_stage *stage, uint32_t operator);
 
 /* Bytes that the first device keeps of a layer's output for later tokens, with as many as there will be; 0:

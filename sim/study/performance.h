@@ -19,6 +19,7 @@ struct steady performance_steps(const struct job *job, const struct engine_resul
 
 /* The account as an object: numbers by name, and histograms as lists of [value, count]. The caller's. */
 json_t *performance_json(const struct scenario *scenario);
+/* The lines of the summary that a discipline adds. */
 void performance_print(const struct scenario *scenario, const struct metrics *metrics, FILE *out);
 
 #endif

@@ -1,5 +1,6 @@
 #include "study/replicate.h"
 
+#include "record/gather.h"
 #include "study/performance.h"
 
 #include <math.h>
@@ -15,6 +16,28 @@ const struct replicate_metric replicate_metrics[REPLICATE_METRICS] = {
 };
 #undef AT
 
+/* Runs the job, and finds the metrics as it goes if there are no records of it afterwards. */
+static bool replicate_run(struct scenario *scenario, struct engine_options *options,
+                          struct engine_result *result, struct metrics *metrics, const char **error)
+{
+    struct gather gather;
+    bool whole = scenario->job.section_count == 0;
+    gather_init(&gather, &scenario->plan, &scenario->job, metrics);
+    if (!whole)
+        options->observer = (struct engine_observer){&gather, gather_pass};
+    bool good = engine_run(&scenario->platform, &scenario->job, options, result, error);
+    if (good && whole)
+        gather_result(&gather, result);
+    if (good && !metrics_gathered(&gather, metrics, error)) {
+        engine_result_fini(result);
+        good = false;
+    }
+    gather_fini(&gather);
+    if (!good)
+        metrics_fini(metrics);
+    return good;
+}
+
 bool replicate_once(struct scenario *scenario, const struct engine_options *engine, uint64_t seed,
                     struct engine_result *result, struct metrics *metrics, const char **error)
 {
@@ -26,12 +49,7 @@ bool replicate_once(struct scenario *scenario, const struct engine_options *engi
     options.random =
         randomness_start(&scenario->randomness, &scenario->platform, &scenario->job, seed, &arena);
     *metrics = (struct metrics){0};
-    bool good = engine_run(&scenario->platform, &scenario->job, &options, result, error);
-    if (good && !metrics_compute(&scenario->plan, &scenario->job, result, metrics, error)) {
-        metrics_fini(metrics);
-        engine_result_fini(result);
-        good = false;
-    }
+    bool good = replicate_run(scenario, &options, result, metrics, error);
     if (good)
         scenario->steady = performance_steps(&scenario->job, result);
     arena_fini(&arena);

@@ -6,6 +6,8 @@
 #include "model/onnx_file.h"
 #include "plan/degrees.h"
 #include "plan/emit.h"
+#include "plan/emit_token.h"
+#include "plan/generate.h"
 #include "plan/offload.h"
 #include "plan/schedule.h"
 #include "plan/scheduled.h"
@@ -262,6 +264,12 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
+/* Whether steps and tokens that are alike need not be written out. */
+static bool scenario_brief(const struct scenario *scenario, const struct scenario_options *options)
+{
+    return options->brief && !randomness_is_any(&scenario->randomness);
+}
+
 static bool scenario_job(struct scenario *scenario)
 {
     arena_fini(&scenario->job.arena);
@@ -270,25 +278,26 @@ static bool scenario_job(struct scenario *scenario)
     return emit_job(&scenario->plan, scenario->derivations, &scenario->job, &scenario->input.report);
 }
 
-/* A long run writes out its last steps only, which stand for those before: unless steps differ, or
- * are random. Three are
- * enough for the period between the last two and for the critical path of the last. */
-static bool scenario_emit(struct scenario *scenario, const struct scenario_options *options)
+/* Of tokens that are generated one stands for those that are alike. A long run writes out its last steps
+ * only, which stand for those before: unless steps differ, or are random. Three are enough for the period
+ * between the last two and for the critical path of the last. */
+static bool scenario_emit(struct scenario *scenario, bool brief)
 {
     enum { KEPT = 3 };
     struct plan *plan = &scenario->plan;
     uint32_t steps = plan->steps;
-    if (options->brief && !randomness_is_any(&scenario->randomness) && steps > KEPT) {
+    if (brief && steps > KEPT) {
         plan->steps = KEPT;
         plan->lead = steps - KEPT;
     }
+    bool folds = plan->folded;
     if (!scenario_job(scenario))
         return false;
-    if (!plan->lead || task_alike(&scenario->job))
+    if (folds == plan->folded && (!plan->lead || task_alike(&scenario->job)))
         return true;
     plan->steps = steps;
     plan->lead = 0;
-    return scenario_job(scenario);
+    return generate_writable(plan, scenario->derivations, &scenario->input.report) && scenario_job(scenario);
 }
 
 /* Who wants memory and work alone sees them in the first step where nothing is kept elsewhere: each step is
@@ -304,7 +313,7 @@ static bool scenario_plan(struct scenario *scenario, const struct scenario_optio
         plan->micro_batches = scheduled_fewest(plan);
     scenario->unfinished = (first && !alike) || plan->micro_batches < micro_batches;
     plan->steps = first ? 1 : steps;
-    bool good = first ? scenario_job(scenario) : scenario_emit(scenario, options);
+    bool good = scenario_emit(scenario, scenario_brief(scenario, options));
     if (good)
         verdict_fill(plan, &scenario->job);
     plan->steps = first ? steps : plan->steps;
@@ -426,6 +435,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !generation_plan(scenario))
         return false;
     scenario->plan.glance = options->glance;
+    scenario->plan.folded = scenario_brief(scenario, options) && emit_token_folds(&scenario->plan);
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
         !scenario_plan(scenario, options))

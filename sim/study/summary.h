@@ -5,6 +5,7 @@
 #include "record/metrics.h"
 #include "study/scenario.h"
 
+/* For people: what ran and where, the verdict on memory, the metrics, where the time goes. */
 void summary_print(const struct scenario *scenario, const struct metrics *metrics, FILE *out);
 
 /* One JSON object; keys are documented in docs/cli.md and stable. */

@@ -5,6 +5,7 @@
 #include "partita.h"
 #include "study/scenario.h"
 
+/* Borrows from the options. */
 struct scenario_options wanted_scenario(const struct partita_options *options);
 
 /* The status of a scenario that ran: it may have to fit, and not do so. */

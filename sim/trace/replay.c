@@ -59,29 +59,37 @@ static void replay_number(struct replay *replay)
             replay->rank_of[i] = r;
 }
 
-/* Rank r is the r-th worker, unless the trace names a device that the platform has. */
+/* The device of the platform that a rank of the trace names; TRACE_NONE: none. */
+static uint32_t replay_named(const struct platform *platform, uint32_t name)
+{
+    for (uint32_t d = 0; name && d < platform->devices.count; d++)
+        if (platform->devices.at[d].name == name)
+            return d;
+    return TRACE_NONE;
+}
+
+/* Rank r is the r-th worker, unless the trace names a device that the platform has (a host's memory, a drive:
+ * these are no workers). */
 static bool replay_devices(struct replay *replay)
 {
     const struct trace *trace = replay->trace;
-    const struct platform *platform = replay->platform;
     struct index_list workers = {0};
-    platform_list_workers(platform, &workers);
-    if (trace->ranks.count > workers.count) {
-        report_error(replay->report, replay->options.place,
-                     "the trace has %u ranks, but this topology has %u devices", trace->ranks.count,
-                     workers.count);
-        VECTOR_FREE(&workers);
-        return false;
-    }
-    for (uint32_t r = 0; r < trace->ranks.count; r++) {
-        struct rank *rank = &replay->job->ranks[r];
-        *rank = (struct rank){.device = workers.at[r], .program = r};
-        for (uint32_t d = 0; trace->ranks.at[r].device && d < platform->devices.count; d++)
-            if (platform->devices.at[d].name == trace->ranks.at[r].device)
-                rank->device = d;
+    bool good = true;
+    platform_list_workers(replay->platform, &workers);
+    for (uint32_t r = 0; r < trace->ranks.count && good; r++) {
+        uint32_t device = replay_named(replay->platform, trace->ranks.at[r].device);
+        if (device == TRACE_NONE && r >= workers.count) {
+            good = report_error(replay->report, replay->options.place,
+                                "the trace has %u ranks, but this topology has %u devices",
+                                trace->ranks.count, workers.count);
+            break;
+        }
+        device = device == TRACE_NONE ? workers.at[r] : device;
+        bool store = replay->platform->devices.at[device].role != DEVICE_WORKER;
+        replay->job->ranks[r] = (struct rank){.device = device, .program = r, .store = store};
     }
     VECTOR_FREE(&workers);
-    return true;
+    return good;
 }
 
 /* What was recorded, if anything. */
@@ -365,8 +373,15 @@ static bool replay_append(struct replay *replay, struct part *part, uint32_t ind
     replay->slot[index] = part->ops.count;
     if (replay->job->steps <= op.step)
         replay->job->steps = op.step + 1;
-    struct memory_change taken = {node->allocates, part->ops.count, op.label, MEMORY_ACTIVATIONS, false},
-                         given = {-node->frees, part->ops.count, op.label, MEMORY_ACTIVATIONS, true};
+    struct memory_change taken = {.bytes = node->allocates,
+                                  .op = part->ops.count,
+                                  .label = op.label,
+                                  .category = MEMORY_ACTIVATIONS},
+                         given = {.bytes = -node->frees,
+                                  .op = part->ops.count,
+                                  .label = op.label,
+                                  .category = MEMORY_ACTIVATIONS,
+                                  .at_end = true};
     if (taken.bytes != 0)
         VECTOR_PUSH(&part->memory, taken);
     if (given.bytes != 0)

@@ -19,8 +19,7 @@ struct yaml_node {
 
 /* A rank as it stands. */
 struct yaml_rank {
-    const struct value *of, *nodes;
-    const char *device;
+    const struct value *of, *device, *nodes;
 };
 
 enum { YAML_RANK_MOST = 16777215, YAML_STEP_MOST = 100000, YAML_OWN = 23 };
@@ -95,9 +94,10 @@ static const struct field yaml_rank_fields[] = {
      .required = true,
      .about = "a rank, or a list of those that do the same"},
     {.key = "device",
-     .kind = FIELD_TEXT,
+     .kind = FIELD_VALUE,
      .offset = offsetof(struct yaml_rank, device),
-     .about = "of the topology; by default that of the rank's number"},
+     .about =
+         "of the topology, or a list of one for each rank of `of`; by default that of the rank's number"},
     {.key = "nodes",
      .kind = FIELD_VALUE,
      .offset = offsetof(struct yaml_rank, nodes),
@@ -236,10 +236,10 @@ static bool yaml_node(struct yaml_reader *reader, const struct value *value, uin
 }
 
 /* Another rank that does what the last one read does. */
-static void yaml_again(struct trace *trace, uint32_t number)
+static void yaml_again(struct trace *trace, uint32_t number, uint32_t device)
 {
     const struct trace_rank *from = &trace->ranks.at[trace->ranks.count - 1];
-    struct trace_rank to = {.rank = number, .path = from->path, .device = from->device};
+    struct trace_rank to = {.rank = number, .path = from->path, .device = device};
     for (uint32_t i = 0; i < from->nodes.count; i++)
         VECTOR_PUSH(&to.nodes, from->nodes.at[i]);
     for (uint32_t i = 0; i < from->ids.count; i++)
@@ -263,26 +263,45 @@ static bool yaml_numbers(struct input *input, const struct value *of, struct ind
                     report_error(&input->report, of->place, "expected at least one rank in 'of'"));
 }
 
+/* The devices of so many ranks: one name for all of them, or a list of one for each. */
+static bool yaml_devices(struct input *input, struct trace *trace, const struct value *value, uint32_t count,
+                         struct index_list *devices)
+{
+    static const struct field field = {.key = "device", .kind = FIELD_TEXT};
+    bool many = value && value->kind == VALUE_LIST, good = true;
+    if (many && value->count != count)
+        return report_error(&input->report, value->place, "expected %u devices, one for each rank; got %u",
+                            count, value->count);
+    for (uint32_t i = 0; good && i < count; i++) {
+        const char *name = NULL;
+        good = !value || fields_read_one(input, many ? value->entries[i].value : value, &field, NULL, &name);
+        VECTOR_PUSH(devices, good && name ? names_add(trace->names, name) : 0);
+    }
+    return good;
+}
+
 static bool yaml_rank(struct input *input, const struct value *value, const struct field *fields,
                       struct trace *trace)
 {
     struct yaml_rank given = {0};
-    struct index_list numbers = {0};
+    struct index_list numbers = {0}, devices = {0};
     bool good = fields_want_map(input, value, value->place, "what ranks do") &&
                 fields_read(input, value, value->place, "ranks of a trace", yaml_rank_fields,
                             FIELDS_COUNT(yaml_rank_fields), NULL, &given) &&
                 fields_want_list(input, given.nodes, given.nodes->place, "nodes") &&
-                yaml_numbers(input, given.of, &numbers);
+                yaml_numbers(input, given.of, &numbers) &&
+                yaml_devices(input, trace, given.device, numbers.count, &devices);
     const char *file = value->place.file ? value->place.file : "";
     struct trace_rank rank = {.path = arena_text(&trace->arena, file), .rank = good ? numbers.at[0] : 0};
     struct yaml_reader reader = {input, trace, &rank, fields};
-    rank.device = yaml_name(&reader, given.device);
+    rank.device = good ? devices.at[0] : 0;
     for (uint32_t i = 0; good && i < given.nodes->count; i++)
         good = yaml_node(&reader, given.nodes->entries[i].value, i);
     VECTOR_PUSH(&trace->ranks, rank);
     for (uint32_t i = 1; good && i < numbers.count; i++)
-        yaml_again(trace, numbers.at[i]);
+        yaml_again(trace, numbers.at[i], devices.at[i]);
     VECTOR_FREE(&numbers);
+    VECTOR_FREE(&devices);
     return good;
 }
 

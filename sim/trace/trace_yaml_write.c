@@ -173,7 +173,7 @@ static const struct {
 
 static bool yaml_same(const struct trace_rank *a, const struct trace_rank *b)
 {
-    if (a->nodes.count != b->nodes.count || a->ids.count != b->ids.count || a->device != b->device ||
+    if (a->nodes.count != b->nodes.count || a->ids.count != b->ids.count || !a->device != !b->device ||
         a->shares.count != b->shares.count)
         return false;
     for (uint32_t i = 0; i < a->nodes.count; i++)
@@ -184,6 +184,21 @@ static bool yaml_same(const struct trace_rank *a, const struct trace_rank *b)
     return (!a->ids.count || memcmp(a->ids.at, b->ids.at, a->ids.count * sizeof *a->ids.at) == 0) &&
            (!a->shares.count ||
             memcmp(a->shares.at, b->shares.at, a->shares.count * sizeof *a->shares.at) == 0);
+}
+
+/* The devices of ranks that do the same, in the order of the ranks; of one alone no list. */
+static void yaml_devices(struct yaml_writer *w, uint32_t first, const uint32_t *same)
+{
+    uint32_t count = 0, at = 0;
+    for (uint32_t r = first; r < w->trace->ranks.count; r++)
+        count += same[r] == first;
+    fputs(count > 1 ? "      device: [" : "      device: ", w->out);
+    for (uint32_t r = first; r < w->trace->ranks.count; r++)
+        if (same[r] == first) {
+            fputs(at++ ? ", " : "", w->out);
+            yaml_text(w, names_text(w->trace->names, w->trace->ranks.at[r].device));
+        }
+    fputs(count > 1 ? "]\n" : "\n", w->out);
 }
 
 static void yaml_rank(struct yaml_writer *w, uint32_t first, const uint32_t *same)
@@ -197,11 +212,8 @@ static void yaml_rank(struct yaml_writer *w, uint32_t first, const uint32_t *sam
             between = ", ";
         }
     fputs("]\n", w->out);
-    if (rank->device) {
-        fputs("      device: ", w->out);
-        yaml_text(w, names_text(w->trace->names, rank->device));
-        fputc('\n', w->out);
-    }
+    if (rank->device)
+        yaml_devices(w, first, same);
     fputs(rank->nodes.count ? "      nodes:\n" : "      nodes: []\n", w->out);
     for (uint32_t i = 0; i < rank->nodes.count; i++)
         yaml_node(w, rank, i);

@@ -239,6 +239,9 @@ def figures_are_drawn_by_their_ending(program):
             program.run("plot", kind["name"], "results.db", "--output", name)
             with open(program.file(name), "rb") as file:
                 check(file.read(5).startswith(start[:4]), f"{name} is no {ending}")
+    program.run("run", "trace-by-hand", "--quiet", "--db", "trace.db")
+    result = program.run("plot", "memory", "trace.db", "--output", "x.svg", status=1)
+    check("nothing of memory" in result.err, result)
     result = program.run("plot", "timeline", "results.db", "--output", "x.gif", status=1)
     check(".svg" in result.err, result)
     result = program.run("plot", "timeline", "results.db", "--output", "no-such-folder/x.svg", status=1)

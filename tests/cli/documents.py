@@ -20,6 +20,20 @@ def _blocks(language):
             yield os.path.basename(page), number, text
 
 
+def _shown(page):
+    """The lines of a page's first block of printed text."""
+    with open(os.path.join(SOURCE, page), encoding="utf-8") as file:
+        return re.search(r"^```text\n(.*?)^```$", file.read(), flags=re.S | re.M).group(1).splitlines()
+
+
+def what_the_pages_show_is_printed(program):
+    """In this order; `...` stands for lines that are left out."""
+    for page, words in (("README.md", ["run", "gpt3-175b-64gpu"]), ("docs/cli.md", ["explain", "gpt3-175b-64gpu"])):
+        printed = (line.strip() for line in program.run(*words).out.splitlines())
+        for line in _shown(page):
+            check(line.strip() == "..." or line.strip() in printed, f"{page} shows what is not printed (there): {line}")
+
+
 def yaml_examples_are_right_input(program):
     program.file("one.yaml", "model: mnist-cnn\nstep: inference\n")
     program.file("place.yaml", "devices:\n  device: {type: example}\n")

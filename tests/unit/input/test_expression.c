@@ -5,6 +5,7 @@
 #include <math.h>
 
 static struct scope scope;
+static const double odd[] = {1, 3, 5};
 
 static int start(void **state)
 {
@@ -14,6 +15,8 @@ static int start(void **state)
     scope_bind(&scope, "micro", (struct quantity){2, UNIT_NONE});
     scope_bind(&scope, "speed", (struct quantity){1e9, UNIT_BYTES_PER_SECOND});
     scope_bind_text(&scope, "device", "a100");
+    scope_bind_list(&scope, "odd", odd, 3);
+    scope_bind_list(&scope, "empty", odd, 0);
     return reading_start(state);
 }
 
@@ -83,6 +86,18 @@ static void every_comparison_gives_one_or_zero(void **state)
           {"1 >= 1", 1, 0}, {"1 == 2", 0, 0}, {"1 != 2", 1, 0}, {"1 < 2", 1, 0}, {"1 <= 2", 1, 0},
           {"1 > 2", 0, 0}, {"1 >= 2", 0, 0}, {"1 GB == 1000 MB", 1, 0}, {"1 GB < 1 GiB", 1, 0},
           {"1 GB > 0", 1, 0});
+}
+
+static void a_number_is_in_a_list_or_not(void **state)
+{
+    (void)state;
+    CHECK({"3 in odd", 1, UNIT_NONE}, {"micro in odd", 0, UNIT_NONE}, {"micro + 1 in odd", 1, UNIT_NONE},
+          {"not micro in odd", 1, UNIT_NONE}, {"8 * (micro - 1 in odd)", 8, UNIT_NONE},
+          {"nodes == 8 and micro in odd", 0, UNIT_NONE}, {"0 > 1 or micro-1 in odd", 1, UNIT_NONE},
+          {"speed in odd", 0, UNIT_NONE}, {"nodes in empty", 0, UNIT_NONE});
+    REFUSED({"micro in nodes", "x:1:10: expected the name of a list after 'in'; got 'nodes'"},
+            {"micro in", "x:1:9: expected the name of a list after 'in'; got the end"},
+            {"odd + 1", "x:1:1: expected a number; 'odd' is a list"});
 }
 
 static void numbers_are_decimal_with_exponent_and_underscores(void **state)
@@ -278,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(operators_bind_as_in_arithmetic),
         TEST(every_comparison_gives_one_or_zero),
+        TEST(a_number_is_in_a_list_or_not),
         TEST(numbers_are_decimal_with_exponent_and_underscores),
         TEST(a_unit_stands_at_its_number),
         TEST(percent_and_modulo_are_told_apart),

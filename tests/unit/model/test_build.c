@@ -113,6 +113,26 @@ static void parameters_have_defaults_that_use_each_other_and_can_be_set(void **s
     }
 }
 
+static void a_list_says_which_repetitions_differ(void **state)
+{
+    (void)state;
+    const char *text = "parameters: {last: 4, wide: [1, last]}\n"
+                       "layers:\n"
+                       "  - {input: x, dims: {s: 3, h: 8}}\n"
+                       "  - {fc: fc, repeat: 5, out: \"8 + (i in wide)\", bias: no}\n";
+    const struct {
+        const char *set;
+        uint64_t parameters;
+    } cases[] = {{NULL, 64 + 72 + 72 + 64 + 72}, {"wide: [0, 7]", 72 + 72 + 64 * 3}, {"wide: []", 64 * 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct built built;
+        built_from_text(&built, text, cases[i].set, 1);
+        built_want(&built);
+        assert_int_equal(model_parameters(&built.model), cases[i].parameters);
+        built_fini(&built);
+    }
+}
+
 static void names_are_looked_up_outwards(void **state)
 {
     (void)state;
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test(repetitions_count_i_from_zero_and_chain),
         cmocka_unit_test(a_skipped_item_stands_for_its_input),
         cmocka_unit_test(parameters_have_defaults_that_use_each_other_and_can_be_set),
+        cmocka_unit_test(a_list_says_which_repetitions_differ),
         cmocka_unit_test(names_are_looked_up_outwards),
         cmocka_unit_test(layers_know_where_they_stand_after_the_input_is_gone),
         cmocka_unit_test(several_inputs_are_allowed_and_tokens_come_from_the_first_discrete),

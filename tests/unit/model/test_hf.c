@@ -304,6 +304,30 @@ static void blocks_with_experts_alternate_with_plain_ones(void **state)
     }
 }
 
+/* Blocks that `mlp_only_layers` names have an MLP, whatever the step says. */
+static void single_blocks_have_no_experts(void **state)
+{
+    (void)state;
+    static const char *const form =
+        "{'model_type': 'qwen3_moe', 'hidden_size': 32, 'num_hidden_layers': 6, 'num_attention_heads': 4, "
+        "'num_key_value_heads': 4, 'intermediate_size': 64, 'vocab_size': 100, 'num_experts': 5, "
+        "'num_experts_per_tok': 2, 'moe_intermediate_size': 8, 'decoder_sparse_step': 2, 'mlp_only_layers': "
+        "%s}";
+    static const struct {
+        const char *list;
+        uint64_t mixtures; /* of the blocks 1, 3 and 5 */
+    } cases[] = {{"[]", 3}, {"[0, 2]", 3}, {"[3]", 2}, {"[1, 3, 5, 9]", 0}};
+    uint64_t mixture = 5 * 3 * 32 * 8 + 5 * 32, plain = 3 * 32 * 64, first = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char config[512];
+        snprintf(config, sizeof config, form, cases[i].list);
+        uint64_t parameters = count(&(struct published){"small", 0, config});
+        first = i ? first : parameters;
+        assert_int_equal(parameters + (3 - cases[i].mixtures) * mixture,
+                         first + (3 - cases[i].mixtures) * plain);
+    }
+}
+
 /* The first message about a configuration that is not read. */
 static void refuse(const char *config, const char *expected)
 {
@@ -317,13 +341,21 @@ static void refuse(const char *config, const char *expected)
 
 #define SIZES "'num_hidden_layers': 2, 'num_attention_heads': 4, 'intermediate_size': 64, 'vocab_size': 100"
 
+#define TYPES                                                                                                \
+    "llama, mistral, qwen2, qwen3, gemma, gemma2, phi3, gpt2, gpt_neox, opt, bloom, falcon, mixtral, "       \
+    "qwen2_moe, qwen3_moe, deepseek_v2, deepseek_v3, bert, roberta, t5, vit"
+
 static void what_cannot_be_read_is_refused(void **state)
 {
     (void)state;
     refuse("{'model_type': 'llama', " SIZES "}",
-           "missing field 'hidden_size', which model_type 'llama' needs");
+           "missing field 'hidden_size', which model_type 'llama' needs (as it does num_hidden_layers, "
+           "hidden_size, num_attention_heads, intermediate_size, vocab_size)");
     refuse("{'model_type': 'lama', " SIZES "}",
-           "there is no supported model_type 'lama'; did you mean 'llama'?");
+           "model_type 'lama' is not supported, did you mean 'llama'? Those that are: " TYPES);
+    refuse("{'model_type': 'hyena'}", "model_type 'hyena' is not supported. Those that are: " TYPES);
+    refuse("{'architectures': ['LlamaForCausalLM'], " SIZES "}",
+           "missing field 'model_type', which says what this configuration is of. Supported are: " TYPES);
     refuse("{'model_type': 'llama', 'hidden_size': 30, " SIZES "}",
            "4 heads do not share a width of 30 evenly");
     refuse("{'model_type': 'llama', 'hidden_size': 32, 'hidden_act': 'silo', " SIZES "}",
@@ -331,7 +363,8 @@ static void what_cannot_be_read_is_refused(void **state)
     refuse("{'model_type': 'bert', 'architectures': ['BertForFun'], 'hidden_size': 32, " SIZES "}",
            "the class 'BertForFun' is not supported for model_type 'bert'; those named ...BertModel, "
            "...ForPreTraining, ...ForMaskedLM, ...LMHeadModel, ...ForSequenceClassification, "
-           "...ForMultipleChoice, ...ForTokenClassification, ...ForQuestionAnswering are");
+           "...ForNextSentencePrediction, ...ForMultipleChoice, ...ForTokenClassification, "
+           "...ForQuestionAnswering are");
 }
 
 static void what_is_lost_is_said(void **state)
@@ -353,6 +386,7 @@ int main(void)
         cmocka_unit_test(every_architecture_has_a_published_size),
         cmocka_unit_test(a_token_uses_and_multiplies_with_the_experts_that_it_is_sent_to),
         cmocka_unit_test(blocks_with_experts_alternate_with_plain_ones),
+        cmocka_unit_test(single_blocks_have_no_experts),
         cmocka_unit_test(what_cannot_be_read_is_refused),
         cmocka_unit_test(what_is_lost_is_said),
     };

@@ -51,9 +51,10 @@ static inline bool run_reaches_out(struct executor *x, const struct stage_run *s
 static inline uint32_t run_exchanged(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *all = s->d->backward.at;
-    uint32_t before = 0; /* exchanges of this tensor */
-    for (uint32_t i = 0; i < index; i++)
-        before += all[i].kind == ACTION_EXCHANGE && all[i].tensor == all[index].tensor;
+    uint32_t before = 0, first = index - (all[index].leg == EXCHANGE_FROM_ROOT);
+    for (uint32_t i = 0; i < first; i++)
+        before += all[i].kind == ACTION_EXCHANGE && all[i].leg != EXCHANGE_FROM_ROOT &&
+                  all[i].tensor == all[index].tensor;
     for (uint32_t c = s->d->first_contribution[all[index].tensor]; c != MODEL_NONE;
          c = s->d->contributions.at[c].next)
         if (run_reaches_out(x, s, all[index].tensor, &s->d->contributions.at[c]) && before-- == 0)
@@ -172,57 +173,47 @@ static inline void run_give_back(struct executor *x, const struct stage_run *s, 
 
 /* Adds up one contribution: a member's share of it, and what others have for that share. */
 static inline struct holding run_backward_add(struct executor *x, const struct stage_run *s,
-                                              const struct action *a, uint32_t c, bool removed)
+                                              const struct action *a, uint32_t c)
 {
     const struct contribution *given = &s->d->contributions.at[c];
-    struct holding out = run_holding(x, s);
+    struct run_sides sides = run_sides(x, s);
+    sides.layout = given->layout;
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        out.member[m] = run_array(x, a->tensor, NAN);
-        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, m);
-        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
-            if (run_inside(run_tensor(x, a->tensor), &share, i))
-                out.member[m][i] = run_value(&s->given[c], m, i);
+        sides.own[m] = given->boxes[m];
+        sides.wanted[m] = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, m);
     }
-    for (uint32_t k = 0; k < a->message_count && !removed; k++) {
-        const struct message_part *message = &s->d->messages.at[a->first_message + k];
-        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &given->layout, message->to);
-        run_message(x, a->tensor, message, &s->given[c], &given->boxes[message->from], &share,
-                    out.member[message->to], true);
+    bool passed = a->leg == EXCHANGE_FROM_ROOT;
+    return run_summands(x, s, a, &sides, &s->given[c],
+                        passed ? &s->backward[s->d->dependencies.at[a->first_dependency]] : NULL);
+}
+
+/* Brings the sum of all contributions from the shares in which it is to where the producer needs it. */
+static inline struct holding run_backward_spread(struct executor *x, const struct stage_run *s,
+                                                 const struct action *a)
+{
+    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    const struct operator* op = & x->model->operators.at[so->operator];
+    struct run_sides sides = run_sides(x, s);
+    if (op->output.tensor != a->tensor)
+        run_fault(x, "an exchange of no contribution");
+    sides.layout =
+        layout_reduced(assign_layout(s->d->stage, x->model, op, &so->assignment, &op->output, true));
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        sides.own[m] = run_layout_box(s, run_tensor(x, a->tensor), &sides.layout, m);
+        sides.wanted[m] = run_box(s, so, &op->output, m);
     }
-    return out;
+    struct holding in = run_contributions(x, s, a, a->tensor, NULL);
+    return run_parts(x, s, a, &sides, &in);
 }
 
 static inline struct holding run_backward_exchange(struct executor *x, const struct stage_run *s,
                                                    uint32_t index, bool removed)
 {
-    const struct action *a = &s->d->backward.at[index];
     uint32_t c = run_exchanged(x, s, index);
-    struct holding out = run_holding(x, s);
-    if (c != MODEL_NONE)
-        return run_backward_add(x, s, a, c, removed);
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
-    const struct operator* op = & x->model->operators.at[so->operator];
-    if (op->output.tensor != a->tensor) {
-        run_fault(x, "an exchange of no contribution");
-        return out;
-    }
-    struct holding in = run_contributions(x, s, a, a->tensor, NULL);
-    struct layout shares =
-        layout_reduced(assign_layout(s->d->stage, x->model, op, &so->assignment, &op->output, true));
-    for (uint32_t m = 0; m < s->d->member_count; m++) {
-        out.member[m] = run_array(x, a->tensor, NAN);
-        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, m);
-        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
-            if (run_inside(run_tensor(x, a->tensor), &share, i))
-                out.member[m][i] = run_value(&in, m, i);
-    }
-    for (uint32_t k = 0; k < a->message_count && !removed; k++) {
-        const struct message_part *message = &s->d->messages.at[a->first_message + k];
-        struct box share = run_layout_box(s, run_tensor(x, a->tensor), &shares, message->from);
-        struct box wanted = run_box(s, so, &op->output, message->to);
-        run_message(x, a->tensor, message, &in, &share, &wanted, out.member[message->to], false);
-    }
-    return out;
+    struct action without = s->d->backward.at[index];
+    without.message_count = 0;
+    const struct action *a = removed ? &without : &s->d->backward.at[index];
+    return c == MODEL_NONE ? run_backward_spread(x, s, a) : run_backward_add(x, s, a, c);
 }
 
 /* A gradient that comes back from a later stage. */

@@ -3,6 +3,7 @@
 #ifndef PARTITA_TESTS_EXECUTOR_RUN_H
 #define PARTITA_TESTS_EXECUTOR_RUN_H
 
+#include "executor_exchange.h"
 #include "executor_panels.h"
 
 #include "plan/lazy.h"
@@ -37,45 +38,40 @@ static inline struct box run_source_box(const struct stage_run *s, uint32_t tens
     return run_layout_box(s, state_tensor(s->d, tensor), &form->layout, member);
 }
 
-/* What a member may send in an exchange: its box in the form that the exchange starts from, or its share in
- * the layout that collectives left. */
-static inline struct box run_exchange_box(const struct stage_run *s, const struct action *a,
-                                          const struct form *made, uint32_t member)
+/* What members may send in an exchange: their boxes in the form that it starts from, or their shares in the
+ * layout that collectives left; and what they want for the form that it makes. */
+static inline struct run_sides run_exchange_sides(struct executor *x, const struct stage_run *s,
+                                                  const struct action *a, const struct form *made)
 {
-    for (uint32_t k = 0; k < a->dependency_count; k++) {
+    struct run_sides sides = run_sides(x, s);
+    const struct form *held = NULL;
+    sides.layout = made->layout;
+    for (uint32_t k = 0; k < a->dependency_count && !held; k++) {
         uint32_t dependency = s->d->dependencies.at[a->first_dependency + k];
-        const struct form *form = run_form(s, a->tensor, dependency);
         const struct action *before = &s->d->forward.at[dependency];
-        if (form) /* also one that collectives and slices made */
-            return run_source_box(s, a->tensor, form, member);
-        if (before->kind == ACTION_COLLECTIVE && before->tensor == a->tensor)
-            return run_layout_box(s, state_tensor(s->d, a->tensor), &before->after, member);
+        held = run_form(s, a->tensor, dependency); /* also one that collectives and slices made */
+        if (held || (before->kind == ACTION_COLLECTIVE && before->tensor == a->tensor))
+            sides.layout = held ? held->layout : before->after;
     }
-    return run_layout_box(s, state_tensor(s->d, a->tensor), &made->layout, member);
+    for (uint32_t m = 0; m < s->d->member_count; m++) {
+        sides.own[m] = held ? run_source_box(s, a->tensor, held, m)
+                            : run_layout_box(s, run_tensor(x, a->tensor), &sides.layout, m);
+        sides.wanted[m] = run_form_box(s, a->tensor, made, m);
+    }
+    return sides;
 }
 
 static inline struct holding run_exchange(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->forward.at[index];
-    struct holding in = run_union(x, s, a, a->tensor), out = run_holding(x, s);
-    const struct form *made = run_form(s, a->tensor, index);
+    struct holding in = run_union(x, s, a, a->tensor);
+    const struct form *made = run_form(s, a->tensor, index + (a->leg == EXCHANGE_TO_ROOT));
     if (!made) {
         run_fault(x, "an exchange that makes no form");
-        return out;
+        return in;
     }
-    for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box own = run_exchange_box(s, a, made, m);
-        out.member[m] = run_array(x, a->tensor, NAN);
-        for (size_t i = 0; i < run_elements(x, a->tensor); i++)
-            if (run_inside(run_tensor(x, a->tensor), &own, i))
-                out.member[m][i] = run_value(&in, m, i);
-    }
-    for (uint32_t k = 0; k < a->message_count; k++) {
-        const struct message_part *message = &s->d->messages.at[a->first_message + k];
-        struct box held = run_exchange_box(s, a, made, message->from);
-        struct box wanted = run_form_box(s, a->tensor, made, message->to);
-        run_message(x, a->tensor, message, &in, &held, &wanted, out.member[message->to], false);
-    }
+    struct run_sides sides = run_exchange_sides(x, s, a - (a->leg == EXCHANGE_FROM_ROOT), made);
+    struct holding out = run_parts(x, s, a, &sides, &in);
     for (uint32_t m = 0; m < s->d->member_count; m++)
         for (size_t i = 0; i < run_elements(x, a->tensor); i++)
             if (isnan(out.member[m][i]))

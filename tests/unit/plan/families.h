@@ -4,8 +4,10 @@
 
 #include "plan_case.h"
 
+#include "collective/collective.h"
 #include "plan/shard.h"
 #include "plan/split.h"
+#include "plan/workload.h"
 
 struct family {
     const char *name, *model;
@@ -259,6 +261,19 @@ static inline void random_axes(const struct family *family, uint64_t *random, ch
     }
 }
 
+/* Now and then exchanges go through coordinators: along all axes, or those called like one of them. */
+static inline void random_coordinators(struct plan_case *c, const struct family *family, uint64_t *random)
+{
+    struct workload_carrier *carrier = ARENA_NEW(&c->arena, struct workload_carrier);
+    if (case_between(random, 0, 2))
+        return;
+    *carrier = (struct workload_carrier){.kind = HALO_EXCHANGE, .algorithm = &via_root_algorithm};
+    if (case_between(random, 0, 2) == 0)
+        carrier->group = family->axes[case_between(random, 0, family_axes(family) - 1)];
+    c->plan.carriers = carrier;
+    c->plan.carrier_count = 1;
+}
+
 /* A plan of one to three stages on meshes that have nothing to do with each other. */
 static inline void random_case(struct plan_case *c, const struct family *family, uint64_t *random)
 {
@@ -318,6 +333,7 @@ static inline void random_case(struct plan_case *c, const struct family *family,
             c->platform.links.at[l].latency = case_between(random, 0, 1) * case_between(random, 0, 100);
         }
     }
+    random_coordinators(c, family, random);
 }
 
 static inline void random_derive(struct plan_case *c, const struct family *family)

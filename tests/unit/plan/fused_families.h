@@ -61,6 +61,7 @@ static inline void random_fused_case(struct plan_case *c, const struct family *f
     }
     if (case_between(random, 0, 3) == 0)
         c->plan.input_device = case_device(c);
+    random_coordinators(c, family, random);
 }
 
 #endif

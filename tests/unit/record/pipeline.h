@@ -145,13 +145,18 @@ static inline void pipeline_memory(struct pipeline *p, struct program *program)
     program->memory = ARENA_ARRAY(&p->job.arena, struct memory_change, program->op_count + 3);
     program->held_count = 3;
     for (uint8_t i = 0; i < 3; i++)
-        program->memory[program->memory_count++] = (struct memory_change){held[i], PROGRAM_NONE, 1, i, false};
+        program->memory[program->memory_count++] =
+            (struct memory_change){.bytes = held[i], .op = PROGRAM_NONE, .label = 1, .category = i};
     for (uint32_t i = 0; i < program->op_count; i++) {
         const struct op *op = &program->ops[i];
         bool forward = op->pass == PASS_F, counts = op->kind == OP_COMPUTE && op->pass != PASS_O;
         if (counts && !(forward && p->shape.inference))
-            program->memory[program->memory_count++] = (struct memory_change){
-                forward ? p->shape.message : -p->shape.message, i, op->label, MEMORY_ACTIVATIONS, !forward};
+            program->memory[program->memory_count++] =
+                (struct memory_change){.bytes = forward ? p->shape.message : -p->shape.message,
+                                       .op = i,
+                                       .label = op->label,
+                                       .category = MEMORY_ACTIVATIONS,
+                                       .at_end = !forward};
     }
 }
 

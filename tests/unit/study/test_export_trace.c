@@ -119,6 +119,25 @@ static void generated_text_comes_back_the_same(void **state)
     round_trip("llama3-70b-chat", "dgx-h100", sets, 6);
 }
 
+/* Shards of tables, experts, waves of a recurrent network, fused tiles, a grid of a CNN, what is left with a host. */
+#define PIS "topology.devices=4", "topology.device=raspberry-pi-3b-1core-early"
+static void shipped_workloads_come_back_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *workload, *topology, *sets[3];
+        uint32_t count;
+    } cases[] = {{"dlrm-16gpu", "dgx-a100", {"topology.nodes=2"}, 1},
+                 {"gnmt-8-wavefront", "dgx-1-v100", {NULL}, 0},
+                 {"mixtral-8x7b-32gpu", "dgx-h100", {"topology.nodes=4", "model.layers=4"}, 2},
+                 {"deepthings-yolov2", "raspberry-pi-wifi", {PIS}, 2},
+                 {"modnn-yolov2", "raspberry-pi-wifi", {PIS}, 2},
+                 {"vgg16-8gpu-grid", "dgx-a100", {"topology.nodes=1"}, 1},
+                 {"zero-offload-10b", "offload-box", {"model.layers=4", "batch.global=16"}, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        round_trip(cases[i].workload, cases[i].topology, cases[i].sets, cases[i].count);
+}
+
 /* Bytes of a good trace: two ranks with everything in them. */
 static void good_rank(uint32_t rank)
 {
@@ -199,6 +218,7 @@ int main(void)
         cmocka_unit_test(halo_exchanges_and_gathers_come_back_the_same),
         cmocka_unit_test(pipelines_tensors_and_data_come_back_the_same),
         cmocka_unit_test(generated_text_comes_back_the_same),
+        cmocka_unit_test(shipped_workloads_come_back_the_same),
         cmocka_unit_test(two_hundred_corrupted_traces_are_refused_or_replayed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
