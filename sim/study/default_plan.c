@@ -204,6 +204,8 @@ static void offer_split(struct default_list *list, const struct degrees *degrees
     choice.data = members(list, degrees->tensor, degrees->pipeline) / choice.context;
     choice.expert = degrees->expert ? degrees->expert : 1;
     choice.zero = given->zero >= 0 ? (uint32_t)given->zero : choice.data > 1 ? zero : 0;
+    if (given->zero < 0 && zero > 1 && choice.data == 1)
+        return; /* as with less to share out: there is nobody to share with */
     for (uint32_t r = 0; r < (list->facts->training ? RECOMPUTE_COUNT : 1); r++) {
         choice.recompute = default_recompute[r];
         if (given->recompute >= 0 && choice.recompute != (enum plan_recompute)given->recompute)

@@ -271,7 +271,7 @@ static bool default_search(struct scenario *scenario, const struct scenario_opti
     for (uint32_t first = 0, end; first < texts->count && splits < DEFAULT_SPLITS; first = end) {
         end = default_split_end(texts, first);
         splits++;
-        if (end - first > 2 && !default_may_fit(scenario, options, texts->at[end - 1]))
+        if (end - first > 1 && !default_may_fit(scenario, options, texts->at[end - 1]))
             continue;
         for (uint32_t i = first; i < end; i++)
             if (default_may_fit(scenario, options, texts->at[i]) && scenario_finish(scenario, options) &&

@@ -209,19 +209,22 @@ static void remedy_line(const struct remedy *remedy, double before, FILE *out)
             unit_format(remedy->capacity, UNIT_BYTES, text[1], 32), remedy->seconds / before);
 }
 
-/* Tries all; those that are over the memory by less than `over` bytes into `tried`. Returns how many. Of what
- * does not fit only the nearest is of use: then each has to be nearer than those before. */
+/* Of a bare model a remedy that cannot fit is passed over at first; `left` notes which. Where none fits, the
+ * nearest of those is looked for: each then has to be nearer than those before. */
 static uint32_t remedy_all(const struct scenario *s, const struct scenario_options *options,
-                           const struct remedy *now, bool fits, struct remedy *tried, struct arena *arena)
+                           const struct remedy *now, bool fits, bool left[REMEDIES], struct remedy *tried,
+                           uint32_t count, struct arena *arena)
 {
-    uint32_t count = 0;
-    double over = fits ? 0 : now->total - now->capacity;
+    const struct remedy *nearest = count ? &tried[0] : now;
+    double over = fits ? 0 : nearest->total - nearest->capacity;
     for (uint32_t r = 0; r < REMEDIES; r++) {
         struct remedy remedy = {.seconds = 0};
+        if (!left[r])
+            continue;
         for (uint32_t i = 0; i < REMEDY_SETS; i++)
             remedy.sets[i] = remedies[r][i];
-        bool good = remedy_try(s, options, &remedy, over, arena) &&
-                    remedy.total - remedy.capacity < now->total - now->capacity;
+        left[r] = !remedy_try(s, options, &remedy, over, arena);
+        bool good = !left[r] && remedy.total - remedy.capacity < now->total - now->capacity;
         for (uint32_t k = 0; k < count && good; k++) /* a further setting that changes nothing */
             good = tried[k].total != remedy.total || tried[k].seconds != remedy.seconds;
         if (!good)
@@ -237,11 +240,14 @@ void remedy_print(struct scenario *s, const struct scenario_options *options, FI
 {
     struct arena arena;
     struct remedy tried[REMEDIES], now = {.seconds = 0};
+    bool left[REMEDIES];
     arena_init(&arena);
     remedy_judge(s, &now);
-    uint32_t count = remedy_all(s, options, &now, true, tried, &arena);
-    if (s->chosen && (count == 0 || !tried[0].fits)) /* its plans were looked for among those that fit */
-        count = remedy_all(s, options, &now, false, tried, &arena);
+    for (uint32_t r = 0; r < REMEDIES; r++)
+        left[r] = true;
+    uint32_t count = remedy_all(s, options, &now, true, left, tried, 0, &arena);
+    if (s->chosen && (count == 0 || !tried[0].fits))
+        count = remedy_all(s, options, &now, false, left, tried, count, &arena);
     if (count && tried[0].fits)
         fprintf(out, "          what would fit, the cheapest first:\n");
     else if (count)
