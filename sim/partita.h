@@ -70,10 +70,17 @@ enum partita_status partita_explain(const struct partita_options *options, FILE 
  * `what` is NULL. */
 enum partita_status partita_list(const char *what, bool json, FILE *out, FILE *err);
 
-/* Draws a figure ("timeline", "memory") of a run of a database; `run` <= 0: the latest. `from`, `to`: seconds
- * of the step; both 0: all. */
-enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
-                                 double from, double to, const char *ranks, FILE *err);
+struct partita_plot_options {
+    const char *kind; /* "timeline", "memory" */
+    const char *database;
+    int64_t run;        /* <= 0: the latest */
+    const char *output; /* .svg, .png or .pdf */
+    double from, to;    /* seconds of the step; both 0: all */
+    const char *ranks;  /* "0,8,16"; NULL: one per stage */
+};
+
+/* Draws a figure of a run of a database. */
+enum partita_status partita_plot(const struct partita_plot_options *options, FILE *err);
 
 struct partita_collective_options {
     const char *kind;        /* "all-reduce" … */

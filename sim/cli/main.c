@@ -117,8 +117,9 @@ static enum partita_status main_plot(const struct options *o)
 {
     char standard[64];
     snprintf(standard, sizeof standard, "%s.svg", o->arguments[0]);
+    const char *output = o->output ? o->output : standard;
     if (strcmp(o->arguments[0], "schedules") == 0 && o->argument_count == 1)
-        return partita_schedule_plot(o->stages, o->micro_batches, o->output ? o->output : standard, stderr);
+        return partita_schedule_plot(o->stages, o->micro_batches, output, stderr);
     if (o->argument_count < 2) {
         fprintf(stderr, "error: something is missing; usage: %s\n", main_commands[MAIN_PLOT].usage);
         return PARTITA_BAD_INPUT;
@@ -126,10 +127,16 @@ static enum partita_status main_plot(const struct options *o)
     if (strcmp(o->arguments[0], "topology") == 0) {
         struct partita_options options = {
             .topology = o->arguments[1], .sets = o->sets, .set_count = o->set_count};
-        return partita_plot_topology(&options, o->output ? o->output : standard, stderr);
+        return partita_plot_topology(&options, output, stderr);
     }
-    return partita_plot(o->arguments[0], o->arguments[1], o->run, o->output ? o->output : standard, o->from,
-                        o->to, o->ranks, stderr);
+    const struct partita_plot_options options = {.kind = o->arguments[0],
+                                                 .database = o->arguments[1],
+                                                 .run = o->run,
+                                                 .output = output,
+                                                 .from = o->from,
+                                                 .to = o->to,
+                                                 .ranks = o->ranks};
+    return partita_plot(&options, stderr);
 }
 
 static enum partita_status main_list(const struct options *o)

@@ -86,14 +86,15 @@ void collective_steps(const struct algorithm *algorithm, int kind, const struct 
     (pattern && algorithm->pattern ? algorithm->pattern : algorithm->steps)(kind, shape, out);
 }
 
-bool collective_shape(const struct algorithm *algorithm, struct platform *platform, const uint32_t *devices,
-                      uint32_t count, struct shape *shape, struct arena *arena, const char **problem)
+bool collective_shape(const struct collective_request *asked, struct shape *shape, struct arena *arena,
+                      const char **problem)
 {
-    *shape = transfer_flat(count);
+    const struct algorithm *algorithm = asked->algorithm;
+    *shape = transfer_flat(asked->count);
     shape->algorithm = algorithm;
     *problem = NULL;
-    return count < 2 || !algorithm->form ||
-           algorithm->form(algorithm, platform, devices, shape, arena, problem);
+    return asked->count < 2 || !algorithm->form ||
+           algorithm->form(algorithm, asked->platform, asked->devices, shape, arena, problem);
 }
 
 static int compare_loads(const void *a, const void *b)
@@ -265,15 +266,16 @@ static const char *device_name(const struct platform *platform, uint32_t device)
     return names_text(platform->names, platform->devices.at[device].name);
 }
 
-static bool gather(struct platform *platform, const struct transfer_list *list, const uint32_t *devices,
+static bool gather(const struct collective_request *asked, const struct transfer_list *list,
                    struct gathering *gathering, struct activity *out, struct arena *arena,
                    const char **problem)
 {
+    struct platform *platform = asked->platform;
     for (uint32_t i = 0; i < list->count;) {
         uint32_t round = list->at[i].round;
         double repeats = list->times.count ? list->times.at[round] : 1, latency = 0;
         for (; i < list->count && list->at[i].round == round; i++) {
-            uint32_t from = devices[list->at[i].from], to = devices[list->at[i].to];
+            uint32_t from = asked->devices[list->at[i].from], to = asked->devices[list->at[i].to];
             double seconds = add_route(platform, from, to, list->at[i].fraction, out, &gathering->round);
             if (seconds == NO_PROTOCOL)
                 return false;
@@ -295,10 +297,11 @@ static bool gather(struct platform *platform, const struct transfer_list *list, 
 }
 
 /* Takes the loads that an algorithm wrote itself into the same form. */
-static bool load(struct platform *platform, int kind, const uint32_t *devices, uint32_t count,
-                 struct gathering *gathering, struct activity *out, struct arena *arena, const char **problem)
+static bool load(const struct collective_request *asked, struct gathering *gathering, struct activity *out,
+                 struct arena *arena, const char **problem)
 {
-    if (!out->algorithm->loads(kind, platform, devices, count, out, arena, problem))
+    struct platform *platform = asked->platform;
+    if (!asked->algorithm->loads(asked, out, arena, problem))
         return false;
     double overhead = 0;
     out->protocol = PROTOCOL_NONE;
@@ -315,30 +318,30 @@ static bool load(struct platform *platform, int kind, const uint32_t *devices, u
     return true;
 }
 
-bool collective_activity(struct platform *platform, const struct algorithm *algorithm, int kind,
-                         const uint32_t *devices, uint32_t count, const double *shares, uint32_t protocol,
-                         struct activity *out, struct arena *arena, const char **problem)
+bool collective_activity(const struct collective_request *asked, struct activity *out, struct arena *arena,
+                         const char **problem)
 {
-    assert(algorithm->kinds >> kind & 1);
-    *out = (struct activity){.cap = INFINITY, .algorithm = algorithm, .kind = kind, .protocol = protocol};
+    assert(asked->algorithm->kinds >> asked->kind & 1);
+    *out = (struct activity){
+        .cap = INFINITY, .algorithm = asked->algorithm, .kind = asked->kind, .protocol = asked->protocol};
     *problem = NULL;
     struct gathering gathering = {0};
     struct shape *shape = ARENA_NEW(arena, struct shape);
     out->shape = shape;
-    bool good = collective_shape(algorithm, platform, devices, count, shape, arena, problem);
-    if (good && count > 1 && algorithm->loads) {
-        good = load(platform, kind, devices, count, &gathering, out, arena, problem);
+    bool good = collective_shape(asked, shape, arena, problem);
+    if (good && asked->count > 1 && asked->algorithm->loads) {
+        good = load(asked, &gathering, out, arena, problem);
     } else if (good) {
         struct transfer_list list = {0};
-        collective_steps(algorithm, kind, shape, !shares, &list);
-        if (shares && list.count)
-            transfer_weigh(&list, shape, shares);
-        good = gather(platform, &list, devices, &gathering, out, arena, problem);
-        sum_sent(&list, count, out);
+        collective_steps(asked->algorithm, asked->kind, shape, !asked->shares, &list);
+        if (asked->shares && list.count)
+            transfer_weigh(&list, shape, asked->shares);
+        good = gather(asked, &list, &gathering, out, arena, problem);
+        sum_sent(&list, asked->count, out);
         transfer_fini(&list);
     }
     if (good)
-        normalise(platform, &gathering.total, out);
+        normalise(asked->platform, &gathering.total, out);
     VECTOR_FREE(&gathering.round);
     VECTOR_FREE(&gathering.total);
     return good;

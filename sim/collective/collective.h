@@ -45,6 +45,17 @@ struct activity {
     bool limited;   /* whether a protocol's limit makes link_seconds */
 };
 
+/* A collective among devices by an algorithm. */
+struct collective_request {
+    const struct algorithm *algorithm;
+    int kind; /* enum collective_kind, one that the algorithm can do */
+    struct platform *platform;
+    const uint32_t *devices; /* the members in their order */
+    uint32_t count;
+    const double *shares; /* of transfer_weigh(); NULL: equal */
+    uint32_t protocol;    /* interned name; PROTOCOL_NONE: the bare wire */
+};
+
 struct algorithm {
     const char *name;  /* "ring" */
     const char *about; /* one sentence for `partita list collectives` */
@@ -61,8 +72,8 @@ struct algorithm {
     void (*pattern)(int kind, const struct shape *shape, struct transfer_list *out);
     /* For what is no rounds of transfers between members: the fluid activity at both levels (latency, rounds,
      * what members send and loads per link, in bytes per byte of payload). NULL: follows from the steps. */
-    bool (*loads)(int kind, struct platform *platform, const uint32_t *devices, uint32_t count,
-                  struct activity *out, struct arena *arena, const char **problem);
+    bool (*loads)(const struct collective_request *asked, struct activity *out, struct arena *arena,
+                  const char **problem);
     /* Closed form on an idle star of full-duplex cables: seconds with latency a per route and bandwidth b per
      * cable and direction. */
     double (*seconds)(int kind, const struct shape *shape, double bytes, double latency, double bandwidth);
@@ -100,18 +111,16 @@ void collective_steps(const struct algorithm *algorithm, int kind, const struct 
                       struct transfer_list *out);
 
 /* The shape of a group for an algorithm. False with *problem, see `form`. */
-bool collective_shape(const struct algorithm *algorithm, struct platform *platform, const uint32_t *devices,
-                      uint32_t count, struct shape *shape, struct arena *arena, const char **problem);
+bool collective_shape(const struct collective_request *asked, struct shape *shape, struct arena *arena,
+                      const char **problem);
 
-/* The fluid activity of an algorithm over these devices: sums its transfers over the routes; per round the
- * latency is the largest route latency. `shares`: of transfer_weigh(), NULL: equal. `protocol`: an interned
- * name; PROTOCOL_NONE: the bare wire. Links without protocols are bare wires in any case; when there are no
+/* The fluid activity of a collective: sums its transfers over the routes; per round the latency is the
+ * largest route latency. Links without protocols are bare wires in any case; when there are no
  * others, the activity's protocol is PROTOCOL_NONE. An algorithm with `loads` has the protocols of its
  * switches. Returns false with *problem (in the arena) when two members have no route or the algorithm does
  * not fit the group; NULL: see `form`, or a link has other protocols only. */
-bool collective_activity(struct platform *platform, const struct algorithm *algorithm, int kind,
-                         const uint32_t *devices, uint32_t count, const double *shares, uint32_t protocol,
-                         struct activity *out, struct arena *arena, const char **problem);
+bool collective_activity(const struct collective_request *asked, struct activity *out, struct arena *arena,
+                         const char **problem);
 
 /* The activity of one message from a device to another (coefficients follow repeated links of the route).
  * False when there is no route, or when a link has other protocols only. */

@@ -260,11 +260,13 @@ static void tree_latency(const struct tree *tree, int kind, const uint32_t *devi
     out->rounds = 1;
 }
 
-static bool in_network_loads(int kind, struct platform *platform, const uint32_t *devices, uint32_t count,
-                             struct activity *out, struct arena *arena, const char **problem)
+static bool in_network_loads(const struct collective_request *asked, struct activity *out,
+                             struct arena *arena, const char **problem)
 {
+    int kind = asked->kind;
+    const uint32_t *devices = asked->devices, count = asked->count;
     struct tree tree;
-    tree_init(&tree, platform, arena);
+    tree_init(&tree, asked->platform, arena);
     if (!tree_find(&tree, devices, count, arena)) {
         *problem = "no switch that reduces (`reduces: yes`) reaches all members over switches that reduce";
         return false;

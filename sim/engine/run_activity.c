@@ -50,13 +50,17 @@ static bool compute_activity(struct run *run, uint32_t g, uint32_t kind, uint32_
     uint32_t *devices = message ? pair : ARENA_ARRAY(&run->arena, uint32_t, group->member_count + 1);
     for (uint32_t i = 0; i < group->member_count; i++)
         devices[i] = run->job->ranks[run->job->members[group->first_member + i]].device;
+    const struct collective_request asked = {.algorithm = algorithm,
+                                             .kind = (int)kind,
+                                             .platform = run->platform,
+                                             .devices = devices,
+                                             .count = group->member_count,
+                                             .shares = shares ? run->job->shares + shares - 1 : NULL,
+                                             .protocol = protocol};
     struct activity activity;
     const char *problem = NULL;
-    bool reached =
-        message ? collective_message(run->platform, devices[0], devices[1], protocol, &activity)
-                : collective_activity(run->platform, algorithm, (int)kind, devices, group->member_count,
-                                      shares ? run->job->shares + shares - 1 : NULL, protocol, &activity,
-                                      run->kept, &problem);
+    bool reached = message ? collective_message(run->platform, devices[0], devices[1], protocol, &activity)
+                           : collective_activity(&asked, &activity, run->kept, &problem);
     if (!reached) {
         const char *name = names_text(run->job->names, group->name);
         if (message && protocol == PROTOCOL_NONE)

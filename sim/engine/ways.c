@@ -19,25 +19,15 @@ void ways_fini(struct ways *ways)
     arena_fini(&ways->arena);
 }
 
-/* What is to be connected: an algorithm among devices, or without one a message from the first to the second.
- */
-struct ways_wish {
-    const struct algorithm *algorithm;
-    const uint32_t *devices;
-    uint32_t count;
-    int kind;
-};
-
-/* Puts one way at the head of a chain. False when it does not apply; with *problem when that is a mistake. */
-static bool add_way(struct ways *ways, const struct ways_wish *wish, uint32_t protocol, uint32_t *head,
+/* Puts one way at the head of a chain; without an algorithm, of a message from the first to the second
+ * device. False when it does not apply; with *problem when that is a mistake. */
+static bool add_way(struct ways *ways, const struct collective_request *wish, uint32_t *head,
                     const char **problem)
 {
     struct activity activity = {0};
-    bool reached =
-        wish->algorithm
-            ? collective_activity(ways->platform, wish->algorithm, wish->kind, wish->devices, wish->count,
-                                  NULL, protocol, &activity, &ways->arena, problem)
-            : collective_message(ways->platform, wish->devices[0], wish->devices[1], protocol, &activity);
+    bool reached = wish->algorithm ? collective_activity(wish, &activity, &ways->arena, problem)
+                                   : collective_message(ways->platform, wish->devices[0], wish->devices[1],
+                                                        wish->protocol, &activity);
     if (!reached) {
         collective_activity_fini(&activity);
         return false;
@@ -52,28 +42,30 @@ static bool add_way(struct ways *ways, const struct ways_wish *wish, uint32_t pr
 }
 
 /* By every protocol of the links, as the engine does for programs; the bare wire where there is none. */
-static bool add_protocols(struct ways *ways, const struct ways_wish *wish, uint32_t *head,
+static bool add_protocols(struct ways *ways, struct collective_request wish, uint32_t *head,
                           const char **problem)
 {
     const struct index_list *names = &ways->platform->protocol_names;
     bool by_steps = ways->options->network && ways->options->network->by_steps;
-    bool any = false, own = by_steps || (wish->algorithm && wish->algorithm->loads);
+    bool any = false, own = by_steps || (wish.algorithm && wish.algorithm->loads);
     for (uint32_t i = names->count; i-- > 0 && !own;) {
-        if (!add_way(ways, wish, names->at[i], head, problem))
+        wish.protocol = names->at[i];
+        if (!add_way(ways, &wish, head, problem))
             continue;
         any = true;
         if (ways->activities.at[ways->activities.count - 1].protocol == PROTOCOL_NONE)
             break;
     }
-    return any || add_way(ways, wish, PROTOCOL_NONE, head, problem);
+    wish.protocol = PROTOCOL_NONE;
+    return any || add_way(ways, &wish, head, problem);
 }
 
 uint32_t ways_message(struct ways *ways, uint32_t from, uint32_t to)
 {
-    struct ways_wish wish = {.devices = (const uint32_t[]){from, to}, .count = 2};
+    const struct collective_request wish = {.devices = (const uint32_t[]){from, to}, .count = 2};
     const char *problem = NULL;
     uint32_t head = PROGRAM_NONE;
-    add_protocols(ways, &wish, &head, &problem);
+    add_protocols(ways, wish, &head, &problem);
     return head;
 }
 
@@ -94,20 +86,24 @@ static const struct algorithm *wanted(const struct engine_options *options, uint
 uint32_t ways_collective(struct ways *ways, uint32_t name, int kind, const uint32_t *devices, uint32_t count,
                          const char **problem)
 {
-    struct ways_wish wish = {wanted(ways->options, name, kind), devices, count, kind};
+    struct collective_request wish = {.algorithm = wanted(ways->options, name, kind),
+                                      .kind = kind,
+                                      .platform = ways->platform,
+                                      .devices = devices,
+                                      .count = count};
     uint32_t head = PROGRAM_NONE;
     *problem = NULL;
     if (wish.algorithm != &collective_automatic) {
-        if (!add_protocols(ways, &wish, &head, problem) && !*problem) {
+        if (!add_protocols(ways, wish, &head, problem) && !*problem) {
             wish.algorithm = collective_usual(kind);
-            add_protocols(ways, &wish, &head, problem);
+            add_protocols(ways, wish, &head, problem);
         }
         return head;
     }
     for (uint32_t i = 0; collective_algorithms[i]; i++) {
         wish.algorithm = collective_algorithms[i];
         if (wish.algorithm->kinds >> kind & 1 && (!wish.algorithm->most || count <= wish.algorithm->most))
-            add_protocols(ways, &wish, &head, problem);
+            add_protocols(ways, wish, &head, problem);
     }
     return head;
 }

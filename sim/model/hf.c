@@ -426,6 +426,34 @@ static struct value *model_document(struct hf *hf)
     return out;
 }
 
+/* The narrower precision that a quantisation leaves the weights in, for a message; NULL: not known. */
+static const char *quantised(const struct value *config)
+{
+    const struct value *method = value_get(config, "quant_method"), *bits = value_get(config, "bits");
+    const struct value *four = value_get(config, "load_in_4bit"), *eight = value_get(config, "load_in_8bit");
+    if (method && method->text && strstr(method->text, "fp8"))
+        return "fp8";
+    if ((bits && bits->text && strcmp(bits->text, "4") == 0) || (four && is_on(four)))
+        return "int4";
+    return (bits && bits->text && strcmp(bits->text, "8") == 0) || (eight && is_on(eight)) ? "int8" : NULL;
+}
+
+/* A precision is the workload's; that a file's weights are narrower is said. */
+static void say_quantised(struct hf *hf)
+{
+    const struct value *config = hf_field(hf, "quantization_config");
+    const char *narrow = config ? quantised(config) : NULL;
+    if (narrow)
+        report_warning(
+            &hf->input->report, config->place,
+            "quantization_config: weights are stored as %s; --set 'precision={weights: %s, activations: "
+            "bf16}' counts them so",
+            narrow, narrow);
+    else if (config && is_on(config))
+        report_warning(&hf->input->report, config->place,
+                       "quantization_config: weights are counted in the workload's `precision`");
+}
+
 struct value *hf_read(struct input *input, const struct value *config)
 {
     struct hf hf = {.input = input, .config = config};
@@ -440,5 +468,6 @@ struct value *hf_read(struct input *input, const struct value *config)
     good = good && (!hf.architecture->refine || hf.architecture->refine(&hf));
     good = read_head(&hf) && good;
     good = good && check_heads(&hf) && check_parts(&hf);
+    say_quantised(&hf);
     return good ? model_document(&hf) : NULL;
 }

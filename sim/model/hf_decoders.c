@@ -31,7 +31,7 @@ bool hf_decoders_sequence(struct hf *hf, const char *field, int64_t otherwise)
 }
 
 /* What all descendants of Llama have in common: sizes, heads of keys and values, a gated MLP. */
-#define LLAMA_SIZES HF_BLOCKS, HF_VOCABULARY, HF_QUANTISED
+#define LLAMA_SIZES HF_BLOCKS, HF_VOCABULARY
 
 static const struct hf_key llama_keys[] = {
     LLAMA_SIZES,
@@ -243,7 +243,7 @@ static const struct hf_key gpt2_keys[] = {
     {"n_positions|max_position_embeddings", HF_SIZE, "positions", "1024"},
     {"activation_function", HF_ACTIVATION, "act", "gelu"},
     {"tie_word_embeddings", HF_FLAG, "tied", "yes"},
-    {"add_cross_attention", HF_IGNORED, NULL, "cross-attention is left out"},
+    {"add_cross_attention", HF_FLAG, "cross", "no"},
     HF_END,
 };
 

@@ -25,7 +25,7 @@ SETTINGS(next_sentence, {"pooler", "yes"}, {"next-head", "yes"});
     HF_VOCABULARY, {"max_position_embeddings", HF_SIZE, "positions", "512"},                                 \
         {"type_vocab_size", HF_COUNT, "types", "2"}, {"tie_word_embeddings", HF_FLAG, "tied", "yes"},        \
     {                                                                                                        \
-        "add_cross_attention", HF_REFUSED, NULL, "cross-attention is not supported here"                     \
+        "add_cross_attention", HF_FLAG, "cross", "no"                                                        \
     }
 
 static const struct hf_key bert_keys[] = {

@@ -6,7 +6,9 @@ static const char ahead[] = "modules that predict further tokens are left out";
 
 #define COMMON                                                                                               \
     HF_BLOCKS, HF_VOCABULARY, {"hidden_act", HF_ACTIVATION, "act", "silu"},                                  \
-        {"tie_word_embeddings", HF_FLAG, "tied", "no"}, HF_QUANTISED
+    {                                                                                                        \
+        "tie_word_embeddings", HF_FLAG, "tied", "no"                                                         \
+    }
 
 static const struct hf_key mixtral_keys[] = {
     COMMON,

@@ -23,12 +23,6 @@
         "vocab_size", HF_SIZE, "vocabulary", NULL                                                            \
     }
 
-#define HF_QUANTISED                                                                                         \
-    {                                                                                                        \
-        "quantization_config", HF_IGNORED, NULL,                                                             \
-            "the precision of quantised weights is not read; say it as `precision`"                          \
-    }
-
 /* Heads of keys and values: so many where the field is missing, one for each head where it is null. */
 #define HF_GROUPS(otherwise)                                                                                 \
     {"num_key_value_heads", HF_SIZE, "groups", otherwise},                                                   \

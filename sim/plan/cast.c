@@ -186,48 +186,30 @@ static void cast_add_group(struct cast_rank *rank, uint32_t group)
     VECTOR_PUSH(&rank->groups, group);
 }
 
-/* The copies of a tensor that are added up with that of a member: with `out`, the ranks that hold them.
- * Stages of different sizes meet modulo the smallest. Returns the group's number and the most elements that
- * one of them holds. */
-static uint32_t cast_copies(const struct cast *cast, uint32_t tensor, uint32_t member, struct index_list *out,
-                            double *elements)
+uint32_t cast_tied(const struct cast *cast, const struct tied_sum *sum, uint32_t member)
 {
-    uint32_t fewest = MODEL_NONE;
-    *elements = 0;
-    for (int add = 0; add < 2; add++) /* first the smallest stage, then who is congruent */
-        for (uint32_t i = 0; i < cast->copies.count; i++) {
-            const struct cast_copy copy = cast->copies.at[i];
-            const struct derivation *d = &cast->derivations[copy.stage];
-            if (d->parameters.at[copy.parameter].tensor != tensor)
-                continue;
-            if (!add && d->member_count < fewest)
-                fewest = d->member_count;
-            for (uint32_t m = member % fewest; add && m < d->member_count; m += fewest) {
-                double held =
-                    memory_parameter(d, copy.parameter, m) / shard_ways(d, &d->parameters.at[copy.parameter]);
-                *elements = held > *elements ? held : *elements;
-                uint32_t k = 0; /* a rank that holds it for two of its stages has one copy */
-                while (k < out->count && out->at[k] != d->stage->ranks[m])
-                    k++;
-                if (k == out->count)
-                    VECTOR_PUSH(out, d->stage->ranks[m]);
-            }
-        }
-    return member % fewest;
-}
-
-uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member, double *elements)
-{
-    uint32_t tensor = cast->derivations[stage].parameters.at[index].tensor;
-    if (cast->holders[tensor] < 2)
-        return MODEL_NONE;
     struct index_list ranks = {0};
-    uint32_t number = cast_copies(cast, tensor, member, &ranks, elements);
-    uint32_t group = ranks.count < 2 ? MODEL_NONE
-                                     : registry_named(cast->registry, "tied", (uint64_t)tensor << 32 | number,
-                                                      ranks.at, ranks.count);
+    for (uint32_t i = 0; i < sum->copies.count; i++) {
+        uint32_t rank = cast->plan->stages.at[sum->copies.at[i].stage].ranks[member], k = 0;
+        while (k < ranks.count && ranks.at[k] != rank)
+            k++;
+        if (k == ranks.count)
+            VECTOR_PUSH(&ranks, rank);
+    }
+    uint32_t group = ranks.count < 2
+                         ? MODEL_NONE
+                         : registry_named(cast->registry, "tied", (uint64_t)sum->tensor << 32 | member,
+                                          ranks.at, ranks.count);
     VECTOR_FREE(&ranks);
     return group;
+}
+
+uint32_t cast_flow(const struct cast *cast, const struct tied_flow *flow)
+{
+    const struct plan_stage *stages = cast->plan->stages.at;
+    return registry_channel(cast->registry, stages[flow->source].ranks[flow->from],
+                            stages[flow->target].ranks[flow->to], CHANNEL_TIED,
+                            (uint64_t)flow->source << 24 | flow->target, false);
 }
 
 uint32_t cast_barrier(struct cast *cast)
@@ -248,7 +230,6 @@ struct outline {
     struct index_list actions; /* with messages, and the first collective of each kind of group along each set
                                   of axes */
     struct index_list axes;    /* bit sets: along which parameters communicate */
-    struct index_list tied;    /* parameters that other stages hold too */
     struct alike work;         /* members by what they do */
 };
 
@@ -256,7 +237,6 @@ static void outline_fini(struct outline *outline)
 {
     VECTOR_FREE(&outline->actions);
     VECTOR_FREE(&outline->axes);
-    VECTOR_FREE(&outline->tied);
     alike_fini(&outline->work);
 }
 
@@ -281,12 +261,35 @@ static void cast_outline(const struct cast *cast, uint32_t s, struct outline *ou
         if (first || action->message_count)
             VECTOR_PUSH(&outline->actions, i);
     }
-    for (uint32_t i = 0; i < d->parameters.count && cast->plan->training; i++)
-        if (cast->holders[d->parameters.at[i].tensor] > 1)
-            VECTOR_PUSH(&outline->tied, i);
     if (cast->plan->training)
         parameters_axes(d, &outline->axes);
     alike_work(d, alike_axes(d), &outline->work);
+}
+
+/* Whether a role sends, or else receives, a part of a tied gradient. */
+static bool cast_takes_part(struct role role, const struct tied_flow *flow, bool sends)
+{
+    return sends ? flow->source == role.stage && flow->from == role.member
+                 : flow->target == role.stage && flow->to == role.member;
+}
+
+/* The groups in which a role adds up tied gradients: with its number in alike copies, or with whom it has
+ * parts in common. */
+static void cast_tied_groups(struct cast *cast, struct cast_rank *rank, struct role role)
+{
+    for (uint32_t t = 0; t < cast->tied.count; t++) {
+        const struct tied_sum *sum = &cast->tied.at[t];
+        for (uint32_t i = 0; i < sum->copies.count && sum->alike; i++) {
+            bool own = sum->copies.at[i].stage == role.stage;
+            uint32_t group = own ? cast_tied(cast, sum, role.member) : MODEL_NONE;
+            if (group != MODEL_NONE)
+                cast_add_group(rank, group);
+        }
+        for (uint32_t i = 0; i < sum->flows.count; i++)
+            if (cast_takes_part(role, &sum->flows.at[i], true) ||
+                cast_takes_part(role, &sum->flows.at[i], false))
+                cast_add_group(rank, cast_flow(cast, &sum->flows.at[i]));
+    }
 }
 
 /* What a trainer adds: gradients of tied parameters, the barrier. */
@@ -297,12 +300,7 @@ static void cast_training_groups(struct cast *cast, const struct outline *outlin
     for (uint32_t i = 0; i < outline->axes.count; i++)
         cast_add_group(rank,
                        registry_axes(cast->registry, d->stage, role.stage, outline->axes.at[i], role.member));
-    for (uint32_t i = 0; i < outline->tied.count; i++) {
-        double elements;
-        uint32_t tied = cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements);
-        if (tied != MODEL_NONE)
-            cast_add_group(rank, tied);
-    }
+    cast_tied_groups(cast, rank, role);
     if (cast->plan->barrier && cast->first_store > 1)
         cast_add_group(rank, cast_barrier(cast));
 }
@@ -383,6 +381,28 @@ static uint32_t cast_ordinal(const struct cast_rank *rank, uint32_t group)
     return i;
 }
 
+/* What a role adds to tied gradients and gets of them. */
+static void cast_sign_tied(const struct cast *cast, const struct cast_rank *rank, struct role role,
+                           struct signature *out)
+{
+    for (uint32_t t = 0; t < cast->tied.count; t++) {
+        const struct tied_sum *sum = &cast->tied.at[t];
+        for (uint32_t i = 0; i < sum->copies.count && sum->alike; i++)
+            if (sum->copies.at[i].stage == role.stage) {
+                uint32_t group = cast_tied(cast, sum, role.member);
+                VECTOR_PUSH(out, tied_elements(cast->derivations, sum, role.member));
+                VECTOR_PUSH(out, group == MODEL_NONE ? -1.0 : cast_ordinal(rank, group));
+            }
+        for (uint32_t i = 0; i < sum->flows.count; i++)
+            for (int sends = 0; sends < 2; sends++)
+                if (cast_takes_part(role, &sum->flows.at[i], sends)) {
+                    VECTOR_PUSH(out, sends ? 1.0 : 2.0);
+                    VECTOR_PUSH(out, sum->flows.at[i].elements);
+                    VECTOR_PUSH(out, cast_ordinal(rank, cast_flow(cast, &sum->flows.at[i])));
+                }
+    }
+}
+
 /* Every number by which the programs of two members of one stage could differ. */
 static void cast_sign_role(const struct cast *cast, const struct outline *outline,
                            const struct cast_rank *rank, struct role role, struct signature *out)
@@ -390,11 +410,7 @@ static void cast_sign_role(const struct cast *cast, const struct outline *outlin
     const struct derivation *d = &cast->derivations[role.stage];
     VECTOR_PUSH(out, role.stage);
     VECTOR_PUSH(out, alike_class(&outline->work, d->stage, role.member));
-    for (uint32_t i = 0; i < outline->tied.count; i++) {
-        double elements = 0;
-        cast_tied(cast, role.stage, outline->tied.at[i], role.member, &elements);
-        VECTOR_PUSH(out, elements);
-    }
+    cast_sign_tied(cast, rank, role, out);
     for (uint32_t i = 0; i < outline->actions.count; i++) {
         const struct action *action = cast_action(d, outline->actions.at[i]);
         uint32_t count;
@@ -462,17 +478,18 @@ static bool cast_alike_store(const struct cast *cast, uint32_t one, uint32_t oth
     return true;
 }
 
-static void cast_copied(struct cast *cast, struct arena *arena)
+/* Finds the parameters that several stages hold, and how their gradients are added. */
+static void cast_hold(struct cast *cast, struct arena *arena)
 {
     const struct plan *plan = cast->plan;
+    struct tied_sum sum;
     cast->holders = ARENA_ARRAY(arena, uint32_t, plan->model->tensors.count);
     for (uint32_t s = 0; s < plan->stages.count; s++)
         for (uint32_t i = 0; i < cast->derivations[s].parameters.count; i++)
             cast->holders[cast->derivations[s].parameters.at[i].tensor]++;
-    for (uint32_t s = 0; s < plan->stages.count; s++)
-        for (uint32_t i = 0; i < cast->derivations[s].parameters.count; i++)
-            if (cast->holders[cast->derivations[s].parameters.at[i].tensor] > 1)
-                VECTOR_PUSH(&cast->copies, ((struct cast_copy){s, i}));
+    for (uint32_t t = 0; t < plan->model->tensors.count && plan->training; t++)
+        if (cast->holders[t] > 1 && tied_find(cast->derivations, t, &sum))
+            VECTOR_PUSH(&cast->tied, sum);
 }
 
 void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivations,
@@ -480,7 +497,7 @@ void cast_init(struct cast *cast, struct plan *plan, struct derivation *derivati
 {
     *cast =
         (struct cast){.plan = plan, .derivations = derivations, .registry = registry, .barrier = MODEL_NONE};
-    cast_copied(cast, arena);
+    cast_hold(cast, arena);
     cast_roles(cast, arena);
     cast->sent_or_received = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
     cast->first = ARENA_ARRAY(arena, struct index_list, plan->stages.count);
@@ -522,5 +539,7 @@ void cast_fini(struct cast *cast)
         VECTOR_FREE(&cast->ranks.at[r].served);
     }
     VECTOR_FREE(&cast->ranks);
-    VECTOR_FREE(&cast->copies);
+    for (uint32_t i = 0; i < cast->tied.count; i++)
+        tied_fini(&cast->tied.at[i]);
+    VECTOR_FREE(&cast->tied);
 }

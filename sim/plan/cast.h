@@ -4,6 +4,7 @@
 #define PARTITA_PLAN_CAST_H
 
 #include "plan/registry.h"
+#include "plan/tied.h"
 
 struct role {
     uint32_t stage, member;
@@ -19,11 +20,6 @@ struct cast_rank {
     uint32_t like;             /* the first rank that does the same; itself if none */
 };
 
-/* One of the stages that hold a tied parameter. */
-struct cast_copy {
-    uint32_t stage, parameter; /* the latter: index into the derivation's parameters */
-};
-
 struct cast {
     struct plan *plan;
     struct derivation *derivations;
@@ -31,11 +27,11 @@ struct cast {
     VECTOR(struct cast_rank) ranks;
     struct index_list *sent_or_received; /* per stage: messages of member m at [first[m], first[m + 1]) */
     struct index_list *first;
-    uint32_t *holders;               /* per tensor: stages that have it as a parameter */
-    VECTOR(struct cast_copy) copies; /* of tensors that several stages hold, in the order of the stages */
-    uint32_t barrier;                /* the group of that name; MODEL_NONE: not made yet */
-    uint32_t input_rank;             /* MODEL_NONE: none */
-    uint32_t first_store;            /* from this rank on, hosts and drives that keep something for others */
+    uint32_t *holders;            /* per tensor: stages that have it as a parameter */
+    VECTOR(struct tied_sum) tied; /* of those, while training, in the order of the tensors */
+    uint32_t barrier;             /* the group of that name; MODEL_NONE: not made yet */
+    uint32_t input_rank;          /* MODEL_NONE: none */
+    uint32_t first_store;         /* from this rank on, hosts and drives that keep something for others */
 };
 
 /* Casts all ranks; allocates stage->ranks in `arena`. */
@@ -57,11 +53,12 @@ uint32_t cast_channel(const struct cast *cast, uint32_t stage, const struct acti
 uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action *action, uint32_t from,
                    uint32_t to);
 
-/* The group that adds up the gradient of parameter `index` of a stage with the copies that other stages hold
- * of the same tensor (tied embeddings), and the elements of that sum; MODEL_NONE when no other stage has one.
- * Members of the stages meet index by index; where the stages are of different sizes, modulo the smallest. */
-uint32_t cast_tied(const struct cast *cast, uint32_t stage, uint32_t index, uint32_t member,
-                   double *elements);
+/* The group that adds up a tied gradient of which all copies are alike (tied.h): the ranks that are member
+ * `member` of one of its stages; MODEL_NONE when that is one. */
+uint32_t cast_tied(const struct cast *cast, const struct tied_sum *sum, uint32_t member);
+
+/* The group in which one copy's member sends another's its part of such a gradient. */
+uint32_t cast_flow(const struct cast *cast, const struct tied_flow *flow);
 
 /* The group in which one rank sends another what is kept elsewhere, or gets it back. */
 uint32_t cast_offload(const struct cast *cast, uint32_t from, uint32_t to);

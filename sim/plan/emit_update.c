@@ -6,37 +6,70 @@
 #include "plan/shard.h"
 #include "plan/state.h"
 
-#include <stdlib.h>
-
-struct emit_update_parameter {
-    uint32_t tensor, part, index;
-};
-
-static int emit_update_by_tensor(const void *left, const void *right)
+/* The member that this rank is of a stage; MODEL_NONE: it is none. */
+static uint32_t emit_update_member(const struct emitter *e, uint32_t stage)
 {
-    const struct emit_update_parameter *a = left, *b = right;
-    return a->tensor < b->tensor ? -1 : a->tensor > b->tensor;
+    for (uint32_t p = 0; p < e->part_count; p++)
+        if (e->parts[p].role.stage == stage)
+            return e->parts[p].role.member;
+    return MODEL_NONE;
 }
 
-/* Adds up the gradient of one parameter with its copies on other ranks. */
-static void emit_update_tied(struct emitter *e, const struct emit_update_parameter *parameter)
+/* One communication of a tied gradient. What arrives is held until it is added. */
+static void emit_update_meet(struct emitter *e, const struct tied_sum *sum, enum op_kind kind, uint32_t group,
+                             double elements, const struct index_list *after)
 {
     struct builder *b = &e->builder;
-    const struct part *part = &e->parts[parameter->part];
-    double elements;
-    uint32_t group = cast_tied(e->cast, part->role.stage, parameter->index, part->role.member, &elements);
-    if (group == MODEL_NONE)
-        return;
+    uint32_t label = e->plan->model->tensors.at[sum->tensor].name;
+    b->pass = PASS_S;
+    uint32_t op =
+        builder_communicate(b, kind, ALL_REDUCE, group, MODEL_NONE,
+                            elements * precision_bytes(e->plan->communication_precision), label, after);
+    double held = kind == OP_RECEIVE ? elements * memory_gradient_bytes(e->plan) : 0;
+    builder_change(b, op, MEMORY_COMMUNICATION, label, held);
+    builder_change(b, op, MEMORY_COMMUNICATION, label, -held);
+    VECTOR_PUSH(&e->syncs, op);
+}
+
+/* Adds up a gradient whose copies are alike, once with each group that the rank is in. */
+static void emit_update_alike(struct emitter *e, const struct tied_sum *sum, const struct index_list *after)
+{
+    for (uint32_t i = 0; i < sum->copies.count; i++) {
+        uint32_t member = emit_update_member(e, sum->copies.at[i].stage);
+        bool again = member == MODEL_NONE;
+        for (uint32_t k = 0; k < i; k++)
+            again |= emit_update_member(e, sum->copies.at[k].stage) == member;
+        uint32_t group = again ? MODEL_NONE : cast_tied(e->cast, sum, member);
+        if (group != MODEL_NONE)
+            emit_update_meet(e, sum, OP_COLLECTIVE, group, tied_elements(e->cast->derivations, sum, member),
+                             after);
+    }
+}
+
+/* Sends what others keep of a gradient whose copies differ, and gets what this rank keeps of it. */
+static void emit_update_flows(struct emitter *e, const struct tied_sum *sum, const struct index_list *after)
+{
+    for (uint32_t i = 0; i < sum->flows.count; i++) {
+        const struct tied_flow *flow = &sum->flows.at[i];
+        bool sends = emit_update_member(e, flow->source) == flow->from;
+        if (sends || emit_update_member(e, flow->target) == flow->to)
+            emit_update_meet(e, sum, sends ? OP_SEND : OP_RECEIVE, cast_flow(e->cast, flow), flow->elements,
+                             after);
+    }
+}
+
+/* Adds up a gradient that other stages have too, after the passes and the stages' own sums. */
+static void emit_update_tied(struct emitter *e, const struct tied_sum *sum)
+{
     struct index_list after = {0};
-    if (b->last_compute != PROGRAM_NONE)
-        VECTOR_PUSH(&after, b->last_compute);
+    if (e->builder.last_compute != PROGRAM_NONE)
+        VECTOR_PUSH(&after, e->builder.last_compute);
     for (uint32_t s = 0; s < e->syncs.count; s++)
         VECTOR_PUSH(&after, e->syncs.at[s]);
-    b->pass = PASS_S;
-    double bytes = elements * precision_bytes(e->plan->communication_precision);
-    uint32_t op = builder_communicate(b, OP_COLLECTIVE, ALL_REDUCE, group, MODEL_NONE, bytes,
-                                      state_tensor(part->d, parameter->tensor)->name, &after);
-    VECTOR_PUSH(&e->syncs, op);
+    if (sum->alike)
+        emit_update_alike(e, sum, &after);
+    else
+        emit_update_flows(e, sum, &after);
     VECTOR_FREE(&after);
 }
 
@@ -56,27 +89,21 @@ void emit_update(struct emitter *e)
 {
     struct builder *b = &e->builder;
     double parameters = 0, states = 0;
-    VECTOR(struct emit_update_parameter) held = {0};
     for (uint32_t p = 0; p < e->part_count; p++)
         parameters_settle(&e->parts[p].parameters);
     b->micro_batch = 0;
     for (uint32_t p = 0; p < e->part_count; p++) {
         const struct part *part = &e->parts[p];
         for (uint32_t i = 0; i < part->d->parameters.count; i++) {
-            uint32_t tensor = part->d->parameters.at[i].tensor;
             if (emitter_holds_elsewhere(e, p, i))
                 continue;
             parameters += memory_parameter(part->d, i, part->role.member) /
                           shard_ways(part->d, &part->d->parameters.at[i]);
             states += memory_state(part->d, i, part->role.member);
-            VECTOR_PUSH(&held, ((struct emit_update_parameter){tensor, p, i}));
         }
     }
-    if (held.count)
-        qsort(held.at, held.count, sizeof *held.at, emit_update_by_tensor);
-    for (uint32_t i = 0; i < held.count; i++)
-        emit_update_tied(e, &held.at[i]);
-    VECTOR_FREE(&held);
+    for (uint32_t i = 0; i < e->cast->tied.count; i++)
+        emit_update_tied(e, &e->cast->tied.at[i]);
     if (b->last_compute != PROGRAM_NONE) /* a stage of inputs only has no work */
         VECTOR_PUSH(&e->syncs, b->last_compute);
     b->pass = PASS_O;

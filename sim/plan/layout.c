@@ -2,6 +2,7 @@
 
 #include "plan/owners.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,13 +47,16 @@ static uint64_t layout_edge(uint64_t size, const struct plan_axis *axis, uint32_
 {
     if (!axis->weights || index == axis->size)
         return size * index / axis->size;
-    double before = 0, total = 0;
-    for (uint32_t i = 0; i < axis->size; i++) {
+    double before = 0, total = 0, whole = 0;
+    for (uint32_t i = 0; i < axis->size; i++)
         total += axis->weights[i];
-        before += i < index ? axis->weights[i] : 0;
+    for (uint32_t i = 0; i < index; i++) {
+        before += axis->weights[i];
+        whole += ceil((double)size * (axis->weights[i] / total) - 1e-9);
     }
     /* 1e-9: an edge that is a whole number stays one where the sum of weights is rounded. */
-    return (uint64_t)((double)size * (before / total) + 1e-9);
+    double edge = axis->rounds_up ? whole : (double)size * (before / total) + 1e-9;
+    return edge < (double)size ? (uint64_t)edge : size;
 }
 
 struct interval layout_share(struct interval whole, const struct plan_axis *axis, uint32_t index)

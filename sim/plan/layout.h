@@ -50,7 +50,8 @@ uint32_t layout_place(const struct plan_stage *stage, uint32_t axes, uint32_t me
 uint32_t layout_places(const struct plan_stage *stage, uint32_t axes);
 
 /* Share `index` of an interval along an axis: [low + n·index/ways, low + n·(index+1)/ways) rounded down, or
- * the same with the axis's weights summed up. Empty where an axis has more members than there are elements,
+ * the same with the axis's weights summed up; where it rounds up, the shares before are so many whole elements
+ * each, as long as there are any. Empty where an axis has more members than there are elements,
  * or a weight is 0. */
 struct interval layout_share(struct interval whole, const struct plan_axis *axis, uint32_t index);
 

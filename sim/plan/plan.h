@@ -32,6 +32,8 @@ struct plan_axis {
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
+    bool rounds_up;        /* with weights: every share is rounded up, the last ones have what is left; otherwise
+                              the edges between shares are rounded */
     const struct owners_list *owned; /* instead: which indices of experts or tables each device along it has
                                         (owners.h). Not owned. */
 };

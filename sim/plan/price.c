@@ -67,10 +67,15 @@ static bool price_add_protocol(struct prices *prices, int kind, uint32_t axes,
         if (first)
             VECTOR_PUSH(&devices, stage->devices.at[m]);
     }
+    const struct collective_request asked = {.algorithm = algorithm,
+                                             .kind = kind,
+                                             .platform = prices->plan->platform,
+                                             .devices = devices.at,
+                                             .count = count,
+                                             .protocol = protocol};
     struct activity activity;
     const char *problem;
-    bool good = collective_activity(prices->plan->platform, algorithm, kind, devices.at, count, NULL,
-                                    protocol, &activity, prices->arena, &problem);
+    bool good = collective_activity(&asked, &activity, prices->arena, &problem);
     VECTOR_FREE(&activity.usage);
     VECTOR_FREE(&activity.path);
     VECTOR_FREE(&activity.sent);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const registry_channel_names[CHANNEL_COUNT] = {"pipeline", "pipeline", "halo",   "input",
-                                                           "ring",     "panels",   "offload"};
+const char *const registry_channel_names[CHANNEL_COUNT] = {"pipeline", "pipeline", "halo",    "input",
+                                                           "ring",     "panels",   "offload", "tied"};
 
 void registry_init(struct registry *registry, struct names *names)
 {

@@ -14,6 +14,7 @@ enum channel {
     CHANNEL_RING,
     CHANNEL_PANELS,
     CHANNEL_OFFLOAD,
+    CHANNEL_TIED,
     CHANNEL_COUNT
 };
 

@@ -156,9 +156,13 @@ static bool split_known(struct input *input, const struct plan *plan, const char
 /* What one entry of `split:` says. */
 struct split_entry {
     int64_t shares;
+    int rounding; /* an index into split_roundings */
     const struct value *weights, *of, *indices;
     const struct owners_list *owned; /* what `indices` says */
 };
+
+enum split_rounding { SPLIT_EDGES, SPLIT_UP };
+static const char *const split_roundings[] = {"edges", "up", NULL};
 
 static const struct field split_fields[] = {
     {.key = "shares",
@@ -167,6 +171,10 @@ static const struct field split_fields[] = {
      .low = 1,
      .high = 1e6},
     {.key = "weights", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, weights)},
+    {.key = "rounding",
+     .kind = FIELD_CHOICE,
+     .offset = offsetof(struct split_entry, rounding),
+     .choices = split_roundings},
     {.key = "of", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, of)},
     {.key = "indices", .kind = FIELD_VALUE, .offset = offsetof(struct split_entry, indices)},
 };
@@ -193,12 +201,24 @@ static double *split_weights(struct input *input, const struct value *list)
     return weights;
 }
 
+/* As many equal weights. */
+static const double *split_equal(struct arena *arena, uint32_t count)
+{
+    double *weights = ARENA_ARRAY(arena, double, count);
+    for (uint32_t i = 0; i < count; i++)
+        weights[i] = 1;
+    return weights;
+}
+
 /* `indices`: whose is which. They are as many as there are shares. */
 static bool split_indices(struct input *input, struct split_entry *entry)
 {
     if (entry->weights)
         return report_error(&input->report, entry->weights->place,
                             "weights say how many each device has; `indices` say that already");
+    if (entry->rounding)
+        return report_error(&input->report, entry->indices->place,
+                            "nothing is rounded where `indices` say what each device has");
     entry->owned = owners_read(input, entry->indices, "indices");
     if (entry->owned && entry->shares && entry->shares != entry->owned->shares)
         return report_error(&input->report, entry->indices->place,
@@ -285,7 +305,10 @@ static bool split_one(struct input *input, const struct entry *entry, struct pla
         !(stage->axes[axis].weights = split_weights(input, read.weights)))
         return false;
     stage->axes[axis].owned = read.owned;
-    if (!read.weights && !read.owned)
+    stage->axes[axis].rounds_up = read.rounding == SPLIT_UP;
+    if (!read.weights && read.rounding == SPLIT_UP)
+        stage->axes[axis].weights = split_equal(&input->arena, (uint32_t)read.shares);
+    else if (!read.weights && !read.owned)
         split_heads(plan, stage);
     return split_used(plan, stage, axis) || split_refuse(input, plan, stage, labels[0], entry->place);
 }

@@ -122,33 +122,41 @@ static bool nodes_declare(struct draft *draft, const struct entry *entry, const 
     return true;
 }
 
-/* The type of a device: the file that `type` names (found from `place`), then `with`, then the `with` of an
- * override (`more`, in a scope of its own). Any of the three may be NULL, not all. */
-static bool nodes_type(struct draft *draft, const char *name, struct place place, const char *file,
-                       const struct value *with, const struct value *more, const struct scope *more_scope,
-                       bool drive, uint32_t *index)
+/* What is said of a device's type. Of `file`, `with` and `more` any may be NULL, not all. */
+struct nodes_said {
+    const char *name;   /* of the entry */
+    struct place place; /* from which the file is found */
+    const char *file;
+    const struct value *with;
+    const struct value *more; /* the `with` of an override, in a scope of its own */
+    const struct scope *more_scope;
+    bool drive;
+};
+
+/* The type of a device: the file, then `with`, then `more` laid over it. */
+static bool nodes_type(struct draft *draft, const struct nodes_said *said, uint32_t *index)
 {
     struct input *input = draft->input;
     struct names *names = draft->platform->names;
     struct device_type type;
-    if (!file && !with && !more)
+    if (!said->file && !said->with && !said->more)
         return report_error(
-            &input->report, place,
+            &input->report, said->place,
             "the device '%s' has no type: it needs a 'type' (a file of topologies/devices) or a "
             "'with' that says everything",
-            name);
-    device_type_init(names, file ? file : name, &type);
+            said->name);
+    device_type_init(names, said->file ? said->file : said->name, &type);
     uint32_t own_name = type.name;
-    if (file && !device_type_load(input, names, file, place, &type))
+    if (said->file && !device_type_load(input, names, said->file, said->place, &type))
         return false;
-    if (with && !device_type_change(input, names, with, &draft->scope, &type))
+    if (said->with && !device_type_change(input, names, said->with, &draft->scope, &type))
         return false;
-    if (!file && !value_get(with, "name"))
+    if (!said->file && !value_get(said->with, "name"))
         type.name = own_name; /* `with` said everything: nothing was changed */
-    if (more && !device_type_change(input, names, more, more_scope, &type))
+    if (said->more && !device_type_change(input, names, said->more, said->more_scope, &type))
         return false;
     *index = graph_add_type(draft->platform, &type);
-    return device_type_check(input, names, &type, drive, place);
+    return device_type_check(input, names, &type, said->drive, said->place);
 }
 
 static bool nodes_speed(struct draft *draft, const struct value *map, double speed)
@@ -215,9 +223,15 @@ static bool nodes_override(struct draft *draft, const struct entry *entry, const
         !nodes_speed(draft, changes, over.speed))
         return false;
     bool retyped = over.with || value_get(changes, "type");
-    struct place place = nodes_type_place(changes, nodes_type_place(entry->value, entry->place));
-    if (retyped && !nodes_type(draft, entry->key, place, over.type, read->with, over.with, override->scope,
-                               over.role == DEVICE_DRIVE, &type))
+    const struct nodes_said said = {
+        .name = entry->key,
+        .place = nodes_type_place(changes, nodes_type_place(entry->value, entry->place)),
+        .file = over.type,
+        .with = read->with,
+        .more = over.with,
+        .more_scope = override->scope,
+        .drive = over.role == DEVICE_DRIVE};
+    if (retyped && !nodes_type(draft, &said, &type))
         return false;
     nodes_change(draft, array, &override->pattern, &over, retyped ? &type : NULL);
     return true;
@@ -236,9 +250,12 @@ static bool nodes_read_device(struct draft *draft, const struct entry *entry)
     if (!well || !nodes_declare(draft, entry, read.count, &array))
         return false;
     well = nodes_speed(draft, entry->value, read.speed);
-    well = nodes_type(draft, entry->key, nodes_type_place(entry->value, entry->place), read.type, read.with,
-                      NULL, NULL, read.role == DEVICE_DRIVE, &device.type) &&
-           well;
+    const struct nodes_said said = {.name = entry->key,
+                                    .place = nodes_type_place(entry->value, entry->place),
+                                    .file = read.type,
+                                    .with = read.with,
+                                    .drive = read.role == DEVICE_DRIVE};
+    well = nodes_type(draft, &said, &device.type) && well;
     device.speed = read.speed;
     device.role = (uint8_t)read.role;
     nodes_add(draft, &array, device, read.forward);

@@ -11,9 +11,30 @@ struct simgrid_unit {
     double scale;
 };
 
-static bool simgrid_quantity(struct simgrid *simgrid, struct place place, const char *text, const char *what,
-                             const char *example, const struct simgrid_unit *units, size_t count,
-                             bool prefixes, double *out)
+/* A kind of quantity: how one is written, and its units, which may have a prefix or not. */
+struct simgrid_measure {
+    const char *example;
+    bool prefixes;
+    struct simgrid_unit units[10]; /* the first without text ends */
+};
+
+static const struct simgrid_measure simgrid_speed = {"1Gf", true, {{"f", 1}, {"flops", 1}, {"flop", 1}}};
+static const struct simgrid_measure simgrid_bandwidth = {
+    "125MBps or 1Gbps", true, {{"Bps", 1}, {"bps", 0.125}}};
+static const struct simgrid_measure simgrid_time = {"50us",
+                                                    false,
+                                                    {{"s", 1},
+                                                     {"ms", 1e-3},
+                                                     {"us", 1e-6},
+                                                     {"ns", 1e-9},
+                                                     {"ps", 1e-12},
+                                                     {"m", 60},
+                                                     {"h", 3600},
+                                                     {"d", 86400},
+                                                     {"w", 604800}}};
+
+static bool simgrid_quantity(struct simgrid *simgrid, const struct simgrid_measure *measure,
+                             struct place place, const char *text, const char *what, double *out)
 {
     static const struct simgrid_unit decimal[] = {
         {"", 1},        {"k", 1e3},     {"K", 1e3},     {"M", 1e6},     {"G", 1e9},
@@ -24,48 +45,41 @@ static bool simgrid_quantity(struct simgrid *simgrid, struct place place, const 
     while (*end == ' ')
         end++;
     bool known = end != text && !*end;
-    size_t prefix_count = prefixes ? sizeof decimal / sizeof decimal[0] : 1;
+    size_t prefix_count = measure->prefixes ? sizeof decimal / sizeof decimal[0] : 1;
     for (size_t p = 0; p < prefix_count && end != text && !known; p++) {
         size_t length = strlen(decimal[p].text);
-        for (size_t u = 0; u < count && !known && strncmp(end, decimal[p].text, length) == 0; u++)
-            if (strcmp(end + length, units[u].text) == 0) {
-                *out *= decimal[p].scale * units[u].scale;
+        const struct simgrid_unit *unit = measure->units;
+        for (; unit->text && !known && strncmp(end, decimal[p].text, length) == 0; unit++)
+            if (strcmp(end + length, unit->text) == 0) {
+                *out *= decimal[p].scale * unit->scale;
                 known = true;
             }
     }
     if (known && isfinite(*out) && *out >= 0)
         return true;
     return report_error(&simgrid->input->report, place, "expected the %s, such as %s; got '%.60s'", what,
-                        example, text);
+                        measure->example, text);
 }
 
 bool simgrid_unit_speed(struct simgrid *simgrid, struct place place, const char *text, const char *what,
                         double *out)
 {
-    static const struct simgrid_unit units[] = {{"f", 1}, {"flops", 1}, {"flop", 1}};
     const char *comma = strchr(text, ',');
     if (comma) {
         simgrid_note(simgrid, place, "pstate", "of several speeds (power states) only the first one is used");
         text = arena_format(&simgrid->arena, "%.*s", (int)(comma - text), text);
     }
-    return simgrid_quantity(simgrid, place, text, what, "1Gf", units, sizeof units / sizeof units[0], true,
-                            out);
+    return simgrid_quantity(simgrid, &simgrid_speed, place, text, what, out);
 }
 
 bool simgrid_unit_bandwidth(struct simgrid *simgrid, struct place place, const char *text, const char *what,
                             double *out)
 {
-    static const struct simgrid_unit units[] = {{"Bps", 1}, {"bps", 0.125}};
-    return simgrid_quantity(simgrid, place, text, what, "125MBps or 1Gbps", units,
-                            sizeof units / sizeof units[0], true, out);
+    return simgrid_quantity(simgrid, &simgrid_bandwidth, place, text, what, out);
 }
 
 bool simgrid_unit_time(struct simgrid *simgrid, struct place place, const char *text, const char *what,
                        double *out)
 {
-    static const struct simgrid_unit units[] = {{"s", 1},     {"ms", 1e-3},  {"us", 1e-6},
-                                                {"ns", 1e-9}, {"ps", 1e-12}, {"m", 60},
-                                                {"h", 3600},  {"d", 86400},  {"w", 604800}};
-    return simgrid_quantity(simgrid, place, text, what, "50us", units, sizeof units / sizeof units[0], false,
-                            out);
+    return simgrid_quantity(simgrid, &simgrid_time, place, text, what, out);
 }

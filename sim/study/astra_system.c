@@ -4,7 +4,7 @@
 #include "study/astra_system.h"
 
 #include "collective/collective.h"
-#include "platform/array.h"
+#include "platform/worker_array.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,23 +38,6 @@ static const struct {
                          {"halvingDoubling", "halving-doubling", false, false},
                          {"oneHalvingDoubling", "halving-doubling", true, false}};
 enum { SYSTEM_ALGORITHMS = sizeof system_algorithms / sizeof system_algorithms[0] };
-
-/* The dimensions of the array of all workers; its last index is the innermost. */
-static void system_dimensions(struct astra_system *system)
-{
-    const struct platform *platform = &system->scenario->platform;
-    struct index_list workers = {0};
-    platform_list_workers(platform, &workers);
-    for (uint32_t a = 0; workers.count && a < platform->arrays.count; a++) {
-        const struct array *array = &platform->arrays.at[a];
-        if (array->count != workers.count || array->first != platform->devices.at[workers.at[0]].node)
-            continue;
-        system->rank = array->rank;
-        for (uint32_t d = 0; d < array->rank; d++)
-            system->size[d] = array->size[array->rank - 1 - d];
-    }
-    VECTOR_FREE(&workers);
-}
 
 /* The entry of system_algorithms of an implementation; SYSTEM_ALGORITHMS after reporting. */
 static uint32_t system_find(struct astra_system *system, const struct value *value)
@@ -141,7 +124,7 @@ bool astra_system_collectives(struct scenario *scenario, const struct value *doc
 {
     struct astra_system system = {.scenario = scenario, .input = &scenario->input, .document = document};
     struct carrier_list read = {0};
-    system_dimensions(&system);
+    system.rank = worker_array_sizes(&scenario->platform, system.size);
     bool good = system_carriers(&system, &read);
     if (good && read.count && !scenario->workload.algorithm) {
         scenario->workload.carriers = arena_copy(&scenario->arena, read.at, read.count * sizeof *read.at);
@@ -192,15 +175,43 @@ static bool system_devices(struct astra_system *system)
     return true;
 }
 
+/* What an NPU needs for a message that it receives, nanoseconds: of each link that ends at one. */
+static bool system_endpoints(struct astra_system *system)
+{
+    double delay = 0;
+    struct platform *platform = &system->scenario->platform;
+    if (!system_number(system, "endpoint-delay", 0, &delay))
+        return false;
+    bool *done = ARENA_ARRAY(&system->scenario->arena, bool, platform->links.count + 1);
+    for (uint32_t a = 0; a < platform->arcs.count; a++) {
+        const struct arc *arc = &platform->arcs.at[a];
+        uint32_t device = platform->nodes.at[arc->to].device;
+        if (device == UINT32_MAX || arc->link == UINT32_MAX || done[arc->link] ||
+            platform->devices.at[device].role != DEVICE_WORKER)
+            continue;
+        platform->links.at[arc->link].latency += delay * 1e-9;
+        done[arc->link] = true;
+    }
+    return true;
+}
+
+/* Collectives of a group come one after the other, the first first: which is one of its policies. */
+static bool system_is_followed(const struct value *document, const char *key)
+{
+    const struct value *value = value_get(document, key);
+    return strcmp(key, "scheduling-policy") == 0 && value && value->kind == VALUE_SCALAR &&
+           strcmp(value->text, "FIFO") == 0;
+}
+
 /* Names every key that nothing was done with. */
 static void system_unused(struct astra_system *system)
 {
     static const char *const used[] = {"preferred-dataset-splits", "peak-perf", "local-mem-bw",
-                                       "roofline-enabled"};
+                                       "roofline-enabled", "endpoint-delay"};
     const char *text = "";
     for (uint32_t i = 0; i < system->document->count; i++) {
         const char *key = system->document->entries[i].key;
-        bool known = false;
+        bool known = system_is_followed(system->document, key);
         for (size_t k = 0; k < FIELDS_COUNT(used); k++)
             known = known || strcmp(key, used[k]) == 0;
         for (size_t k = 0; k < FIELDS_COUNT(system_collectives); k++)
@@ -228,6 +239,7 @@ const struct value *astra_system_read(struct scenario *scenario, const struct va
     if (!system.document)
         return NULL;
     bool good = system_devices(&system);
+    good = system_endpoints(&system) && good;
     good = system_number(&system, "preferred-dataset-splits", 0, &splits) && good;
     good = system_number(&system, "roofline-enabled", 0, &roofline) && good;
     if (splits > 1 && !(scenario->workload.pieces > 0))

@@ -1,6 +1,7 @@
 #include "study/convert_trace.h"
 
 #include "study/scenario_trace.h"
+#include "study/spelling.h"
 #include "trace/trace_file.h"
 #include "trace/trace_yaml.h"
 
@@ -40,7 +41,7 @@ struct value *convert_trace_find(struct input *input, const char *name, const ch
         document = convert_workload(input, name);
     if (!document)
         return NULL;
-    scenario_trace_spell(input, document);
+    spelling_read(input, document);
     *wrong = !convert_set(input, document, sets, count);
     return *wrong ? NULL : document;
 }

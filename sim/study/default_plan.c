@@ -59,7 +59,7 @@ static void add_experts(const struct model *model, const struct operator* o, str
 
 void default_plan_measure(const struct model *model, struct default_facts *facts, struct arena *scratch)
 {
-    double bytes = facts->bf16 ? 2 : 4, all = 0, cheap = 0;
+    double bytes = precision_bytes(facts->precision), all = 0, cheap = 0;
     bool *seen = ARENA_ARRAY(scratch, bool, model->tensors.count);
     for (uint32_t i = 0; i < model->operators.count; i++) {
         const struct operator* o = & model->operators.at[i];
@@ -77,13 +77,14 @@ void default_plan_measure(const struct model *model, struct default_facts *facts
 }
 
 /* Bytes of `parameters` parameters with their gradients and Adam's states, on one of `members` devices that
- * have the same ones: bf16 with sums and states in fp32, or all in fp32. Gradients follow an optimizer that
- * is elsewhere. */
+ * have the same ones: 16 bits with sums and states in fp32, or all in fp32. Gradients follow an optimizer
+ * that is elsewhere. */
 static double states(const struct default_facts *facts, const struct default_given *given, double parameters,
                      uint32_t members, uint32_t zero)
 {
-    double weights = given->no_parameters ? 0 : facts->bf16 ? 2 : 4, gradients = given->no_optimizer ? 0 : 4;
-    double optimizer = given->no_optimizer ? 0 : facts->bf16 ? 12 : 8;
+    double weights = given->no_parameters ? 0 : precision_bytes(facts->precision);
+    double gradients = given->no_optimizer ? 0 : 4;
+    double optimizer = given->no_optimizer ? 0 : facts->precision == FP32 ? 8 : 12;
     if (!facts->training)
         return weights * parameters;
     return parameters * (weights / (zero >= 3 ? members : 1) + gradients / (zero >= 2 ? members : 1) +
@@ -174,6 +175,13 @@ static uint32_t members(const struct default_list *list, uint32_t tensor, uint32
     return context * (given->data ? given->data : list->facts->devices / model);
 }
 
+/* Whether experts lie on other devices than what is around them: those of the members of data parallelism,
+ * which an inference of one sample has not. */
+static bool divides_experts(const struct default_list *list)
+{
+    return list->facts->experts && (list->facts->training || list->given->expert);
+}
+
 /* The experts of a mixture on the devices of a node, and over as many as there are. */
 static void add_degrees(const struct default_list *list, struct degrees_list *all, uint32_t tensor,
                         uint32_t pipeline)
@@ -181,9 +189,9 @@ static void add_degrees(const struct default_list *list, struct degrees_list *al
     const struct default_facts *facts = list->facts;
     uint32_t given = list->given->expert, rest = members(list, tensor, pipeline);
     struct degrees degrees = {tensor, pipeline, 0, 1};
-    if (rest && facts->experts == 0)
+    if (rest && !divides_experts(list))
         VECTOR_PUSH(all, degrees);
-    if (rest == 0 || facts->experts == 0 || (given && rest % given))
+    if (rest == 0 || !divides_experts(list) || (given && rest % given))
         return;
     uint32_t wide = greatest_common_divisor(rest, facts->experts);
     uint32_t room = facts->neighbours / tensor, near = room ? greatest_common_divisor(wide, room) : 1;
@@ -216,10 +224,22 @@ static void offer_split(struct default_list *list, const struct degrees *degrees
     }
 }
 
-/* Degrees that may be tried: one that is given, else the powers of two up to `most`. */
-static uint32_t next_degree(uint32_t given, uint32_t at, uint32_t most)
+/* The next degree of tensor parallelism to try: the one that is given, else powers of two that divide the
+ * devices. */
+static uint32_t next_tensor(const struct default_list *list, uint32_t at, uint32_t most)
 {
-    return given || 2 * at > most ? 0 : 2 * at;
+    uint32_t next = 2 * at;
+    bool even = list->given->data || list->facts->devices % next == 0;
+    return list->given->tensor || next > most || !even ? 0 : next;
+}
+
+/* The same of stages: all that divide the devices. */
+static uint32_t next_pipeline(const struct default_list *list, uint32_t at)
+{
+    uint32_t next = list->given->data ? 2 * at : at + 1;
+    while (!list->given->data && next <= list->facts->units && list->facts->devices % next)
+        next++;
+    return list->given->pipeline || next > list->facts->units ? 0 : next;
 }
 
 static void offer_all(struct default_list *list, uint32_t zero)
@@ -229,11 +249,12 @@ static void offer_all(struct default_list *list, uint32_t zero)
     uint32_t near = facts->neighbours < DEFAULT_TENSOR ? facts->neighbours : DEFAULT_TENSOR;
     uint32_t most = facts->tokens > 0 ? near : 1;
     struct degrees_list all = {0};
-    for (uint32_t t = given->tensor ? given->tensor : 1; t; t = next_degree(given->tensor, t, most))
-        for (uint32_t p = given->pipeline ? given->pipeline : 1; p;
-             p = next_degree(given->pipeline, p, facts->units))
-            if (facts->experts || given->tensor || given->pipeline || p == 1 || 2 * t > most)
+    for (uint32_t t = given->tensor ? given->tensor : 1, next; t; t = next) {
+        next = next_tensor(list, t, most);
+        for (uint32_t p = given->pipeline ? given->pipeline : 1; p; p = next_pipeline(list, p))
+            if (divides_experts(list) || given->tensor || given->pipeline || p == 1 || !next)
                 add_degrees(list, &all, t, p);
+    }
     qsort(all.at, all.count, sizeof *all.at, degrees_order);
     for (uint32_t i = 0; i < all.count; i++)
         offer_split(list, &all.at[i], zero);

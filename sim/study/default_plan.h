@@ -19,7 +19,8 @@ struct default_facts {
     double expert_parameters;     /* those that belong to one expert of a mixture */
     double kept[RECOMPUTE_COUNT]; /* bytes of activations of one sample that wait for the backward pass */
     double tokens;                /* of one sample; 0: it is not a sequence */
-    bool bf16, training;
+    enum precision precision;     /* of weights and activations */
+    bool training;
     uint64_t prompt, generate; /* of an inference that generates text: tokens given, and to be made; else 0 */
 };
 

@@ -118,6 +118,14 @@ static void default_lengths(const struct scenario *scenario, struct default_fact
     facts->prompt = rows && most + facts->generate - 1 > rows ? rows - facts->generate : most;
 }
 
+/* 16 bits where the devices are made for them. */
+static enum precision default_precision(const struct device_type *type)
+{
+    if (type->peak[BF16] > 0)
+        return BF16;
+    return type->peak[FP16] > type->peak[FP32] ? FP16 : FP32;
+}
+
 /* The model and the topology, without a plan. */
 static bool default_look(struct scenario *scenario, const struct scenario_options *options,
                          struct default_facts *facts)
@@ -134,7 +142,7 @@ static bool default_look(struct scenario *scenario, const struct scenario_option
                                     .neighbours = default_neighbours(&scenario->platform, &devices),
                                     .memory = INFINITY,
                                     .tokens = sequences ? fmax(model->tokens, 1) : 0,
-                                    .bf16 = type->peak[BF16] > 0,
+                                    .precision = default_precision(type),
                                     .training = scenario->workload.step == 0};
     for (uint32_t i = 0; i < devices.count; i++) {
         const struct device *device = &platform->devices.at[devices.at[i]];
@@ -179,7 +187,7 @@ static const char *default_text(struct arena *arena, const struct default_facts 
                         "name: '%s'\nmodel: {name: '%s'}\nstep: %s\nprecision: %s\n%sbatch: %s\n"
                         "plan: {%s}\n",
                         name, model, facts->training ? "training" : "inference",
-                        facts->bf16 ? "bf16" : "fp32", facts->training ? "optimizer: adam\n" : "",
+                        precision_names[facts->precision], facts->training ? "optimizer: adam\n" : "",
                         default_batch(arena, facts, choice, micro_batches), plan);
 }
 

@@ -7,6 +7,7 @@
 #include "plan/mesh.h"
 #include "plan/shard.h"
 #include "plan/state.h"
+#include "plan/tied.h"
 #include "plan/wavefront.h"
 
 #include <string.h>
@@ -230,6 +231,51 @@ static void explain_reason_compressed(const struct derivation *d, uint32_t index
     fputc('\n', out);
 }
 
+/* "4 messages to it, 77.2 MB", or from it: what two copies of a tied gradient have in common. */
+static void explain_reason_flows(const struct derivation *d, const struct tied_sum *sum, uint32_t source,
+                                 uint32_t target, const char *which, FILE *out)
+{
+    char text[TEXT];
+    uint32_t messages = 0;
+    double elements = 0;
+    for (uint32_t i = 0; i < sum->flows.count; i++)
+        if (sum->flows.at[i].source == source && sum->flows.at[i].target == target) {
+            messages++;
+            elements += sum->flows.at[i].elements;
+        }
+    fprintf(
+        out, "%u message%s %s it, %s", messages, messages == 1 ? "" : "s", which,
+        unit_format(elements * precision_bytes(d->plan->communication_precision), UNIT_BYTES, text, TEXT));
+}
+
+/* How the gradient of a parameter is added up with those of other stages that hold it. */
+static void explain_reason_tied(const struct derivation *d, uint32_t index, const char *before, FILE *out)
+{
+    const struct derivation *all = d - d->stage_index; /* of all stages, in one array */
+    struct tied_sum sum;
+    char text[TEXT];
+    if (!d->plan->training || !tied_find(all, d->parameters.at[index].tensor, &sum))
+        return;
+    double bytes = tied_elements(all, &sum, 0) * precision_bytes(d->plan->communication_precision);
+    for (uint32_t i = 0; i < sum.copies.count; i++) {
+        uint32_t other = sum.copies.at[i].stage;
+        if (other == d->stage_index)
+            continue;
+        fprintf(out, "%sstage %u holds it too, in %s shares: sums of both → ", before, other,
+                sum.alike ? "the same" : "other");
+        if (sum.alike) {
+            fprintf(out, "all-reduce between equal shares once per step, %s\n",
+                    unit_format(bytes, UNIT_BYTES, text, TEXT));
+            continue;
+        }
+        explain_reason_flows(d, &sum, d->stage_index, other, "to", out);
+        fprintf(out, "; ");
+        explain_reason_flows(d, &sum, other, d->stage_index, "from", out);
+        fprintf(out, ", once per step\n");
+    }
+    tied_fini(&sum);
+}
+
 void explain_reason_parameter(const struct derivation *d, uint32_t index, const char *before, FILE *out)
 {
     const struct stage_parameter *parameter = &d->parameters.at[index];
@@ -255,4 +301,5 @@ void explain_reason_parameter(const struct derivation *d, uint32_t index, const 
                 explain_reason_axes(d, parameter->shard_axes, axes),
                 d->plan->zero >= 3 ? "before each use" : "after the update",
                 unit_format(elements * precision_bytes(d->plan->weight_precision), UNIT_BYTES, text, TEXT));
+    explain_reason_tied(d, index, before, out);
 }

@@ -162,27 +162,27 @@ static bool partita_has_run(const char *database, int64_t run, struct arena *are
     return has;
 }
 
-enum partita_status partita_plot(const char *kind, const char *database, int64_t run, const char *output,
-                                 double from, double to, const char *ranks, FILE *err)
+enum partita_status partita_plot(const struct partita_plot_options *options, FILE *err)
 {
     struct arena arena;
     const char *error = NULL, *known[32];
     uint32_t count = 0;
     arena_init(&arena);
     char *folder = arena_format(&arena, "%s/plot", partita_data_folder());
-    struct figure_request request = {database, run, output, folder, from, to, ranks};
+    struct figure_request request = {options->database, options->run, options->output, folder,
+                                     options->from,     options->to,  options->ranks};
     enum partita_status status = PARTITA_BAD_INPUT;
     const struct figure_kind *found = NULL;
     for (uint32_t i = 0; figure_kinds[i]; i++) {
         known[count++] = figure_kinds[i]->name;
-        if (strcmp(figure_kinds[i]->name, kind) == 0)
+        if (strcmp(figure_kinds[i]->name, options->kind) == 0)
             found = figure_kinds[i];
     }
-    if (found && partita_has_run(database, run, &arena, &error))
+    if (found && partita_has_run(options->database, options->run, &arena, &error))
         status = found->draw(&request, &arena, &error) ? PARTITA_OK : PARTITA_FAILED;
     known[count++] = "topology"; /* needs no database: see partita_plot_topology() */
     if (!found)
-        nearest_unknown("figure", kind, known, count, err);
+        nearest_unknown("figure", options->kind, known, count, err);
     else if (error)
         fprintf(err, "error: %s\n", error);
     arena_fini(&arena);

@@ -24,6 +24,7 @@
 #include "study/generation.h"
 #include "study/pricing.h"
 #include "study/scenario_trace.h"
+#include "study/spelling.h"
 
 #include <string.h>
 
@@ -56,20 +57,6 @@ void scenario_fini(struct scenario *scenario)
     arena_fini(&scenario->arena);
     names_fini(&scenario->names);
     input_fini(&scenario->input);
-}
-
-/* `model: NAME` is short for `model: {name: NAME}`; written out, so that --set model.KEY has a map to go to.
- */
-static void scenario_spell_model(struct scenario *scenario)
-{
-    struct value *model = value_get(scenario->document, "model");
-    if (!model || model->kind != VALUE_SCALAR)
-        return;
-    struct arena *arena = &scenario->input.arena;
-    struct value *name = value_new_scalar(arena, model->place, model->text, model->quoted);
-    struct value map = *value_new(arena, model->place, VALUE_MAP);
-    *model = map;
-    value_put(arena, model, "name", name->place, name);
 }
 
 static bool scenario_is_workload_key(const char *key, size_t length)
@@ -124,12 +111,11 @@ static bool scenario_set(struct scenario *scenario, const struct scenario_option
         const char *to = parameter ? arena_format(arena, "set.%s", strchr(path, '.') + 1) : path;
         if (topology)
             good = topology_set(&scenario->input, scenario->topology_document, path, equals + 1) && good;
-        else
-            good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
-        if (!topology) {
-            scenario_spell_model(scenario);
-            scenario_trace_spell(&scenario->input, scenario->document);
-        }
+        if (topology)
+            continue;
+        spelling_set(&scenario->input, scenario->document, path);
+        good = document_set_as(&scenario->input, scenario->document, path, to, equals + 1) && good;
+        spelling_read(&scenario->input, scenario->document);
     }
     return good;
 }
@@ -407,8 +393,7 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         return false;
     if (model)
         return scenario_of_model(scenario, options, model);
-    scenario_spell_model(scenario);
-    scenario_trace_spell(input, scenario->document);
+    spelling_read(input, scenario->document);
     /* As many errors in one go as do not follow from each other. */
     bool good = scenario_set(scenario, options, false);
     if (options->seed)

@@ -72,16 +72,6 @@ struct value *scenario_trace_document(struct input *input, const char *text)
     return document;
 }
 
-void scenario_trace_spell(struct input *input, struct value *document)
-{
-    struct value *trace = value_get(document, "trace");
-    if (!trace || trace->kind != VALUE_SCALAR)
-        return;
-    struct value *path = value_new_scalar(&input->arena, trace->place, trace->text, trace->quoted);
-    *trace = *value_new(&input->arena, path->place, VALUE_MAP);
-    value_put(&input->arena, trace, "path", path->place, path);
-}
-
 /* Beside the workload's file, else as it stands. */
 static const char *path_beside(struct input *input, const struct value *from, const char *path)
 {
@@ -116,17 +106,6 @@ static double model_flops(const struct job *job)
             sum += program->ops[i].step + 1 == job->steps ? program->ops[i].model_flops : 0;
     }
     return sum;
-}
-
-static void trace_notes(struct scenario *scenario, const struct trace *trace)
-{
-    for (uint32_t r = 0; r < trace->ranks.count; r++)
-        for (uint32_t i = 0; i < trace->ranks.at[r].nodes.count; i++)
-            if (trace->ranks.at[r].nodes.at[i].dimensions) {
-                report_warning(&scenario->input.report, (struct place){trace->ranks.at[r].path, 0, 0},
-                               "'involved_dim' is not used: a collective takes in all of its process group");
-                return;
-            }
 }
 
 static void trace_plan(struct scenario *scenario, const struct trace *trace)
@@ -210,10 +189,8 @@ bool scenario_trace_load(struct scenario *scenario)
     good = good && replay_job(&trace, &scenario->platform, &options, &scenario->job,
                               &scenario->replay.compute, &input->report);
     good = good && (!system || astra_system_collectives(scenario, system));
-    if (good) {
+    if (good)
         trace_plan(scenario, &trace);
-        trace_notes(scenario, &trace);
-    }
     trace_fini(&trace);
     return good;
 }

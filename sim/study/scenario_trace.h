@@ -8,10 +8,6 @@
 /* The document of a workload that replays the trace which `text` names; NULL: it names none. */
 struct value *scenario_trace_document(struct input *input, const char *text);
 
-/* `trace: PREFIX` is short for `trace: {path: PREFIX}`; written out, so that --set trace.KEY has a map to go
- * to. */
-void scenario_trace_spell(struct input *input, struct value *document);
-
 /* What else stands under `trace`. */
 struct scenario_trace_said {
     enum replay_compute compute;

@@ -16,7 +16,7 @@ const struct chakra_attribute chakra_attributes[] = {
     {"comm_dst", CHAKRA_INTEGER, AT(target), RANKS},
     {"comm_tag", CHAKRA_INTEGER, AT(tag), ANY},
     {"pg_name", CHAKRA_TEXT, AT(pg), 0, 0},
-    {"involved_dim", CHAKRA_PRESENT, AT(dimensions), 0, 0},
+    {"involved_dim", CHAKRA_FALSE, AT(without), 0, 0},
     {"partita_start", CHAKRA_NUMBER, AT(start), 0, 0},
     {"partita_seconds", CHAKRA_NUMBER, AT(seconds), 0, 0},
     {"partita_bytes", CHAKRA_NUMBER, AT(size), 0, 0}, /* after comm_size, which is whole */

@@ -27,14 +27,15 @@ enum { CHAKRA_ATTRIBUTE_NAME = 1, CHAKRA_ATTRIBUTE_ABOUT }; /* of an attribute; 
 enum { CHAKRA_DOUBLE = 3, CHAKRA_DOUBLES = 4, CHAKRA_INT32 = 7, CHAKRA_INT64 = 9, CHAKRA_UINT64 = 13 };
 enum { CHAKRA_BOOL = 27, CHAKRA_BOOLS = 28, CHAKRA_STRING = 29 };
 
-/* What an attribute sets. */
-enum chakra_kind { CHAKRA_NUMBER, CHAKRA_INTEGER, CHAKRA_FLAG, CHAKRA_TEXT, CHAKRA_SHARES, CHAKRA_PRESENT };
+/* What an attribute sets; of a list of flags, which ones are false. */
+enum chakra_kind { CHAKRA_NUMBER, CHAKRA_INTEGER, CHAKRA_FLAG, CHAKRA_TEXT, CHAKRA_SHARES, CHAKRA_FALSE };
 
 /* Every attribute of a node that is read and written. */
 struct chakra_attribute {
     const char *name;
     enum chakra_kind kind;
-    size_t offset; /* in struct trace_node: double, int64_t, bool, uint32_t (a name), two uint32_t, bool */
+    size_t
+        offset; /* in struct trace_node: double, int64_t, bool, uint32_t (a name), two uint32_t, uint32_t */
     int64_t low, high; /* of an integer */
 };
 extern const struct chakra_attribute chakra_attributes[];

@@ -131,6 +131,24 @@ static bool chakra_shares(struct chakra_reader *reader, struct wire list, struct
     return !list.problem || chakra_error(reader, node, list.problem);
 }
 
+/* Which flags of a list are false, as bits; packed or one by one. */
+static uint32_t chakra_false(struct wire list)
+{
+    struct wire_field field;
+    uint32_t bits = 0, count = 0;
+    while (wire_next(&list, &field)) {
+        bool one = field.type == WIRE_VARINT;
+        uint64_t flag = field.value;
+        while (field.number == 1 && (one || wire_varint(&field.bytes, &flag))) {
+            bits |= !flag && count < 32 ? UINT32_C(1) << count : 0;
+            count++;
+            if (one)
+                break;
+        }
+    }
+    return bits;
+}
+
 static bool chakra_set(struct chakra_reader *reader, struct trace_node *node,
                        const struct chakra_attribute *attribute, const struct chakra_value *value)
 {
@@ -172,8 +190,8 @@ static bool chakra_set(struct chakra_reader *reader, struct trace_node *node,
         return true;
     case CHAKRA_SHARES:
         return value->is != VALUE_MANY || chakra_shares(reader, value->bytes, node);
-    case CHAKRA_PRESENT:
-        *(bool *)at = true;
+    case CHAKRA_FALSE:
+        *(uint32_t *)(void *)at = value->is == VALUE_MANY ? chakra_false(value->bytes) : 0;
         return true;
     }
     return false;

@@ -73,6 +73,19 @@ static void writer_shares(struct chakra_writer *writer, const double *shares, ui
     VECTOR_FREE(&list);
 }
 
+/* As many flags as ASTRA-sim takes for granted, or up to the last that is false. */
+static void writer_dimensions(struct chakra_writer *writer, uint32_t without)
+{
+    enum { DIMENSIONS = 4 };
+    struct wire_buffer list = {0};
+    for (uint32_t d = 0; d < 32 && (d < DIMENSIONS || without >> d); d++)
+        wire_put_integer(&list, 1, !(without >> d & 1));
+    writer_attribute(writer, "involved_dim");
+    wire_put_bytes(&writer->attribute, CHAKRA_BOOLS, list.at, list.count);
+    writer_end(writer);
+    VECTOR_FREE(&list);
+}
+
 static void writer_communication(struct chakra_writer *writer, const struct trace_rank *rank,
                                  const struct trace_node *node)
 {
@@ -85,6 +98,8 @@ static void writer_communication(struct chakra_writer *writer, const struct trac
         writer_integer(writer, "comm_type", CHAKRA_INT64, node->kind);
         if (node->pg)
             writer_text(writer, "pg_name", node->pg);
+        if (node->without)
+            writer_dimensions(writer, node->without);
         if (node->share_count)
             writer_shares(writer, rank->shares.at + node->first_share, node->share_count);
         return;

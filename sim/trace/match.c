@@ -1,5 +1,7 @@
 #include "trace/match.h"
 
+#include "platform/worker_array.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +26,7 @@ struct matcher {
     struct match *match;
     struct report *report;
     struct entry_list collectives, messages;
+    uint32_t dimensions, size[ARRAY_RANK]; /* of the array of devices, the innermost first; 0: none */
 };
 
 #define COMPARE(a, b)                                                                                        \
@@ -104,30 +107,59 @@ static const char *match_kind(const struct entry *entry)
     return communication_names[trace_collectives[entry->kind]];
 }
 
-/* The group of a collective node, made at its first use; TRACE_NONE: nobody says who is in it. */
-static uint32_t match_group(struct matcher *m, const struct trace_node *node)
+/* The ranks that share all places of `rank` along the dimensions in which a collective does not go. */
+static void match_along(const struct matcher *m, uint32_t without, uint32_t rank, struct index_list *members)
+{
+    for (uint32_t r = 0; r < m->trace->ranks.count; r++) {
+        bool same = true;
+        for (uint32_t d = 0, stride = 1; d < m->dimensions; stride *= m->size[d++])
+            same = same && (!(without >> d & 1) || r / stride % m->size[d] == rank / stride % m->size[d]);
+        if (same)
+            VECTOR_PUSH(members, r);
+    }
+}
+
+/* What reports call the group of a collective that names none of its own. */
+static const char *match_name(const struct matcher *m, const struct trace_node *node, bool all)
+{
+    struct arena *arena = &m->trace->arena;
+    const char *text = "all ranks";
+    if (!all)
+        return arena_format(arena, "group %s", names_text(m->trace->names, node->pg));
+    for (uint32_t d = 0; d < m->dimensions; d++)
+        if (node->without >> d & 1)
+            text = arena_format(arena, "%s %u", strchr(text, ',') ? text : "all ranks, without dimension", d);
+    return text;
+}
+
+static bool match_is_group(const struct match_group *group, uint32_t name, const struct index_list *members)
+{
+    bool same = group->name == name && group->members.count == members->count;
+    for (uint32_t i = 0; same && i < members->count; i++)
+        same = group->members.at[i] == members->at[i];
+    return same;
+}
+
+/* The group of a rank's collective, made at its first use; TRACE_NONE: nobody says who is in it. */
+static uint32_t match_group(struct matcher *m, const struct trace_node *node, uint32_t rank)
 {
     bool all = match_is_all(m, node->pg);
     const struct trace_group *known = all ? NULL : trace_group_find(m->trace, node->pg);
-    const char *named =
-        all ? "all ranks" : arena_format(&m->trace->arena, "group %s", names_text(m->trace->names, node->pg));
-    uint32_t name = node->label ? node->label : names_add(m->trace->names, named);
+    struct index_list members = {0};
     if (!all && !known)
         return TRACE_NONE;
-    uint32_t count = known ? known->members.count : m->trace->ranks.count;
-    for (uint32_t g = 0; g < m->match->groups.count; g++) {
-        const struct match_group *group = &m->match->groups.at[g];
-        bool same = group->name == name && group->members.count == count;
-        for (uint32_t i = 0; same && i < count; i++)
-            same = group->members.at[i] == (known ? known->members.at[i] : i);
-        if (same)
-            return g;
-    }
-    VECTOR_PUSH(&m->match->groups, ((struct match_group){.name = name}));
-    struct match_group *group = &m->match->groups.at[m->match->groups.count - 1];
-    for (uint32_t i = 0; i < count; i++)
-        VECTOR_PUSH(&group->members, known ? known->members.at[i] : i);
-    return m->match->groups.count - 1;
+    uint32_t name = node->label ? node->label : names_add(m->trace->names, match_name(m, node, all)), g = 0;
+    if (all)
+        match_along(m, node->without, rank, &members);
+    for (uint32_t i = 0; known && i < known->members.count; i++)
+        VECTOR_PUSH(&members, known->members.at[i]);
+    while (g < m->match->groups.count && !match_is_group(&m->match->groups.at[g], name, &members))
+        g++;
+    if (g == m->match->groups.count)
+        VECTOR_PUSH(&m->match->groups, ((struct match_group){.name = name, .members = members}));
+    else
+        VECTOR_FREE(&members);
+    return g;
 }
 
 /* Whether a rank is in a group, once. */
@@ -145,7 +177,7 @@ static bool match_member(struct matcher *m, const struct entry *entry)
 
 static bool match_collective(struct matcher *m, struct entry entry, const struct trace_node *node)
 {
-    entry.group = match_group(m, node);
+    entry.group = match_group(m, node, entry.rank);
     if (entry.group == TRACE_NONE)
         return report_error(m->report, match_place(m, &entry),
                             "%s: no file and no metadata lists the ranks of process group '%s'%s",
@@ -153,6 +185,12 @@ static bool match_collective(struct matcher *m, struct entry entry, const struct
                             m->trace->groups_path ? "" : "; a file PREFIX.json or `trace.groups` can");
     if (!match_member(m, &entry))
         return false;
+    if (node->without && match_is_all(m, node->pg) && !m->dimensions)
+        return report_error(
+            m->report, match_place(m, &entry),
+            "%s leaves out dimensions of the devices, but those of this topology are no array "
+            "that has any",
+            match_text(m, &entry));
     VECTOR_PUSH(&m->collectives, entry);
     return true;
 }
@@ -380,11 +418,12 @@ static void match_number_units(struct match *match, uint32_t count, struct arena
         match->unit[i] = number[match->unit[i]];
 }
 
-bool match_find(struct trace *trace, const uint32_t *first, const uint32_t *order, struct match *match,
-                struct arena *arena, struct report *report)
+bool match_find(struct trace *trace, const struct platform *platform, const uint32_t *first,
+                const uint32_t *order, struct match *match, struct arena *arena, struct report *report)
 {
     uint32_t count = first[trace->ranks.count];
     struct matcher m = {.trace = trace, .first = first, .match = match, .report = report};
+    m.dimensions = worker_array_sizes(platform, m.size);
     *match = (struct match){.unit = ARENA_ARRAY(arena, uint32_t, count + 1),
                             .after = ARENA_ARRAY(arena, uint32_t, count + 1),
                             .group = ARENA_ARRAY(arena, uint32_t, count + 1),

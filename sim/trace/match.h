@@ -5,6 +5,7 @@
 #ifndef PARTITA_TRACE_MATCH_H
 #define PARTITA_TRACE_MATCH_H
 
+#include "platform/platform.h"
 #include "trace/trace.h"
 
 struct match_group {
@@ -23,10 +24,11 @@ struct match {
     VECTOR(struct match_group) groups;
 };
 
-/* `order`: all nodes, each rank's in an order that it can run them in. `first`: per rank + 1. Arrays are in
- * the arena. False after reporting what has no counterpart. */
-bool match_find(struct trace *trace, const uint32_t *first, const uint32_t *order, struct match *match,
-                struct arena *arena, struct report *report);
+/* `platform`: for collectives along some dimensions of its devices. `order`: all nodes, each rank's in an
+ * order that it can run them in. `first`: per rank + 1. Arrays are in the arena. False after reporting what
+ * has no counterpart. */
+bool match_find(struct trace *trace, const struct platform *platform, const uint32_t *first,
+                const uint32_t *order, struct match *match, struct arena *arena, struct report *report);
 void match_fini(struct match *match);
 
 #endif

@@ -163,8 +163,8 @@ static bool replay_order(struct replay *replay)
     }
     struct order_task task = {replay->trace, replay->first, alone, count, after, replay->seconds};
     if (!order_nodes(&task, replay->order, replay->report) ||
-        !match_find(replay->trace, replay->first, replay->order, &replay->match, &replay->arena,
-                    replay->report))
+        !match_find(replay->trace, replay->platform, replay->first, replay->order, &replay->match,
+                    &replay->arena, replay->report))
         return false;
     task.unit = replay->match.unit;
     task.unit_count = replay->match.unit_count;

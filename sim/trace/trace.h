@@ -48,7 +48,8 @@ struct trace_node {
     uint32_t pg;            /* interned name of the process group; 0: all ranks */
     bool host;              /* runs on the host's processor, not on the device */
     bool fixed;             /* takes its recorded time on any device, and is no computation */
-    bool dimensions;        /* names dimensions of ASTRA-sim's network */
+    uint32_t without;       /* collective of no named group: bit d is set when dimension d of the devices, the
+                             * innermost first, takes no part in it */
     uint32_t first_dependency, dependency_count;
     uint32_t control_count; /* the last so many are written as control dependencies */
     /* Partita's own, so that what it has written reads back the same. Absent from others' traces. */

@@ -1,6 +1,7 @@
 #include "trace/trace_yaml.h"
 
 #include "input/fields.h"
+#include "platform/array.h"
 #include "program/program.h"
 
 #include <math.h>
@@ -13,8 +14,8 @@ struct yaml_node {
     double takes, recorded, starts, flops, memory, bytes, model_flops, allocates, frees;
     int64_t id, from, to, tag, micro_batch, step;
     int pass;
-    bool rendezvous, dimensions;
-    const struct value *after, *order, *shares;
+    bool rendezvous;
+    const struct value *after, *order, *shares, *without;
 };
 
 /* A rank as it stands. */
@@ -22,7 +23,7 @@ struct yaml_rank {
     const struct value *of, *device, *nodes;
 };
 
-enum { YAML_RANK_MOST = 16777215, YAML_STEP_MOST = 100000, YAML_OWN = 23 };
+enum { YAML_RANK_MOST = 16777215, YAML_STEP_MOST = 100000, YAML_OWN = 24 };
 
 #define AT(member) offsetof(struct yaml_node, member)
 #define SIZE(name, member, text)                                                                             \
@@ -84,6 +85,10 @@ static const struct field yaml_own_fields[YAML_OWN] = {
      .offset = AT(rendezvous),
      .about = "the message waits for its receiver"},
     {.key = "shares", .kind = FIELD_VALUE, .offset = AT(shares), .about = "of a collective in unequal parts"},
+    {.key = "without",
+     .kind = FIELD_VALUE,
+     .offset = AT(without),
+     .about = "dimensions of the devices, the innermost 0, that take no part in a collective of all ranks"},
 };
 #undef AT
 
@@ -150,6 +155,19 @@ static bool yaml_shares(struct yaml_reader *reader, const struct value *list, st
         good = fields_read_one(reader->input, list->entries[i].value, &field, NULL, &share);
         VECTOR_PUSH(&reader->rank->shares, share);
         node->share_count++;
+    }
+    return good;
+}
+
+static bool yaml_without(struct yaml_reader *reader, const struct value *list, struct trace_node *node)
+{
+    static const struct field field = {
+        .key = "dimension", .kind = FIELD_INTEGER, .low = 0, .high = ARRAY_RANK - 1};
+    bool good = !list || fields_want_list(reader->input, list, list->place, "dimensions");
+    for (uint32_t i = 0; good && list && i < list->count; i++) {
+        int64_t dimension = 0;
+        good = fields_read_one(reader->input, list->entries[i].value, &field, NULL, &dimension);
+        node->without |= UINT32_C(1) << dimension;
     }
     return good;
 }
@@ -230,7 +248,7 @@ static bool yaml_node(struct yaml_reader *reader, const struct value *value, uin
     uint32_t data = 0;
     bool good = yaml_waits(reader, given.after, &node, &data) &&
                 yaml_waits(reader, given.order, &node, &node.control_count) &&
-                yaml_shares(reader, given.shares, &node);
+                yaml_shares(reader, given.shares, &node) && yaml_without(reader, given.without, &node);
     VECTOR_PUSH(&reader->rank->nodes, node);
     return good;
 }

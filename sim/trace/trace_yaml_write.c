@@ -1,5 +1,6 @@
 #include "trace/trace_yaml.h"
 
+#include "platform/array.h"
 #include "platform/import.h"
 #include "program/program.h"
 
@@ -122,6 +123,13 @@ static void yaml_communication(struct yaml_writer *w, const struct trace_rank *r
         yaml_integer(w, "from", node->source);
     if (node->tag)
         yaml_integer(w, "tag", node->tag);
+    for (uint32_t d = 0, first = 1; d < ARRAY_RANK && node->without >> d; d++)
+        if (node->without >> d & 1) {
+            fprintf(w->out, "%s%u", first ? ", without: [" : ", ", d);
+            first = 0;
+        }
+    if (node->without & ((1u << ARRAY_RANK) - 1))
+        fputc(']', w->out);
     if (node->rendezvous)
         fputs(", rendezvous: yes", w->out);
     for (uint32_t i = 0; i < node->share_count; i++)
@@ -159,16 +167,16 @@ static void yaml_node(struct yaml_writer *w, const struct trace_rank *rank, uint
     }
 static const struct {
     size_t offset, size;
-} yaml_compared[] = {MEMBER(id),           MEMBER(name),        MEMBER(type),
-                     MEMBER(start),        MEMBER(duration),    MEMBER(seconds),
-                     MEMBER(flops),        MEMBER(bytes),       MEMBER(size),
-                     MEMBER(kind),         MEMBER(source),      MEMBER(target),
-                     MEMBER(tag),          MEMBER(pg),          MEMBER(host),
-                     MEMBER(fixed),        MEMBER(stream),      MEMBER(label),
-                     MEMBER(model_flops),  MEMBER(allocates),   MEMBER(frees),
-                     MEMBER(pass),         MEMBER(micro_batch), MEMBER(step),
-                     MEMBER(rendezvous),   MEMBER(share_count), MEMBER(dependency_count),
-                     MEMBER(control_count)};
+} yaml_compared[] = {MEMBER(id),          MEMBER(name),         MEMBER(type),
+                     MEMBER(start),       MEMBER(duration),     MEMBER(seconds),
+                     MEMBER(flops),       MEMBER(bytes),        MEMBER(size),
+                     MEMBER(kind),        MEMBER(source),       MEMBER(target),
+                     MEMBER(tag),         MEMBER(pg),           MEMBER(host),
+                     MEMBER(fixed),       MEMBER(stream),       MEMBER(label),
+                     MEMBER(model_flops), MEMBER(allocates),    MEMBER(frees),
+                     MEMBER(pass),        MEMBER(micro_batch),  MEMBER(step),
+                     MEMBER(rendezvous),  MEMBER(share_count),  MEMBER(dependency_count),
+                     MEMBER(without),     MEMBER(control_count)};
 #undef MEMBER
 
 static bool yaml_same(const struct trace_rank *a, const struct trace_rank *b)

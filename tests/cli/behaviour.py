@@ -120,6 +120,16 @@ def set_replaces_a_whole_value(program):
     equal(run["devices"], 5, "devices with columns instead of rows")
 
 
+def set_reaches_into_what_a_workload_writes_short(program):
+    # The workload says `batch: 1` and `precision: fp32`.
+    one, two = program.json("run", EDGE), program.json("run", EDGE, "--set", "batch.global=2", "--set", "batch.micro=1")
+    check(two["step_time_s"] > one["step_time_s"], f"two images behind each other: {two['step_time_s']} s")
+    narrow = program.json("run", EDGE, "--set", "precision.weights=int8")
+    for before, after in zip(one["stages"], narrow["stages"]):
+        equal(4 * after["memory_bytes"]["parameters"], before["memory_bytes"]["parameters"], "bytes of the weights")
+        equal(after["memory_bytes"]["activations"], before["memory_bytes"]["activations"], "bytes of the activations")
+
+
 def topology_option_replaces_the_topology(program):
     run = program.json("run", EDGE, "--topology", "device-edge-cloud", "--set", "set={}", "--set", "plan={}")
     equal([run["topology"], run["devices"]], ["Device, edge and cloud", 1], "topology and devices")

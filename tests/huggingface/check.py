@@ -108,7 +108,7 @@ def draw_gpt2(draw, _):
     sizes(draw, "n_head", "n_embd", "n_layer")
     draw.put("n_positions", 16, 32)
     draw.maybe("n_inner", None, 20, 52)
-    draw.maybe("add_cross_attention", False)
+    draw.maybe("add_cross_attention", True, False)
 
 
 def draw_gpt_neox(draw, _):
@@ -149,6 +149,8 @@ def draw_bert(draw, kind):
     draw.put("max_position_embeddings", 18, 34)
     draw.put("type_vocab_size", *([1, 2] if kind == "bert" else [0, 1]))
     draw.maybe("is_decoder", True, False)
+    if draw.c.get("is_decoder"):
+        draw.maybe("add_cross_attention", True, False)
     draw.maybe("position_embedding_type", "absolute")
 
 

@@ -101,6 +101,19 @@ def shipped_traces_go_around(program):
         _around(program, trace, ["--topology", "dgx-h100"], trace)
 
 
+def collectives_along_dimensions_go_around(program):
+    program.file("along.yaml", """name: along
+trace:
+  ranks:
+    - of: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+      nodes:
+        - {all-reduce: within, bytes: 64 MB, without: [1]}
+        - {all-gather: across, bytes: 1 MB, without: [0], after: [0]}
+""")
+    timeline = _around(program, "along.yaml", ["--topology", "dgx-h100", "--set", "topology.nodes=2"], "along dimensions")
+    check({row[1] for row in timeline} == {"all ranks, without dimension 1", "all ranks, without dimension 0"}, str(timeline[0]))
+
+
 def sample_traces_go_around(program):
     if not os.path.isdir(SAMPLES):
         raise Skip("the sample traces are not there")

@@ -9,6 +9,8 @@
 #include "collective/collective.h"
 #include "platform/route.h"
 
+#include "../star.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,31 +40,16 @@ struct fixture {
     struct platform platform;
 };
 
-/* Devices on one switch; device i's link 2i goes up, 2i + 1 down. Device 3, if there, is slower and farther.
- */
+/* A star (star.h). Device 3 of an uneven one is slower and farther. */
 static void star(struct fixture *fixture, uint32_t devices, bool uneven)
 {
     names_init(&fixture->names);
     platform_init(&fixture->platform, &fixture->names);
-    struct platform *platform = &fixture->platform;
-    for (uint32_t n = 0; n <= devices; n++)
-        VECTOR_PUSH(&platform->nodes, ((struct node){.device = n < devices ? n : UINT32_MAX}));
-    platform->first_arc = ARENA_ARRAY(&platform->arena, uint32_t, devices + 2);
-    for (uint32_t d = 0; d < devices; d++) {
-        struct link link = {.bandwidth = uneven && d == 3 ? 5 : 10, .latency = uneven && d == 3 ? 2 : 0.5};
-        VECTOR_PUSH(&platform->devices,
-                    ((struct device){.node = d,
-                                     .speed = 1,
-                                     .name = names_add(&fixture->names,
-                                                       arena_format(&platform->arena, "device[%u]", d))}));
-        VECTOR_PUSH(&platform->links, link);
-        VECTOR_PUSH(&platform->links, link);
-        VECTOR_PUSH(&platform->arcs, ((struct arc){d, devices, 2 * d}));
-        platform->first_arc[d + 1] = d + 1;
+    star_build(&fixture->platform, devices, 10, 0.5);
+    for (uint32_t l = 2 * 3; uneven && l < 2 * 4; l++) {
+        fixture->platform.links.at[l].bandwidth = 5;
+        fixture->platform.links.at[l].latency = 2;
     }
-    for (uint32_t d = 0; d < devices; d++)
-        VECTOR_PUSH(&platform->arcs, ((struct arc){devices, d, 2 * d + 1}));
-    platform->first_arc[devices + 1] = 2 * devices;
 }
 
 static void fixture_fini(struct fixture *fixture)
@@ -74,9 +61,10 @@ static void fixture_fini(struct fixture *fixture)
 static bool ring_activity(struct fixture *fixture, int kind, const uint32_t *devices, uint32_t count,
                           struct activity *activity)
 {
+    const struct collective_request asked = {&ring_algorithm, kind, &fixture->platform, devices,
+                                             count,           NULL, UINT32_MAX};
     const char *problem;
-    return collective_activity(&fixture->platform, &ring_algorithm, kind, devices, count, NULL, UINT32_MAX,
-                               activity, &fixture->platform.arena, &problem);
+    return collective_activity(&asked, activity, &fixture->platform.arena, &problem);
 }
 
 /* Seconds of an activity alone on the platform. */
@@ -228,10 +216,11 @@ static void members_without_a_route_are_named(void **state)
     star(&fixture, 3, false);
     fixture.platform.arcs.at[5].to = 0; /* nothing leads to device 2 */
     uint32_t devices[] = {0, 1, 2};
+    const struct collective_request asked = {&ring_algorithm, ALL_GATHER, &fixture.platform, devices, 3, NULL,
+                                             UINT32_MAX};
     const char *problem;
     struct activity activity;
-    assert_false(collective_activity(&fixture.platform, &ring_algorithm, ALL_GATHER, devices, 3, NULL,
-                                     UINT32_MAX, &activity, &fixture.platform.arena, &problem));
+    assert_false(collective_activity(&asked, &activity, &fixture.platform.arena, &problem));
     assert_string_equal(problem, "there is no route from device[1] to device[2]");
     collective_activity_fini(&activity);
     fixture_fini(&fixture);

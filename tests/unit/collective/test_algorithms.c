@@ -10,6 +10,8 @@
 
 #include "collective/collective.h"
 
+#include "../star.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,51 +215,18 @@ static void levels_compute_what_they_say_whatever_runs_inside(void **state)
                     }
 }
 
-struct fixture {
-    struct names names;
-    struct platform platform;
-};
-
-/* Devices on one switch that reduces; device i's link 2i goes up, 2i + 1 down. */
-static void star(struct fixture *fixture, uint32_t devices, double bandwidth, double latency)
-{
-    names_init(&fixture->names);
-    platform_init(&fixture->platform, &fixture->names);
-    struct platform *platform = &fixture->platform;
-    for (uint32_t n = 0; n <= devices; n++)
-        VECTOR_PUSH(&platform->nodes,
-                    ((struct node){.device = n < devices ? n : UINT32_MAX, .reduces = n == devices}));
-    platform->first_arc = ARENA_ARRAY(&platform->arena, uint32_t, devices + 2);
-    for (uint32_t d = 0; d < devices; d++) {
-        VECTOR_PUSH(&platform->devices, ((struct device){.node = d, .speed = 1}));
-        VECTOR_PUSH(&platform->links, ((struct link){.bandwidth = bandwidth, .latency = latency}));
-        VECTOR_PUSH(&platform->links, ((struct link){.bandwidth = bandwidth, .latency = latency}));
-        VECTOR_PUSH(&platform->arcs, ((struct arc){d, devices, 2 * d}));
-        platform->first_arc[d + 1] = d + 1;
-    }
-    for (uint32_t d = 0; d < devices; d++)
-        VECTOR_PUSH(&platform->arcs, ((struct arc){devices, d, 2 * d + 1}));
-    platform->first_arc[devices + 1] = 2 * devices;
-}
-
-static void fixture_fini(struct fixture *fixture)
-{
-    platform_fini(&fixture->platform);
-    names_fini(&fixture->names);
-}
-
 static const double sizes[] = {0, 1, 1e3, 3e6, 1e9};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
-static void check_seconds(struct fixture *fixture, const struct algorithm *algorithm, int kind, uint32_t n)
+static void check_seconds(struct platform *platform, const struct algorithm *algorithm, int kind, uint32_t n)
 {
     uint32_t devices[MOST];
     for (uint32_t i = 0; i < n; i++)
         devices[i] = n - 1 - i;
+    const struct collective_request asked = {algorithm, kind, platform, devices, n, NULL, UINT32_MAX};
     struct activity activity;
     const char *problem;
-    bool good = collective_activity(&fixture->platform, algorithm, kind, devices, n, NULL, UINT32_MAX,
-                                    &activity, &fixture->platform.arena, &problem);
+    bool good = collective_activity(&asked, &activity, &platform->arena, &problem);
     for (uint32_t s = 0; s < SIZES && good; s++) {
         double latency, cap, seconds = collective_pieces(&activity, sizes[s], 1, &latency, &cap);
         double expected = n < 2 ? 0 : algorithm->seconds(kind, activity.shape, sizes[s], 1e-5, 1e10);
@@ -275,13 +244,17 @@ static void activities_match_the_closed_forms_on_a_star(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < COUNTS; i++) {
-        struct fixture fixture;
-        star(&fixture, member_counts[i], 1e10, 5e-6);
+        struct names names;
+        struct platform platform;
+        names_init(&names);
+        platform_init(&platform, &names);
+        star_build(&platform, member_counts[i], 1e10, 5e-6);
         for (const struct algorithm *const *each = collective_algorithms; *each; each++)
             for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++)
                 if ((*each)->kinds >> kind & 1)
-                    check_seconds(&fixture, *each, kind, member_counts[i]);
-        fixture_fini(&fixture);
+                    check_seconds(&platform, *each, kind, member_counts[i]);
+        platform_fini(&platform);
+        names_fini(&names);
     }
 }
 

@@ -73,10 +73,11 @@ static void torus(struct fixture *fixture, uint32_t x, uint32_t y, uint32_t z)
 
 static struct activity activity_of(struct fixture *fixture, const struct algorithm *algorithm, int kind)
 {
+    const struct collective_request asked = {algorithm,      kind, &fixture->platform, fixture->devices,
+                                             fixture->count, NULL, UINT32_MAX};
     struct activity activity;
     const char *problem;
-    if (!collective_activity(&fixture->platform, algorithm, kind, fixture->devices, fixture->count, NULL,
-                             UINT32_MAX, &activity, &fixture->platform.arena, &problem))
+    if (!collective_activity(&asked, &activity, &fixture->platform.arena, &problem))
         fail_msg("%s", problem ? problem : "does not apply");
     return activity;
 }
@@ -166,12 +167,14 @@ static void levels_are_found_where_members_are_near_to_each_other(void **state)
     const char *problem;
     for (uint32_t i = 0; i < 12; i++)
         straight[i] = i;
-    assert_true(collective_shape(&hierarchical_algorithm, &fixture.platform, straight, 12, &shape,
-                                 &fixture.platform.arena, &problem));
-    assert_false(collective_shape(&hierarchical_algorithm, &fixture.platform, straight, 11, &shape,
-                                  &fixture.platform.arena, &problem));
-    assert_false(collective_shape(&hierarchical_algorithm, &fixture.platform, shuffled, 12, &shape,
-                                  &fixture.platform.arena, &problem));
+    struct collective_request asked = {
+        &hierarchical_algorithm, ALL_REDUCE, &fixture.platform, straight, 12, NULL, UINT32_MAX};
+    assert_true(collective_shape(&asked, &shape, &fixture.platform.arena, &problem));
+    asked.count = 11;
+    assert_false(collective_shape(&asked, &shape, &fixture.platform.arena, &problem));
+    asked.count = 12;
+    asked.devices = shuffled;
+    assert_false(collective_shape(&asked, &shape, &fixture.platform.arena, &problem));
     assert_null(problem);
     finish(&fixture);
 }

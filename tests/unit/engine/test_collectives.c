@@ -9,6 +9,8 @@
 
 #include "engine/engine.h"
 
+#include "../star.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -29,22 +31,7 @@ static void case_init(struct run_case *test, uint32_t members, int kind, double 
     *test = (struct run_case){.error = NULL};
     names_init(&test->names);
     platform_init(&test->platform, &test->names);
-    struct platform *platform = &test->platform;
-    for (uint32_t n = 0; n <= members; n++)
-        VECTOR_PUSH(&platform->nodes,
-                    ((struct node){.device = n < members ? n : UINT32_MAX, .reduces = n == members}));
-    platform->first_arc = ARENA_ARRAY(&platform->arena, uint32_t, members + 2);
-    for (uint32_t d = 0; d < members; d++) {
-        VECTOR_PUSH(&platform->devices, ((struct device){.node = d, .speed = 1}));
-        VECTOR_PUSH(&platform->links, ((struct link){.bandwidth = bandwidth, .latency = latency}));
-        VECTOR_PUSH(&platform->links, ((struct link){.bandwidth = bandwidth, .latency = latency}));
-        VECTOR_PUSH(&platform->arcs, ((struct arc){d, members, 2 * d}));
-        platform->first_arc[d + 1] = d + 1;
-    }
-    for (uint32_t d = 0; d < members; d++)
-        VECTOR_PUSH(&platform->arcs, ((struct arc){members, d, 2 * d + 1}));
-    platform->first_arc[members + 1] = 2 * members;
-
+    star_build(&test->platform, members, bandwidth, latency);
     struct job *job = &test->job;
     struct arena *arena = &job->arena;
     arena_init(arena);

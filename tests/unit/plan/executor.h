@@ -24,6 +24,8 @@ struct stage_run {
     struct holding *given; /* per contribution */
     uint32_t *forward_statistics, *backward_statistics; /* per operator: axes along which they are summed */
     double ***parameter_gradient;                       /* per parameter and member */
+    double ***reduced,
+        ***joint;       /* the same after the stage's own reductions, and with copies of its devices */
     double ****streams; /* per operator and operand: in each step of a ring (streamed.h) what each member
                            gives to the gradient of the block that it works on; NULL: not streamed */
 };
@@ -42,6 +44,8 @@ struct executor {
     uint32_t skipped_stage, skipped_parameter; /* a step of this parameter's reduction or gather does not
                                                   happen; MODEL_NONE: all do */
     unsigned skipped_step;
+    uint32_t skipped_tied, skipped_flow; /* this part of a tied parameter's gradient is not sent; skipped_tied
+                                            0 (never a parameter): all are */
     uint32_t step;           /* time step of the recurrent layer that is running; MODEL_NONE: all at once */
     uint32_t wrong, checked; /* elements that differ from the oracle, and all that were compared */
     const char *first_wrong;

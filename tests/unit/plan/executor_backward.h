@@ -2,10 +2,9 @@
 #ifndef PARTITA_TESTS_EXECUTOR_BACKWARD_H
 #define PARTITA_TESTS_EXECUTOR_BACKWARD_H
 
-#include "executor_run.h"
+#include "executor_parameters.h"
 
 #include "plan/boundary.h"
-#include "plan/shard.h"
 
 static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
 {
@@ -500,137 +499,6 @@ static inline void run_backward(struct executor *x, struct stage_run *s)
     }
 }
 
-static inline bool run_in_group(const struct stage_run *s, uint32_t axes, uint32_t one, uint32_t other)
-{
-    struct coordinates a = run_at(s, one), b = run_at(s, other);
-    for (uint32_t i = 0; i < s->d->stage->axis_count; i++)
-        if (!(axes >> i & 1) && a.at[i] != b.at[i])
-            return false;
-    return true;
-}
-
-/* Whether element `at` of a parameter is in a member's share of what it computes with. */
-static inline bool run_owns(const struct executor *x, const struct stage_run *s,
-                            const struct stage_parameter *parameter, uint32_t member, size_t at)
-{
-    const struct tensor *tensor = run_tensor(x, parameter->tensor);
-    struct box box = run_layout_box(s, tensor, &parameter->layout, member);
-    struct interval own = shard_own(s->d, parameter, member);
-    uint64_t place = 0; /* in the flattened box */
-    if (!run_inside(tensor, &box, at))
-        return false;
-    uint64_t stride = 1;
-    for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
-        place += (at % tensor->dims[d].size - box.dims[d].low) * stride;
-        stride *= box.dims[d].high - box.dims[d].low;
-    }
-    return place >= own.low && place < own.high;
-}
-
-/* The steps by which a parameter's gradient is reduced and its new values get back. */
-enum run_step { STEP_SCATTER, STEP_SUM, STEP_GATHER, STEP_COUNT };
-
-static inline bool run_skips(const struct executor *x, const struct stage_run *s, uint32_t p,
-                             enum run_step step)
-{
-    return x->skipped_stage == s->d->stage_index && x->skipped_parameter == p && x->skipped_step == step;
-}
-
-/* Adds up a parameter's gradient as shard.h says: first all of it along some axes, of which a share is kept,
- * then that share along the others. What a member does not own is NaN. */
-static inline double **run_reduce(struct executor *x, const struct stage_run *s, uint32_t p)
-{
-    const struct stage_parameter *parameter = &s->d->parameters.at[p];
-    struct shard_reduction how = shard_reduction(parameter);
-    size_t count = run_elements(x, parameter->tensor);
-    double **from = s->parameter_gradient[p];
-    const uint32_t axes[] = {how.scatter, how.sum};
-    for (int step = STEP_SCATTER; step <= STEP_SUM; step++) {
-        double **sums = ARENA_ARRAY(&x->arena, double *, s->d->member_count);
-        for (uint32_t m = 0; m < s->d->member_count; m++) {
-            bool skips = run_skips(x, s, p, (enum run_step)step);
-            sums[m] = skips ? from[m] : run_sum(x, s, parameter->tensor, axes[step], m, from, false);
-            for (size_t i = 0; i < count; i++)
-                if (!run_owns(x, s, parameter, m, i))
-                    sums[m][i] = NAN;
-        }
-        from = sums;
-    }
-    return from;
-}
-
-/* New values, w - g/2 for the owner, are gathered: then every member has those that it computes with. */
-static inline void run_update(struct executor *x, const struct stage_run *s, uint32_t p,
-                              double *const *gradient)
-{
-    const struct stage_parameter *parameter = &s->d->parameters.at[p];
-    size_t count = run_elements(x, parameter->tensor);
-    double *want = run_array(x, parameter->tensor, 0);
-    for (size_t i = 0; i < count; i++)
-        want[i] = x->whole[parameter->tensor][i] - x->whole_gradient[parameter->tensor][i] / 2;
-    for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_layout_box(s, run_tensor(x, parameter->tensor), &parameter->layout, m);
-        double *got = run_array(x, parameter->tensor, NAN);
-        for (uint32_t o = 0; o < s->d->member_count; o++)
-            for (size_t i = 0; i < count; i++)
-                if ((o == m || !run_skips(x, s, p, STEP_GATHER)) &&
-                    run_in_group(s, parameter->shard_axes, m, o) && run_owns(x, s, parameter, o, i))
-                    got[i] = x->whole[parameter->tensor][i] - gradient[o][i] / 2;
-        run_compare(x, "the new value", parameter->tensor, m, got, want, &box);
-    }
-}
-
-/* What kernels compute of a parameter's gradient is right wherever they compute it, not only where a member
- * keeps it. */
-static inline void run_check_gradient(struct executor *x, const struct stage_run *s, uint32_t p)
-{
-    const struct stage_parameter *parameter = &s->d->parameters.at[p];
-    double **given = s->parameter_gradient[p];
-    for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_layout_box(s, run_tensor(x, parameter->tensor), &parameter->layout, m);
-        run_compare(x, "the gradient", parameter->tensor, m,
-                    run_sum(x, s, parameter->tensor, parameter->partial_axes, m, given, false),
-                    x->whole_gradient[parameter->tensor], &box);
-    }
-}
-
-/* Copies of a parameter in several stages are added, each assembled from its owners. */
-static inline void run_check_parameters(struct executor *x)
-{
-    for (uint32_t t = 0; t < x->model->tensors.count; t++) {
-        if (run_tensor(x, t)->role != TENSOR_PARAMETER)
-            continue;
-        uint32_t holders = 0;
-        double *copies = run_array(x, t, 0);
-        for (uint32_t n = 0; n < x->c->plan.stages.count; n++)
-            for (uint32_t p = 0; p < x->stages[n].d->parameters.count; p++)
-                holders += x->stages[n].d->parameters.at[p].tensor == t;
-        for (uint32_t n = 0; n < x->c->plan.stages.count; n++) {
-            const struct stage_run *s = &x->stages[n];
-            for (uint32_t p = 0; p < s->d->parameters.count; p++) {
-                if (s->d->parameters.at[p].tensor != t)
-                    continue;
-                double *assembled = run_array(x, t, NAN), **reduced = run_reduce(x, s, p);
-                if (holders == 1) {
-                    run_check_gradient(x, s, p);
-                    run_update(x, s, p, reduced);
-                }
-                for (uint32_t m = 0; m < s->d->member_count; m++)
-                    for (size_t i = 0; i < run_elements(x, t); i++)
-                        if (run_owns(x, s, &s->d->parameters.at[p], m, i))
-                            assembled[i] = reduced[m][i];
-                for (size_t i = 0; i < run_elements(x, t); i++)
-                    copies[i] += assembled[i];
-            }
-        }
-        struct box all = {{{0, 0}}};
-        for (uint32_t d = 0; d < run_tensor(x, t)->rank; d++)
-            all.dims[d].high = run_tensor(x, t)->dims[d].size;
-        if (holders > 1)
-            run_compare(x, "the sum of the gradients", t, 0, copies, x->whole_gradient[t], &all);
-    }
-}
-
 static inline void run_stage_init(struct executor *x, uint32_t n)
 {
     struct stage_run *s = &x->stages[n];
@@ -643,6 +511,8 @@ static inline void run_stage_init(struct executor *x, uint32_t n)
     s->backward_statistics = ARENA_ARRAY(&x->arena, uint32_t, d->operators.count + 1);
     s->streams = ARENA_ARRAY(&x->arena, double ***, (d->operators.count + 1) * OPERATOR_OPERANDS);
     s->parameter_gradient = ARENA_ARRAY(&x->arena, double **, d->parameters.count + 1);
+    s->reduced = ARENA_ARRAY(&x->arena, double **, d->parameters.count + 1);
+    s->joint = ARENA_ARRAY(&x->arena, double **, d->parameters.count + 1);
     for (uint32_t p = 0; p < d->parameters.count; p++) {
         s->parameter_gradient[p] = ARENA_ARRAY(&x->arena, double *, d->member_count);
         for (uint32_t m = 0; m < d->member_count; m++)

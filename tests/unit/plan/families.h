@@ -274,6 +274,19 @@ static inline void random_coordinators(struct plan_case *c, const struct family 
     c->plan.carrier_count = 1;
 }
 
+/* Now and then shares are rounded up, weighted or not. */
+static inline void random_rounding(struct plan_case *c, uint64_t *random)
+{
+    for (uint32_t s = 0; s < c->plan.stages.count; s++)
+        for (uint32_t a = 0; a < c->plan.stages.at[s].axis_count; a++) {
+            struct plan_axis *axis = &c->plan.stages.at[s].axes[a];
+            if (case_between(random, 0, 7) || axis->joined || (a && axis[-1].joined))
+                continue;
+            axis->rounds_up = true;
+            axis->weights = axis->weights ? axis->weights : case_equal(&c->arena, axis->size);
+        }
+}
+
 /* A plan of one to three stages on meshes that have nothing to do with each other. */
 static inline void random_case(struct plan_case *c, const struct family *family, uint64_t *random)
 {
@@ -334,6 +347,7 @@ static inline void random_case(struct plan_case *c, const struct family *family,
         }
     }
     random_coordinators(c, family, random);
+    random_rounding(c, random);
 }
 
 static inline void random_derive(struct plan_case *c, const struct family *family)

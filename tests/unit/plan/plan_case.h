@@ -126,6 +126,14 @@ static inline uint32_t case_weights(struct arena *arena, const char *text, const
     return count;
 }
 
+static inline const double *case_equal(struct arena *arena, uint32_t count)
+{
+    double *weights = ARENA_ARRAY(arena, double, count);
+    for (uint32_t i = 0; i < count; i++)
+        weights[i] = 1;
+    return weights;
+}
+
 /* "y:2 g,r,f:4" gives two axes: the first splits y over 2 members, the second g, else r, else f over 4;
  * "y:3/0/1" splits y over three in these proportions (an arena is then needed). */
 static inline uint32_t case_axes(struct names *names, struct arena *arena, const char *text,

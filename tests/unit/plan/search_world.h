@@ -145,9 +145,14 @@ static inline double seconds_of(struct world *w, int kind, uint32_t axes, double
             bool wire = p == w->c.platform.protocol_names.count;
             if (wire && any) /* bare only where no protocol fits */
                 break;
-            if (collective_activity(&w->c.platform, one, kind, devices, count, NULL,
-                                    wire ? UINT32_MAX : w->c.platform.protocol_names.at[p], &activity,
-                                    &w->c.arena, &problem)) {
+            const struct collective_request asked = {one,
+                                                     kind,
+                                                     &w->c.platform,
+                                                     devices,
+                                                     count,
+                                                     NULL,
+                                                     wire ? UINT32_MAX : w->c.platform.protocol_names.at[p]};
+            if (collective_activity(&asked, &activity, &w->c.arena, &problem)) {
                 double pieces = collective_piece_count(bytes, w->c.plan.chunk, w->c.plan.pieces);
                 least = fmin(least, collective_pieces(&activity, bytes, pieces, &latency, &cap));
                 any = true;

@@ -140,6 +140,53 @@ static void members_that_exchange_nothing_have_coordinators_of_their_own(void **
     }
 }
 
+/* Bytes of all messages of a forward pass: from the image's device, between stages, and inside them. */
+static double all_bytes(const struct plan_case *c)
+{
+    double bytes = 0;
+    for (uint32_t s = 0; s < c->plan.stages.count; s++)
+        for (uint32_t i = 0; i < c->derivations[s].forward.count; i++) {
+            const struct action *a = &c->derivations[s].forward.at[i];
+            for (uint32_t k = 0; a->kind != ACTION_SEND && k < a->message_count; k++)
+                bytes += c->derivations[s].messages.at[a->first_message + k].elements * a->element_bytes;
+        }
+    return bytes;
+}
+
+/* The first sixteen layers of YOLOv2 by rows on so many boards, of which the first has the image, and a
+ * gateway that hands out rows, passes on borders and collects the map. */
+static void modnn_case(struct plan_case *c, uint32_t boards)
+{
+    char axes[32] = "y:0";
+    case_init_shipped(c, "yolov2-first16", NULL, 1);
+    c->plan.training = false;
+    c->plan.schedule = &inference_schedule;
+    for (uint32_t i = 0; i < boards; i++)
+        strcat(axes, "/1");
+    case_stage(c, 2, "");
+    case_stage(c, 16, axes);
+    case_stage(c, 0, "");
+    struct plan_stage *stages = c->plan.stages.at;
+    stages[1].axes[0].rounds_up = true;
+    stages[1].devices.at[0] = stages[2].devices.at[0] = stages[0].devices.at[0];
+    c->plan.input_device = stages[1].devices.at[1];
+    through_root(c, NULL);
+    assert_true(case_derive(c));
+}
+
+/* MiB per frame of MoDNN on one to six boards, in the comparison of Zhao, Barijough and Gerstlauer (2018). */
+static void modnn_communicates_what_was_published(void **state)
+{
+    (void)state;
+    static const double published[] = {9.87, 10.92, 12.87, 13.92, 17.05, 19.59};
+    for (uint32_t boards = 1; boards <= 6; boards++) {
+        struct plan_case c;
+        modnn_case(&c, boards);
+        ASSERT_NEAR(round(all_bytes(&c) / (1 << 20) * 100) / 100, published[boards - 1], 1e-12);
+        case_fini(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +195,7 @@ int main(void)
         cmocka_unit_test(two_members_exchange_straight),
         cmocka_unit_test(a_coordinator_gets_a_row_once_and_sends_one_sum),
         cmocka_unit_test(members_that_exchange_nothing_have_coordinators_of_their_own),
+        cmocka_unit_test(modnn_communicates_what_was_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,32 @@ static void weighted_shares_partition_an_interval_in_proportion(void **state)
     }
 }
 
+/* Shares of ⌈n w / W⌉ elements, as long as there are any; who weighs nothing has none. */
+static void shares_that_are_rounded_up_leave_the_rest_to_the_last(void **state)
+{
+    (void)state;
+    const double equal[] = {1, 1, 1, 1, 1, 1, 1}, unequal[] = {0, 3, 0, 1, 2, 0};
+    for (uint64_t size = 0; size <= 60; size++) {
+        uint64_t left[2] = {size, size};
+        for (uint32_t i = 0; i < 7; i++) {
+            struct plan_axis axis = {.size = 7, .weights = equal, .rounds_up = true};
+            struct interval share = layout_share((struct interval){5, 5 + size}, &axis, i);
+            uint64_t most = (size + 6) / 7, mine = most < left[0] ? most : left[0];
+            assert_int_equal(share.low, 5 + size - left[0]);
+            assert_int_equal(share.high - share.low, mine);
+            left[0] -= mine;
+        }
+        for (uint32_t i = 0; i < 6; i++) {
+            struct plan_axis axis = {.size = 6, .weights = unequal, .rounds_up = true};
+            struct interval share = layout_share((struct interval){0, size}, &axis, i);
+            uint64_t most = (size * (uint64_t)unequal[i] + 5) / 6, mine = most < left[1] ? most : left[1];
+            assert_int_equal(share.high - share.low, mine);
+            left[1] -= mine;
+        }
+        assert_int_equal(left[0] + left[1], 0);
+    }
+}
+
 static void equal_weights_give_equal_shares(void **state)
 {
     (void)state;
@@ -175,6 +201,7 @@ int main(void)
         cmocka_unit_test(shares_partition_an_interval_for_any_size_and_ways),
         cmocka_unit_test(shares_of_huge_dimensions_do_not_overflow),
         cmocka_unit_test(weighted_shares_partition_an_interval_in_proportion),
+        cmocka_unit_test(shares_that_are_rounded_up_leave_the_rest_to_the_last),
         cmocka_unit_test(equal_weights_give_equal_shares),
         cmocka_unit_test(coordinates_and_members_are_inverses_with_the_last_axis_fastest),
         cmocka_unit_test(boxes_hold_every_element_once_per_copy),

@@ -79,6 +79,66 @@ static void the_toy_network_of_stahl_communicates_as_published(void **state)
     ASSERT_NEAR(toy_volume("i:2"), 48, 0);     /* all inputs */
 }
 
+/* Elements that a model's forward pass moves in a star: one device has the input and wants the output. The
+ * first `units` units are split along `axes` over devices of which it is the first. */
+static double star_of(const char *model, uint32_t units, const char *axes)
+{
+    struct plan_case c;
+    case_init(&c, model, 1);
+    c.plan.training = false;
+    c.plan.schedule = &inference_schedule;
+    case_stage(&c, units, axes);
+    case_stage(&c, 0, "");
+    c.plan.stages.at[1].devices.at[0] = c.plan.input_device = c.plan.stages.at[0].devices.at[0];
+    assert_true(case_derive(&c));
+    double volume = star_volume(&c, false);
+    case_fini(&c);
+    return volume;
+}
+
+/* Splits of single layers and of fused pairs in a star of N, as in the survey: M and K are the elements of a
+ * layer's input and output. Outputs: M (N-1) + K (N-1)/N; inputs: M (N-1)/N + K (N-1); outputs, then inputs:
+ * M (N-1) + K (N-1), with nothing between. */
+static void layers_split_in_a_star_move_what_their_equations_say(void **state)
+{
+    (void)state;
+#define STAR(layer) "name: m\nlayers:\n  - {input: x, dims: {" layer "  - {flatten: result}\n"
+    static const struct {
+        const char *name, *model, *output, *input;
+        uint32_t units;
+        double in, out; /* M and K */
+    } layers[] = {
+        {"fc", STAR("h: 24}}\n  - {fc: a, out: 36, bias: no}\n"), "o", "i", 2, 24, 36},
+        {"conv", STAR("c: 12, y: 5, x: 4}}\n  - {conv: a, out: 24, kernel: 3, pad: 1, bias: no}\n"), "o", "i",
+         2, 12 * 5 * 4, 24 * 5 * 4},
+        {"fc, fused",
+         STAR(
+             "h: 24}}\n  - {fc: a, out: {f: 12}, act: relu}\n  - {fc: b, over: f, out: {r: 36}, bias: no}\n"),
+         "f", NULL, 3, 24, 36},
+        {"conv, fused", /* the second has one filter, so that its inputs are split */
+         STAR("c: 6, y: 5, x: 4}}\n  - {conv: a, out: 12, kernel: 3, pad: 1, act: relu}\n"
+              "  - {conv: b, out: 1, kernel: 1, bias: no}\n"),
+         "o,i", NULL, 3, 6 * 5 * 4, 5 * 4},
+    };
+#undef STAR
+    for (size_t k = 0; k < sizeof layers / sizeof layers[0]; k++)
+        for (uint32_t n = 2; n <= 6; n += 1 + n / 4) {
+            char axes[16];
+            double m = layers[k].in, out = layers[k].out, others = n - 1;
+            if (getenv("PARTITA_VERBOSE"))
+                fprintf(stderr, "%s, %u devices\n", layers[k].name, n);
+            snprintf(axes, sizeof axes, "%s:%u", layers[k].output, n);
+            bool fused = !layers[k].input;
+            ASSERT_NEAR(star_of(layers[k].model, layers[k].units, axes),
+                        fused ? (m + out) * others : m * others + out * others / n, 1e-12);
+            if (fused)
+                continue;
+            snprintf(axes, sizeof axes, "%s:%u", layers[k].input, n);
+            ASSERT_NEAR(star_of(layers[k].model, layers[k].units, axes), m * others / n + out * others,
+                        1e-12);
+        }
+}
+
 /* The layers of YOLOv2 that are heavy in weights, 16 to 30, with all outputs split over six devices: 78.1 MB
  * in the paper, which its equations give in units of 2^20. The map comes from the first device and its
  * results go back there. */
@@ -379,6 +439,7 @@ int main(void)
         cmocka_unit_test(weights_of_yolov2_split_by_outputs_are_the_total_over_the_devices),
         cmocka_unit_test(the_toy_network_layer_by_layer_sends_one_activation),
         cmocka_unit_test(the_toy_network_of_stahl_communicates_as_published),
+        cmocka_unit_test(layers_split_in_a_star_move_what_their_equations_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static struct default_facts facts_of(double parameters, double kept)
                                   .parameters = parameters,
                                   .kept = {kept, kept / 10, kept / 2},
                                   .tokens = 1024,
-                                  .bf16 = true,
+                                  .precision = BF16,
                                   .training = true};
 }
 
@@ -105,6 +105,34 @@ static void experts_lie_in_a_node_before_they_lie_on_all(void **state)
     assert_int_equal(first_of(&facts, &one).expert, 8);
 }
 
+/* 16-bit weights of a mixture of 70 billion parameters lie on two of eight devices; there is nobody to share
+ * the experts with. */
+static void an_inference_splits_a_mixture_like_any_model(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(70e9, 1e9);
+    facts.training = false;
+    facts.experts = 16;
+    facts.expert_parameters = 60e9;
+    struct default_choice first = first_of(&facts, &nothing);
+    assert_int_equal(first.tensor, 2);
+    assert_int_equal(first.pipeline, 1);
+    assert_int_equal(first.expert, 1);
+}
+
+/* What two devices cannot share is divided over five all the same. */
+static void stages_are_any_divisor_of_the_devices(void **state)
+{
+    (void)state;
+    struct default_facts facts = facts_of(10e9, 1e6);
+    facts.devices = facts.neighbours = 5;
+    facts.memory = 60e9;
+    struct default_choice first = first_of(&facts, &nothing);
+    assert_int_equal(first.tensor, 1);
+    assert_int_equal(first.pipeline, 5);
+    assert_int_equal(first.data, 1);
+}
+
 static void where_nothing_fits_the_least_is_named(void **state)
 {
     (void)state;
@@ -146,7 +174,7 @@ static void compare_given(const char *model, const struct default_choice *choice
                                        .set_count = count,
                                        .data_root = partita_data_folder()};
     assert_true(scenario_load(&scenario, &options));
-    struct default_facts facts = {.devices = 16, .bf16 = true, .training = true};
+    struct default_facts facts = {.devices = 16, .precision = BF16, .training = true};
     default_plan_measure(&scenario.model, &facts, &scenario.arena);
     for (uint32_t s = 0; s < scenario.plan.stages.count; s++)
         most = fmax(most, scenario.plan.stages.at[s].memory.total);
@@ -265,6 +293,8 @@ int main(void)
         cmocka_unit_test(states_decide_how_far_a_model_is_split),
         cmocka_unit_test(what_is_given_is_kept_to),
         cmocka_unit_test(experts_lie_in_a_node_before_they_lie_on_all),
+        cmocka_unit_test(an_inference_splits_a_mixture_like_any_model),
+        cmocka_unit_test(stages_are_any_divisor_of_the_devices),
         cmocka_unit_test(where_nothing_fits_the_least_is_named),
         cmocka_unit_test(no_plan_needs_less_than_its_bound),
         cmocka_unit_test(what_a_host_keeps_is_not_in_the_bound),

@@ -264,6 +264,67 @@ static void a_group_that_lists_nobody_is_all_ranks(void **state)
     assert_near(reported("step_time_s"), 2 * (LATENCY + 1000000 / BANDWIDTH));
 }
 
+static void flags(const char *name, const char *values)
+{
+    struct wire_buffer list = {0}, value = {0};
+    for (; *values; values++)
+        wire_put_integer(&list, 1, *values == '1');
+    wire_put_bytes(&value, CHAKRA_BOOLS, list.at, list.count);
+    put_attribute(name, &value);
+    VECTOR_FREE(&list);
+    VECTOR_FREE(&value);
+}
+
+/* Runs an all-reduce of 16 ranks in two boxes of 8: along dimensions, or of groups of so many ranks that lie
+ * so far apart. Returns its seconds. */
+static double reduce_in_boxes(const char *dimensions, uint32_t members, uint32_t stride)
+{
+    static const char *const boxes[] = {"topology.nodes=2"};
+    enum { RANKS = 16 };
+    char groups[1024] = "{";
+    empty_folder();
+    for (uint32_t rank = 0, at = 1; rank < RANKS; rank++) {
+        char name[16];
+        begin_rank();
+        collective(1, "sum", 0, 64000000);
+        if (dimensions)
+            flags("involved_dim", dimensions);
+        uint32_t group = !members ? 0 : stride > 1 ? rank % stride : rank / members;
+        snprintf(name, sizeof name, "%u", 100 + group);
+        if (members)
+            text("pg_name", name);
+        end_rank(rank);
+        if (!members || strstr(groups, name))
+            continue;
+        at += (uint32_t)snprintf(groups + at, sizeof groups - at, "%s\"%s\": [", at > 1 ? ", " : "", name);
+        for (uint32_t m = 0; m < members; m++)
+            at +=
+                (uint32_t)snprintf(groups + at, sizeof groups - at, "%s%u", m ? ", " : "", rank + m * stride);
+        at += (uint32_t)snprintf(groups + at, sizeof groups - at, "]");
+        snprintf(groups + at, sizeof groups - at, "}");
+    }
+    if (members)
+        write_bytes("t.json", groups, strlen(groups));
+    if (replay(NULL, "dgx-h100", boxes, 1) != PARTITA_OK)
+        fail_msg("%s", complaints);
+    return reported("step_time_s");
+}
+
+/* ASTRA-sim numbers NPUs with the innermost dimension running fastest; a group that is named goes before. */
+static void collectives_go_along_the_dimensions_that_take_part(void **state)
+{
+    (void)state;
+    double within = reduce_in_boxes(NULL, 8, 1), across = reduce_in_boxes(NULL, 2, 8),
+           whole = reduce_in_boxes(NULL, 0, 0);
+    assert_true(within < across && across < whole);
+    assert_near(reduce_in_boxes("10", 0, 0), within);
+    assert_near(reduce_in_boxes("1011", 0, 0), within);
+    assert_near(reduce_in_boxes("01", 0, 0), across);
+    assert_near(reduce_in_boxes("1111", 0, 0), whole);
+    assert_near(reduce_in_boxes("01", 8, 1), within);
+    assert_true(reduce_in_boxes("00", 0, 0) == 0);
+}
+
 /* Packed by gzip, under either name; a part of such a file is no trace. */
 static void compressed_files_are_the_same_trace(void **state)
 {
@@ -484,6 +545,7 @@ int main(void)
         cmocka_unit_test(process_groups_say_who_takes_part),
         cmocka_unit_test(process_groups_are_read_from_metadata),
         cmocka_unit_test(a_group_that_lists_nobody_is_all_ranks),
+        cmocka_unit_test(collectives_go_along_the_dimensions_that_take_part),
         cmocka_unit_test(compressed_files_are_the_same_trace),
         cmocka_unit_test(odd_names_and_huge_identities_are_read_written_and_read),
         cmocka_unit_test(loads_and_host_work_overlap_with_computing),

@@ -21,11 +21,29 @@ static const char batches[] = "{b: 4}", heads[] = "{tensor: {shares: 4, of: [g, 
 
 struct outcome {
     double seconds, sums, scatters, gathers; /* of collectives of parameters: payloads of a rank and step */
+    double sent, received;                   /* bytes of messages of parameters: of all ranks in a step */
     struct plan_memory memory;
 };
 
-/* GPT-2 with three blocks, cut before block[cuts[i]], each stage with a split of its own. */
-static struct outcome outcome_of(const char *options, const int *cuts, int stages, const char *const *splits)
+/* Messages of parameters in the first step. */
+static void outcome_messages(struct outcome *outcome, const struct job *job)
+{
+    for (uint32_t r = 0; r < job->rank_count; r++) {
+        const struct program *program = &job->programs[job->ranks[r].program];
+        for (uint32_t i = 0; i < program->op_count; i++) {
+            const struct op *op = &program->ops[i];
+            if (op->pass == PASS_S && op->step == 0)
+                *(op->kind == OP_SEND ? &outcome->sent : &outcome->received) +=
+                    op->kind == OP_SEND || op->kind == OP_RECEIVE ? op->bytes : 0;
+        }
+    }
+}
+
+static const char *const same[] = {"gpu[0,0..3]", "gpu[0,0..3]", "gpu[0,0..3]"};
+
+/* GPT-2 with three blocks, cut before block[cuts[i]], each stage with a split and devices of its own. */
+static struct outcome outcome_on(const char *options, const int *cuts, int stages, const char *const *splits,
+                                 const char *const *devices)
 {
     char text[2048];
     int length =
@@ -40,8 +58,8 @@ static struct outcome outcome_of(const char *options, const int *cuts, int stage
         if (s + 1 < stages)
             snprintf(last, sizeof last, "block[%d]", cuts[s] - 1);
         length += snprintf(text + length, sizeof text - (size_t)length,
-                           "    - {layers: \"%s..%s\", split: %s, devices: \"gpu[0,0..3]\"}\n", first, last,
-                           splits[s]);
+                           "    - {layers: \"%s..%s\", split: %s, devices: \"%s\"}\n", first, last, splits[s],
+                           devices[s]);
     }
     struct scenario scenario;
     struct engine_result result = {0};
@@ -56,6 +74,7 @@ static struct outcome outcome_of(const char *options, const int *cuts, int stage
     if (!engine_run(&scenario.platform, &scenario.job, &engine, &result, &error))
         fail_msg("%s\n%s", error, text);
     struct outcome outcome = {.seconds = result.makespan, .memory = scenario.plan.stages.at[0].memory};
+    outcome_messages(&outcome, &scenario.job);
     const struct program *program = &scenario.job.programs[scenario.job.ranks[0].program];
     for (uint32_t i = 0; i < program->op_count; i++) {
         const struct op *op = &program->ops[i];
@@ -68,6 +87,11 @@ static struct outcome outcome_of(const char *options, const int *cuts, int stage
     engine_result_fini(&result);
     scenario_fini(&scenario);
     return outcome;
+}
+
+static struct outcome outcome_of(const char *options, const int *cuts, int stages, const char *const *splits)
+{
+    return outcome_on(options, cuts, stages, splits, same);
 }
 
 static void expect_near(const char *what, double got, double wanted, double tolerance)
@@ -137,12 +161,32 @@ static void of_unequal_copies_a_device_holds_the_larger(void **state)
     assert_true(two >= all + block / 4 + 2 * block && two <= all + block / 4 + 2 * block + small);
 }
 
+/* A table in quarters and in halves, or in quarters and whole: each stage sends the other its sum of all
+ * rows once, 4 bytes an element. On the same devices, everybody has their own part of it already. */
+static void unequal_copies_send_each_other_their_sums_once(void **state)
+{
+    (void)state;
+    static const char halves[] = "{tensor: {shares: 2, of: [g, f, v]}}";
+    static const char *const apart[] = {"gpu[0,0..3]", "gpu[0,4..5]"}, *const single[] = {"gpu[0,0..3]",
+                                                                                          "gpu[0,7]"};
+    static const int cut[] = {1};
+    double table = 4.0 * VOCABULARY * HIDDEN;
+    struct outcome two = outcome_on("", cut, 2, (const char *const[]){heads, halves}, apart);
+    struct outcome one = outcome_on("", cut, 2, (const char *const[]){heads, "{}"}, single);
+    struct outcome here = outcome_of("", cut, 2, (const char *const[]){batches, heads});
+    expect_near("sent between quarters and halves", two.sent, 2 * table, 1e-12);
+    expect_near("received between quarters and halves", two.received, 2 * table, 1e-12);
+    expect_near("sent between quarters and a whole", one.sent, 2 * table, 1e-12);
+    expect_near("sent by quarters to wholes of the same devices", here.sent, 3 * table, 1e-12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tied_table_is_reduced_once_wherever_the_model_is_cut),
         cmocka_unit_test(cutting_a_model_on_the_same_devices_changes_nothing),
         cmocka_unit_test(of_unequal_copies_a_device_holds_the_larger),
+        cmocka_unit_test(unequal_copies_send_each_other_their_sums_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
