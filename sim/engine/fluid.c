@@ -59,9 +59,14 @@ static void fluid_start(void *state, double now, const struct network_message *m
 {
     struct fluid *fluid = state;
     const struct fluid_class *class = &fluid->classes[message->traffic];
-    double cap = message->cap < class->cap ? message->cap : class->cap;
-    uint32_t flow = network_start(fluid->network, now, message->usage, message->usage_count, message->bytes,
-                                  message->latency, class->weight, cap, message->tag);
+    const struct network_flow wanted = {.usage = message->usage,
+                                        .usage_count = message->usage_count,
+                                        .tag = message->tag,
+                                        .bytes = message->bytes,
+                                        .latency = message->latency,
+                                        .weight = class->weight,
+                                        .cap = message->cap < class->cap ? message->cap : class->cap};
+    uint32_t flow = network_start(fluid->network, now, &wanted);
     if (message->traffic || fluid->flows.count)
         note_flow(fluid, flow, message);
 }

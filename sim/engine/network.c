@@ -96,28 +96,26 @@ static void activate(struct network *network, uint32_t f, double now)
     maxmin_attach(&network->maxmin, f);
 }
 
-uint32_t network_start(struct network *network, double now, const struct network_usage *usage,
-                       uint32_t usage_count, double bytes, double latency, double weight, double cap,
-                       uint32_t tag)
+uint32_t network_start(struct network *network, double now, const struct network_flow *wanted)
 {
-    assert(bytes >= 0 && latency >= 0);
+    assert(wanted->bytes >= 0 && wanted->latency >= 0);
     uint32_t f = take_flow(network);
-    network->flows.at[f] = (struct flow){.remaining = bytes,
+    network->flows.at[f] = (struct flow){.remaining = wanted->bytes,
                                          .updated = now,
                                          .finish = INFINITY,
-                                         .bytes = bytes,
-                                         .weight = weight,
+                                         .bytes = wanted->bytes,
+                                         .weight = wanted->weight,
                                          .event = QUEUE_NONE,
-                                         .tag = tag,
+                                         .tag = wanted->tag,
                                          .state = FLOW_WAITING};
-    maxmin_define(&network->maxmin, f, usage, usage_count, weight, cap);
+    maxmin_define(&network->maxmin, f, wanted->usage, wanted->usage_count, wanted->weight, wanted->cap);
     network->now = now;
     network->active++;
-    if (latency == 0 && needs_bandwidth(network, f)) {
+    if (wanted->latency == 0 && needs_bandwidth(network, f)) {
         activate(network, f, now);
     } else {
         struct flow *flow = &network->flows.at[f];
-        flow->key = now + latency;
+        flow->key = now + wanted->latency;
         flow->event = queue_add(network->queue, flow->key, PHASE_LATENCY, f);
     }
     return f;

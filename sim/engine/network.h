@@ -28,13 +28,19 @@ void network_free(struct network *network);
 enum network_solver { NETWORK_CHEAPER, NETWORK_REPAIR, NETWORK_SCRATCH };
 void network_set_solver(struct network *network, enum network_solver solver);
 
-/* Starts a flow at `now`: it holds no bandwidth before now + latency. `bytes` 0 costs latency only; an empty
- * usage list is limited by its cap only (infinite: done after its latency). weight > 0; cap >= 0, INFINITY
- * for none. `tag` is handed back on completion. Returns the flow's identity, which may be reused after it
- * completed. */
-uint32_t network_start(struct network *network, double now, const struct network_usage *usage,
-                       uint32_t usage_count, double bytes, double latency, double weight, double cap,
-                       uint32_t tag);
+/* A flow as its owner wants it. The usage is read by network_start() only. */
+struct network_flow {
+    const struct network_usage *usage; /* empty: it is limited by its cap only */
+    uint32_t usage_count;
+    uint32_t tag;   /* handed back on completion */
+    double bytes;   /* 0: it costs its latency only */
+    double latency; /* seconds in which it holds no bandwidth yet */
+    double weight;  /* > 0 */
+    double cap;     /* bytes per second, >= 0; INFINITY: none */
+};
+
+/* Starts a flow at `now`. Returns its identity, which may be reused after it completed. */
+uint32_t network_start(struct network *network, double now, const struct network_flow *wanted);
 
 /* Changes a link's capacity at `now` (takes part in the next network_solve). */
 void network_set_capacity(struct network *network, double now, uint32_t link, double capacity);

@@ -19,7 +19,7 @@ static const char *const attention_scores[] = {"dot", "additive", NULL};
 
 struct attention_keys {
     int mask, score;
-    bool dropout, flash;
+    bool dropout, flash, per_head;
     int64_t buckets, window;
     const struct value *cache;
 };
@@ -32,7 +32,7 @@ struct attention_shape {
     uint32_t value_label;
     double fraction;
     uint64_t window;
-    bool flash, masked, causal;
+    bool flash, per_head, masked, causal;
 };
 
 static uint64_t attention_size(const struct builder *builder, const struct tensor *tensor, const char *label)
@@ -116,6 +116,7 @@ static struct attention_dims attention_iterate(struct builder *builder, struct o
     dims.q = attention_dim(builder, op, shape->queries, "q");
     dims.k = attention_dim(builder, op, shape->keys, "k");
     dims.d = attention_dim(builder, op, d, d_name);
+    op->rereads = shape->per_head && dims.r >= 0 ? (uint8_t)(dims.r + 1) : 0;
     return dims;
 }
 
@@ -337,8 +338,10 @@ static double attention_fraction(const struct attention_shape *shape)
 static bool attention_build(struct builder *builder, const void *values)
 {
     const struct attention_keys *keys = values;
-    struct attention_shape shape = {
-        .fraction = 1, .flash = keys->flash, .masked = keys->mask == ATTENTION_MASK_CAUSAL};
+    struct attention_shape shape = {.fraction = 1,
+                                    .flash = keys->flash,
+                                    .per_head = keys->per_head,
+                                    .masked = keys->mask == ATTENTION_MASK_CAUSAL};
     if (!attention_inputs(builder, &shape))
         return false;
     if (keys->mask == ATTENTION_MASK_CAUSAL && shape.queries != shape.keys)
@@ -378,6 +381,10 @@ static const struct field attention_fields[] = {
      .about = "under a causal mask, positions that a query sees, its own among them; default all"},
     {"flash", FIELD_FLAG, offsetof(struct attention_keys, flash),
      .about = "one kernel that never stores scores or weights; default no"},
+    {"per-head", FIELD_FLAG, offsetof(struct attention_keys, per_head),
+     .about =
+         "a kernel's work on one query head reads keys and values by itself, also where a group of heads has "
+         "the same; default no: a group reads them once"},
     {"cache", FIELD_VALUE, offsetof(struct attention_keys, cache),
      .about =
          "layers whose outputs are kept for the tokens that follow, in place of k and v (latent attention)"},

@@ -204,6 +204,18 @@ static uint32_t build_kind_count(void)
     return count;
 }
 
+/* Whether counts of parameters stay within 64 bits. */
+static bool build_check_size(struct input *input, const struct build_keys *keys, const struct model *model)
+{
+    double elements = 0;
+    for (uint32_t i = 0; i < model->tensors.count; i++)
+        if (model->tensors.at[i].role == TENSOR_PARAMETER)
+            elements += model_elements(&model->tensors.at[i]);
+    return elements < 9e18 ||
+           report_error(&input->report, keys->layers->place,
+                        "the model has %.2g parameters, more than the 9e18 that are counted", elements);
+}
+
 static bool build_layers(struct expand *expand, const struct build_keys *keys, const struct value *set)
 {
     struct input *input = expand->builder.input;
@@ -216,6 +228,7 @@ static bool build_layers(struct expand *expand, const struct build_keys *keys, c
                 expand_items(expand, &frame, keys->layers);
     if (well && expand->builder.model->layers.count == 0)
         well = report_error(&input->report, keys->layers->place, "the model has no layers");
+    well = well && build_check_size(input, keys, expand->builder.model);
     scope_fini(&parameters);
     scope_fini(&base);
     return well;

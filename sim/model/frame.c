@@ -85,14 +85,10 @@ static uint32_t frame_weight(const struct model *model, uint32_t layer)
     return MODEL_NONE;
 }
 
-bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank)
+/* Reads another layer's parameter, its dimensions matched by label and size. */
+static bool frame_tie_to(struct builder *builder, struct operator* op, const char *name, uint32_t parameter,
+                         uint32_t rank)
 {
-    struct named found = frame_find(builder, name);
-    if (found.tensor == MODEL_NONE)
-        return frame_unknown(builder, builder->place, "weight", name);
-    uint32_t parameter = found.layer == MODEL_NONE ? MODEL_NONE : frame_weight(builder->model, found.layer);
-    if (parameter == MODEL_NONE)
-        return builder_error(builder, "shares the weight of '%s', which has none", name);
     struct tensor weight = builder->model->tensors.at[parameter];
     struct operand *operand = builder_operand(builder, op, parameter);
     uint32_t seen = 0;
@@ -105,4 +101,44 @@ bool frame_tie(struct builder *builder, struct operator* op, const char *name, u
         seen |= 1u << dim;
     }
     return true;
+}
+
+bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank)
+{
+    struct named found = frame_find(builder, name);
+    if (found.tensor == MODEL_NONE)
+        return frame_unknown(builder, builder->place, "weight", name);
+    uint32_t parameter = found.layer == MODEL_NONE ? MODEL_NONE : frame_weight(builder->model, found.layer);
+    if (parameter == MODEL_NONE)
+        return builder_error(builder, "shares the weight of '%s', which has none", name);
+    return frame_tie_to(builder, op, name, parameter, rank);
+}
+
+/* The parameter "LAYER.SUFFIX" of a layer; MODEL_NONE: it has none. */
+static uint32_t frame_parameter(const struct model *model, uint32_t layer, const char *suffix)
+{
+    const struct layer *of = &model->layers.at[layer];
+    char full[FRAME_NAME];
+    int length = snprintf(full, sizeof full, "%s.%s", names_text(model->names, of->name), suffix);
+    uint32_t id = length < FRAME_NAME ? names_find(model->names, full) : UINT32_MAX;
+    for (uint32_t o = of->first_operator; o < of->first_operator + of->operator_count; o++)
+        for (uint32_t i = 0; i < model->operators.at[o].operand_count; i++) {
+            uint32_t tensor = model->operators.at[o].operands[i].tensor;
+            if (model->tensors.at[tensor].role == TENSOR_PARAMETER && model->tensors.at[tensor].name == id)
+                return tensor;
+        }
+    return MODEL_NONE;
+}
+
+bool frame_tie_part(struct builder *builder, struct operator* op, const char *name, const char *suffix,
+                    uint32_t rank)
+{
+    struct named found = frame_find(builder, name);
+    if (found.tensor == MODEL_NONE)
+        return frame_unknown(builder, builder->place, "weight", name);
+    uint32_t parameter =
+        found.layer == MODEL_NONE ? MODEL_NONE : frame_parameter(builder->model, found.layer, suffix);
+    if (parameter == MODEL_NONE)
+        return builder_error(builder, "shares the weights of '%s', which has no %s of its own", name, suffix);
+    return frame_tie_to(builder, op, name, parameter, rank);
 }

@@ -28,6 +28,10 @@ bool frame_unknown(struct builder *builder, struct place place, const char *key,
  */
 bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank);
 
+/* The same with one of several parameters, which the other layer calls "LAYER.SUFFIX". */
+bool frame_tie_part(struct builder *builder, struct operator* op, const char *name, const char *suffix,
+                    uint32_t rank);
+
 /* Gives a full name a meaning. Reports and returns false when it has one already. */
 bool frame_define(struct builder *builder, struct place place, const char *full_name, struct named named);
 

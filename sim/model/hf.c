@@ -26,7 +26,8 @@ bool hf_is(const struct value *document)
     static const char *const signs[] = {"model_type",  "architectures", "transformers_version",
                                         "hidden_size", "vocab_size",    "n_embd",
                                         "d_model"};
-    for (size_t i = 0; !value_get(document, "layers") && i < FIELDS_COUNT(signs); i++)
+    bool other = value_get(document, "layers") || value_get(document, "model");
+    for (size_t i = 0; !other && i < FIELDS_COUNT(signs); i++)
         if (value_get(document, signs[i]))
             return true;
     return false;
@@ -322,6 +323,13 @@ static bool read_head(struct hf *hf)
     return good;
 }
 
+/* A parameter as a number; 0: there is none, or it is an expression of others. */
+static long long parameter_number(const struct hf *hf, const char *name)
+{
+    const struct value *value = value_get(hf->parameters, name);
+    return value && value->kind == VALUE_SCALAR ? strtoll(value->text, NULL, 10) : 0;
+}
+
 /* Heads of attention must share the width evenly unless their size is given. */
 static bool check_heads(struct hf *hf)
 {
@@ -329,7 +337,7 @@ static bool check_heads(struct hf *hf)
                       heads[] = "num_attention_heads|n_head|num_heads";
     int64_t hidden, count;
     const struct value *value = hf_field(hf, heads);
-    if (!value || value_get(hf->parameters, "head"))
+    if (!value || parameter_number(hf, "head") > 0)
         return true;
     if (!hf_number(hf, width, 0, &hidden) || !hf_number(hf, heads, 1, &count))
         return false;
@@ -337,13 +345,6 @@ static bool check_heads(struct hf *hf)
         return true;
     return report_error(&hf->input->report, value->place, "%lld heads do not share a width of %lld evenly",
                         (long long)count, (long long)hidden);
-}
-
-/* A parameter as a number; 0: there is none, or it is an expression of others. */
-static long long parameter_number(const struct hf *hf, const char *name)
-{
-    const struct value *value = value_get(hf->parameters, name);
-    return value && value->kind == VALUE_SCALAR ? strtoll(value->text, NULL, 10) : 0;
 }
 
 /* Nor may there be heads of keys and values for a part of a head, or more experts for a token than there are.

@@ -14,7 +14,7 @@ static const struct hf_key mixtral_keys[] = {
     COMMON,
     HF_GROUPS("8"),
     HF_HEAD(""),
-    {"num_local_experts", HF_REPEAT, "experts", "8"},
+    {"num_local_experts|num_experts", HF_REPEAT, "experts", "8"},
     {"num_experts_per_tok", HF_SIZE, "chosen", "2"},
     HF_WINDOW(""),
     HF_END,
@@ -123,6 +123,8 @@ const struct hf_architecture hf_experts_qwen3 = {
     .refine = qwen3_refine,
 };
 
+#define ROUTED "n_routed_experts|num_experts|num_local_experts"
+
 /* Every head has keys of its own, out of the latent vector. Null is not absence: queries without a latent
  * vector, no shared expert, no experts at all. */
 #define LATENT(routed, first)                                                                                \
@@ -130,9 +132,9 @@ const struct hf_architecture hf_experts_qwen3 = {
         {"q_lora_rank", HF_NULL, "query-rank", "0"}, {"qk_nope_head_dim", HF_SIZE, "head", "128"},           \
         {"qk_rope_head_dim", HF_SIZE, "position", "64"}, {"v_head_dim", HF_SIZE, "value", "128"},            \
         {"attention_bias", HF_FLAG, "latent-bias", "no"}, {"moe_layer_freq", HF_SIZE, "every", "1"},         \
-        {"n_routed_experts", HF_REPEAT, "experts", routed}, {"n_routed_experts", HF_NULL, "experts", "1"},   \
+        {ROUTED, HF_REPEAT, "experts", routed}, {ROUTED, HF_NULL, "experts", "1"},                           \
         {"first_k_dense_replace", HF_COUNT, "dense-layers", first},                                          \
-        {"n_routed_experts", HF_NULL, "dense-layers", "layers"},                                             \
+        {ROUTED, HF_NULL, "dense-layers", "layers"},                                                         \
         {"mlp_bias", HF_REFUSED, NULL, "biases of experts are not supported"},                               \
     {                                                                                                        \
         "num_nextn_predict_layers", HF_IGNORED, NULL, ahead                                                  \

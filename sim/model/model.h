@@ -139,6 +139,8 @@ struct operator
     int8_t query, key;      /* of what attends: the iteration dimensions of queries and keys */
     uint8_t grows;          /* 1 + the iteration dimension over what a cache holds, one longer with each token
                                (decode.h); 0: none */
+    uint8_t rereads;        /* 1 + the iteration dimension for each entry of which the kernel reads anew what has
+                               not got it (heads of a group that do not share what they read); 0: none */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double

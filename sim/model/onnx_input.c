@@ -10,6 +10,11 @@
 
 enum { INPUT_WRONG = -2, INPUT_UNSAID = -1, INPUT_MOST = 1000000000 };
 
+enum {
+    INPUT_IMAGE = 224,   /* height and width */
+    INPUT_SECOND = 16000 /* samples of speech, as most networks for it are trained */
+};
+
 /* What a symbolic dimension is called, and the size that stands for it where nobody says one. Parts of names,
  * in lower case; the first that fits counts. */
 static const struct input_default {
@@ -17,10 +22,21 @@ static const struct input_default {
     bool sequence; /* the workload's `batch.sequence` says it */
     int64_t size;
 } input_defaults[] = {
-    {"past", false, 1},    {"total", true, 128},     {"decoder", true, 128},  {"encoder", true, 128},
-    {"seq", true, 128},    {"token", true, 128},     {"length", true, 128},   {"time", true, 128},
-    {"frame", true, 128},  {"sample", false, 16000}, {"audio", false, 16000}, {"height", false, 224},
-    {"width", false, 224}, {"image", false, 224},    {NULL, false, 1},
+    {"past", false, 1},
+    {"total", true, 128},
+    {"decoder", true, 128},
+    {"encoder", true, 128},
+    {"seq", true, 128},
+    {"token", true, 128},
+    {"length", true, 128},
+    {"time", true, 128},
+    {"frame", true, 128},
+    {"sample", false, INPUT_SECOND},
+    {"audio", false, INPUT_SECOND},
+    {"height", false, 224},
+    {"width", false, 224},
+    {"image", false, 224},
+    {NULL, false, 1},
 };
 
 static const struct input_default *input_default(const char *name)
@@ -35,8 +51,6 @@ static const struct input_default *input_default(const char *name)
         at++;
     return at;
 }
-
-enum { INPUT_IMAGE = 224 }; /* height and width */
 
 /* The place of an image's height, after which its width stands: an input of four dimensions with as many
  * channels as images have (grey, colour, colour and opacity), before or after them. 0: it is none. */
@@ -64,10 +78,38 @@ static bool input_is_image(const struct onnx_infer *infer, const char *name)
     return false;
 }
 
+/* Whether an input's last dimension is that of a signal: [batch, samples] of real numbers, or with one or two
+ * channels between. Tokens are whole numbers, and features have a fixed size. */
+static bool input_has_signal(const struct onnx_declared *at)
+{
+    bool real = at->type == ONNX_FLOAT || at->type == ONNX_FLOAT16 || at->type == ONNX_DOUBLE;
+    bool channels = at->rank == 3 && !at->dims[1].name && (at->dims[1].size == 1 || at->dims[1].size == 2);
+    return real && (at->rank == 2 || channels);
+}
+
+/* Whether a symbol is the length of signals, and of nothing else. */
+static bool input_is_signal(const struct onnx_infer *infer, const char *name)
+{
+    const struct onnx_graph *graph = &infer->file->graph;
+    bool signal = false;
+    for (uint32_t i = 0; i < graph->inputs.count; i++)
+        for (uint32_t d = 0; d < graph->inputs.at[i].rank; d++) {
+            const struct onnx_declared *at = &graph->inputs.at[i];
+            if (!at->dims[d].name || strcmp(at->dims[d].name, name) != 0)
+                continue;
+            if (d + 1 != at->rank || !input_has_signal(at))
+                return false;
+            signal = true;
+        }
+    return signal;
+}
+
 /* The size of a symbol to which nobody gave one. */
 static int64_t input_size(const struct onnx_infer *infer, const char *name)
 {
     const struct input_default *at = input_default(name);
+    if ((!at->part || at->sequence) && input_is_signal(infer, name))
+        return INPUT_SECOND;
     return !at->part && input_is_image(infer, name) ? INPUT_IMAGE : at->size;
 }
 

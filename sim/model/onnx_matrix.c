@@ -59,22 +59,42 @@ static struct onnx_value *onnx_matrix_bias(const struct onnx_call *call, const s
     return NULL;
 }
 
-/* x · W with a weight of two dimensions that only this node reads, as `fc`. */
-static bool onnx_matrix_write_fc(struct onnx_call *call, struct onnx_value *x, struct onnx_value *weight,
-                                 int64_t out, struct onnx_value *bias, const struct onnx_node *adder)
+/* x under labels beside which the features `in` and `out` of a table have their own. */
+static struct onnx_value onnx_matrix_beside(struct onnx_call *call, struct onnx_value *x, const char *in,
+                                            const char *out)
 {
     const char *labels[ONNX_RANK];
     uint32_t last = x->shape.rank - 1;
+    labels[last] = in;
+    labels[last + 1] = out;
+    for (uint32_t i = last; i-- > 0;) {
+        bool taken = strcmp(x->labels[i], in) == 0 || strcmp(x->labels[i], out) == 0;
+        labels[i] = taken ? arena_format(call->infer->arena, "n%u", i) : x->labels[i];
+    }
+    return onnx_write_labelled(call, x, labels, "input");
+}
+
+/* x · W with a weight of two dimensions, as `fc`: one that only this node reads, or the table of an
+ * embedding, transposed. */
+static bool onnx_matrix_write_fc(struct onnx_call *call, struct onnx_value *x, struct onnx_value *weight,
+                                 int64_t out, struct onnx_value *bias, const struct onnx_node *adder)
+{
+    const char *labels[ONNX_RANK], *tied = onnx_write_keeper(call, 1);
+    uint32_t last = x->shape.rank - 1;
+    struct onnx_value in = tied ? onnx_matrix_beside(call, x, "h", "v") : *x;
     for (uint32_t i = 0; i < last; i++)
-        labels[i] = x->labels[i];
+        labels[i] = in.labels[i];
     labels[last] =
-        onnx_write_fresh(call, labels, last, onnx_write_feature(x->shape.dims[last], out, last > 1));
+        tied ? "v"
+             : onnx_write_fresh(call, labels, last, onnx_write_feature(x->shape.dims[last], out, last > 1));
     struct value *layer = onnx_write_layer(call, "fc", "");
-    onnx_write_from(call, layer, x);
+    onnx_write_from(call, layer, tied ? &in : x);
     struct value *map = value_new(call->infer->arena, layer->place, VALUE_MAP);
     onnx_write_number(call, map, labels[last], out);
     value_put(call->infer->arena, layer, "out", layer->place, map);
-    onnx_write_text(call, layer, "over", x->labels[last]);
+    onnx_write_text(call, layer, "over", in.labels[last]);
+    if (tied)
+        onnx_write_text(call, layer, "weight", tied);
     if (bias)
         onnx_write_owns(call, bias);
     else
@@ -153,7 +173,8 @@ static bool onnx_matrix_write_matmul(struct onnx_call *call)
 {
     struct onnx_value *a = onnx_call_in(call, 0), *b = onnx_call_in(call, 1);
     const struct onnx_node *adder = NULL;
-    if (b->shape.rank != 2 || a->shape.rank < 2 || !a->layer || !onnx_write_is_own(call, b))
+    if (b->shape.rank != 2 || a->shape.rank < 2 || !a->layer ||
+        (!onnx_write_is_own(call, b) && !onnx_write_keeper(call, 1)))
         return onnx_matrix_write_einsum(call, a, b, false, false);
     struct onnx_value *bias = onnx_matrix_bias(call, onnx_call_out(call, 0), &adder);
     return onnx_matrix_write_fc(call, a, b, b->shape.dims[1], bias, bias ? adder : NULL);
@@ -182,7 +203,7 @@ static bool onnx_matrix_write_gemm(struct onnx_call *call)
                onnx_file_elements(&c->shape) == out->shape.dims[1] && c->shape.dims[c->shape.rank - 1] != 1;
     if (c && out->shape.dims[1] == 1 && onnx_file_elements(&c->shape) == 1 && c->shape.rank)
         own = onnx_write_is_own(call, c);
-    bool plain = a->layer && !turn_a && onnx_write_is_own(call, b);
+    bool plain = a->layer && !turn_a && (onnx_write_is_own(call, b) || onnx_write_keeper(call, 1));
     if (plain && (!c || own || (!c->layer && onnx_file_elements(&c->shape) == 1)))
         return onnx_matrix_write_fc(call, a, b, out->shape.dims[1], own ? c : NULL, NULL);
     if (!onnx_matrix_write_einsum(call, a, b, turn_a, turn_b))
@@ -358,16 +379,56 @@ static bool onnx_matrix_recurrent(struct onnx_call *call)
            onnx_call_give(call, 2, x->type, &last);
 }
 
+enum { MATRIX_WEIGHT = 1, MATRIX_RECURRENT, MATRIX_BIAS, MATRIX_PEEPHOLE = 7, MATRIX_INPUTS };
+
+/* Whether an input is a weight of the layer: not a bias of known numbers, as of zeros that the graph makes.
+ */
+static bool onnx_matrix_has(const struct onnx_call *call, uint32_t input)
+{
+    const struct onnx_value *value = onnx_call_in(call, input);
+    bool weights = input == MATRIX_WEIGHT || input == MATRIX_RECURRENT;
+    return weights ||
+           ((input == MATRIX_BIAS || input == MATRIX_PEEPHOLE) && value && (value->weight || !value->known));
+}
+
+/* The layer before this one whose weights all are those of the node; NULL: there is none. */
+static const char *onnx_matrix_twin(const struct onnx_call *call)
+{
+    const char *twin = onnx_write_keeper(call, MATRIX_WEIGHT);
+    for (uint32_t i = 0; i < MATRIX_INPUTS; i++)
+        if (twin && onnx_matrix_has(call, i) && onnx_write_keeper(call, i) != twin)
+            return NULL;
+    return twin;
+}
+
+/* Makes the node's weights those of its layer, or says which other layer has them. */
+static bool onnx_matrix_keep(struct onnx_call *call, struct value *layer)
+{
+    const char *twin = onnx_matrix_twin(call);
+    onnx_write_number(call, layer, "biases", onnx_matrix_has(call, MATRIX_BIAS) ? 2 : 0);
+    if (onnx_matrix_has(call, MATRIX_PEEPHOLE))
+        onnx_write_text(call, layer, "peephole", "yes");
+    if (twin)
+        onnx_write_text(call, layer, "weight", twin);
+    for (uint32_t i = 0; i < MATRIX_INPUTS && !twin; i++) {
+        if (!onnx_matrix_has(call, i))
+            continue;
+        if (!onnx_write_is_own(call, onnx_call_in(call, i)) && !onnx_write_is_kinds(call, i))
+            return onnx_call_fail(call,
+                                  "has weights that are computed, or that something else reads too, which "
+                                  "is not supported");
+        onnx_write_keep(call, i, layer->entries[0].value->text);
+    }
+    return true;
+}
+
 static bool onnx_matrix_write_recurrent(struct onnx_call *call)
 {
     static const char *const first[] = {"t", "b", "h"}, *const wanted[] = {"b", "t", "h"};
-    struct onnx_value *x = onnx_call_in(call, 0), *w = onnx_call_in(call, 1), *r = onnx_call_in(call, 2),
-                      *bias = onnx_call_in(call, 3);
+    struct onnx_value *x = onnx_call_in(call, 0);
     bool layout = onnx_call_int(call, "layout", 0) != 0;
-    int64_t directions = w->shape.dims[0], hidden = r->shape.dims[2];
-    if (!onnx_write_is_own(call, w) || !onnx_write_is_own(call, r) ||
-        (bias && !onnx_write_is_own(call, bias)))
-        return onnx_call_fail(call, "has weights that are computed or shared, which is not supported");
+    int64_t directions = onnx_call_in(call, MATRIX_WEIGHT)->shape.dims[0],
+            hidden = onnx_call_in(call, MATRIX_RECURRENT)->shape.dims[2];
     struct onnx_value in = onnx_write_labelled(call, x, layout ? wanted : first, "input");
     if (!layout) {
         struct value *turned = onnx_write_layer(call, "transpose", "turned");
@@ -384,13 +445,8 @@ static bool onnx_matrix_write_recurrent(struct onnx_call *call)
     onnx_write_number(call, layer, "hidden", hidden);
     if (directions == 2)
         onnx_write_number(call, layer, "directions", 2);
-    onnx_write_number(call, layer, "biases", bias ? 2 : 0);
-    onnx_write_owns(call, w);
-    onnx_write_owns(call, r);
-    if (bias)
-        onnx_write_owns(call, bias);
-    if (onnx_call_in(call, 7) && onnx_write_is_own(call, onnx_call_in(call, 7)))
-        onnx_write_text(call, layer, "peephole", "yes"), onnx_write_owns(call, onnx_call_in(call, 7));
+    if (!onnx_matrix_keep(call, layer))
+        return false;
     /* Output: [t, direction, b, h], or [b, t, direction, h]; the last states are a part of it. */
     static const char *const y[] = {"t", "direction", "b", "h"}, *const yb[] = {"b", "t", "direction", "h"};
     static const char *const last[] = {"direction", "b", "h"}, *const lastb[] = {"b", "direction", "h"};

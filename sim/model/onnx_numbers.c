@@ -153,36 +153,29 @@ const double *onnx_numbers(struct arena *arena, const struct onnx_tensor *tensor
     return onnx_numbers_visit(arena, tensor, &visit) ? list.numbers : NULL;
 }
 
-/* Squares of `side`, one after the other. */
-struct onnx_numbers_squares {
-    int64_t side, at;
-    double below, above; /* on and below the diagonal; above it */
-};
+bool onnx_numbers_square(struct onnx_numbers_squares *squares, const struct onnx_shape *shape)
+{
+    enum { MOST = 1 << 24 };
+    int64_t elements = onnx_file_elements(shape), side = shape->rank ? shape->dims[shape->rank - 1] : 0;
+    *squares = (struct onnx_numbers_squares){.side = side};
+    return shape->rank >= 2 && side >= 2 && shape->dims[shape->rank - 2] == side && elements > 0 &&
+           elements <= MOST;
+}
 
-static bool onnx_numbers_fits(void *to, double number)
+bool onnx_numbers_fits(void *to, double number)
 {
     struct onnx_numbers_squares *squares = to;
     int64_t row = squares->at / squares->side % squares->side, column = squares->at % squares->side;
     double *same = column > row ? &squares->above : &squares->below;
     if (squares->at++ < 2)
         *same = number;
-    return *same == number;
+    return *same == number && (squares->at < 2 || squares->below != squares->above);
 }
 
-bool onnx_numbers_triangle(struct arena *arena, const struct onnx_shape *shape, const double *known,
-                           const struct onnx_tensor *tensor)
+bool onnx_numbers_triangle(struct arena *arena, const struct onnx_tensor *tensor)
 {
-    enum { MOST = 1 << 24 };
-    int64_t elements = onnx_file_elements(shape);
-    if (shape->rank < 2 || shape->dims[shape->rank - 1] < 2 || elements < 0 || elements > MOST ||
-        shape->dims[shape->rank - 1] != shape->dims[shape->rank - 2])
-        return false;
-    struct onnx_numbers_squares squares = {.side = shape->dims[shape->rank - 1]};
+    struct onnx_numbers_squares squares;
     struct onnx_numbers_visit visit = {.each = onnx_numbers_fits, .to = &squares};
-    bool good = known != NULL;
-    for (int64_t i = 0; good && i < elements; i++)
-        good = onnx_numbers_fits(&squares, known[i]);
-    if (!known && tensor)
-        good = onnx_numbers_visit(arena, tensor, &visit) && !visit.enough;
-    return good && elements && squares.below != squares.above;
+    return onnx_numbers_square(&squares, &tensor->shape) && onnx_numbers_visit(arena, tensor, &visit) &&
+           !visit.enough;
 }

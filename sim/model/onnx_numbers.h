@@ -8,11 +8,19 @@
  * type, or the file does not hold them all. */
 const double *onnx_numbers(struct arena *arena, const struct onnx_tensor *tensor);
 
-/* Whether each square of the last two dimensions has one number on and below its diagonal and another one
- * above, as a causal mask has. The numbers are `known`, or else those of a tensor of the file (or NULL),
- * which is looked through until something does not fit; up to 2^24 elements. */
-bool onnx_numbers_triangle(struct arena *arena, const struct onnx_shape *shape, const double *known,
-                           const struct onnx_tensor *tensor);
+/* Numbers that are seen one after the other: whether they are squares, each with one number on and below its
+ * diagonal and another one above, as a causal mask has. */
+struct onnx_numbers_squares {
+    int64_t side, at;    /* at: how many were seen */
+    double below, above; /* the diagonal */
+};
+
+/* Whether a shape can be that of such squares, at most 2^24 numbers; prepares them. */
+bool onnx_numbers_square(struct onnx_numbers_squares *squares, const struct onnx_shape *shape);
+/* Takes the next number; false: it does not fit. */
+bool onnx_numbers_fits(void *squares, double number);
+/* Whether a tensor of the file is such; it is looked through until something does not fit. */
+bool onnx_numbers_triangle(struct arena *arena, const struct onnx_tensor *tensor);
 
 /* Bytes of one element in raw data; 0: not whole bytes, or unknown. */
 size_t onnx_numbers_size(int64_t type);

@@ -61,6 +61,11 @@ void onnx_write_gives(struct onnx_call *call, const struct value *layer, uint32_
 bool onnx_write_owns(struct onnx_call *call, const struct onnx_value *value);
 /* Whether a value is a weight that only this node reads: it can be part of the node's layer. */
 bool onnx_write_is_own(const struct onnx_call *call, const struct onnx_value *value);
+/* Whether a weight is read by nodes of this kind alone, as this input: the first one's layer can own it. */
+bool onnx_write_is_kinds(const struct onnx_call *call, uint32_t input);
+/* The layer that has the weight at an input, where onnx_write_keep() said so; or NULL. */
+const char *onnx_write_keeper(const struct onnx_call *call, uint32_t input);
+void onnx_write_keep(struct onnx_call *call, uint32_t input, const char *layer);
 /* Weights that are no parameters: running statistics. */
 void onnx_write_statistics(struct onnx_call *call, const struct onnx_value *value);
 /* A value under other labels (in order), through a view where they differ. */

@@ -52,18 +52,30 @@ static void onnx_pieces_fold_concat(struct onnx_call *call)
     onnx_call_know(call, 0, numbers);
 }
 
+/* The input after which the joined dimensions are called: one with heads, which plans split (a cache of keys
+ * is an input that says nothing of them), or else the first that is no weight. */
+static struct onnx_value *onnx_pieces_model(const struct onnx_call *call)
+{
+    struct onnx_value *model = NULL;
+    for (uint32_t k = 0; k < call->node->inputs.count; k++) {
+        struct onnx_value *x = onnx_call_in(call, k);
+        if (!x->layer || x->weight)
+            continue;
+        model = model ? model : x;
+        for (uint32_t i = 0; i < x->shape.rank; i++)
+            if (strcmp(x->labels[i], "g") == 0)
+                return x;
+    }
+    return model ? model : onnx_call_in(call, 0);
+}
+
 static bool onnx_pieces_write_concat(struct onnx_call *call)
 {
     enum { MOST = 8 }; /* inputs of one layer */
     const char *labels[ONNX_RANK];
     uint32_t axis = 0, count = call->node->inputs.count;
-    struct onnx_value *out = onnx_call_out(call, 0), *model = onnx_call_in(call, 0);
+    struct onnx_value *out = onnx_call_out(call, 0), *model = onnx_pieces_model(call);
     onnx_call_axis(call, onnx_call_int(call, "axis", 1), out->shape.rank, &axis);
-    for (uint32_t k = 0; k < count; k++)
-        if (onnx_call_in(call, k)->layer && !onnx_call_in(call, k)->weight) {
-            model = onnx_call_in(call, k);
-            break;
-        }
     for (uint32_t i = 0; i < out->shape.rank; i++)
         labels[i] =
             model->layer ? model->labels[i] : onnx_write_fresh(call, labels, i, i == axis ? "s" : "h");
@@ -242,6 +254,47 @@ static void onnx_pieces_fold_gather(struct onnx_call *call)
     onnx_call_know(call, 0, numbers);
 }
 
+/* Whether a node reads a value in nothing but a product that gives a number for each of its rows. */
+static bool onnx_pieces_multiplies(const struct onnx_call *call, uint32_t n, const char *name)
+{
+    const struct onnx_node *node = &call->infer->nodes.at[n];
+    const struct onnx_call of = {.infer = call->infer, .node = node};
+    bool second = node->inputs.count > 1 && strcmp(node->inputs.at[1], name) == 0 &&
+                  strcmp(node->inputs.at[0], name) != 0;
+    if (strcmp(node->kind, "Gemm") == 0)
+        return second && onnx_call_int(&of, "transB", 0) && !onnx_call_int(&of, "transA", 0);
+    if (strcmp(node->kind, "Transpose") != 0)
+        return false;
+    const struct onnx_value *turned = onnx_call_out(&of, 0);
+    uint32_t products = 0;
+    for (uint32_t k = n + 1; k < call->infer->nodes.count; k++) {
+        const struct onnx_node *reader = &call->infer->nodes.at[k];
+        products += !reader->silent && strcmp(reader->kind, "MatMul") == 0 &&
+                    strcmp(reader->inputs.at[1], turned->name) == 0;
+    }
+    return turned->shape.dims[0] == onnx_call_in(&of, 0)->shape.dims[1] && products == turned->readers;
+}
+
+/* Whether a table is read for its rows, and besides in products alone: tied embeddings. */
+static bool onnx_pieces_is_tied(struct onnx_call *call, const struct onnx_value *table)
+{
+    const struct onnx_value *at = onnx_call_in(call, 1);
+    uint32_t found = 1;
+    if (strcmp(table->weight->name, table->name) != 0 ||
+        strcmp(onnx_write_fresh(call, at->labels, at->shape.rank, "h"), "h") != 0)
+        return false;
+    for (uint32_t n = call->index + 1; n < call->infer->nodes.count; n++) {
+        const struct onnx_node *node = &call->infer->nodes.at[n];
+        bool reads = false;
+        for (uint32_t i = 0; i < node->inputs.count && !node->silent; i++)
+            reads = reads || strcmp(node->inputs.at[i], table->name) == 0;
+        if (reads && !onnx_pieces_multiplies(call, n, table->name))
+            return false;
+        found += reads;
+    }
+    return found > 1 && found == table->readers;
+}
+
 /* Rows of a learned table are an embedding. */
 static bool onnx_pieces_write_gather(struct onnx_call *call)
 {
@@ -250,7 +303,7 @@ static bool onnx_pieces_write_gather(struct onnx_call *call)
     uint32_t axis = 0, rank = 0;
     onnx_call_axis(call, onnx_call_int(call, "axis", 0), x->shape.rank, &axis);
     if (x->shape.rank == 2 && axis == 0 && at->layer && x->weight && !x->layer &&
-        onnx_write_is_own(call, x)) {
+        (onnx_write_is_own(call, x) || onnx_pieces_is_tied(call, x))) {
         for (uint32_t i = 0; i < at->shape.rank; i++)
             labels[i] = at->labels[i];
         labels[at->shape.rank] = onnx_write_fresh(call, labels, at->shape.rank, "h");
@@ -259,7 +312,7 @@ static bool onnx_pieces_write_gather(struct onnx_call *call)
         onnx_write_number(call, layer, "rows", x->shape.dims[0]);
         onnx_write_number(call, layer, "out", x->shape.dims[1]);
         onnx_write_text(call, layer, "label", labels[at->shape.rank]);
-        onnx_write_owns(call, x);
+        onnx_write_keep(call, 0, layer->entries[0].value->text);
         onnx_write_gives(call, layer, 0, labels);
         return true;
     }

@@ -64,10 +64,29 @@ const char *onnx_recognise_other(const struct onnx_recognise *recognise, uint32_
     return strcmp(second, name) == 0 ? first : "";
 }
 
+bool onnx_recognise_is_inner(const struct onnx_recognise *recognise, const char *name)
+{
+    const struct onnx_graph *graph = &recognise->infer->file->graph;
+    const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
+    bool inner = value && value->readers && !value->decides;
+    for (uint32_t i = 0; inner && i < graph->outputs.count; i++)
+        inner = strcmp(graph->outputs.at[i].name, name) != 0;
+    return inner;
+}
+
 bool onnx_recognise_is_number(const struct onnx_recognise *recognise, const char *name)
 {
     const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
     return value && value->given && onnx_file_elements(&value->shape) == 1;
+}
+
+bool onnx_recognise_is_own(const struct onnx_recognise *recognise, const char *name)
+{
+    const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
+    if (!value || !value->weight || value->readers != 1)
+        return false;
+    const struct onnx_value *origin = onnx_recognise_value(recognise, value->weight->name);
+    return origin && origin->readers == 1;
 }
 
 bool onnx_recognise_is_vector(const struct onnx_recognise *recognise, const char *name, int64_t size)
@@ -112,6 +131,18 @@ struct onnx_node *onnx_recognise_insert(struct onnx_recognise *recognise, uint32
     VECTOR_PUSH(&extra.node.outputs, output);
     VECTOR_PUSH(&recognise->extra, extra);
     return &recognise->extra.at[recognise->extra.count - 1].node;
+}
+
+void onnx_recognise_redirect(struct onnx_recognise *recognise, uint32_t from, const char *name,
+                             const char *to)
+{
+    uint32_t last = onnx_recognise_last(recognise, name);
+    for (uint32_t n = from; last != RECOGNISE_NONE && n <= last; n++) {
+        struct onnx_node *reader = onnx_recognise_node(recognise, n);
+        for (uint32_t i = 0; i < reader->inputs.count; i++)
+            if (strcmp(reader->inputs.at[i], name) == 0)
+                reader->inputs.at[i] = to;
+    }
 }
 
 void onnx_recognise_ints(struct onnx_recognise *recognise, struct onnx_node *node, const char *name,
@@ -255,9 +286,9 @@ static bool recognise_pass(struct onnx_infer *infer, const struct onnx_pattern *
 
 bool onnx_recognise_all(struct onnx_infer *infer)
 {
-    static const struct onnx_pattern *const passes[] = {onnx_recognise_quantised, onnx_recognise_steps,
-                                                        onnx_recognise_attention, onnx_recognise_heads_sides,
-                                                        onnx_recognise_heads};
+    static const struct onnx_pattern *const passes[] = {
+        onnx_recognise_quantised, onnx_recognise_einsum,      onnx_recognise_products, onnx_recognise_steps,
+        onnx_recognise_attention, onnx_recognise_heads_sides, onnx_recognise_heads};
     bool good = true;
     recognise_prune(infer);
     for (size_t i = 0; good && i < sizeof passes / sizeof *passes; i++)

@@ -32,8 +32,9 @@ struct onnx_pattern {
 };
 
 /* Each ends with a NULL anchor. */
-extern const struct onnx_pattern onnx_recognise_quantised[], onnx_recognise_steps[],
-    onnx_recognise_attention[], onnx_recognise_heads_sides[], onnx_recognise_heads[];
+extern const struct onnx_pattern onnx_recognise_quantised[], onnx_recognise_einsum[],
+    onnx_recognise_products[], onnx_recognise_steps[], onnx_recognise_attention[],
+    onnx_recognise_heads_sides[], onnx_recognise_heads[];
 
 /* Replaces all patterns in a graph that onnx_infer_run() has walked. Returns false after reporting. */
 bool onnx_recognise_all(struct onnx_infer *infer);
@@ -54,12 +55,20 @@ const char *onnx_recognise_in(const struct onnx_recognise *recognise, uint32_t n
 const char *onnx_recognise_out(const struct onnx_recognise *recognise, uint32_t node);
 /* The other input of a node of two; "" when neither is `name`. */
 const char *onnx_recognise_other(const struct onnx_recognise *recognise, uint32_t node, const char *name);
+/* Whether nodes read a value, and nobody outside the graph does. */
+bool onnx_recognise_is_inner(const struct onnx_recognise *recognise, const char *name);
 /* Whether a value is one number. */
 bool onnx_recognise_is_number(const struct onnx_recognise *recognise, const char *name);
+/* Whether a value is a weight that nobody else reads, in any arrangement. */
+bool onnx_recognise_is_own(const struct onnx_recognise *recognise, const char *name);
 /* Whether a value is a weight of one dimension of a size that nobody else reads. */
 bool onnx_recognise_is_vector(const struct onnx_recognise *recognise, const char *name, int64_t size);
 
 /* ---- replacing ---- */
+
+/* Makes all readers of a value read another one, from a node on. */
+void onnx_recognise_redirect(struct onnx_recognise *recognise, uint32_t from, const char *name,
+                             const char *to);
 
 /* Makes a node another one with the same first output. Inputs until NULL. */
 struct onnx_node *onnx_recognise_replace(struct onnx_recognise *recognise, uint32_t node, const char *kind,

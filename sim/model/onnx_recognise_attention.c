@@ -17,13 +17,52 @@ struct parts_origin {
     const char *after; /* the scores with it */
 };
 
-/* A mask that stands in the file as its numbers, or a part of it that is cut out. */
-static bool parts_triangle(const struct onnx_recognise *recognise, const struct onnx_value *value)
+/* The element of a known value at a row and a column of the last two dimensions, to which it is stretched;
+ * all others are 1. */
+static double parts_element(const struct onnx_value *value, int64_t row, int64_t column)
 {
-    const struct onnx_tensor *tensor =
-        value->weight && strcmp(value->weight->name, value->name) == 0 ? value->weight : NULL;
-    return (value->known || tensor) &&
-           onnx_numbers_triangle(recognise->infer->arena, &value->shape, value->known, tensor);
+    uint32_t rank = value->shape.rank;
+    int64_t width = rank ? value->shape.dims[rank - 1] : 1,
+            height = rank > 1 ? value->shape.dims[rank - 2] : 1;
+    return value->known[(height > 1 ? row * width : 0) + (width > 1 ? column : 0)];
+}
+
+/* Two lists of positions, compared with each other: one square. Its numbers are worked out one by one. */
+static bool parts_compared(const struct onnx_recognise *recognise, uint32_t node,
+                           const struct onnx_value *value)
+{
+    const struct onnx_operator *entry =
+        node == RECOGNISE_NONE ? NULL : onnx_infer_find(onnx_recognise_node(recognise, node));
+    struct onnx_call call = {.infer = recognise->infer,
+                             .node = node == RECOGNISE_NONE ? NULL : onnx_recognise_node(recognise, node)};
+    struct onnx_numbers_squares squares;
+    if (!entry || !entry->apply || call.node->inputs.count != 2 ||
+        !onnx_numbers_square(&squares, &value->shape) ||
+        onnx_file_elements(&value->shape) != squares.side * squares.side)
+        return false;
+    const struct onnx_value *a = onnx_call_in(&call, 0), *b = onnx_call_in(&call, 1);
+    bool good = a && b && a->known && b->known;
+    for (int64_t i = 0; good && i < squares.side * squares.side; i++) {
+        int64_t row = i / squares.side, column = i % squares.side;
+        good = onnx_numbers_fits(&squares,
+                                 entry->apply(parts_element(a, row, column), parts_element(b, row, column)));
+    }
+    return good;
+}
+
+/* A mask whose numbers are known: they stand in the file, were worked out, or compare positions. */
+static bool parts_triangle(const struct onnx_recognise *recognise, const char *name,
+                           const struct onnx_value *value)
+{
+    struct onnx_numbers_squares squares;
+    bool good = value->known && onnx_numbers_square(&squares, &value->shape);
+    for (int64_t i = 0; good && i < onnx_file_elements(&value->shape); i++)
+        good = onnx_numbers_fits(&squares, value->known[i]);
+    if (value->known)
+        return good;
+    return value->weight && strcmp(value->weight->name, value->name) == 0
+               ? onnx_numbers_triangle(recognise->infer->arena, value->weight)
+               : parts_compared(recognise, onnx_recognise_from(recognise, name), value);
 }
 
 static void parts_search(const struct onnx_recognise *recognise, const char *name,
@@ -33,7 +72,7 @@ static void parts_search(const struct onnx_recognise *recognise, const char *nam
     uint32_t node = onnx_recognise_from(recognise, name);
     if (!value || !value->given)
         return;
-    if (parts_triangle(recognise, value)) {
+    if (parts_triangle(recognise, name, value)) {
         origin->triangle = true;
         return;
     }

@@ -17,15 +17,6 @@ struct heads_product {
     bool flat;     /* the result still is a matrix: its first reader gives the dimensions back */
 };
 
-static bool heads_is_own(const struct onnx_recognise *recognise, const char *name)
-{
-    const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
-    if (!value || !value->weight || value->readers != 1)
-        return false;
-    const struct onnx_value *origin = onnx_recognise_value(recognise, value->weight->name);
-    return origin && origin->readers == 1;
-}
-
 /* Whether a Reshape only joins or parts the dimensions before the last one. */
 static bool heads_rows(const struct onnx_value *a, const struct onnx_value *b)
 {
@@ -41,9 +32,9 @@ static bool heads_find(const struct onnx_recognise *recognise, const char *name,
     *product = (struct heads_product){.node = node, .bias = ""};
     if (onnx_recognise_is(recognise, node, "Add")) {
         const char *a = onnx_recognise_in(recognise, node, 0), *b = onnx_recognise_in(recognise, node, 1);
-        bool first = heads_is_own(recognise, a);
+        bool first = onnx_recognise_is_own(recognise, a);
         product->bias = first ? a : b;
-        if (!heads_is_own(recognise, product->bias) ||
+        if (!onnx_recognise_is_own(recognise, product->bias) ||
             onnx_recognise_value(recognise, product->bias)->shape.rank != 1)
             return false;
         name = first ? b : a;
@@ -64,10 +55,10 @@ static bool heads_find(const struct onnx_recognise *recognise, const char *name,
         product->bias = onnx_recognise_in(recognise, node, 2);
     }
     const struct onnx_value *weight = onnx_recognise_value(recognise, product->weight);
-    if (!heads_is_own(recognise, product->weight) || weight->shape.rank != 2)
+    if (!onnx_recognise_is_own(recognise, product->weight) || weight->shape.rank != 2)
         return false;
     product->out = weight->shape.dims[!turned];
-    if (*product->bias && (!heads_is_own(recognise, product->bias) ||
+    if (*product->bias && (!onnx_recognise_is_own(recognise, product->bias) ||
                            onnx_recognise_value(recognise, product->bias)->shape.rank != 1 ||
                            onnx_recognise_value(recognise, product->bias)->shape.dims[0] != product->out))
         return false;
@@ -127,6 +118,24 @@ static int64_t heads_inputs(const struct onnx_recognise *recognise, const struct
     return x->shape.dims[x->shape.rank - 1];
 }
 
+/* What a value's heads were before a Reshape joined them to features; "". */
+static const char *heads_apart(const struct onnx_recognise *recognise, const char *joined)
+{
+    uint32_t reshape = onnx_recognise_from(recognise, joined);
+    if (!onnx_recognise_is(recognise, reshape, "Reshape") ||
+        onnx_recognise_to(recognise, joined) == RECOGNISE_NONE)
+        return "";
+    const struct onnx_value *apart =
+                                onnx_recognise_value(recognise, onnx_recognise_in(recognise, reshape, 0)),
+                            *x = onnx_recognise_value(recognise, joined);
+    uint32_t rank = x->shape.rank;
+    bool good = rank >= 2 && apart->shape.rank == rank + 1 && !apart->weight &&
+                apart->shape.dims[rank - 1] * apart->shape.dims[rank] == x->shape.dims[rank - 1];
+    for (uint32_t i = 0; good && i + 1 < rank; i++)
+        good = apart->shape.dims[i] == x->shape.dims[i];
+    return good ? apart->name : "";
+}
+
 /* Reshape: of a product to heads; of rows back to the tensor. */
 static void heads_cut(struct onnx_recognise *recognise, uint32_t reshape)
 {
@@ -137,52 +146,77 @@ static void heads_cut(struct onnx_recognise *recognise, uint32_t reshape)
         return;
     uint32_t count = heads_leads(recognise, &product, &y->shape, 2)   ? 2
                      : heads_leads(recognise, &product, &y->shape, 1) ? 1
-                                                                      : 0;
+                                                                      : 0,
+             next = onnx_recognise_to(recognise, out);
     if (!count || (count == 1 && !product.flat))
         return;
+    if (count == 1 && onnx_recognise_is(recognise, next, "Reshape") &&
+        heads_leads(recognise, &product,
+                    &onnx_recognise_value(recognise, onnx_recognise_out(recognise, next))->shape, 2)) {
+        reshape = next; /* which cuts the tensor into heads */
+        y = onnx_recognise_value(recognise, onnx_recognise_out(recognise, next));
+        count = 2;
+    }
     int64_t sizes[2] = {y->shape.dims[y->shape.rank - count], y->shape.dims[y->shape.rank - 1]};
+    const char *apart = heads_apart(recognise, product.x);
     struct onnx_node *node =
-        onnx_recognise_replace(recognise, reshape, onnx_attention_projection, product.x, product.weight,
-                               *product.bias ? product.bias : NULL, NULL);
-    heads_project(recognise, node, 1, sizes, count);
+        onnx_recognise_replace(recognise, reshape, onnx_attention_projection, *apart ? apart : product.x,
+                               product.weight, *product.bias ? product.bias : NULL, NULL);
+    heads_project(recognise, node, *apart ? 2 : 1, sizes, count);
 }
 
-/* Split: of one product into queries, keys and values, each of which a Reshape cuts into heads. */
+/* A part of a Split of a product as a product with a part of its weight: with heads, where a Reshape cuts the
+ * part into such. */
+static void heads_piece(struct onnx_recognise *recognise, const struct heads_product *product, uint32_t split,
+                        uint32_t part)
+{
+    const char *out = onnx_recognise_node(recognise, split)->outputs.at[part];
+    const struct onnx_value *y = onnx_recognise_value(recognise, out);
+    uint32_t cut = onnx_recognise_to(recognise, out);
+    bool heads = onnx_recognise_is(recognise, cut, "Reshape") &&
+                 heads_leads(recognise, product,
+                             &onnx_recognise_value(recognise, onnx_recognise_out(recognise, cut))->shape, 2);
+    int64_t size = y->shape.dims[y->shape.rank - 1], sizes[2] = {size, 1};
+    const char *weight = heads_part(recognise, product->weight, part, heads_inputs(recognise, product), size);
+    const char *bias = heads_part(recognise, product->bias, part, 0, size);
+    if (heads) {
+        const struct onnx_shape *to =
+            &onnx_recognise_value(recognise, onnx_recognise_out(recognise, cut))->shape;
+        memcpy(sizes, to->dims + to->rank - 2, sizeof sizes);
+        heads_project(
+            recognise,
+            onnx_recognise_replace(recognise, cut, onnx_attention_projection, product->x, weight, bias, NULL),
+            1, sizes, 2);
+        return;
+    }
+    const char *name = arena_format(recognise->infer->arena, "%s/product", out);
+    heads_project(recognise,
+                  onnx_recognise_insert(recognise, split, onnx_attention_projection, name, product->x, weight,
+                                        bias, NULL),
+                  1, sizes, 1);
+    onnx_recognise_redirect(recognise, split + 1, out, name);
+}
+
+/* Split: of one product into queries, keys and values, or gate and up of an MLP. */
 static void heads_split(struct onnx_recognise *recognise, uint32_t split)
 {
-    enum { MOST = 4 };
     struct heads_product product;
     const struct onnx_node *node = onnx_recognise_node(recognise, split);
-    const char *in = onnx_recognise_in(recognise, split, 0);
+    const char *in = onnx_recognise_in(recognise, split, 0), *from = in;
     const struct onnx_value *x = onnx_recognise_value(recognise, in);
-    uint32_t cuts[MOST], parts = node->outputs.count, rows = onnx_recognise_from(recognise, in);
+    uint32_t parts = node->outputs.count, rows = onnx_recognise_from(recognise, in);
     struct onnx_call call = {.infer = recognise->infer, .node = node};
     int64_t axis = onnx_call_int(&call, "axis", 0), rank = x ? x->shape.rank : 0;
-    const char *from = in;
     if (onnx_recognise_is(recognise, rows, "Reshape") && onnx_recognise_to(recognise, in) == split)
         from = onnx_recognise_in(recognise, rows, 0); /* of rows, back to the tensor */
-    if (!rank || (axis != -1 && axis != rank - 1) || parts < 2 || parts > MOST ||
-        !heads_find(recognise, from, &product) || onnx_recognise_to(recognise, in) != split ||
-        !heads_leads(recognise, &product, &x->shape, 1))
+    if (!rank || (axis != -1 && axis != rank - 1) || !heads_find(recognise, from, &product) ||
+        onnx_recognise_to(recognise, in) != split || !heads_leads(recognise, &product, &x->shape, 1))
         return;
-    for (uint32_t i = 0; i < parts; i++) {
-        cuts[i] = onnx_recognise_to(recognise, node->outputs.at[i]);
-        const char *name = cuts[i] == RECOGNISE_NONE ? "" : onnx_recognise_out(recognise, cuts[i]);
-        if (!onnx_recognise_is(recognise, cuts[i], "Reshape") ||
-            !heads_leads(recognise, &product, &onnx_recognise_value(recognise, name)->shape, 2))
+    for (uint32_t i = 0; i < parts; i++)
+        if (!onnx_recognise_is_inner(recognise, node->outputs.at[i]))
             return;
-    }
-    int64_t inputs = heads_inputs(recognise, &product);
-    for (uint32_t i = 0; i < parts; i++) {
-        const struct onnx_value *y = onnx_recognise_value(recognise, onnx_recognise_out(recognise, cuts[i]));
-        int64_t sizes[2] = {y->shape.dims[y->shape.rank - 2], y->shape.dims[y->shape.rank - 1]};
-        const char *weight = heads_part(recognise, product.weight, i, inputs, sizes[0] * sizes[1]);
-        const char *bias = heads_part(recognise, product.bias, i, 0, sizes[0] * sizes[1]);
-        heads_project(recognise,
-                      onnx_recognise_replace(recognise, cuts[i], onnx_attention_projection, product.x, weight,
-                                             bias, NULL),
-                      1, sizes, 2);
-    }
+    for (uint32_t i = 0; i < parts; i++)
+        heads_piece(recognise, &product, split, i);
 }
 
 /* Transpose of [batch, positions, 3, heads, size] to [3, batch, heads, positions, size], of which each third
@@ -236,9 +270,9 @@ static void heads_joined(struct onnx_recognise *recognise, uint32_t matmul)
 {
     struct heads_product product;
     const char *in = onnx_recognise_in(recognise, matmul, 0), *out = onnx_recognise_out(recognise, matmul);
-    uint32_t reshape = onnx_recognise_from(recognise, in), adder = onnx_recognise_to(recognise, out);
-    const struct onnx_value *y = *out ? onnx_recognise_value(recognise, out) : NULL;
-    if (!y || !onnx_recognise_is(recognise, reshape, "Reshape") || onnx_recognise_to(recognise, in) != matmul)
+    uint32_t adder = onnx_recognise_to(recognise, out);
+    const char *apart = *out ? heads_apart(recognise, in) : "";
+    if (!*apart)
         return;
     if (onnx_recognise_is(recognise, adder, "Add") &&
         heads_find(recognise, onnx_recognise_out(recognise, adder), &product))
@@ -247,18 +281,8 @@ static void heads_joined(struct onnx_recognise *recognise, uint32_t matmul)
         return;
     if (product.flat)
         return;
-    const struct onnx_value *apart =
-                                onnx_recognise_value(recognise, onnx_recognise_in(recognise, reshape, 0)),
-                            *x = onnx_recognise_value(recognise, in);
-    uint32_t rank = x->shape.rank;
-    bool good = rank >= 2 && apart->shape.rank == rank + 1 && !apart->weight &&
-                apart->shape.dims[rank - 1] * apart->shape.dims[rank] == x->shape.dims[rank - 1];
-    for (uint32_t i = 0; good && i + 1 < rank; i++)
-        good = apart->shape.dims[i] == x->shape.dims[i];
-    if (!good)
-        return;
     struct onnx_node *node =
-        onnx_recognise_replace(recognise, matmul, onnx_attention_projection, apart->name, product.weight,
+        onnx_recognise_replace(recognise, matmul, onnx_attention_projection, apart, product.weight,
                                *product.bias ? product.bias : NULL, NULL);
     heads_project(recognise, node, 2, &product.out, 1);
 }

@@ -26,15 +26,8 @@ static const char *quantised_source(const struct onnx_recognise *recognise, cons
 static void quantised_formats(struct onnx_recognise *recognise, uint32_t node)
 {
     const char *out = onnx_recognise_out(recognise, node), *source = quantised_source(recognise, out);
-    uint32_t last = onnx_recognise_last(recognise, out);
-    if (strcmp(source, out) == 0 || last == RECOGNISE_NONE)
-        return;
-    for (uint32_t n = node + 1; n <= last; n++) {
-        struct onnx_node *reader = onnx_recognise_node(recognise, n);
-        for (uint32_t i = 0; i < reader->inputs.count; i++)
-            if (strcmp(reader->inputs.at[i], out) == 0)
-                reader->inputs.at[i] = source;
-    }
+    if (strcmp(source, out) != 0)
+        onnx_recognise_redirect(recognise, node + 1, out, source);
 }
 
 /* MatMulInteger, Cast, Mul by a scale. */

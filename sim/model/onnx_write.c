@@ -151,6 +151,40 @@ bool onnx_write_owns(struct onnx_call *call, const struct onnx_value *value)
     return true;
 }
 
+bool onnx_write_is_kinds(const struct onnx_call *call, uint32_t input)
+{
+    const struct onnx_value *value = onnx_call_in(call, input);
+    const struct onnx_infer *infer = call->infer;
+    uint32_t alike = 0;
+    if (!value->weight || value->layer || strcmp(value->weight->name, value->name) != 0 ||
+        names_find(&call->writer->owned, value->name) != UINT32_MAX)
+        return false;
+    for (uint32_t n = call->index; n < infer->nodes.count; n++) {
+        const struct onnx_node *node = &infer->nodes.at[n];
+        alike += !node->silent && strcmp(node->kind, call->node->kind) == 0 && input < node->inputs.count &&
+                 strcmp(node->inputs.at[input], value->name) == 0;
+    }
+    return alike == value->readers;
+}
+
+static const char **onnx_write_owner(const struct onnx_call *call, uint32_t input)
+{
+    const struct onnx_value *value = onnx_call_in(call, input);
+    const struct onnx_value *origin = value->weight ? onnx_write_origin(call, value) : value;
+    return &call->writer->owners[origin - call->infer->values.at];
+}
+
+const char *onnx_write_keeper(const struct onnx_call *call, uint32_t input)
+{
+    return *onnx_write_owner(call, input);
+}
+
+void onnx_write_keep(struct onnx_call *call, uint32_t input, const char *layer)
+{
+    *onnx_write_owner(call, input) = layer;
+    onnx_write_owns(call, onnx_call_in(call, input));
+}
+
 void onnx_write_statistics(struct onnx_call *call, const struct onnx_value *value)
 {
     if (!value || !value->weight || names_find(&call->writer->owned, value->weight->name) != UINT32_MAX)
@@ -188,7 +222,7 @@ static void onnx_write_new_labels(struct onnx_call *call, struct onnx_value *val
     for (uint32_t i = 0; i < value->shape.rank; i++)
         value->labels[i] = onnx_write_fresh(call, value->labels, i,
                                             value->shape.dims[i] == 1 ? "u"
-                                            : i == 0                  ? "f"
+                                            : i == 0                  ? "n"
                                                                       : "h");
 }
 
@@ -489,6 +523,7 @@ bool onnx_write_graph(struct onnx_writer *writer)
     const struct onnx_graph *graph = &infer->file->graph;
     struct report *report = infer->report;
     uint32_t errors = report->errors;
+    writer->owners = ARENA_ARRAY(infer->arena, const char *, infer->values.count);
     for (uint32_t i = 0; i < graph->inputs.count; i++)
         if (!onnx_write_input(writer, &graph->inputs.at[i]))
             return false;

@@ -10,8 +10,10 @@ struct onnx_writer {
     const struct onnx_infer *twice; /* with twice the batch; NULL: the file is fixed to its batch */
     struct value *layers;
     struct place place;
-    struct names used;             /* names of layers */
-    struct names owned;            /* of weights that are parameters of a layer */
+    struct names used;  /* names of layers */
+    struct names owned; /* of weights that are parameters of a layer */
+    const char *
+        *owners; /* by value: the layer that has it among its weights, for others like that; or NULL */
     double parameters, statistics; /* elements */
 };
 

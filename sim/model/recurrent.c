@@ -4,6 +4,7 @@
  * second product of its candidate, so its two sums stay apart (the form of cuDNN and PyTorch). Two directions
  * are one more dimension; a view merges them, h = (direction, o). */
 #include "model/builder.h"
+#include "model/frame.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 struct recurrent_keys {
     int64_t hidden, directions, biases;
     bool peephole;
+    const char *weight;
 };
 
 struct recurrent_shape {
@@ -19,6 +21,7 @@ struct recurrent_shape {
     double flops, states; /* point-wise FLOPs per gate; further kept states per output */
     bool apart;           /* the gates read the two products, not their sum */
     uint32_t time;        /* label */
+    const char *weight;   /* layer whose parameters are used instead of own ones; or NULL */
 };
 
 /* Iteration dimensions; -1: none. */
@@ -52,14 +55,29 @@ static void recurrent_extend_gates(struct builder *builder, struct operator* op,
     builder_extend(builder, op, operand, builder_name(builder, "h"), dims->o);
 }
 
+/* A weight [direction], g, h, and i where the operator contracts it, or a bias; or another layer's. */
+static void recurrent_parameter(struct builder *builder, struct operator* op,
+                                const struct recurrent_shape *shape, const struct recurrent_dims *dims,
+                                const char *name)
+{
+    if (shape->weight) {
+        uint32_t rank = 2u + (dims->direction >= 0) + (dims->i >= 0);
+        if (!builder->failed) /* one message is enough */
+            frame_tie_part(builder, op, shape->weight, name, rank);
+        return;
+    }
+    struct operand *weight = builder_parameter(builder, op, name);
+    recurrent_extend_gates(builder, op, weight, dims);
+    if (dims->i >= 0)
+        builder_extend(builder, op, weight, builder_name(builder, "i"), dims->i);
+}
+
 /* The parts of a product that both have: the weight and the output, the gates' sums. */
 static void recurrent_product(struct builder *builder, struct operator* op,
                               const struct recurrent_shape *shape, const struct recurrent_dims *dims,
                               const char *weight_name)
 {
-    struct operand *weight = builder_parameter(builder, op, weight_name);
-    recurrent_extend_gates(builder, op, weight, dims);
-    builder_extend(builder, op, weight, builder_name(builder, "i"), dims->i);
+    recurrent_parameter(builder, op, shape, dims, weight_name);
     struct operand *output = builder_output(builder, op);
     builder_extend(builder, op, output, shape->x.dims[0].label, dims->b);
     builder_extend(builder, op, output, shape->time, dims->t);
@@ -140,10 +158,14 @@ static void recurrent_gates(struct builder *builder, const struct recurrent_shap
         sum->saved = i == 1; /* one tensor of the gates' values is kept */
     }
     for (int64_t i = 0; i < biases; i++)
-        recurrent_extend_gates(builder, op, builder_parameter(builder, op, names[i]), &dims);
+        recurrent_parameter(builder, op, shape, &dims, names[i]);
     if (!peephole)
         return;
     op->flops_per_point += 2;
+    if (shape->weight) {
+        builder_error(builder, "shares weights, which is not supported with a peephole");
+        return;
+    }
     struct operand *weight = builder_parameter(builder, op, "peephole");
     if (dims.direction >= 0)
         builder_extend(builder, op, weight, builder_name(builder, "direction"), dims.direction);
@@ -188,8 +210,10 @@ static uint32_t recurrent_state(struct builder *builder, const struct recurrent_
     state.dims[state.rank++] = shape->x.dims[0];
     state.dims[state.rank++] = shape->x.dims[1];
     if (shape->directions > 1)
-        state.dims[state.rank++] = (struct tensor_dim){.label = builder_name(builder, "direction"), .size = shape->directions};
-    state.dims[state.rank++] = (struct tensor_dim){.label = builder_name(builder, "h"), .size = shape->hidden};
+        state.dims[state.rank++] =
+            (struct tensor_dim){.label = builder_name(builder, "direction"), .size = shape->directions};
+    state.dims[state.rank++] =
+        (struct tensor_dim){.label = builder_name(builder, "h"), .size = shape->hidden};
     VECTOR_PUSH(&builder->model->tensors, state);
     return builder->model->tensors.count - 1;
 }
@@ -205,7 +229,8 @@ static bool recurrent_build(struct builder *builder, const struct recurrent_keys
                                     .gates = gates,
                                     .flops = flops,
                                     .states = states,
-                                    .apart = apart};
+                                    .apart = apart,
+                                    .weight = keys->weight};
     shape.time = shape.x.rank > 1 ? shape.x.dims[1].label : 0;
     bool timed = shape.time == builder_name(builder, "s") || shape.time == builder_name(builder, "t");
     if (shape.x.rank != 3 || !timed)
@@ -219,7 +244,7 @@ static bool recurrent_build(struct builder *builder, const struct recurrent_keys
     recurrent_close(builder, &shape, state);
     if (shape.directions > 1)
         recurrent_join(builder, state);
-    return true;
+    return !builder->failed;
 }
 
 static bool recurrent_lstm_build(struct builder *builder, const void *keys)
@@ -246,6 +271,8 @@ static const struct field recurrent_fields[] = {
      .about = "bias vectors per gate: 2 as in PyTorch, 1 as in Keras, 0; default 2"},
     {"peephole", FIELD_FLAG, offsetof(struct recurrent_keys, peephole),
      .about = "the input, forget and output gates see the cell's state too (lstm); default no"},
+    {"weight", FIELD_TEXT, offsetof(struct recurrent_keys, weight),
+     .about = "layer whose weights are used instead of own ones"},
 };
 static const struct recurrent_keys recurrent_defaults = {.directions = 1, .biases = 2};
 

@@ -251,7 +251,7 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
                       const struct operand *operand, struct coordinates member)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
-    struct box box = {{{0, 0}}};
+    struct box box = {0};
     if (assign_idle(stage, assignment, member))
         return box;
     for (uint32_t d = 0; d < tensor->rank; d++) {
@@ -267,6 +267,25 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
             box.dims[d] = assign_share(stage, operator, assignment, (uint32_t)inner, member);
         else
             box.dims[d] = model_needed(model, operator, operand, d, share);
+    }
+    return box;
+}
+
+struct box assign_read(const struct plan_stage *stage, const struct model *model,
+                       const struct operator* operator, const struct assignment * assignment,
+                       const struct operand *operand, struct coordinates member)
+{
+    struct box box = assign_box(stage, model, operator, assignment, operand, member);
+    for (uint32_t d = 0; d < model->tensors.at[operand->tensor].rank; d++) {
+        const struct operand_dim *map = &operand->dims[d];
+        if (map->dim < 0 || map->kernel < 0)
+            continue;
+        uint64_t reach = (operator->dims[map->kernel].size - 1) * map->dilation + 1;
+        if (reach >= map->stride || map->stride > UINT16_MAX)
+            continue;
+        box.combs[d] =
+            (struct comb){(uint16_t)map->stride, (uint16_t)reach, (uint16_t)(map->pad % map->stride)};
+        layout_trim(&box, d);
     }
     return box;
 }

@@ -58,6 +58,11 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
                       const struct operator* operator, const struct assignment * assignment,
                       const struct operand *operand, struct coordinates member);
 
+/* The same without the positions between windows that lie apart. */
+struct box assign_read(const struct plan_stage *stage, const struct model *model,
+                       const struct operator* operator, const struct assignment * assignment,
+                       const struct operand *operand, struct coordinates member);
+
 /* Bit set: axes that split a window, an offset or a merged dimension of an operand, where assign_box() is not
  * layout_box(). */
 uint32_t assign_misaligned(const struct plan_stage *stage, const struct model *model,

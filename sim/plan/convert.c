@@ -358,7 +358,7 @@ void convert_messages(const struct convert_side *from, const struct convert_side
 {
     struct index_list distinct = {0};
     struct convert_devices devices = {0};
-    struct box whole = {{{0, 0}}};
+    struct box whole = {0};
     for (uint32_t d = 0; d < from->tensor->rank; d++)
         whole.dims[d] = (struct interval){0, from->tensor->dims[d].size};
     for (uint32_t m = 0; from->boxes && m < from->stage->devices.count; m++)

@@ -43,7 +43,7 @@ struct box derive_box(const struct derivation *d, uint32_t tensor, uint32_t form
 {
     const struct form *f = &d->forms.at[form];
     if (f->boxes)
-        return f->boxes[member];
+        return layout_hull(f->boxes[member]);
     return layout_box(d->stage, state_tensor(d, tensor), &f->layout, layout_coordinates(d->stage, member), 0);
 }
 

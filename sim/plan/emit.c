@@ -135,7 +135,8 @@ static void emit_all(struct plan *plan, struct cast *cast, struct registry *regi
                               .cast = cast,
                               .orders = orders,
                               .halves = orders && emit_halves(orders),
-                              .waves = waves};
+                              .waves = waves,
+                              .folds = plan->folded};
     emitter.scripts = ARENA_ARRAY(&job->arena, struct offload_script, cast->ranks.count);
     emit_programs(&emitter, job, program_of);
     stores_emit(plan, cast, emitter.scripts, job, program_of);

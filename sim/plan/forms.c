@@ -140,10 +140,13 @@ static uint32_t forms_exchange(struct derivation *d, const struct form *held, co
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
     struct action base = {
         .tensor = want->tensor, .operator= want->operator, .unit = want->unit, .part = want->part};
-    if (want->boxes || held->boxes) {
-        uint32_t exchange = exchange_append(d, false, base, &from, &to, &made.action, 1);
-        made.action = exchange == MODEL_NONE ? made.action : exchange;
-    }
+    uint32_t exchange = MODEL_NONE;
+    if (want->boxes || held->boxes)
+        exchange = exchange_append(d, false, base, &from, &to, &made.action, 1);
+    if (exchange != MODEL_NONE)
+        made.action = exchange;
+    else if (layout_equal(&held->layout, &want->layout, d->stage->axis_count))
+        made.boxes = held->boxes; /* all that members have, for later operators */
     return state_form(d, want->tensor, made);
 }
 

@@ -2,6 +2,8 @@
 
 #include "plan/state.h"
 
+#include <string.h>
+
 /* The mesh that tiles are counted on: that of the stage, or the grid of tiles that are dealt to its devices.
  */
 static struct plan_stage fuse_grid(const struct plan_stage *stage)
@@ -164,6 +166,10 @@ static void fuse_hull(struct box *sum, const struct box *other, uint32_t rank)
         return;
     bool first = layout_elements(sum, rank) == 0;
     for (uint32_t k = 0; k < rank; k++) {
+        if (first)
+            sum->combs[k] = other->combs[k];
+        else if (memcmp(&sum->combs[k], &other->combs[k], sizeof sum->combs[k]) != 0)
+            sum->combs[k] = (struct comb){0}; /* what the two span */
         if (first || other->dims[k].low < sum->dims[k].low)
             sum->dims[k].low = other->dims[k].low;
         if (first || other->dims[k].high > sum->dims[k].high)
@@ -199,7 +205,7 @@ static void fuse_grow(struct derivation *d, const struct fuse_block *block, cons
                 share[k] = (struct interval){0, 0};
         for (uint32_t k = 0; k < operator->operand_count; k++) {
             struct box box =
-                assign_box(d->stage, model, operator, & assignments[i], &operator->operands[k], at);
+                assign_read(d->stage, model, operator, & assignments[i], &operator->operands[k], at);
             uint32_t tensor = d->same_as[operator->operands[k].tensor];
             if (state_tensor(d, tensor)->role != TENSOR_PARAMETER)
                 fuse_hull(&need[tensor], &box, state_tensor(d, tensor)->rank);

@@ -69,7 +69,7 @@ struct interval layout_share(struct interval whole, const struct plan_axis *axis
 struct box layout_box(const struct plan_stage *stage, const struct tensor *tensor,
                       const struct layout *layout, struct coordinates member, uint32_t ignore)
 {
-    struct box box = {{{0, 0}}};
+    struct box box = {0};
     for (uint32_t d = 0; d < tensor->rank; d++)
         box.dims[d] = (struct interval){0, tensor->dims[d].size};
     for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
@@ -83,16 +83,71 @@ struct box layout_box(const struct plan_stage *stage, const struct tensor *tenso
             box.dims[layout->dim[a]] = owners_share(tensor->dims[layout->dim[a]].owners, stage, a,
                                                     box.dims[layout->dim[a]], member.at[a]);
         else if (layout->place[a] == PLACE_ONE && member.at[a] && !(ignore >> a & 1))
-            return (struct box){{{0, 0}}};
+            return (struct box){0};
     }
     return box;
+}
+
+/* Positions of a comb below `end`, which counts from where a run begins. */
+static uint64_t layout_below(const struct comb *comb, uint64_t end)
+{
+    uint64_t rest = end % comb->step;
+    return end / comb->step * comb->run + (rest < comb->run ? rest : comb->run);
+}
+
+/* Positions of a box along one dimension. */
+static uint64_t layout_length(const struct box *box, uint32_t dim)
+{
+    struct interval over = box->dims[dim];
+    const struct comb *comb = &box->combs[dim];
+    if (over.low >= over.high)
+        return 0;
+    return comb->step
+               ? layout_below(comb, over.high + comb->shift) - layout_below(comb, over.low + comb->shift)
+               : over.high - over.low;
+}
+
+bool layout_has(const struct box *box, uint32_t dim, uint64_t position)
+{
+    const struct comb *comb = &box->combs[dim];
+    return position >= box->dims[dim].low && position < box->dims[dim].high &&
+           (!comb->step || (position + comb->shift) % comb->step < comb->run);
+}
+
+void layout_trim(struct box *box, uint32_t dim)
+{
+    struct interval *over = &box->dims[dim];
+    while (over->low < over->high && !layout_has(box, dim, over->low))
+        over->low++;
+    while (over->low < over->high && !layout_has(box, dim, over->high - 1))
+        over->high--;
+}
+
+struct box layout_hull(struct box box)
+{
+    memset(box.combs, 0, sizeof box.combs);
+    return box;
+}
+
+static bool layout_same_comb(const struct comb *a, const struct comb *b)
+{
+    return a->step == b->step && a->run == b->run && a->shift == b->shift;
+}
+
+/* Whether one comb has all positions of another: it has all, or longer runs around those of the other. */
+static bool layout_comb_covers(const struct comb *outer, const struct comb *inner)
+{
+    if (!outer->step || outer->step != inner->step)
+        return !outer->step;
+    uint32_t ahead = (uint32_t)(outer->shift + outer->step - inner->shift) % outer->step;
+    return ahead + inner->run <= outer->run;
 }
 
 double layout_elements(const struct box *box, uint32_t rank)
 {
     double elements = 1;
     for (uint32_t d = 0; d < rank; d++)
-        elements *= box->dims[d].high > box->dims[d].low ? (double)(box->dims[d].high - box->dims[d].low) : 0;
+        elements *= (double)layout_length(box, d);
     return elements;
 }
 
@@ -100,7 +155,8 @@ double layout_volume(const struct tensor *tensor, const struct box *box)
 {
     double elements = 1;
     for (uint32_t d = 0; d < tensor->rank; d++)
-        elements *= model_extent(tensor->dims[d].filling, box->dims[d]);
+        elements *= box->combs[d].step ? (double)layout_length(box, d)
+                                       : model_extent(tensor->dims[d].filling, box->dims[d]);
     return elements;
 }
 
@@ -110,15 +166,19 @@ bool layout_covers(const struct box *outer, const struct box *inner, uint32_t ra
         if (inner->dims[d].low >= inner->dims[d].high)
             return true; /* nothing needed */
     for (uint32_t d = 0; d < rank; d++)
-        if (inner->dims[d].low < outer->dims[d].low || inner->dims[d].high > outer->dims[d].high)
+        if (inner->dims[d].low < outer->dims[d].low || inner->dims[d].high > outer->dims[d].high ||
+            !layout_comb_covers(&outer->combs[d], &inner->combs[d]))
             return false;
     return true;
 }
 
 struct box layout_intersection(const struct box *a, const struct box *b, uint32_t rank)
 {
-    struct box both = {{{0, 0}}};
+    struct box both = {0};
     for (uint32_t d = 0; d < rank; d++) {
+        const struct comb *one = &a->combs[d], *other = &b->combs[d];
+        if (!one->step || !other->step || layout_same_comb(one, other)) /* else what both span */
+            both.combs[d] = one->step ? *one : *other;
         both.dims[d].low = a->dims[d].low > b->dims[d].low ? a->dims[d].low : b->dims[d].low;
         both.dims[d].high = a->dims[d].high < b->dims[d].high ? a->dims[d].high : b->dims[d].high;
         if (both.dims[d].high < both.dims[d].low)

@@ -3,7 +3,8 @@
  * others hold nothing of it). A split is into contiguous shares as equal as can be, or in the proportions of
  * the axis; two axes may split the same dimension, the later axis inside the share of the earlier one.
  *
- * A box is the part of a tensor that one member holds: an interval per tensor dimension. */
+ * A box is the part of a tensor that one member holds, or reads: an interval per tensor dimension, of which windows that
+ * lie apart (stride > kernel) read only a comb. */
 #ifndef PARTITA_PLAN_LAYOUT_H
 #define PARTITA_PLAN_LAYOUT_H
 
@@ -18,9 +19,22 @@ struct layout {
                      all others: the same in all layouts of a tensor */
 };
 
+/* The positions p with (p + shift) mod step < run; step 0: all. */
+struct comb {
+    uint16_t step, run, shift;
+};
+
 struct box {
     struct interval dims[TENSOR_DIMS];
+    struct comb combs[TENSOR_DIMS];
 };
+
+/* Whether a position of a dimension is in a box. */
+bool layout_has(const struct box *box, uint32_t dim, uint64_t position);
+/* Leaves of an interval of a box what its comb has: empty, or from the first to the last position in it. */
+void layout_trim(struct box *box, uint32_t dim);
+/* The box without combs: what memory is taken for. */
+struct box layout_hull(struct box box);
 
 /* A member's coordinates on its mesh. */
 struct coordinates {

@@ -66,8 +66,8 @@ static double lifetime_box(const struct derivation *d, uint32_t tensor, const st
     const struct tensor *t = state_tensor(d, tensor);
     if (t->internal)
         return 0;
-    struct box box =
-        boxes ? boxes[member] : layout_box(d->stage, t, layout, layout_coordinates(d->stage, member), 0);
+    struct box box = boxes ? layout_hull(boxes[member])
+                           : layout_box(d->stage, t, layout, layout_coordinates(d->stage, member), 0);
     return layout_volume(t, &box) * derive_element_bytes(d->plan, t);
 }
 

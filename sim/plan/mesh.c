@@ -2,6 +2,7 @@
 
 #include "plan/assign.h"
 #include "plan/split.h"
+#include "plan/stages.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -271,6 +272,7 @@ static bool mesh_entry_apply(struct input *input, const struct mesh_entry *entry
     scratch.meshes = NULL;
     if (!split_read(input, entry->split, plan, &scratch))
         return false;
+    stages_heads(plan, &scratch);
     uint8_t *mesh_of;
     struct plan_mesh *mesh = mesh_append(input, plan, stage, &mesh_of);
     memcpy(mesh->axes, scratch.axes, sizeof mesh->axes);

@@ -303,13 +303,6 @@ static bool plan_keys_beside_stages(struct input *input, const struct value *pla
     static const char *const degrees[] = {
         "tensor",  "data",       "pipeline", "context",       "balanced", "sequence-parallel",
         "devices", "zero-group", "expert",   "expert-tensor", "order",    "experts"};
-    const struct value *convert = value_get(plan, "convert");
-    const struct value *attention = convert ? value_get(convert, "attention") : NULL;
-    if (attention && attention->kind == VALUE_SCALAR && strcmp(attention->text, "ulysses") == 0)
-        good = report_error(
-            &input->report, attention->place,
-            "convert.attention: ulysses cannot stand beside plan.stages: it is about plan.context. "
-            "Stages say themselves what divides attention, with an axis of several dimensions");
     for (uint32_t i = 0; i < FIELDS_COUNT(degrees); i++)
         if (value_get(plan, degrees[i]))
             good = report_error(

@@ -23,19 +23,27 @@ static void stages_axis(struct plan *plan, struct plan_stage *stage, enum plan_a
         stage->axes[axis].role = role;
 }
 
+void stages_heads(const struct plan *plan, struct plan_stage *stage)
+{
+    struct names *names = plan->model->names;
+    for (uint32_t a = 0; a < stage->axis_count && plan->attention == ATTENTION_ULYSSES; a++) {
+        struct plan_axis *axis = &stage->axes[a];
+        if (axis->labels[0] != names_add(names, "s"))
+            continue;
+        axis->within[0] = names_add(names, "g");
+        axis->within[1] = names_add(names, "r");
+        axis->late = true;
+    }
+    mesh_late(stage);
+}
+
 static void stages_context(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
 {
     static const char *const labels[] = {"s", NULL};
     uint32_t axis = stage->axis_count;
     stages_axis(plan, stage, AXIS_CONTEXT, degrees->context, labels);
-    if (stage->axis_count == axis)
-        return;
-    stage->balanced = degrees->balanced && plan->attention != ATTENTION_ULYSSES ? degrees->context : 0;
-    if (plan->attention == ATTENTION_ULYSSES) {
-        stage->axes[axis].within[0] = names_add(plan->platform->names, "g");
-        stage->axes[axis].within[1] = names_add(plan->platform->names, "r");
-        stage->axes[axis].late = true;
-    }
+    if (stage->axis_count > axis && plan->attention != ATTENTION_ULYSSES)
+        stage->balanced = degrees->balanced ? degrees->context : 0;
 }
 
 static void stages_template(const struct stages_degrees *degrees, struct plan *plan, struct plan_stage *stage)
@@ -54,7 +62,7 @@ static void stages_template(const struct stages_degrees *degrees, struct plan *p
         stage->axes[stage->axis_count - 1].inside = degrees->sequence_parallel;
         split_heads(plan, stage);
     }
-    mesh_late(stage);
+    stages_heads(plan, stage);
     stage->lazy = degrees->lazy;
     stage->place = degrees->place;
 }
@@ -197,6 +205,25 @@ static bool stages_owned(struct input *input, const struct plan *plan, struct pl
     return owners_apply(input, &scratch);
 }
 
+/* Whether each axis of the mesh splits something of the model. Reports those that do not. */
+static bool stages_used(struct input *input, const struct stages_degrees *degrees, const struct plan *plan,
+                        const struct plan_stage *whole)
+{
+    bool used = true;
+    for (uint32_t a = 0; a < whole->axis_count; a++) {
+        const struct plan_axis *axis = &whole->axes[a];
+        if (!split_used(plan, whole, a))
+            used = report_error(
+                &input->report, degrees->place,
+                "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
+                "say plan.stages with a split instead",
+                names_text(plan->platform->names, axis->name),
+                axis->role == AXIS_TENSOR ? "f, g, r, v"
+                                          : names_text(plan->platform->names, axis->labels[0]));
+    }
+    return used;
+}
+
 bool stages_expand(struct input *input, const struct stages_degrees *given, const struct index_list *devices,
                    struct plan *plan)
 {
@@ -220,17 +247,7 @@ bool stages_expand(struct input *input, const struct stages_degrees *given, cons
     if (!stages_order(input, degrees, &whole, steps))
         return false;
     stages_devices(devices, steps, 0, each, &whole);
-    bool used = true;
-    for (uint32_t a = 0; a < whole.axis_count; a++)
-        if (!split_used(plan, &whole, a))
-            used = report_error(
-                &input->report, degrees->place,
-                "plan.%s has nothing to split: no layer of this model has such a dimension (it splits %s); "
-                "say plan.stages with a split instead",
-                names_text(plan->platform->names, whole.axes[a].name),
-                whole.axes[a].role == AXIS_TENSOR
-                    ? "f, g, r, v"
-                    : names_text(plan->platform->names, whole.axes[a].labels[0]));
+    bool used = stages_used(input, degrees, plan, &whole);
     uint32_t *first = ARENA_ARRAY(&input->arena, uint32_t, cuts + 1);
     struct plan_stage meshed = whole;
     if (used && degrees->experts.expert)
@@ -449,6 +466,7 @@ bool stages_read(struct input *input, const struct value *list, bool lazy, struc
     for (uint32_t i = 0; good && i < list->count; i++) {
         struct plan_stage stage = {.lazy = lazy};
         good = stages_entry(input, list->entries[i].value, plan, &stage, layered);
+        stages_heads(plan, &stage);
         while (good && stage.first_unit > next && stages_idle(plan, stage.first_unit - 1)) {
             stage.first_unit--;
             stage.unit_count++;

@@ -21,8 +21,7 @@ struct stages_degrees {
 /* Expands degrees: pipeline·chunks stages balanced by predicted time, each on data·context·tensor devices of
  * the list (the s-th such group has the stages that the plan's schedule places there), with the axes data
  * (splits b), context (splits s) and tensor (splits f, g, r, v, and s under sequence parallelism), tensor
- * innermost unless `order` places them otherwise on the list. Where attention goes by heads instead
- * (Ulysses), the context axis divides what the tensor axis leaves of them (plan.h: late). */
+ * innermost unless `order` places them otherwise on the list. */
 bool stages_expand(struct input *input, const struct stages_degrees *degrees,
                    const struct index_list *devices, struct plan *plan);
 
@@ -30,6 +29,10 @@ bool stages_expand(struct input *input, const struct stages_degrees *degrees,
  * fuse: yes, lazy: yes}. `lazy`: what holds for stages that do not say. `layered`: plan.layers follows, so
  * that a stage of several devices may be without a split. */
 bool stages_read(struct input *input, const struct value *list, bool lazy, struct plan *plan, bool layered);
+
+/* Where attention goes by heads (Ulysses): the stage's axes that split the sequence split, for the core of
+ * attention, what the other axes leave of the heads (plan.h: late). */
+void stages_heads(const struct plan *plan, struct plan_stage *stage);
 
 /* Where the schedule has a second copy of the model: adds its stages, which are the first one's on the
  * devices that the schedule places them on. */

@@ -131,8 +131,8 @@ struct box *state_boxes(struct derivation *d, const struct operator* operator,
         return NULL;
     struct box *boxes = ARENA_ARRAY(d->arena, struct box, d->member_count);
     for (uint32_t m = 0; m < d->member_count; m++)
-        boxes[m] = assign_box(d->stage, d->plan->model, operator, assignment, operand,
-                              layout_coordinates(d->stage, m));
+        boxes[m] = assign_read(d->stage, d->plan->model, operator, assignment, operand,
+                               layout_coordinates(d->stage, m));
     return boxes;
 }
 

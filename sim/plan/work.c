@@ -79,18 +79,30 @@ static double work_rows(const struct derivation *d, uint32_t index, uint32_t mem
     return output;
 }
 
+static bool work_indexes(const struct operand *operand, const struct tensor *tensor, uint32_t dim)
+{
+    for (uint32_t k = 0; k < tensor->rank; k++)
+        if (operand->dims[k].dim == (int)dim || operand->dims[k].inner == (int)dim)
+            return true;
+    return false;
+}
+
 /* The same over all kernels of the operator: one that goes step by step reads what has no steps (weights) in
- * every one. */
+ * every one. Heads that share nothing each read what their group has. */
 static double work_reads(const struct derivation *d, uint32_t index, const struct operand *operand,
                          uint32_t member)
 {
     const struct operator* operator= state_operator(d, index);
     double bytes = work_bytes(d, index, operand, member);
-    for (uint32_t i = 0; i < operator->dim_count; i++) {
-        bool indexed = !operator->dims[i].sequential;
-        for (uint32_t k = 0; k < state_tensor(d, operand->tensor)->rank; k++)
-            indexed |= operand->dims[k].dim == (int)i;
-        bytes *= indexed ? 1 : (double)operator->dims[i].size;
+    const struct tensor *tensor = state_tensor(d, operand->tensor);
+    for (uint32_t i = 0; i < operator->dim_count; i++)
+        if (operator->dims[i].sequential && !work_indexes(operand, tensor, i))
+            bytes *= (double)operator->dims[i].size;
+    uint32_t each = operator->rereads - 1u;
+    if (operator->rereads && !work_indexes(operand, tensor, each)) {
+        struct interval share = assign_share(d->stage, operator, & d->operators.at[index].assignment, each,
+                                             layout_coordinates(d->stage, member));
+        bytes *= (double)(share.high - share.low);
     }
     return bytes;
 }

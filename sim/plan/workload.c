@@ -4,6 +4,8 @@
 #include "plan/plan_keys.h"
 #include "plan/workload_network.h"
 
+#include <string.h>
+
 /* With things kept elsewhere, the second step still meets the first update: the third is like those after it.
  */
 enum { WORKLOAD_OFFLOAD_STEPS = 3 };
@@ -128,6 +130,16 @@ static bool workload_own(struct input *input, const struct value *document, stru
                        workload);
 }
 
+/* A number is checked here, so that the message names it and not a dimension of the model. */
+static bool workload_sequence(struct input *input, const struct value *sequence)
+{
+    static const struct field field = {.key = "sequence", .kind = FIELD_INTEGER, .low = 1, .high = 1e9};
+    int64_t number;
+    bool plain = sequence && sequence->kind == VALUE_SCALAR &&
+                 strspn(sequence->text, "+-.0123456789") == strlen(sequence->text);
+    return !plain || fields_read_one(input, sequence, &field, NULL, &number);
+}
+
 bool workload_read(struct input *input, const struct value *document, struct workload *workload)
 {
     *workload = (struct workload){.name = "unnamed",
@@ -152,6 +164,7 @@ bool workload_read(struct input *input, const struct value *document, struct wor
                             FIELDS_COUNT(workload_batch_fields), NULL, workload);
     else if (batch)
         good &= fields_read_one(input, batch, &workload_batch_field, NULL, &workload->global_batch);
+    good &= workload_sequence(input, workload->sequence);
     struct plan_keys plan; /* only checked here, so that its errors come with the others */
     good &= plan_keys_read(input, workload, &plan);
     if (workload->network)

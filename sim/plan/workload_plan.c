@@ -147,6 +147,18 @@ static void workload_plan_balanced(struct input *input, const struct workload *w
                          "a layer reads neighbours along the sequence");
 }
 
+/* Heads take the place of shares of the sequence, if any stage has such. */
+static bool workload_plan_heads(struct input *input, const struct workload *workload, const struct plan *plan)
+{
+    for (uint32_t s = 0; s < plan->stages.count; s++)
+        if (plan->stages.at[s].late)
+            return true;
+    return plan->attention != ATTENTION_ULYSSES ||
+           report_error(&input->report, value_get(value_get(workload->plan, "convert"), "attention")->place,
+                        "convert.attention: ulysses goes from shares of the sequence to heads, but no stage "
+                        "splits the sequence: say split: {s: WAYS}");
+}
+
 /* Stages as the user lists them. */
 static bool workload_plan_stages(struct input *input, const struct plan_keys *read, struct plan *plan)
 {
@@ -200,6 +212,7 @@ bool workload_plan(struct input *input, const struct workload *workload, struct 
     bool good = read.stages ? workload_plan_stages(input, &read, plan)
                             : workload_plan_degrees(input, workload, &read, plan);
     good = good && (!read.layers || mesh_layers(input, read.layers, plan)) && owners_apply(input, plan);
+    good = good && (!read.stages || workload_plan_heads(input, workload, plan));
     shard_mark(plan);
     good = good && workload_plan_computes(input, workload, plan);
     plan->micro_batches = (uint32_t)(plan->global_batch / model->batch);

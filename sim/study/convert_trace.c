@@ -49,7 +49,7 @@ struct value *convert_trace_find(struct input *input, const char *name, const ch
 bool convert_trace_read(struct input *input, const struct value *workload, struct trace *trace)
 {
     struct scenario_trace_said said;
-    return scenario_trace_read(input, value_get(workload, "trace"), trace, &said);
+    return scenario_trace_read(input, value_get(workload, "trace"), 0, trace, &said);
 }
 
 /* The other keys of a workload, a line or block each. */

@@ -255,7 +255,8 @@ static void offer_all(struct default_list *list, uint32_t zero)
             if (divides_experts(list) || given->tensor || given->pipeline || p == 1 || !next)
                 add_degrees(list, &all, t, p);
     }
-    qsort(all.at, all.count, sizeof *all.at, degrees_order);
+    if (all.count)
+        qsort(all.at, all.count, sizeof *all.at, degrees_order);
     for (uint32_t i = 0; i < all.count; i++)
         offer_split(list, &all.at[i], zero);
     VECTOR_FREE(&all);

@@ -128,14 +128,11 @@ static uint32_t remedy_pipeline(const struct scenario *s)
     return s->plan.tokens ? generate_prompt_stages(&s->plan) : 0;
 }
 
-/* Keys and values in fewer bytes, where a text is generated: `precision` must be a map for that. */
-static const char *remedy_cache(const struct scenario *s, const char *setting, struct arena *arena)
+/* Keys and values in fewer bytes, where a text is generated. */
+static const char *remedy_cache(const struct scenario *s, const char *setting)
 {
-    if (!s->plan.tokens || precision_bytes(s->plan.cache_precision) <= precision_bytes(FP8))
-        return NULL;
-    if (s->workload.precision && s->workload.precision->kind == VALUE_MAP)
-        return setting;
-    return arena_format(arena, "precision={activations: %s, cache: fp8}", precision_names[s->plan.precision]);
+    bool wider = precision_bytes(s->plan.cache_precision) > precision_bytes(FP8);
+    return s->plan.tokens && wider ? setting : NULL;
 }
 
 /* What can be multiplied, and how much of it there is now; 0: nothing to multiply. */
@@ -150,7 +147,7 @@ static const struct remedy_scaled {
 static const char *remedy_setting(const struct scenario *s, const char *setting, struct arena *arena)
 {
     if (strncmp(setting, "precision", 9) == 0)
-        return remedy_cache(s, setting, arena);
+        return remedy_cache(s, setting);
     for (size_t i = 0; i < sizeof remedy_scaled / sizeof remedy_scaled[0]; i++) {
         size_t length = strlen(remedy_scaled[i].key);
         if (strncmp(setting, remedy_scaled[i].key, length) != 0)

@@ -136,7 +136,7 @@ static bool one_source(struct input *input, const struct value *trace, const str
                "missing key 'path' in trace; expected the files of a trace, or 'ranks', what each does");
 }
 
-bool scenario_trace_read(struct input *input, const struct value *trace, struct trace *read,
+bool scenario_trace_read(struct input *input, const struct value *trace, uint32_t devices, struct trace *read,
                          struct scenario_trace_said *said)
 {
     struct trace_keys keys = {.compute = REPLAY_AUTOMATIC};
@@ -149,6 +149,7 @@ bool scenario_trace_read(struct input *input, const struct value *trace, struct 
     struct trace_load_options load = {.path = keys.path ? path_beside(input, from, keys.path) : "",
                                       .ranks = keys.ranks,
                                       .copy = keys.missing == 1,
+                                      .devices = devices,
                                       .place = from->place};
     if (keys.groups && keys.groups->kind == VALUE_MAP)
         load.group_map = keys.groups;
@@ -180,7 +181,9 @@ bool scenario_trace_load(struct scenario *scenario)
     struct trace trace;
     trace_init(&trace, &scenario->names);
     plan_precisions(&scenario->plan, trace_precision(scenario));
-    bool good = only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace, &trace, &said);
+    bool good =
+        only_trace(scenario) && scenario_trace_read(input, scenario->workload.trace,
+                                                    platform_workers(&scenario->platform), &trace, &said);
     const struct value *system =
         good && said.system ? astra_system_read(scenario, said.system, &said.compute) : NULL;
     good = good && (system || !said.system);

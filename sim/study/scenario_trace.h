@@ -15,8 +15,9 @@ struct scenario_trace_said {
 };
 
 /* Reads the trace that stands under `trace` into an empty one, and what else is said there. Files are looked
- * for beside that of `trace`, else as they are named. False after reporting. */
-bool scenario_trace_read(struct input *input, const struct value *trace, struct trace *read,
+ * for beside that of `trace`, else as they are named. `devices` bounds copies as in trace_load.h. False after
+ * reporting. */
+bool scenario_trace_read(struct input *input, const struct value *trace, uint32_t devices, struct trace *read,
                          struct scenario_trace_said *said);
 
 /* Reads the trace of scenario->workload and makes job and plan of it. False after reporting. */

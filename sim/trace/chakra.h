@@ -34,8 +34,7 @@ enum chakra_kind { CHAKRA_NUMBER, CHAKRA_INTEGER, CHAKRA_FLAG, CHAKRA_TEXT, CHAK
 struct chakra_attribute {
     const char *name;
     enum chakra_kind kind;
-    size_t
-        offset; /* in struct trace_node: double, int64_t, bool, uint32_t (a name), two uint32_t, uint32_t */
+    size_t offset;     /* in struct trace_node: a double, int64_t, bool, name, two uint32_t, uint32_t */
     int64_t low, high; /* of an integer */
 };
 extern const struct chakra_attribute chakra_attributes[];

@@ -380,7 +380,7 @@ static int step_order(const void *left, const void *right)
 static void build_begin(struct builder *b)
 {
     const struct kineto *kineto = b->kineto;
-    int64_t most = -1;
+    double most = -1;
     if (kineto->steps.count)
         qsort(kineto->steps.at, kineto->steps.count, sizeof *kineto->steps.at, step_order);
     b->origin = kineto->tasks.at[0].start;

@@ -151,12 +151,15 @@ int64_t kineto_event_integer(const struct json_stream *stream, enum json_stream_
     return end != stream->text.at && (!*end || *end == '.') ? number : KINETO_NONE;
 }
 
+/* Bounds of times in microseconds, so that every difference of two ends fits into whole nanoseconds: the year
+ * 2096, and what a program may have made of a time before its origin. */
+static const int64_t event_most = INT64_C(4000000000000000), event_least = INT64_C(-400000000000000);
+
 /* Microseconds with an exponent, as a program may write them that has had the profile in its hands. */
 static bool event_time_real(struct json_stream *stream, int64_t *time)
 {
-    const double most = 4e15; /* as below */
     double number = strtod(stream->text.at, NULL);
-    if (!(fabs(number) <= most))
+    if (!(number >= (double)event_least && number <= (double)event_most))
         return json_stream_error(stream, "this time in microseconds is too large");
     *time = (int64_t)floor(number * 1e3 + 0.5);
     return true;
@@ -165,7 +168,6 @@ static bool event_time_real(struct json_stream *stream, int64_t *time)
 /* Microseconds as whole nanoseconds: digit by digit, as a double has too few for absolute times. */
 static bool event_time(struct json_stream *stream, enum json_stream_token token, int64_t *time)
 {
-    const int64_t most = INT64_C(4000000000000000); /* so that sums of two fit: the year 2096 */
     const char *text = stream->text.at;
     bool before = token == JSON_STREAM_NUMBER && *text == '-';
     text += before;
@@ -177,7 +179,7 @@ static bool event_time(struct json_stream *stream, enum json_stream_token token,
     int64_t number = 0;
     for (size_t i = 0; i < whole; i++) {
         number = number * 10 + (text[i] - '0');
-        if (number > most)
+        if (number > (before ? -event_least : event_most))
             return json_stream_error(stream, "this time in microseconds is too large");
     }
     const char *part = text[whole] == '.' ? text + whole + 1 : "";

@@ -155,7 +155,7 @@ static void stream_fill(struct kineto_streams *streams, struct kineto_counts *co
         struct kineto_queue *queue = stream_queue(streams, task->stream);
         queue->count++;
         bool computes = task->kind == KINETO_KERNEL || task->kind == KINETO_OPERATOR;
-        queue->work += computes && !task->nccl ? task->end - task->start : 0;
+        queue->work += computes && !task->nccl ? (double)(task->end - task->start) : 0;
     }
     for (uint32_t q = 1; q < streams->queues.count; q++)
         streams->queues.at[q].first = streams->queues.at[q - 1].first + streams->queues.at[q - 1].count;
@@ -228,7 +228,7 @@ static uint64_t stream_inferred(struct kineto_streams *streams, uint32_t task, i
         return 0;
     for (uint32_t q = 0; q < streams->queues.count; q++) {
         const struct kineto_queue *queue = &streams->queues.at[q];
-        if (queue->stream == kineto->tasks.at[task].stream || (nccl && !queue->work))
+        if (queue->stream == kineto->tasks.at[task].stream || (nccl && !(queue->work > 0)))
             continue;
         found += stream_edge(streams, task,
                              kineto_stream_last(streams, queue, nccl ? streams->launched[task] : called,

@@ -9,7 +9,7 @@
 struct kineto_queue {
     int64_t stream;
     uint32_t first, count; /* in struct kineto_streams: order */
-    int64_t work;          /* nanoseconds of kernels that do not communicate */
+    double work;           /* nanoseconds of what computes */
 };
 
 struct kineto_edge {

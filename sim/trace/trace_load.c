@@ -119,6 +119,10 @@ static bool load_complete(struct input *input, const struct trace_load_options *
                                 "`--set trace.missing=copy` it does what rank %u does",
                                 format->file(trace, found, rank, &input->arena), rank, count,
                                 trace->ranks.at[0].rank);
+        if (options->devices && count > options->devices)
+            return report_error(&input->report, options->place,
+                                "a file or a process group has rank %u, but this topology has %u devices",
+                                count - 1, options->devices);
         if (!load_copy(input, trace, rank))
             return false;
     }

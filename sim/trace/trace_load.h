@@ -11,6 +11,7 @@ struct trace_load_options {
     const char *groups;            /* JSON file: {"1": [0, 1, …], …}; NULL: PREFIX.json if it is there */
     const struct value *group_map; /* the same as values; NULL: not given */
     bool copy; /* a rank that has no file does what the lowest one does, in the groups of its own place */
+    uint32_t devices;   /* copies are made for so many ranks at most; 0: for as many as a file names */
     struct place place; /* of the path, for messages */
 };
 

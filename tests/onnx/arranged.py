@@ -92,14 +92,19 @@ def unnamed_images():
     return m.model(m.product(x, 1, 16, 10)), m.parameters, m.macs
 
 
-def shared_gates():
-    """Two layers read the same arranged weights: not supported, as for weights that are not arranged."""
+def shared_gates(mixed=False):
+    """Two layers with the same weights, arranged, and a bias of zeros that the graph makes. `mixed`: only some are the same."""
     m = Counted("shared_gates")
-    x, h = m.input("x", [20, "batch", 32]), 32
-    w, r = (leading(m, gates(m, m.weight([4 * h, h]), h, (0, 3, 1, 2))) for _ in "wr")
-    for _ in range(2):
-        x = m.node("Squeeze", m.node("LSTM", x, w, r, outputs=3, hidden_size=h)[0], m.constant([1]))
-    return m.model(x)
+    h, t = 32, 20
+    x = m.input("x", [t, "batch", h])
+    w, r, other = (leading(m, gates(m, m.weight([4 * h, h]), h, (0, 3, 1, 2))) for _ in "wro")
+    m.parameters -= 0 if mixed else 4 * h * h
+    zeros = m.node("ConstantOfShape", m.constant([1, 8 * h]))
+    for i in range(2):
+        y = m.node("LSTM", x, w, other if mixed and i else r, zeros, outputs=3, hidden_size=h)[0]
+        x = m.node("Squeeze", y, m.constant([1]))
+        m.macs += t * 4 * h * 2 * h
+    return m.model(x), m.parameters, m.macs
 
 
 def read_twice():
@@ -112,4 +117,4 @@ def read_twice():
 
 
 arranged = {"arranged_gates": (arranged_gates, {}), "arranged_products": (arranged_products, {}),
-            "unnamed_images": (unnamed_images, {}), "read_twice": (read_twice, {})}
+            "unnamed_images": (unnamed_images, {}), "read_twice": (read_twice, {}), "shared_gates": (shared_gates, {})}

@@ -15,6 +15,8 @@ class Rewriter:
         self.graph, self.nodes = self.model.graph, []
         self.weights = {w.name: w for w in self.graph.initializer if w.data_type == TensorProto.FLOAT and len(w.dims) > 1}
         self.known = {w.name for w in self.graph.initializer}
+        for node in self.graph.node:  # a table that is turned is as real as the table
+            self.known |= set(node.output) if self.known.issuperset(node.input) else set()
         self.whole = {}
         for name, value in (("q_scale", numpy.float32(0.02)), ("q_zero", numpy.uint8(128)), ("q_weight_zero", numpy.int8(0))):
             self.graph.initializer.append(numpy_helper.from_array(numpy.array(value), name))
@@ -46,7 +48,7 @@ def qdq(model):
     """Each product's inputs, and those of changes of order, in 8 bits."""
     r, made = Rewriter(model), 0
     for node in list(r.graph.node):
-        if node.op_type not in (*PRODUCTS, "Transpose") or node.input[0] in r.known - set(r.weights):
+        if node.op_type not in (*PRODUCTS, "Transpose") or node.output[0] in r.known:
             r.nodes.append(node)
             continue
         for i, name in enumerate(node.input[:2]):
@@ -65,7 +67,7 @@ def operators(model):
     r, made = Rewriter(model), 0
     scale = ["q_scale", "q_zero"]
     for node in list(r.graph.node):
-        if node.op_type != "MatMul":
+        if node.op_type != "MatMul" or node.input[1] in r.known - set(r.weights):
             r.nodes.append(node)
             continue
         inputs = []

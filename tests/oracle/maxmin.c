@@ -113,8 +113,14 @@ static unsigned run_case(struct maxmin_case *test)
             test->flows.at[tags[i]].measured = now;
         while (next < test->order.count && test->flows.at[test->order.at[next]].start <= now) {
             const struct case_flow *flow = &test->flows.at[test->order.at[next]];
-            network_start(network, now, test->usages.at + flow->first, flow->count, flow->bytes,
-                          flow->latency, 1, INFINITY, test->order.at[next++]);
+            const struct network_flow wanted = {.usage = test->usages.at + flow->first,
+                                                .usage_count = flow->count,
+                                                .tag = test->order.at[next++],
+                                                .bytes = flow->bytes,
+                                                .latency = flow->latency,
+                                                .weight = 1,
+                                                .cap = INFINITY};
+            network_start(network, now, &wanted);
         }
         network_solve(network, now);
     }

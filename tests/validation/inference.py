@@ -20,11 +20,11 @@ FAMILIES = ["trtllm_061", "fastertransformer_13b", "llm_single_gpu_decode"]
 DECODER = "{{name: hf/decoder, layers: {layers}, hidden: {hidden}, heads: {heads}, vocabulary: {vocab}, norm-type: layer, gated: no, act: gelu, "
 MODELS = {
     "LLaMA 7B": "{{name: llama2-7b, attention: causal, flash: yes}}",
-    "LLaMA 70B": "{{name: llama2-70b, attention: causal, flash: yes}}",
+    "LLaMA 70B": "{{name: llama2-70b, attention: causal, flash: yes, per-head: yes}}",
     "Llama2-7B": "{{name: llama2-7b, attention: causal, flash: yes}}",
     "Llama2-13B": "{{name: llama2-13b, attention: causal, flash: yes}}",
     "GPT-J 6B": DECODER + "parallel: yes, shared-norm: yes, mlp-bias: yes, head-bias: yes, attention: causal}}",
-    "Falcon 180B": DECODER + "groups: 8, parallel: yes, attention: causal}}",
+    "Falcon 180B": DECODER + "groups: 8, per-head: yes, parallel: yes, attention: causal}}",
     "GPT 13B": DECODER + "qkv-bias: yes, out-bias: yes, mlp-bias: yes, rotary: no, positions: 2048, attention: causal}}",
 }
 TOPOLOGIES = {

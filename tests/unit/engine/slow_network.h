@@ -181,6 +181,18 @@ static inline void slow_check_property(const struct slow *slow, const struct net
     }
 }
 
+/* A flow as the network is asked for it; its tag is its number. */
+static inline struct network_flow slow_wanted(const struct slow_flow *flow, uint32_t number)
+{
+    return (struct network_flow){.usage = flow->usage,
+                                 .usage_count = flow->usage_count,
+                                 .tag = number,
+                                 .bytes = flow->bytes,
+                                 .latency = flow->latency,
+                                 .weight = flow->weight,
+                                 .cap = flow->cap};
+}
+
 /* A network that has never seen but this instant, so its solve is a full one. */
 static inline void slow_check_full(const struct slow *slow, const struct network *network, double now)
 {
@@ -188,10 +200,10 @@ static inline void slow_check_full(const struct slow *slow, const struct network
     network_set_solver(fresh, NETWORK_SCRATCH);
     uint32_t identity[SLOW_FLOWS];
     for (uint32_t f = 0; f < slow->flow_count; f++) {
-        const struct slow_flow *flow = &slow->flows[f];
-        if (flow->state == ACTIVE)
-            identity[f] = network_start(fresh, now, flow->usage, flow->usage_count, flow->bytes, 0,
-                                        flow->weight, flow->cap, f);
+        struct network_flow wanted = slow_wanted(&slow->flows[f], f);
+        wanted.latency = 0; /* it is over */
+        if (slow->flows[f].state == ACTIVE)
+            identity[f] = network_start(fresh, now, &wanted);
     }
     network_solve(fresh, now);
     for (uint32_t f = 0; f < slow->flow_count; f++) {
@@ -232,8 +244,8 @@ static inline void slow_start_planned(struct slow *slow, struct network *network
         struct slow_flow *flow = &slow->flows[f];
         if (flow->state != PLANNED || flow->start > now)
             continue;
-        flow->identity = network_start(network, now, flow->usage, flow->usage_count, flow->bytes,
-                                       flow->latency, flow->weight, flow->cap, f);
+        const struct network_flow wanted = slow_wanted(flow, f);
+        flow->identity = network_start(network, now, &wanted);
         flow->remaining = flow->bytes;
         flow->start = now;
         bool idle = flow->bytes == 0 || (!flow->usage_count && flow->cap == INFINITY);

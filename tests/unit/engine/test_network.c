@@ -126,9 +126,16 @@ static unsigned all_to_all_instants(uint32_t hosts)
     struct network *network = network_new(capacities, 2 * hosts);
     for (uint32_t a = 0; a < hosts; a++)
         for (uint32_t b = 0; b < hosts; b++)
-            if (a != b)
-                network_start(network, 0, (struct network_usage[]){{2 * a, 1}, {2 * b + 1, 1}}, 2, 1e6, 1e-6,
-                              1, INFINITY, 0);
+            if (a != b) {
+                const struct network_usage usage[] = {{2 * a, 1}, {2 * b + 1, 1}};
+                const struct network_flow wanted = {.usage = usage,
+                                                    .usage_count = 2,
+                                                    .bytes = 1e6,
+                                                    .latency = 1e-6,
+                                                    .weight = 1,
+                                                    .cap = INFINITY};
+                network_start(network, 0, &wanted);
+            }
     unsigned instants = 0;
     uint32_t completed = 0;
     for (double now; (now = network_next(network)) < INFINITY; instants++) {

@@ -78,6 +78,8 @@ static const struct mistake {
      "4:6: lstm 'l' needs an input with dimensions b, s (or t), h; 'words' gives b 1, s 4"},
     {"layers: [{fc: fc, out: 3}]\n", "1:11: fc 'fc' needs 1 input, but `from` gives 0"},
     {"layers: []\n", "1:9: the model has no layers"},
+    {"layers:\n  - {input: x, dims: {h: 1e9}}\n  - {fc: fc, repeat: 10, out: 1e9}\n",
+     "2:3: the model has 1e+19 parameters, more than the 9e18 that are counted"},
     {"name: x\n", "1:1: missing key 'layers' in a model"},
     {"layers: [{input: x, dims: {b: 3}}]\n",
      "1:11: input 'x' needs 1 to 5 dimensions besides the batch b, which is added by itself"},

@@ -358,6 +358,8 @@ static void what_cannot_be_read_is_refused(void **state)
            "missing field 'model_type', which says what this configuration is of. Supported are: " TYPES);
     refuse("{'model_type': 'llama', 'hidden_size': 30, " SIZES "}",
            "4 heads do not share a width of 30 evenly");
+    refuse("{'model_type': 'qwen3', 'hidden_size': 30, 'head_dim': null, " SIZES "}",
+           "4 heads do not share a width of 30 evenly");
     refuse("{'model_type': 'llama', 'hidden_size': 32, 'hidden_act': 'silo', " SIZES "}",
            "there is no activation function 'silo'; did you mean 'silu'?");
     refuse("{'model_type': 'bert', 'architectures': ['BertForFun'], 'hidden_size': 32, " SIZES "}",

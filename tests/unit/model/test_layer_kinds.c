@@ -352,6 +352,23 @@ static void attention_adds_values_for_pairs_of_positions(void **state)
     built_fini(&built);
 }
 
+/* A second layer with the first one's weights adds work but no parameters: 4 (I H + H²) + 8 H once. */
+static void recurrent_layers_may_share_all_weights(void **state)
+{
+    (void)state;
+    struct built built;
+    built_from_text(&built,
+                    "layers:\n"
+                    "  - {input: x, dims: {s: 3, h: 16}}\n"
+                    "  - {lstm: one, hidden: 16}\n"
+                    "  - {lstm: two, hidden: 16, weight: one}\n",
+                    NULL, 1);
+    built_want(&built);
+    assert_int_equal(model_parameters(&built.model), 4 * (16 * 16 + 16 * 16) + 8 * 16);
+    assert_float_equal(model_macs(&built.model), 2 * 3 * 4 * 16 * (16 + 16), 0);
+    built_fini(&built);
+}
+
 /* PyTorch: 4 (I H + H²) + 8 H; 8,396,800 for I = H = 1024 and 12,591,104 for I = 2048; MACs 4 H (I + H). */
 static void recurrent_layers_have_their_published_sizes(void **state)
 {
@@ -657,6 +674,7 @@ int main(void)
         cmocka_unit_test(relative_positions_are_a_table_of_buckets_and_heads),
         cmocka_unit_test(attention_may_cross_sequences_and_add_its_scores),
         cmocka_unit_test(attention_adds_values_for_pairs_of_positions),
+        cmocka_unit_test(recurrent_layers_may_share_all_weights),
         cmocka_unit_test(recurrent_layers_have_their_published_sizes),
         cmocka_unit_test(embeddings_look_up_rows_and_add_positions),
         cmocka_unit_test(views_rename_without_work),

@@ -75,8 +75,7 @@ static inline bool run_inside(const struct tensor *tensor, const struct box *box
     for (uint32_t d = tensor->rank; d-- > 0; at /= tensor->dims[d].size) {
         uint64_t i = at % tensor->dims[d].size;
         const struct filling *filling = tensor->dims[d].filling;
-        if (i < box->dims[d].low || i >= box->dims[d].high ||
-            (filling && filling->before[i + 1] == filling->before[i]))
+        if (!layout_has(box, d, i) || (filling && filling->before[i + 1] == filling->before[i]))
             return false;
     }
     return true;

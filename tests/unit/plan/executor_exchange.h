@@ -74,7 +74,7 @@ static inline bool *run_message_marks(struct executor *x, const struct stage_run
     const struct tensor *tensor = run_tensor(x, a->tensor);
     double elements = 0;
     for (size_t i = 0; i < run_elements(x, a->tensor); i++) {
-        struct box one = {{{0, 0}}};
+        struct box one = {0};
         for (uint32_t d = 0; d < tensor->rank; d++)
             one.dims[d] = (struct interval){run_index(tensor, i, d), run_index(tensor, i, d) + 1};
         elements += marks[i] ? layout_volume(tensor, &one) : 0;

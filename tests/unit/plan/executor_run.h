@@ -107,7 +107,7 @@ static inline struct holding run_receive(struct executor *x, const struct stage_
     }
     if (a->peer == MODEL_NONE) {
         struct holding in = {&x->whole[a->tensor]};
-        struct box all = {{{0, 0}}};
+        struct box all = {0};
         for (uint32_t d = 0; d < tensor->rank; d++)
             all.dims[d].high = tensor->dims[d].size;
         for (uint32_t k = 0; k < a->message_count; k++) {

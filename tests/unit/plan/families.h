@@ -217,11 +217,17 @@ static const struct family families[] = {
     {"strides that skip what was enlarged",
      "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 7, x: 5}}\n  - {conv: r, out: 2, kernel: 3, stride: "
      "2, pad: 1}\n  - {upsample: u, stride: 3}\n  - {conv: a, out: 2, kernel: 1, stride: 3}\n"
-     "  - {add: s, from: [a, r]}\n  - {deconv: v, out: 3, kernel: 2, size: [8, 6], bias: no}\n"
+     "  - {add: s, from: [a, r]}\n  - {deconv: v, out: 3, kernel: 2, size: [8, 6]}\n"
      "  - {pool: p, kernel: 2, stride: 3}\n  - {conv: l, out: 3, kernel: 1, act: relu}\n"
      "  - {conv: g, from: v, out: 2, kernel: 1, stride: 3}\n  - {concat: j, from: [l, g, l]}\n"
      "  - {conv: h, out: 2, kernel: 1, bias: no}\n",
      2, (const char *const[]){"y", "x", "b", "o", "i", "c", NULL}, false},
+    {"recurrent layers that share weights",
+     "name: m\nlayers:\n  - {input: x, dims: {s: 3, h: 4}}\n  - {lstm: l, hidden: 4}\n  - {lstm: u, hidden: "
+     "4, "
+     "weight: l}\n"
+     "  - {gru: g, hidden: 4}\n  - {gru: w, hidden: 4, weight: g}\n  - {add: a, from: [l, w]}\n",
+     2, (const char *const[]){"b", "g", "o", "h", "i", "k", "i,o", "k,o", NULL}, false},
 };
 enum { FAMILIES = sizeof families / sizeof families[0] };
 

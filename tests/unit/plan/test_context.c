@@ -5,6 +5,7 @@
 #include "plan/causal.h"
 #include "plan/mesh.h"
 #include "plan/split.h"
+#include "plan/stages.h"
 #include "plan/state.h"
 
 enum { BATCH = 2, SEQUENCE = 16, GROUPS = 4, SIZE = 3, WAYS = 4 };
@@ -126,6 +127,38 @@ static void ulysses_goes_to_the_heads_and_back_by_four_all_to_alls(void **state)
         ASSERT_NEAR(forward.bytes[ALL_TO_ALL], 6 * member, 0);
         case_fini(&c);
     }
+}
+
+/* Each stage that splits the sequence goes to the heads and back by itself: queries, keys, values and the
+ * output, as many bytes of each as a member has of them. */
+static void stages_that_split_the_sequence_each_go_to_the_heads_and_back(void **state)
+{
+    (void)state;
+    static const char two[] =
+        "name: m\nlayers:\n  - {input: x, dims: {s: 16, h: 12}}\n"
+        "  - {fc: q, from: x, out: {g: 4, d: 3}}\n  - {fc: k, from: x, out: {g: 4, d: 3}}\n"
+        "  - {fc: v, from: x, out: {g: 4, d: 3}}\n  - {attention: a, from: [q, k, v]}\n"
+        "  - {fc: p, over: [g, d], out: {h: 12}}\n  - {fc: q2, from: p, out: {g: 4, d: 3}}\n"
+        "  - {fc: k2, from: p, out: {g: 4, d: 3}}\n  - {fc: v2, from: p, out: {g: 4, d: 3}}\n"
+        "  - {attention: a2, from: [q2, k2, v2]}\n  - {fc: p2, over: [g, d], out: {h: 12}}\n";
+    struct plan_case c;
+    case_init(&c, two, BATCH);
+    c.plan.attention = ATTENTION_ULYSSES;
+    case_stage(&c, 6, "s:4");
+    case_stage(&c, 0, "s:2");
+    for (uint32_t s = 0; s < 2; s++)
+        stages_heads(&c.plan, &c.plan.stages.at[s]);
+    assert_true(case_derive(&c));
+    for (uint32_t s = 0; s < 2; s++) {
+        double member = BATCH * SEQUENCE * GROUPS * SIZE * 4 / (s ? 2.0 : 4.0);
+        for (int backward = 0; backward < 2; backward++) {
+            struct counts counts = counts_of(&c.derivations[s], backward);
+            for (int kind = 0; kind < COLLECTIVE_KIND_COUNT; kind++)
+                assert_int_equal(counts.of[kind], kind == ALL_TO_ALL ? 4 : 0);
+            ASSERT_NEAR(counts.bytes[ALL_TO_ALL], 4 * member, 0);
+        }
+    }
+    case_fini(&c);
 }
 
 /* Contiguous shares: the last member has (2p - 1) times the first one's pairs but for the diagonal, close to
@@ -315,6 +348,7 @@ int main(void)
         cmocka_unit_test(every_position_is_dealt_out_once),
         cmocka_unit_test(keys_and_values_are_gathered_forward_and_their_gradients_scattered),
         cmocka_unit_test(ulysses_goes_to_the_heads_and_back_by_four_all_to_alls),
+        cmocka_unit_test(stages_that_split_the_sequence_each_go_to_the_heads_and_back),
         cmocka_unit_test(two_groups_on_eight_devices_share_keys_and_values),
         cmocka_unit_test(joined_axes_meet_in_one_collective),
         cmocka_unit_test(sequence_parallelism_lies_inside_a_context),

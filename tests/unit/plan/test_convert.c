@@ -336,7 +336,7 @@ static void every_wanted_element_arrives_exactly_once_or_is_held(void **state)
         for (uint32_t m = 0; m < p.to.devices.count; m++) {
             struct box wanted = convert_box(&p.target, m);
             uint32_t self = same ? m : source_member(&p, m);
-            struct box own = {{{0, 0}}};
+            struct box own = {0};
             if (self != MODEL_NONE)
                 own = convert_box(&p.source, self);
             for (size_t i = 0; i < elements_of(&p.tensor); i++) {

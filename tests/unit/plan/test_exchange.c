@@ -140,6 +140,51 @@ static void members_that_exchange_nothing_have_coordinators_of_their_own(void **
     }
 }
 
+/* Rows that windows of `kernel` rows every `stride` read and their member does not own, row by row. */
+static uint32_t rows_read_of_others(uint32_t rows, uint32_t kernel, uint32_t stride, uint32_t pad, uint32_t n)
+{
+    uint32_t places = (rows + 2 * pad - kernel) / stride + 1, count = 0;
+    for (uint32_t m = 0; m < n; m++)
+        for (uint32_t row = 0; row < rows; row++) {
+            bool reads = false;
+            for (uint32_t y = places * m / n; y < places * (m + 1) / n; y++)
+                reads |= row + pad >= y * stride && row + pad < y * stride + kernel;
+            count += reads && (row < rows * m / n || row >= rows * (m + 1) / n);
+        }
+    return count;
+}
+
+/* Where strides are longer than windows, the rows between those stay where they are; so do their gradients.
+ */
+static void strided_windows_exchange_the_rows_that_they_read_and_no_others(void **state)
+{
+    (void)state;
+    uint32_t between = 0; /* cases in which whole intervals would have been more */
+    for (uint32_t stride = 1; stride <= 5; stride++)
+        for (uint32_t kernel = 1; kernel <= 4; kernel++)
+            for (uint32_t pad = 0; pad < kernel; pad++)
+                for (uint32_t n = 2; n <= 4; n++) {
+                    char model[256], axes[16];
+                    struct plan_case c;
+                    snprintf(
+                        model, sizeof model,
+                        "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 23, x: 5}}\n  - {conv: z, out: 2, "
+                        "kernel: 1}\n  - {conv: a, out: 3, kernel: [%u, 1], stride: [%u, 1], pad: [%u, 0], "
+                        "bias: no}\n",
+                        kernel, stride, pad);
+                    snprintf(axes, sizeof axes, "y:%u", n);
+                    case_init(&c, model, 1);
+                    case_stage(&c, 0, axes);
+                    assert_true(case_derive(&c));
+                    uint32_t rows = rows_read_of_others(23, kernel, stride, pad, n);
+                    for (int backward = 0; backward < 2; backward++)
+                        expect_volumes(c.derivations, backward, rows * ROW, 0, 0);
+                    between += stride > kernel && rows;
+                    case_fini(&c);
+                }
+    assert_true(between > 10);
+}
+
 /* Bytes of all messages of a forward pass: from the image's device, between stages, and inside them. */
 static double all_bytes(const struct plan_case *c)
 {
@@ -195,6 +240,7 @@ int main(void)
         cmocka_unit_test(two_members_exchange_straight),
         cmocka_unit_test(a_coordinator_gets_a_row_once_and_sends_one_sum),
         cmocka_unit_test(members_that_exchange_nothing_have_coordinators_of_their_own),
+        cmocka_unit_test(strided_windows_exchange_the_rows_that_they_read_and_no_others),
         cmocka_unit_test(modnn_communicates_what_was_published),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "fused_families.h"
 
 #include "base/communication.h"
+#include "plan/stages.h"
 
 static uint32_t cases_per_family(void)
 {
@@ -152,7 +153,8 @@ static void no_derived_communication_can_be_left_out(void **state)
     assert_int_equal(needless, 0);
 }
 
-/* Cases, by their printed seeds, in which something was communicated for nobody, or for an action that is none.
+/* Cases, by their printed seeds, in which something was communicated for nobody, or for an action that is
+ * none.
  */
 static void what_was_once_communicated_for_nobody_is_not_derived(void **state)
 {
@@ -394,6 +396,81 @@ static void blocks_that_go_round_give_what_whole_sequences_do(void **state)
     assert_int_equal(needless, 0);
 }
 
+/* Attention by heads in stages that split the sequence, one to three of them on meshes of their own, beside
+ * axes that split heads or the batch, with heads that do not divide, shares in proportions, ZeRO. */
+static void random_heads(struct plan_case *c, uint64_t *random)
+{
+    static const char *const models[] = {"transformer block", "grouped queries with rotary positions",
+                                         "causal attention over shares of the sequence", "latent attention"};
+    static const char *const meshes[] = {"s:2",         "s:3",           "s:4",           "b:2 s:2",
+                                         "s:2 g,r,f:2", "g,r,f:2 s:2",   "s:3/1/0/2",     "s:2 g,r,f,s:2",
+                                         "s:3 r,f:2",   "g,r,f,s:2 s:2", "b:2 s:2 g,r:2", "s:6"};
+    const char *name = models[case_between(random, 0, sizeof models / sizeof models[0] - 1)];
+    uint32_t family = 0, stages = case_between(random, 1, 3);
+    while (strcmp(families[family].name, name) != 0)
+        family++;
+    case_init(c, families[family].model, 2);
+    c->plan.attention = ATTENTION_ULYSSES;
+    uint32_t left = c->model.units.count;
+    for (uint32_t s = 0; s < stages; s++) {
+        bool last = s + 1 == stages || left <= stages - s;
+        uint32_t units = last ? 0 : case_between(random, 1, left - (stages - s - 1));
+        case_stage(c, units, meshes[case_between(random, 0, sizeof meshes / sizeof meshes[0] - 1)]);
+        stages_heads(&c->plan, &c->plan.stages.at[s]);
+        left -= units;
+        if (last)
+            break;
+    }
+    c->plan.zero = case_between(random, 0, 3);
+    shard_mark(&c->plan);
+    c->plan.save_produced = case_between(random, 0, 1);
+    c->plan.recompute = (enum plan_recompute)case_between(random, 0, RECOMPUTE_COUNT - 1);
+}
+
+/* Whether any operator of an attention's core splits its heads along an axis that splits the sequence. */
+static bool goes_by_heads(const struct plan_case *c)
+{
+    for (uint32_t s = 0; s < c->plan.stages.count; s++)
+        for (uint32_t o = 0; o < c->derivations[s].operators.count; o++)
+            for (uint32_t a = 0; a < c->plan.stages.at[s].axis_count; a++) {
+                const struct operator* operator= state_operator(&c->derivations[s], o);
+                int split = c->derivations[s].operators.at[o].assignment.split[a];
+                bool heads =
+                    split >= 0 && operator->attends && split != operator->query && split != operator->key;
+                if (heads && c->plan.stages.at[s].axes[a].late)
+                    return true;
+            }
+    return false;
+}
+
+static void heads_in_place_of_positions_give_what_whole_sequences_do(void **state)
+{
+    (void)state;
+    uint32_t bad = 0, by_heads = 0, needless = 0, removed = 0;
+    const struct family heads = {.name = "attention by heads"};
+    for (uint32_t n = 0; n < 2 * cases_per_family(); n++) {
+        uint64_t seed = (first_seed() + n) * 1000 + 990, random = seed;
+        struct plan_case c;
+        struct executor x;
+        random_heads(&c, &random);
+        random_derive(&c, &heads);
+        executor_run(&x, &c, seed, MODEL_NONE, false, MODEL_NONE);
+        if (x.wrong && bad++ < 20)
+            fprintf(stderr, "attention by heads, seed %llu%s: %u of %u wrong, first: %s\n",
+                    (unsigned long long)(first_seed() + n), case_describe(&c), x.wrong, x.checked,
+                    x.first_wrong);
+        by_heads += goes_by_heads(&c);
+        if (n % 8 == 0)
+            needless += remove_each(&c, &heads, seed, &removed);
+        executor_fini(&x);
+        case_fini(&c);
+    }
+    assert_true(by_heads > cases_per_family());
+    assert_true(removed > 0);
+    assert_int_equal(bad, 0);
+    assert_int_equal(needless, 0);
+}
+
 /* Fully connected layers on grids, of which every other device keeps another part of the weights: square and
  * not, with uneven and empty shares, beside other axes, with one or many panels. */
 static void random_grid(struct plan_case *c, uint64_t *random)
@@ -477,6 +554,7 @@ int main(void)
         cmocka_unit_test(fused_blocks_compute_what_whole_models_do),
         cmocka_unit_test(nothing_that_fused_blocks_communicate_can_be_left_out),
         cmocka_unit_test(blocks_that_go_round_give_what_whole_sequences_do),
+        cmocka_unit_test(heads_in_place_of_positions_give_what_whole_sequences_do),
         cmocka_unit_test(panels_that_go_along_grids_give_what_whole_products_do),
         cmocka_unit_test(splitting_a_recurrent_layer_along_time_is_refused),
     };

@@ -108,6 +108,45 @@ static void equal_weights_give_equal_shares(void **state)
             }
 }
 
+/* Combs against a look at every position: what is in them, how many there are, what a box covers. */
+static void a_comb_has_the_positions_of_windows_that_lie_apart(void **state)
+{
+    (void)state;
+    enum { SIZE = 12 };
+    struct tensor tensor = {.rank = 1, .dims = {{.size = SIZE}}};
+    uint64_t random = 7;
+    for (uint32_t n = 0; n < 20000; n++) {
+        struct box boxes[2] = {0};
+        uint16_t step = (uint16_t)case_between(&random, 2, 5);
+        for (uint32_t b = 0; b < 2; b++) {
+            uint16_t run = (uint16_t)case_between(&random, 1, step - 1u);
+            boxes[b].dims[0].low = case_between(&random, 0, SIZE);
+            boxes[b].dims[0].high = case_between(&random, (uint32_t)boxes[b].dims[0].low, SIZE);
+            if (case_between(&random, 0, 2))
+                boxes[b].combs[0] = (struct comb){step, run, (uint16_t)case_between(&random, 0, step - 1u)};
+            layout_trim(&boxes[b], 0);
+        }
+        struct box both = layout_intersection(&boxes[0], &boxes[1], 1);
+        uint32_t in[2] = {0}, in_both = 0, counted = 0;
+        for (uint64_t p = 0; p < SIZE; p++) {
+            bool one = layout_has(&boxes[0], 0, p), other = layout_has(&boxes[1], 0, p);
+            in[0] += one;
+            in[1] += other;
+            in_both += one && other;
+            counted += layout_has(&both, 0, p);
+            assert_true(layout_has(&both, 0, p) || !(one && other));
+        }
+        ASSERT_NEAR(layout_volume(&tensor, &boxes[0]), in[0], 0);
+        ASSERT_NEAR(layout_elements(&both, 1), counted, 0);
+        if (!boxes[0].combs[0].step || !boxes[1].combs[0].step) /* of two combs, what both span */
+            assert_int_equal(counted, in_both);
+        if (layout_covers(&boxes[0], &boxes[1], 1))
+            assert_int_equal(in_both, in[1]);
+        if (boxes[0].combs[0].step == 0 && in_both == in[1])
+            assert_true(layout_covers(&boxes[0], &boxes[1], 1));
+    }
+}
+
 static void coordinates_and_members_are_inverses_with_the_last_axis_fastest(void **state)
 {
     (void)state;
@@ -203,6 +242,7 @@ int main(void)
         cmocka_unit_test(weighted_shares_partition_an_interval_in_proportion),
         cmocka_unit_test(shares_that_are_rounded_up_leave_the_rest_to_the_last),
         cmocka_unit_test(equal_weights_give_equal_shares),
+        cmocka_unit_test(a_comb_has_the_positions_of_windows_that_lie_apart),
         cmocka_unit_test(coordinates_and_members_are_inverses_with_the_last_axis_fastest),
         cmocka_unit_test(boxes_hold_every_element_once_per_copy),
         cmocka_unit_test(a_later_axis_splits_the_share_of_an_earlier_one),

@@ -139,6 +139,49 @@ static void layers_split_in_a_star_move_what_their_equations_say(void **state)
         }
 }
 
+/* Elements that go from and to a coordinator which hands out the rows of each layer with their borders and
+ * collects its whole map. `works`: it is the first of the n devices that compute; otherwise one besides. */
+static double rescattered(uint32_t n, bool works)
+{
+    struct plan_case c;
+    char axes[16];
+    snprintf(axes, sizeof axes, "y:%u", n);
+    case_init(
+        &c,
+        "name: m\nlayers:\n  - {input: x, dims: {c: 2, y: 12, x: 5}}\n  - {conv: a, out: 3, kernel: 3, pad: "
+        "1}\n"
+        "  - {act: s, function: relu}\n  - {conv: b, out: 4, kernel: 3, pad: 1}\n  - {act: t, function: "
+        "relu}\n",
+        1);
+    c.plan.training = false;
+    c.plan.schedule = &inference_schedule;
+    for (uint32_t s = 0; s < 4; s++)
+        case_stage(&c, s ? 1 : 2, s % 2 ? "" : axes);
+    struct plan_stage *stages = c.plan.stages.at;
+    memcpy(stages[2].devices.at, stages[0].devices.at, n * sizeof *stages[0].devices.at);
+    uint32_t coordinator = works ? stages[0].devices.at[0] : stages[1].devices.at[0];
+    stages[1].devices.at[0] = stages[3].devices.at[0] = c.plan.input_device = coordinator;
+    assert_true(case_derive(&c));
+    double volume = star_volume(&c, false);
+    case_fini(&c);
+    return volume;
+}
+
+/* MoDNN, where whole maps go through the coordinator: in each layer all M elements of the input and the 2
+ * (n-1) borders of h rows go out, and all K of the output come back; without those of a coordinator that
+ * works. */
+static void a_map_that_is_gathered_and_handed_out_again_crosses_twice_a_layer(void **state)
+{
+    (void)state;
+    enum { ROW_X = 2 * 5, ROW_A = 3 * 5, ROW_B = 4 * 5, ROWS = 12 }; /* elements of a row of x, a and b */
+    for (uint32_t n = 2; n <= 6; n += 1 + n / 4) {
+        double out = ROWS + 2 * (n - 1),
+               others = ROWS * (n - 1) / n + 2 * (n - 1) - 1; /* rows with borders */
+        ASSERT_NEAR(rescattered(n, false), out * ROW_X + ROWS * ROW_A + out * ROW_A + ROWS * ROW_B, 0);
+        ASSERT_NEAR(rescattered(n, true), others * (ROW_X + ROW_A) + ROWS * (n - 1) / n * (ROW_A + ROW_B), 0);
+    }
+}
+
 /* The layers of YOLOv2 that are heavy in weights, 16 to 30, with all outputs split over six devices: 78.1 MB
  * in the paper, which its equations give in units of 2^20. The map comes from the first device and its
  * results go back there. */
@@ -440,6 +483,7 @@ int main(void)
         cmocka_unit_test(the_toy_network_layer_by_layer_sends_one_activation),
         cmocka_unit_test(the_toy_network_of_stahl_communicates_as_published),
         cmocka_unit_test(layers_split_in_a_star_move_what_their_equations_say),
+        cmocka_unit_test(a_map_that_is_gathered_and_handed_out_again_crosses_twice_a_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,6 +186,40 @@ static void a_token_takes_as_long_as_reading_weights_and_cache(void **state)
     generated_fini(&g);
 }
 
+/* What the first device reads and writes for the third token of 8 sequences after 3,000 positions. */
+static double bytes_of_third_token(const char *plan, const char *per_head)
+{
+    char body[512];
+    struct generated g;
+    double bytes = 0;
+    snprintf(body, sizeof body,
+             "set: {chips: 16}\nmodel: {name: llama2-7b, groups: 8, flash: yes, per-head: %s}\n"
+             "batch: {global: 8, sequence: 3000, generate: 3}\nplan: {%s}\n",
+             per_head, plan);
+    generated_plan(&g, body);
+    const struct program *program = &g.scenario.job.programs[0];
+    for (uint32_t i = 0; i < program->op_count; i++)
+        bytes += program->ops[i].token == 2 ? program->ops[i].memory_bytes : 0;
+    generated_fini(&g);
+    return bytes;
+}
+
+/* Llama-2 7B with 8 groups of 4 heads. A tensor degree of 16 gives each device two heads of a group. */
+static void heads_on_their_own_each_read_what_their_group_has(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plan;
+        double groups, heads; /* of a device; of a group there */
+    } cases[] = {{"data: 1", 8, 4}, {"tensor: 4", 2, 4}, {"tensor: 16", 1, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double together = bytes_of_third_token(cases[i].plan, "no");
+        double alone = bytes_of_third_token(cases[i].plan, "yes");
+        double once = 2 * 32 * cases[i].groups * 128 * 4.0 * 3002 * 8;
+        ASSERT_NEAR(alone - together, (cases[i].heads - 1) * once, 1e-12);
+    }
+}
+
 /* Stages of equal layers (the few rows of the table and the vocabulary of 1 weigh nothing). */
 static double seconds_per_token(uint32_t stages, uint32_t samples)
 {
@@ -318,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_token_takes_two_flops_per_parameter_and_its_attention),
         cmocka_unit_test(a_text_token_by_token_takes_the_flops_of_a_causal_pass),
         cmocka_unit_test(a_token_takes_as_long_as_reading_weights_and_cache),
+        cmocka_unit_test(heads_on_their_own_each_read_what_their_group_has),
         cmocka_unit_test(samples_in_flight_fill_a_pipeline_of_stages),
         cmocka_unit_test(a_chosen_token_returns_to_the_first_stage),
         cmocka_unit_test(a_step_leaves_no_cache_behind),
