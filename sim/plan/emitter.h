@@ -87,6 +87,7 @@ struct emitter {
     struct emit_series series;
     bool folds;              /* tokens are to be folded; plan->folded: they still can be */
     uint32_t tile;           /* of the kernel before: another tile is another operation */
+    struct index_list after; /* emit_action()'s own: what the action waits for */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
     struct offload offload;  /* what this rank leaves elsewhere */
     struct offload_script *scripts;  /* per rank: what it says to its stores */
