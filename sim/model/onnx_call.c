@@ -14,6 +14,20 @@ bool onnx_call_fail(struct onnx_call *call, const char *format, ...)
                         "node %u '%s' (%s) %s", node->origin, name, node->kind, text);
 }
 
+bool onnx_call_fail_missing(struct onnx_call *call, const char *name)
+{
+    const struct onnx_graph *graph = &call->infer->file->graph;
+    bool later = false;
+    for (uint32_t n = 0; n < graph->nodes.count; n++)
+        for (uint32_t i = 0; i < graph->nodes.at[n].outputs.count; i++)
+            later = later || strcmp(graph->nodes.at[n].outputs.at[i], name) == 0;
+    return later ? onnx_call_fail(call,
+                                  "reads '%s', which only itself or a later node gives: the nodes are out of "
+                                  "order, or go in a circle",
+                                  name)
+                 : onnx_call_fail(call, "reads '%s', which nothing before it gives", name);
+}
+
 struct onnx_value *onnx_call_in(const struct onnx_call *call, uint32_t index)
 {
     if (index >= call->node->inputs.count || !*call->node->inputs.at[index])

@@ -19,6 +19,9 @@ struct onnx_parts {
     const char **names;
 };
 
+/* Whether a value's numbers are a causal mask. */
+enum onnx_mask { ONNX_MASK_UNKNOWN, ONNX_MASK_NONE, ONNX_MASK_CAUSAL };
+
 struct onnx_value {
     const char *name;
     int64_t type; /* enum onnx_type */
@@ -31,6 +34,7 @@ struct onnx_value {
                     */
     bool unpacked; /* a weight that stands in the file in another form */
     bool constant; /* stood in a node: it may be computed with, like a shape */
+    uint8_t mask;  /* enum onnx_mask, once somebody looked */
     const struct onnx_parts *parts; /* of a sequence; NULL: a tensor */
     const char *layer;              /* that gives it, once written; or NULL */
     const char *labels[ONNX_RANK];  /* of its dimensions, once written */
@@ -74,6 +78,9 @@ struct onnx_call {
 
 /* Reports "node 'NAME' (OPERATOR) …" for the file. Returns false. */
 bool onnx_call_fail(struct onnx_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for a value that the node reads, but that is not there: nobody gives it, or a later node. */
+bool onnx_call_fail_missing(struct onnx_call *call, const char *name);
 
 /* An input; NULL when it is left out. The first `needed` inputs exist: the driver checked. */
 struct onnx_value *onnx_call_in(const struct onnx_call *call, uint32_t index);

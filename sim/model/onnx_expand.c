@@ -250,7 +250,7 @@ static bool expand_ready(struct onnx_expand *expand)
         const char *name = onnx_expand_in(expand, i);
         const struct onnx_value *value = *name ? onnx_infer_value(expand->call.infer, name) : NULL;
         if (*name && (!value || (!value->given && !value->parts)))
-            return onnx_call_fail(&expand->call, "reads '%s', which nothing before it gives", name);
+            return onnx_call_fail_missing(&expand->call, name);
     }
     return true;
 }

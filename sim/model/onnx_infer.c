@@ -238,7 +238,7 @@ bool onnx_infer_node(struct onnx_infer *infer, uint32_t n)
     for (uint32_t i = 0; i < call.node->inputs.count; i++) {
         const struct onnx_value *in = onnx_call_in(&call, i);
         if (in && !in->given)
-            return onnx_call_fail(&call, "reads '%s', which nothing before it gives", in->name);
+            return onnx_call_fail_missing(&call, in->name);
     }
     if (!call.operator)
         return onnx_infer_unknown(&call);

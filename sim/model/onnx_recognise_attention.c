@@ -31,10 +31,11 @@ static double parts_element(const struct onnx_value *value, int64_t row, int64_t
 static bool parts_compared(const struct onnx_recognise *recognise, uint32_t node,
                            const struct onnx_value *value)
 {
-    const struct onnx_operator *entry =
-        node == RECOGNISE_NONE ? NULL : onnx_infer_find(onnx_recognise_node(recognise, node));
-    struct onnx_call call = {.infer = recognise->infer,
-                             .node = node == RECOGNISE_NONE ? NULL : onnx_recognise_node(recognise, node)};
+    struct onnx_call call = {.infer = recognise->infer};
+    if (node == RECOGNISE_NONE)
+        return false;
+    call.node = onnx_recognise_node(recognise, node);
+    const struct onnx_operator *entry = onnx_infer_find(call.node);
     struct onnx_numbers_squares squares;
     if (!entry || !entry->apply || call.node->inputs.count != 2 ||
         !onnx_numbers_square(&squares, &value->shape) ||
@@ -50,9 +51,7 @@ static bool parts_compared(const struct onnx_recognise *recognise, uint32_t node
     return good;
 }
 
-/* A mask whose numbers are known: they stand in the file, were worked out, or compare positions. */
-static bool parts_triangle(const struct onnx_recognise *recognise, const char *name,
-                           const struct onnx_value *value)
+static bool parts_looked_at(const struct onnx_recognise *recognise, const struct onnx_value *value)
 {
     struct onnx_numbers_squares squares;
     bool good = value->known && onnx_numbers_square(&squares, &value->shape);
@@ -62,17 +61,26 @@ static bool parts_triangle(const struct onnx_recognise *recognise, const char *n
         return good;
     return value->weight && strcmp(value->weight->name, value->name) == 0
                ? onnx_numbers_triangle(recognise->infer->arena, value->weight)
-               : parts_compared(recognise, onnx_recognise_from(recognise, name), value);
+               : parts_compared(recognise, onnx_recognise_from(recognise, value->name), value);
+}
+
+/* A mask whose numbers are known: they stand in the file, were worked out, or compare positions. Each value
+ * is looked at once, however many layers it masks. */
+static bool parts_triangle(const struct onnx_recognise *recognise, struct onnx_value *value)
+{
+    if (value->mask == ONNX_MASK_UNKNOWN)
+        value->mask = parts_looked_at(recognise, value) ? ONNX_MASK_CAUSAL : ONNX_MASK_NONE;
+    return value->mask == ONNX_MASK_CAUSAL;
 }
 
 static void parts_search(const struct onnx_recognise *recognise, const char *name,
                          struct parts_origin *origin)
 {
-    const struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
+    struct onnx_value *value = *name ? onnx_recognise_value(recognise, name) : NULL;
     uint32_t node = onnx_recognise_from(recognise, name);
     if (!value || !value->given)
         return;
-    if (parts_triangle(recognise, name, value)) {
+    if (parts_triangle(recognise, value)) {
         origin->triangle = true;
         return;
     }
@@ -86,8 +94,11 @@ static void parts_search(const struct onnx_recognise *recognise, const char *nam
     origin->triangle = origin->triangle || onnx_recognise_is(recognise, node, "Trilu");
     if (onnx_recognise_is(recognise, node, "Shape"))
         return;
+    bool triangle = origin->triangle, picks = onnx_recognise_is(recognise, node, "Gather");
     for (uint32_t i = 0; i < onnx_recognise_node(recognise, node)->inputs.count; i++)
         parts_search(recognise, onnx_recognise_in(recognise, node, i), origin);
+    if (picks) /* which element of a table: no mask, though it may tell before from after */
+        origin->triangle = triangle;
 }
 
 /* What a node does to the scores besides: one learned value may be added to them. */

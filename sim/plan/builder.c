@@ -6,8 +6,23 @@
 
 void builder_init(struct builder *builder, struct cast *cast, uint32_t rank, struct names *names)
 {
-    *builder = (struct builder){
-        .cast = cast, .names = names, .rank = rank, .open = PROGRAM_NONE, .last_compute = PROGRAM_NONE};
+    vector_release(builder->used);
+    *builder = (struct builder){.cast = cast,
+                                .names = names,
+                                .rank = rank,
+                                .open = PROGRAM_NONE,
+                                .last_compute = PROGRAM_NONE,
+                                .ops = builder->ops,
+                                .dependencies = builder->dependencies,
+                                .waited = builder->waited,
+                                .marks = builder->marks,
+                                .gate = builder->gate,
+                                .memory = builder->memory,
+                                .pending = builder->pending,
+                                .inside = builder->inside,
+                                .places = builder->places};
+    builder->ops.count = builder->dependencies.count = builder->waited.count = builder->marks.count = 0;
+    builder->gate.count = builder->memory.count = builder->pending.count = builder->inside.count = 0;
     struct index_list used = {0};
     for (uint32_t g = 0; g <= cast->ranks.at[rank].groups.count; g++)
         VECTOR_PUSH(&used, 0u);
@@ -24,6 +39,7 @@ void builder_fini(struct builder *builder)
     VECTOR_FREE(&builder->memory);
     VECTOR_FREE(&builder->pending);
     VECTOR_FREE(&builder->inside);
+    VECTOR_FREE(&builder->places);
     vector_release(builder->used);
 }
 
@@ -244,24 +260,24 @@ static uint32_t builder_place(const struct memory_change *change)
 }
 
 /* Copies the changes of memory, by operation and in the order in which they were noted. */
-static void builder_sort(const struct builder *builder, struct arena *arena, struct program *program)
+static void builder_sort(struct builder *builder, struct arena *arena, struct program *program)
 {
-    struct index_list first = {0};
+    struct index_list *first = &builder->places;
     uint32_t count = builder->memory.count;
+    first->count = 0;
     for (uint32_t i = 0; i <= 2 * builder->ops.count + 1; i++)
-        VECTOR_PUSH(&first, 0u);
+        VECTOR_PUSH(first, 0u);
     for (uint32_t i = 0; i < count; i++)
         if (builder->memory.at[i].bytes != 0 || builder->memory.at[i].sizes)
-            first.at[builder_place(&builder->memory.at[i]) + 1]++;
-    program->held_count = first.at[1];
-    for (uint32_t i = 1; i < first.count; i++)
-        first.at[i] += first.at[i - 1];
-    program->memory_count = first.at[first.count - 1];
+            first->at[builder_place(&builder->memory.at[i]) + 1]++;
+    program->held_count = first->at[1];
+    for (uint32_t i = 1; i < first->count; i++)
+        first->at[i] += first->at[i - 1];
+    program->memory_count = first->at[first->count - 1];
     program->memory = ARENA_ARRAY(arena, struct memory_change, program->memory_count);
     for (uint32_t i = 0; i < count; i++)
         if (builder->memory.at[i].bytes != 0 || builder->memory.at[i].sizes)
-            program->memory[first.at[builder_place(&builder->memory.at[i])]++] = builder->memory.at[i];
-    VECTOR_FREE(&first);
+            program->memory[first->at[builder_place(&builder->memory.at[i])]++] = builder->memory.at[i];
 }
 
 void builder_finish(struct builder *builder, struct arena *arena, struct program *program)

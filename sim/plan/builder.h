@@ -27,6 +27,7 @@ struct builder {
     uint32_t merged; /* so many of those are of operations before the last overlapped pair */
     VECTOR(struct memory_change) pending; /* to be taken by the next kernel */
     VECTOR(struct memory_change) inside;  /* of the open operation, in the order of its kernels */
+    struct index_list places;             /* builder_finish()'s own */
 };
 
 /* How far a program is, between two passes. */
@@ -39,6 +40,7 @@ struct builder_mark builder_mark(const struct builder *builder, struct arena *ar
 /* Forgets what was added since. */
 void builder_back(struct builder *builder, const struct builder_mark *mark);
 
+/* Begins a program, in the room of the one before it: zero the builder to start. */
 void builder_init(struct builder *builder, struct cast *cast, uint32_t rank, struct names *names);
 void builder_fini(struct builder *builder);
 

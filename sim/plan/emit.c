@@ -38,7 +38,6 @@ static void emit_program(struct emitter *e, uint32_t rank, struct names *names, 
     emit_token_sections(e, program, arena);
     offload_script(&e->offload, program, arena, &e->scripts[rank]);
     offload_fini(&e->offload);
-    builder_fini(&e->builder);
 }
 
 /* Whether some order has a backward pass in halves. */
@@ -97,6 +96,8 @@ static void emit_programs(struct emitter *e, struct job *job, const uint32_t *pr
         emit_program(e, r, job->names, &job->arena, &job->programs[program_of[r]]);
         arena_fini(&scratch);
     }
+    builder_fini(&e->builder);
+    VECTOR_FREE(&e->after);
     VECTOR_FREE(&e->syncs);
     emit_token_job(e, job);
     job->share_count = e->shares.count;
@@ -134,7 +135,8 @@ static void emit_all(struct plan *plan, struct cast *cast, struct registry *regi
                               .cast = cast,
                               .orders = orders,
                               .halves = orders && emit_halves(orders),
-                              .waves = waves};
+                              .waves = waves,
+                              .folds = plan->folded};
     emitter.scripts = ARENA_ARRAY(&job->arena, struct offload_script, cast->ranks.count);
     emit_programs(&emitter, job, program_of);
     stores_emit(plan, cast, emitter.scripts, job, program_of);

@@ -102,8 +102,9 @@ void emit_action(struct emitter *e, struct part *part, bool backward, uint32_t i
 {
     uint32_t first = e->builder.ops.count;
     const struct action *action = emitter_action(part, backward, index);
-    struct index_list after = {0};
-    emitter_after(part, backward, action, &after);
+    struct index_list *after = &e->after;
+    after->count = 0;
+    emitter_after(part, backward, action, after);
     if (action->kind == ACTION_KERNEL) {
         uint32_t tile = part->d->operators.at[action->operator].tile;
         if (tile != e->tile)
@@ -124,18 +125,17 @@ void emit_action(struct emitter *e, struct part *part, bool backward, uint32_t i
         emit_action_before(e, part, backward, index);
         if (!backward && e->first_step)
             emit_token_keep(e, part, index);
-        emitter_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, &after), 1);
+        emitter_note(part, backward, index, builder_kernel(&e->builder, action->part, &work, after), 1);
     } else if (emit_action_absent(part, action)) {
         emitter_note(part, backward, index, PROGRAM_NONE, 0);
     } else if (action->kind == ACTION_COLLECTIVE) {
         struct part_collective says = emit_action_says(e, part, backward, index);
         uint32_t op = builder_communicate(&e->builder, OP_COLLECTIVE, action->collective, says.group,
-                                          MODEL_NONE, e->share * says.bytes, action->part, &after);
+                                          MODEL_NONE, e->share * says.bytes, action->part, after);
         e->builder.ops.at[op].shares = says.shares;
         emitter_note(part, backward, index, op, 1);
     } else {
-        emit_transfer(e, part, backward, index, &after);
+        emit_transfer(e, part, backward, index, after);
     }
     emit_action_behind(e, part, backward, index, first);
-    VECTOR_FREE(&after);
 }

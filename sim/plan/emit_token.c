@@ -194,20 +194,26 @@ static void emit_token_fold(struct emitter *e)
     arena_fini(&arena);
 }
 
-void emit_token_step(struct emitter *e)
+/* One after the other; at a glance the last only. */
+static void emit_token_all(struct emitter *e)
 {
     const struct plan *plan = e->plan;
-    e->token = e->builder.token = 0;
     e->places = plan->tokens;
+    for (e->token = plan->glance && plan->tokens > 1 ? plan->tokens - 1 : 1; e->token < plan->tokens;
+         e->token++) {
+        e->place = e->token;
+        emit_token_pass(e, plan->micro_batches);
+    }
+}
+
+void emit_token_step(struct emitter *e)
+{
+    e->token = e->builder.token = 0;
     emit_token_prompt(e);
-    if (plan->folded)
+    if (e->plan->folded)
         emit_token_fold(e);
-    else
-        for (e->token = plan->glance && plan->tokens > 1 ? plan->tokens - 1 : 1; e->token < plan->tokens;
-             e->token++) {
-            e->place = e->token;
-            emit_token_pass(e, plan->micro_batches);
-        }
+    else if (!e->folds) /* otherwise all is written again */
+        emit_token_all(e);
     emit_token_end(e);
     e->token = e->builder.token = 0;
 }

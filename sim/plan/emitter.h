@@ -85,7 +85,9 @@ struct emitter {
     uint32_t place, places;     /* which of the tokens that are written it is, and of how many */
     struct index_list sections; /* where those of the program begin, if tokens are folded */
     struct emit_series series;
+    bool folds;              /* tokens are to be folded; plan->folded: they still can be */
     uint32_t tile;           /* of the kernel before: another tile is another operation */
+    struct index_list after; /* emit_action()'s own: what the action waits for */
     struct index_list syncs; /* synchronisation operations of this step: the optimizer waits for them */
     struct offload offload;  /* what this rank leaves elsewhere */
     struct offload_script *scripts;  /* per rank: what it says to its stores */

@@ -132,16 +132,26 @@ static void exchange_split(const struct derivation *d, uint32_t axes, const stru
         exchange_merge(from->tensor, &pieces[leg], &legs[leg]);
 }
 
+/* The first dimension along which what is wanted is split; interned, or 0. */
+static uint32_t exchange_because(const struct derivation *d, const struct convert_side *to)
+{
+    for (uint32_t a = 0; a < d->stage->axis_count; a++)
+        if (to->layout.place[a] == PLACE_SPLIT && to->tensor->dims[to->layout.dim[a]].label)
+            return to->tensor->dims[to->layout.dim[a]].label;
+    return 0;
+}
+
 /* Appends one exchange. */
 static uint32_t exchange_action(struct derivation *d, struct action action, enum exchange_leg leg,
-                                const struct message_list *messages, const struct index_list *after)
+                                const struct message_list *messages, const uint32_t *dependencies,
+                                uint32_t count)
 {
     static const uint8_t reasons[] = {REASON_HALO, REASON_TO_ROOT, REASON_FROM_ROOT};
     action.kind = ACTION_EXCHANGE;
     action.leg = (uint8_t)leg;
     action.reason = reasons[leg];
     state_messages(d, &action, messages);
-    return state_action(d, action.backward, action, after->at, after->count);
+    return state_action(d, action.backward, action, dependencies, count);
 }
 
 uint32_t exchange_append(struct derivation *d, bool backward, struct action base,
@@ -149,30 +159,22 @@ uint32_t exchange_append(struct derivation *d, bool backward, struct action base
                          const uint32_t *dependencies, uint32_t count)
 {
     struct message_list messages = {0}, legs[2] = {{0}};
-    struct index_list after = {0};
     uint32_t made = MODEL_NONE;
     convert_messages(from, to, true, &messages);
     base.backward = backward;
     base.element_bytes = derive_element_bytes(d->plan, from->tensor);
-    for (uint32_t a = 0; a < d->stage->axis_count && !base.because; a++)
-        if (to->layout.place[a] == PLACE_SPLIT)
-            base.because = from->tensor->dims[to->layout.dim[a]].label;
-    for (uint32_t i = 0; i < count; i++)
-        VECTOR_PUSH(&after, dependencies[i]);
+    base.because = exchange_because(d, to);
     base.axes = (uint8_t)exchange_relayed(d, &messages);
     if (base.axes) {
         exchange_split(d, base.axes, from, to, &messages, legs);
-        made = exchange_action(d, base, EXCHANGE_TO_ROOT, &legs[0], &after);
-        after.count = 0;
-        VECTOR_PUSH(&after, made);
+        uint32_t collected = exchange_action(d, base, EXCHANGE_TO_ROOT, &legs[0], dependencies, count);
         base.carried = false; /* the first one waits */
-        made = exchange_action(d, base, EXCHANGE_FROM_ROOT, &legs[1], &after);
+        made = exchange_action(d, base, EXCHANGE_FROM_ROOT, &legs[1], &collected, 1);
     } else if (messages.count) {
-        made = exchange_action(d, base, EXCHANGE_STRAIGHT, &messages, &after);
+        made = exchange_action(d, base, EXCHANGE_STRAIGHT, &messages, dependencies, count);
     }
     for (int leg = 0; leg < 2; leg++)
         VECTOR_FREE(&legs[leg]);
     VECTOR_FREE(&messages);
-    VECTOR_FREE(&after);
     return made;
 }

@@ -4,7 +4,7 @@
  * first member along those axes. Then there are two exchanges. In the first, members send it what others
  * want, each element once however many want it; in the second, it sends to each what that one wants, of the
  * others' and of its own. Where contributions to a gradient meet, the coordinator adds them and sends sums.
- * A coordinator that should relay only is a first member without a share: `split: {y: {first: 0, …}}`. */
+ * A coordinator that should relay only is a first member without a share: `split: {y: [0, 1, 1]}`. */
 #ifndef PARTITA_PLAN_EXCHANGE_H
 #define PARTITA_PLAN_EXCHANGE_H
 

@@ -25,6 +25,29 @@ struct schedule_shape scheduled_shape(const struct plan *plan)
                                    .limit = plan->in_flight};
 }
 
+/* Whether no device holds more with one shape than with the other; false where that is not known. */
+static bool scheduled_holds(const struct schedule *schedule, const struct schedule_shape *one,
+                            const struct schedule_shape *other)
+{
+    bool same = true;
+    for (uint32_t d = 0; d < one->devices; d++)
+        same &= schedule->peak(one, d, 1, 0.5) == schedule->peak(other, d, 1, 0.5);
+    return same;
+}
+
+uint32_t scheduled_fewest(const struct plan *plan)
+{
+    struct schedule_shape all = scheduled_shape(plan), fewer = all;
+    char text[160];
+    bool known = plan->training && !plan->orders && !plan->device_of && plan->schedule->peak;
+    for (fewer.micro_batches = all.devices + 1; known && fewer.micro_batches < all.micro_batches;
+         fewer.micro_batches++)
+        if (!schedule_problem(plan->schedule, &fewer, text, sizeof text) &&
+            scheduled_holds(plan->schedule, &fewer, &all))
+            return fewer.micro_batches;
+    return all.micro_batches;
+}
+
 struct schedule_times scheduled_times(const struct plan *plan, const struct derivation *derivations,
                                       struct arena *arena)
 {

@@ -8,6 +8,10 @@
 /* Devices of the plan's schedule: groups of devices that work on the same stages. */
 struct schedule_shape scheduled_shape(const struct plan *plan);
 
+/* The fewest micro-batches, more than there are devices, with which each device holds as many activations at
+ * once as with all of them, by the schedule's closed form; all of them where there is none. */
+uint32_t scheduled_fewest(const struct plan *plan);
+
 /* Gives stages that share devices, directly or through others, one device of the schedule (plan->device_of).
  * False: none do. */
 bool scheduled_join(struct plan *plan);

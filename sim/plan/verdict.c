@@ -255,7 +255,8 @@ static void verdict_stage(struct plan *plan, struct plan_stage *stage, const str
         plan->fits &= memory.total <= memory.capacity;
     }
     uint32_t program = job->ranks[stage->fullest_rank].program;
-    verdict_largest(job, &job->programs[program], &peaks[program], &stage->memory);
+    if (!plan->glance)
+        verdict_largest(job, &job->programs[program], &peaks[program], &stage->memory);
 }
 
 /* What hosts and drives keep for the devices. */
@@ -267,7 +268,8 @@ static void verdict_stores(struct plan *plan, const struct job *job, const struc
             continue;
         const struct verdict_peak *peak = &peaks[job->ranks[r].program];
         struct plan_store store = {job->ranks[r].device, r, verdict_memory(plan, &job->ranks[r], peak)};
-        verdict_largest(job, &job->programs[job->ranks[r].program], peak, &store.memory);
+        if (!plan->glance)
+            verdict_largest(job, &job->programs[job->ranks[r].program], peak, &store.memory);
         plan->fits &= store.memory.total <= store.memory.capacity;
         VECTOR_PUSH(&plan->stores, store);
     }

@@ -54,6 +54,7 @@ void gather_fini(struct gather *gather)
         VECTOR_FREE(&gather->programs[p].held.list);
     for (uint32_t r = 0; r < gather->job->rank_count; r++)
         sweep_fini(&gather->ranks[r].sweep);
+    sweep_fini(&gather->spare);
     arena_fini(&gather->arena);
 }
 
@@ -121,22 +122,27 @@ static void gather_op(struct gather *gather, const struct engine_pass *pass, uin
     const struct job *job = gather->job;
     const struct program *program = &job->programs[job->ranks[r].program];
     struct metrics_rank *rank = &gather->metrics->ranks.at[r];
-    struct op op = program_op(job, &program->ops[slot], pass->time);
-    bool message = op.kind == OP_SEND || op.kind == OP_RECEIVE;
-    bool starts = !message || !gather->ahead[job->group_table[job->ranks[r].first_group + op.group]];
-    if (op.step + 1 == job->steps - 1 && starts)
+    const struct op *op = &program->ops[slot];
+    struct op at_this_time;
+    if (job->section_count) {
+        at_this_time = program_op(job, op, pass->time);
+        op = &at_this_time;
+    }
+    bool message = op->kind == OP_SEND || op->kind == OP_RECEIVE;
+    bool starts = !message || !gather->ahead[job->group_table[job->ranks[r].first_group + op->group]];
+    if (op->step + 1 == job->steps - 1 && starts)
         gather->earlier_start = fmin(gather->earlier_start, record->start);
-    if (op.step != job->steps - 1)
+    if (op->step != job->steps - 1)
         return;
     struct sweep_stretch stretch = {record->start, record->end, (uint64_t)gather->passes << 32 | slot, 0,
-                                    op.stream};
+                                    op->stream};
     rank->first_start = starts ? fmin(rank->first_start, stretch.start) : rank->first_start;
     rank->last_end = fmax(rank->last_end, stretch.end);
-    rank->flops += op.flops;
-    gather_token(gather, &op, stretch.end);
-    if (op.kind != OP_COMPUTE)
-        gather_communication(gather, pass, r, &op, stretch);
-    else if (program->streams[op.stream].compute)
+    rank->flops += op->flops;
+    gather_token(gather, op, stretch.end);
+    if (op->kind != OP_COMPUTE)
+        gather_communication(gather, pass, r, op, stretch);
+    else if (program->streams[op->stream].compute)
         VECTOR_PUSH(&gather->ranks[r].sweep.busy, stretch);
 }
 
@@ -164,6 +170,15 @@ static bool gather_several_compute_streams(const struct program *program)
     return count > 1;
 }
 
+/* Lists that have been dealt with are used again. */
+static void gather_move(struct sweep *from, struct sweep *to)
+{
+    sweep_fini(to);
+    to->busy = from->busy;
+    to->communications = from->communications;
+    from->busy = from->communications = (struct sweep_list){0};
+}
+
 static void gather_rank(struct gather *gather, const struct engine_pass *pass, uint32_t r,
                         const struct program_stretch *at)
 {
@@ -171,6 +186,8 @@ static void gather_rank(struct gather *gather, const struct engine_pass *pass, u
     const struct program *program = &job->programs[job->ranks[r].program];
     struct gather_program *of = &gather->programs[job->ranks[r].program];
     struct metrics_rank *rank = &gather->metrics->ranks.at[r];
+    if (!gather->ranks[r].sweep.busy.room)
+        gather_move(&gather->spare, &gather->ranks[r].sweep);
     for (uint32_t slot = at->first; slot < at->end; slot++) {
         const struct engine_record *record = &pass->records[(uint32_t)(pass->first_record[r] + slot)];
         gather->ranks[r].last[program->ops[slot].stream] = record->end;
@@ -181,6 +198,8 @@ static void gather_rank(struct gather *gather, const struct engine_pass *pass, u
         sweep_until(&gather->ranks[r].sweep, rank, limit);
     else if (rank->first_start <= rank->last_end)
         sweep_end(&gather->ranks[r].sweep, rank, gather_several_compute_streams(program));
+    if (limit == INFINITY && !gather->spare.busy.room)
+        gather_move(&gather->ranks[r].sweep, &gather->spare);
     if (of->first_rank != r)
         return;
     held_add(job, program, at, gather->passes, pass->records, pass->first_record[r], &of->held.list);

@@ -27,7 +27,8 @@ struct gather {
     struct metrics *metrics; /* to which it adds the ranks, and what they send */
     struct gather_rank *ranks;
     struct gather_program *programs;
-    bool *ahead;  /* per group: what is sent there begins no step */
+    struct sweep spare; /* lists of a rank that is done with, for the next one */
+    bool *ahead;        /* per group: what is sent there begins no step */
     double *ends; /* per token and micro-batch, [token · micro_batches + micro-batch]: when it was there */
     double earlier_start; /* of the step before the last one, seconds */
     uint32_t passes;

@@ -90,9 +90,10 @@ void sweep_end(struct sweep *sweep, struct metrics_rank *rank, bool several_comp
     uint32_t next = 0;
     sweep_until(sweep, rank, INFINITY);
     sweep_gap(sweep, rank, rank->last_end, &next);
+    sweep->now = fmax(sweep->now, rank->last_end);
     /* One stream is in-order, so both agree; `worked` lets the check of the sum find a stream that is not. */
     rank->compute = several_compute_streams ? sweep->covered : sweep->worked;
-    sweep_fini(sweep);
+    sweep->busy.count = sweep->communications.count = 0;
 }
 
 void sweep_fini(struct sweep *sweep)

@@ -34,7 +34,8 @@ struct sweep {
  * rank's exposed communications and bubble. */
 void sweep_until(struct sweep *sweep, struct metrics_rank *rank, double limit);
 
-/* Ends it: what is left of the rank's span, and its compute time. Frees the lists. */
+/* Ends it: what is left of the rank's span, and its compute time. Empties the lists. Ending it once
+ * more changes nothing. */
 void sweep_end(struct sweep *sweep, struct metrics_rank *rank, bool several_compute_streams);
 
 void sweep_fini(struct sweep *sweep);

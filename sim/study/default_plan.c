@@ -77,26 +77,30 @@ void default_plan_measure(const struct model *model, struct default_facts *facts
 }
 
 /* Bytes of `parameters` parameters with their gradients and Adam's states, on one of `members` devices that
- * have the same ones: 16 bits with sums and states in fp32, or all in fp32. */
-static double states(const struct default_facts *facts, double parameters, uint32_t members, uint32_t zero)
+ * have the same ones: 16 bits with sums and states in fp32, or all in fp32. Gradients follow an optimizer
+ * that is elsewhere. */
+static double states(const struct default_facts *facts, const struct default_given *given, double parameters,
+                     uint32_t members, uint32_t zero)
 {
-    double weights = precision_bytes(facts->precision), gradients = 4,
-           optimizer = facts->precision == FP32 ? 8 : 12;
+    double weights = given->no_parameters ? 0 : precision_bytes(facts->precision);
+    double gradients = given->no_optimizer ? 0 : 4;
+    double optimizer = given->no_optimizer ? 0 : facts->precision == FP32 ? 8 : 12;
     if (!facts->training)
         return weights * parameters;
     return parameters * (weights / (zero >= 3 ? members : 1) + gradients / (zero >= 2 ? members : 1) +
                          optimizer / (zero >= 1 ? members : 1));
 }
 
-double default_plan_bound(const struct default_facts *facts, const struct default_choice *choice)
+double default_plan_bound(const struct default_facts *facts, const struct default_given *given,
+                          const struct default_choice *choice)
 {
     uint32_t dense = choice->tensor * choice->pipeline;
     uint32_t members = choice->data * choice->context;
     double plain = facts->parameters - facts->expert_parameters;
-    double bytes = states(facts, plain / dense, members, choice->zero) +
-                   states(facts, facts->expert_parameters / dense / choice->expert, members / choice->expert,
-                          choice->zero);
-    if (!facts->training)
+    double bytes = states(facts, given, plain / dense, members, choice->zero) +
+                   states(facts, given, facts->expert_parameters / dense / choice->expert,
+                          members / choice->expert, choice->zero);
+    if (!facts->training || given->no_activations)
         return bytes;
     /* A stage holds 1/pipeline of the layers, the first one for as many micro-batches as there are stages. */
     return bytes + default_certain * facts->kept[choice->recompute] * choice->micro / choice->tensor /
@@ -113,12 +117,12 @@ struct default_list {
 
 static void offer(struct default_list *list, struct default_choice choice)
 {
-    double bound = default_plan_bound(list->facts, &choice);
+    double bound = default_plan_bound(list->facts, list->given, &choice);
     if (list->given->global && list->given->global % (choice.data * choice.micro))
         return;
     if (list->given->others || bound <= list->facts->memory)
         VECTOR_PUSH(list->choices, choice);
-    if (list->least->tensor == 0 || bound < default_plan_bound(list->facts, list->least))
+    if (list->least->tensor == 0 || bound < default_plan_bound(list->facts, list->given, list->least))
         *list->least = choice;
 }
 
@@ -208,6 +212,8 @@ static void offer_split(struct default_list *list, const struct degrees *degrees
     choice.data = members(list, degrees->tensor, degrees->pipeline) / choice.context;
     choice.expert = degrees->expert ? degrees->expert : 1;
     choice.zero = given->zero >= 0 ? (uint32_t)given->zero : choice.data > 1 ? zero : 0;
+    if (given->zero < 0 && zero > 1 && choice.data == 1)
+        return; /* as with less to share out: there is nobody to share with */
     for (uint32_t r = 0; r < (list->facts->training ? RECOMPUTE_COUNT : 1); r++) {
         choice.recompute = default_recompute[r];
         if (given->recompute >= 0 && choice.recompute != (enum plan_recompute)given->recompute)
@@ -249,7 +255,8 @@ static void offer_all(struct default_list *list, uint32_t zero)
             if (divides_experts(list) || given->tensor || given->pipeline || p == 1 || !next)
                 add_degrees(list, &all, t, p);
     }
-    qsort(all.at, all.count, sizeof *all.at, degrees_order);
+    if (all.count)
+        qsort(all.at, all.count, sizeof *all.at, degrees_order);
     for (uint32_t i = 0; i < all.count; i++)
         offer_split(list, &all.at[i], zero);
     VECTOR_FREE(&all);

@@ -38,6 +38,7 @@ struct default_given {
     uint32_t tensor, pipeline, context, data, expert, micro;
     uint32_t global; /* samples of a step */
     int zero, recompute;
+    bool no_optimizer, no_parameters, no_activations; /* they are kept elsewhere than on the devices */
     bool others; /* further keys of the plan or the batch, so that the bound may not hold */
 };
 
@@ -54,7 +55,8 @@ void default_plan_measure(const struct model *model, struct default_facts *facts
 uint32_t default_plan_samples(const struct default_facts *facts);
 
 /* Bytes that a device needs at least. */
-double default_plan_bound(const struct default_facts *facts, const struct default_choice *choice);
+double default_plan_bound(const struct default_facts *facts, const struct default_given *given,
+                          const struct default_choice *choice);
 
 /* Appends the choices that may fit, those with the least model parallelism first; of equal ones those with
  * the least recomputation, then those with the largest micro-batch; parameters are shared out (ZeRO 3) only

@@ -62,6 +62,13 @@ static const struct default_key default_keys[] = {
     {"plan.zero", offsetof(struct default_given, zero)},
 };
 
+/* What --set plan.offload may leave with a host or a drive. */
+static const struct default_key default_away[] = {
+    {"plan.offload.optimizer", offsetof(struct default_given, no_optimizer)},
+    {"plan.offload.parameters", offsetof(struct default_given, no_parameters)},
+    {"plan.offload.activations", offsetof(struct default_given, no_activations)},
+};
+
 /* One --set of a plan, a batch or what its bytes depend on. What is not a plain number is left to the reader
  * of workloads. */
 static void default_note(struct default_given *given, const char *set)
@@ -74,6 +81,11 @@ static void default_note(struct default_given *given, const char *set)
     for (size_t k = 0; plain && k < sizeof default_keys / sizeof default_keys[0]; k++)
         if (strlen(default_keys[k].name) == length && strncmp(set, default_keys[k].name, length) == 0) {
             memcpy((char *)given + default_keys[k].offset, &(uint32_t){(uint32_t)number}, sizeof(uint32_t));
+            return;
+        }
+    for (size_t k = 0; equals && k < sizeof default_away / sizeof default_away[0]; k++)
+        if (strlen(default_away[k].name) == length && strncmp(set, default_away[k].name, length) == 0) {
+            *((bool *)given + default_away[k].offset) = true;
             return;
         }
     for (int r = 0; equals && length == strlen("plan.recompute") && r < RECOMPUTE_COUNT; r++)
@@ -192,27 +204,13 @@ static const char *default_chosen(struct arena *arena, const char *text)
     return line;
 }
 
-/* One candidate. `fits` says whether it is worth taking. */
-static bool default_try(struct scenario *scenario, const struct scenario_options *options, const char *text,
-                        bool *fits)
-{
-    struct scenario_options tried = *options;
-    tried.text = text;
-    tried.unplanned = false;
-    *fits = false;
-    if (!scenario_load(scenario, &tried))
-        return false;
-    *fits = scenario->plan.fits;
-    scenario->chosen = default_chosen(&scenario->arena, text);
-    return true;
-}
-
 /* The workloads to try, in this order, and the one to take where none fits. */
 struct default_texts {
     const char **at;
     uint32_t *split; /* of each: equal where only recomputation and micro-batch differ */
     uint32_t count;
     const char *least;
+    double least_over; /* bytes by which that is over its memory at least */
 };
 
 static struct default_texts default_write(struct arena *arena, const struct scenario_options *options,
@@ -226,7 +224,9 @@ static struct default_texts default_write(struct arena *arena, const struct scen
     default_plan_list(facts, &given, &choices, &least);
     if (least.tensor == 0) /* what is given does not go with these devices: planning says why */
         least = (struct default_choice){1, 1, 1, facts->devices, 1, 1, 0, RECOMPUTE_NONE};
-    struct default_texts texts = {.least = default_text(arena, facts, &least, name, model)};
+    struct default_texts texts = {
+        .least = default_text(arena, facts, &least, name, model),
+        .least_over = given.others ? -INFINITY : default_plan_bound(facts, &given, &least) - facts->memory};
     texts.at = ARENA_ARRAY(arena, const char *, choices.count + 1);
     texts.split = ARENA_ARRAY(arena, uint32_t, choices.count + 1);
     texts.count = choices.count;
@@ -250,37 +250,45 @@ static uint32_t default_split_end(const struct default_texts *texts, uint32_t fi
     return end;
 }
 
-/* One after the other until one fits. Returns whether one did; `scenario` then holds it. */
-static bool default_first(struct scenario *scenario, const struct scenario_options *options,
-                          const char *const *texts, uint32_t count)
+/* One candidate; with `probe`, as far as it takes to see whether it can fit. */
+static bool default_try(struct scenario *scenario, const struct scenario_options *options, const char *text,
+                        bool probe)
 {
-    bool fits = false;
-    for (uint32_t i = 0; i < count && !fits; i++) {
-        scenario_fini(scenario);
-        default_try(scenario, options, texts[i], &fits);
-    }
-    return fits;
+    struct scenario_options tried = *options;
+    tried.text = text;
+    tried.unplanned = false;
+    tried.probe = probe;
+    scenario_fini(scenario);
+    bool good = scenario_load(scenario, &tried);
+    if (good)
+        scenario->chosen = default_chosen(&scenario->arena, text);
+    return good;
 }
 
-/* Takes the first that fits. Where not even the last of a split does, the others of it are passed over. */
+static bool default_may_fit(struct scenario *scenario, const struct scenario_options *options,
+                            const char *text)
+{
+    return default_try(scenario, options, text, true) && scenario->plan.fits;
+}
+
+/* Takes the first that fits. Where not even the last of a split may, the others of it are passed over. */
 static bool default_search(struct scenario *scenario, const struct scenario_options *options,
                            const struct default_texts *texts)
 {
-    bool fits = false, least;
     uint32_t splits = 0;
-    for (uint32_t first = 0, end; first < texts->count && !fits && splits < DEFAULT_SPLITS; first = end) {
+    for (uint32_t first = 0, end; first < texts->count && splits < DEFAULT_SPLITS; first = end) {
         end = default_split_end(texts, first);
-        const char *const *at = texts->at + first;
-        uint32_t count = end - first;
         splits++;
-        if (count > 2 && !default_first(scenario, options, at + count - 1, 1))
+        if (end - first > 1 && !default_may_fit(scenario, options, texts->at[end - 1]))
             continue;
-        fits = default_first(scenario, options, at, count);
+        for (uint32_t i = first; i < end; i++)
+            if (default_may_fit(scenario, options, texts->at[i]) && scenario_finish(scenario, options) &&
+                scenario->plan.fits)
+                return true;
     }
-    if (fits)
-        return true;
-    scenario_fini(scenario);
-    return default_try(scenario, options, texts->least, &least);
+    if (options->nearer && texts->least_over >= options->over)
+        return false;
+    return default_try(scenario, options, texts->least, false);
 }
 
 bool default_workload_load(struct scenario *scenario, const struct scenario_options *options,

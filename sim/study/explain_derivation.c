@@ -63,6 +63,8 @@ static void explain_derivation_dimension(const struct derivation *d, const struc
         fprintf(out, "; statistics are taken over it");
     else if (!output)
         fprintf(out, "; contracted: Y lacks it, so shares of it give partial sums");
+    if (operator->rereads == dim + 1)
+        fprintf(out, "; each of it reads by itself what has no such dimension");
     fprintf(out, "%s%s\n", at->opaque ? "; opaque: its entries are mixed, it is not split" : "",
             at->sequential ? "; its steps follow one another, it is not split" : "");
 }

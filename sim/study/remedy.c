@@ -158,9 +158,10 @@ static const char *remedy_setting(const struct scenario *s, const char *setting,
     return setting;
 }
 
-/* Plans once more with further settings; false when they do not go with the workload. */
+/* Plans once more with further settings; false when they do not go with the workload, or cannot be over the
+ * memory by less than `over` bytes. */
 static bool remedy_try(const struct scenario *s, const struct scenario_options *options,
-                       struct remedy *remedy, struct arena *arena)
+                       struct remedy *remedy, double over, struct arena *arena)
 {
     const char **sets = ARENA_ARRAY(arena, const char *, options->set_count + REMEDY_SETS);
     struct scenario_options tried = *options;
@@ -173,7 +174,8 @@ static bool remedy_try(const struct scenario *s, const struct scenario_options *
         sets[tried.set_count++] = remedy->sets[i];
     }
     tried.sets = sets;
-    tried.brief = tried.glance = true;
+    tried.brief = tried.glance = tried.nearer = true;
+    tried.over = over;
     struct scenario other;
     bool good = scenario_load(&other, &tried);
     if (good)
@@ -204,25 +206,45 @@ static void remedy_line(const struct remedy *remedy, double before, FILE *out)
             unit_format(remedy->capacity, UNIT_BYTES, text[1], 32), remedy->seconds / before);
 }
 
+/* Of a bare model a remedy that cannot fit is passed over at first; `left` notes which. Where none fits, the
+ * nearest of those is looked for: each then has to be nearer than those before. */
+static uint32_t remedy_all(const struct scenario *s, const struct scenario_options *options,
+                           const struct remedy *now, bool fits, bool left[REMEDIES], struct remedy *tried,
+                           uint32_t count, struct arena *arena)
+{
+    const struct remedy *nearest = count ? &tried[0] : now;
+    double over = fits ? 0 : nearest->total - nearest->capacity;
+    for (uint32_t r = 0; r < REMEDIES; r++) {
+        struct remedy remedy = {.seconds = 0};
+        if (!left[r])
+            continue;
+        for (uint32_t i = 0; i < REMEDY_SETS; i++)
+            remedy.sets[i] = remedies[r][i];
+        left[r] = !remedy_try(s, options, &remedy, over, arena);
+        bool good = !left[r] && remedy.total - remedy.capacity < now->total - now->capacity;
+        for (uint32_t k = 0; k < count && good; k++) /* a further setting that changes nothing */
+            good = tried[k].total != remedy.total || tried[k].seconds != remedy.seconds;
+        if (!good)
+            continue;
+        tried[count++] = remedy;
+        over = fits ? 0 : fmin(over, remedy.total - remedy.capacity);
+    }
+    qsort(tried, count, sizeof tried[0], remedy_order);
+    return count;
+}
+
 void remedy_print(struct scenario *s, const struct scenario_options *options, FILE *out)
 {
     struct arena arena;
     struct remedy tried[REMEDIES], now = {.seconds = 0};
-    uint32_t count = 0;
+    bool left[REMEDIES];
     arena_init(&arena);
     remedy_judge(s, &now);
-    for (uint32_t r = 0; r < REMEDIES; r++) {
-        struct remedy remedy = {.seconds = 0};
-        for (uint32_t i = 0; i < REMEDY_SETS; i++)
-            remedy.sets[i] = remedies[r][i];
-        bool good = remedy_try(s, options, &remedy, &arena) &&
-                    remedy.total - remedy.capacity < now.total - now.capacity;
-        for (uint32_t k = 0; k < count && good; k++) /* a further setting that changes nothing */
-            good = tried[k].total != remedy.total || tried[k].seconds != remedy.seconds;
-        if (good)
-            tried[count++] = remedy;
-    }
-    qsort(tried, count, sizeof tried[0], remedy_order);
+    for (uint32_t r = 0; r < REMEDIES; r++)
+        left[r] = true;
+    uint32_t count = remedy_all(s, options, &now, true, left, tried, 0, &arena);
+    if (s->chosen && (count == 0 || !tried[0].fits))
+        count = remedy_all(s, options, &now, false, left, tried, count, &arena);
     if (count && tried[0].fits)
         fprintf(out, "          what would fit, the cheapest first:\n");
     else if (count)

@@ -8,6 +8,9 @@
 #include "plan/emit.h"
 #include "plan/emit_token.h"
 #include "plan/generate.h"
+#include "plan/offload.h"
+#include "plan/schedule.h"
+#include "plan/scheduled.h"
 #include "plan/verdict.h"
 #include "plan/workload_network.h"
 #include "plan/workload_plan.h"
@@ -247,6 +250,20 @@ static bool scenario_connected(struct scenario *scenario)
     return good;
 }
 
+/* Whether steps and tokens that are alike need not be written out. */
+static bool scenario_brief(const struct scenario *scenario, const struct scenario_options *options)
+{
+    return options->brief && !randomness_is_any(&scenario->randomness);
+}
+
+static bool scenario_job(struct scenario *scenario)
+{
+    arena_fini(&scenario->job.arena);
+    scenario->job = (struct job){.names = &scenario->names};
+    arena_init(&scenario->job.arena);
+    return emit_job(&scenario->plan, scenario->derivations, &scenario->job, &scenario->input.report);
+}
+
 /* Of tokens that are generated one stands for those that are alike. A long run writes out its last steps
  * only, which stand for those before: unless steps differ, or are random. Three are enough for the period
  * between the last two and for the critical path of the last. */
@@ -254,25 +271,47 @@ static bool scenario_emit(struct scenario *scenario, bool brief)
 {
     enum { KEPT = 3 };
     struct plan *plan = &scenario->plan;
-    struct report *report = &scenario->input.report;
     uint32_t steps = plan->steps;
     if (brief && steps > KEPT) {
         plan->steps = KEPT;
         plan->lead = steps - KEPT;
     }
     bool folds = plan->folded;
-    if (!emit_job(plan, scenario->derivations, &scenario->job, report))
+    if (!scenario_job(scenario))
         return false;
     if (folds == plan->folded && (!plan->lead || task_alike(&scenario->job)))
         return true;
     plan->steps = steps;
     plan->lead = 0;
-    if (!generate_writable(plan, scenario->derivations, report))
-        return false;
-    arena_fini(&scenario->job.arena);
-    scenario->job = (struct job){.names = &scenario->names};
-    arena_init(&scenario->job.arena);
-    return emit_job(plan, scenario->derivations, &scenario->job, report);
+    return generate_writable(plan, scenario->derivations, &scenario->input.report) && scenario_job(scenario);
+}
+
+/* Who wants memory and work alone sees them in the first step where nothing is kept elsewhere: each step is
+ * like it. Whether a plan may fit, in any case: later steps, and micro-batches beyond those that a device
+ * holds at once, only add to the peak. Asynchronous steps are no steps of their own. */
+static bool scenario_plan(struct scenario *scenario, const struct scenario_options *options)
+{
+    struct plan *plan = &scenario->plan;
+    uint32_t steps = plan->steps, micro_batches = plan->micro_batches;
+    bool apart = !plan->schedule->asynchronous, alike = options->glance && !offload_any(plan);
+    bool first = steps > 1 && apart && (alike || options->probe);
+    if (apart && options->probe)
+        plan->micro_batches = scheduled_fewest(plan);
+    scenario->unfinished = (first && !alike) || plan->micro_batches < micro_batches;
+    plan->steps = first ? 1 : steps;
+    bool good = scenario_emit(scenario, scenario_brief(scenario, options));
+    if (good)
+        verdict_fill(plan, &scenario->job);
+    plan->steps = first ? steps : plan->steps;
+    plan->micro_batches = micro_batches;
+    return good;
+}
+
+bool scenario_finish(struct scenario *scenario, const struct scenario_options *options)
+{
+    struct scenario_options all = *options;
+    all.probe = false;
+    return !scenario->unfinished || scenario_plan(scenario, &all);
 }
 
 /* Finds the workload's document. *model: its file is a model instead. */
@@ -381,13 +420,11 @@ bool scenario_load(struct scenario *scenario, const struct scenario_options *opt
         !generation_plan(scenario))
         return false;
     scenario->plan.glance = options->glance;
-    bool brief = options->brief && !randomness_is_any(&scenario->randomness);
-    scenario->plan.folded = brief && emit_token_folds(&scenario->plan);
+    scenario->plan.folded = scenario_brief(scenario, options) && emit_token_folds(&scenario->plan);
     scenario->derivations = ARENA_ARRAY(&scenario->arena, struct derivation, scenario->plan.stages.count);
     if (!derive_plan(&scenario->plan, scenario->derivations, &scenario->arena, &input->report) ||
-        !scenario_emit(scenario, brief))
+        !scenario_plan(scenario, options))
         return false;
-    verdict_fill(&scenario->plan, &scenario->job);
     return scenario_connected(scenario) && (!scenario->script.discipline || pricing_fill(scenario));
 }
 

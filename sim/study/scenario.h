@@ -25,6 +25,9 @@ struct scenario_options {
     bool unplanned; /* only the topology and the model (for one sample) are wanted */
     bool glance; /* only memory and work are wanted, not a run: of tokens that are generated the last one */
     bool brief;  /* only the last steps are wanted: the ones before need not be written out */
+    bool probe;  /* only whether it may fit is wanted, before scenario_finish() */
+    bool nearer; /* of a bare model a plan is wanted only if it fits, or may be over its memory by less … */
+    double over; /* … than so many bytes */
 };
 
 /* Of a workload that is a trace. */
@@ -57,7 +60,8 @@ struct scenario {
     struct steady steady;           /* as well */
     const struct value *given_plan; /* beside a discipline: the workload's `plan:`, as the user wrote it */
     bool derived;
-    bool generates;                /* the model could generate tokens */
+    bool unfinished; /* of several steps only the first is there: the others may need more memory, not less */
+    bool generates;  /* the model could generate tokens */
     struct scenario_replay replay; /* where plan.replayed */
     const char *chosen; /* of a bare model: the settings that were chosen for it, on one line; else NULL */
 };
@@ -65,6 +69,8 @@ struct scenario {
 /* Reads, builds, plans and derives. Returns false with the messages in scenario->input.report; fini in either
  * case. */
 bool scenario_load(struct scenario *scenario, const struct scenario_options *options);
+/* After a probe: writes out all steps, and judges them. */
+bool scenario_finish(struct scenario *scenario, const struct scenario_options *options);
 void scenario_fini(struct scenario *scenario);
 
 /* How the workload wants its network simulated. Borrows from the scenario. */

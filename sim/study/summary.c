@@ -37,6 +37,13 @@ static void summary_share(FILE *out, const char *what, double seconds, double wi
 }
 
 /* The same of a trace. */
+static void summary_topology(const struct scenario *s, FILE *out)
+{
+    uint32_t used = summary_ranks(s);
+    fprintf(out, "topology  %s, %u device%s used of %u\n", summary_name(s, s->platform.name), used,
+            used == 1 ? "" : "s", platform_workers(&s->platform));
+}
+
 static void summary_trace(const struct scenario *s, FILE *out)
 {
     fprintf(out, "trace     %u ranks, %u nodes; computations %s\n", s->replay.ranks, s->replay.nodes,
@@ -46,8 +53,7 @@ static void summary_trace(const struct scenario *s, FILE *out)
         fprintf(out, "          %s\n", s->replay.contents);
     if (s->replay.copies)
         fprintf(out, "          %u of the ranks have no file and copy another\n", s->replay.copies);
-    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
-            platform_workers(&s->platform));
+    summary_topology(s, out);
     if (s->workload.level != WORKLOAD_NETWORK_FLUID)
         fprintf(out, "network   %s level\n", workload_network_levels[s->workload.level]);
 }
@@ -59,8 +65,7 @@ static void summary_plan(const struct scenario *s, FILE *out)
     double parameters = (double)model_parameters(&s->model);
     fprintf(out, "model     %s, %.6g %s parameters\n", summary_name(s, s->model.name),
             parameters / (parameters >= 1e9 ? 1e9 : 1e6), parameters >= 1e9 ? "billion" : "million");
-    fprintf(out, "topology  %s, %u devices used of %u\n", summary_name(s, s->platform.name), summary_ranks(s),
-            platform_workers(&s->platform));
+    summary_topology(s, out);
     fprintf(out, "step      %s of %llu %s%s in %u micro-batch%s, %s, schedule %s\n",
             plan->training ? "training" : "inference", (unsigned long long)plan->global_batch,
             s->model.sample, plan->global_batch == 1 ? "" : "s", plan->micro_batches,
@@ -258,7 +263,10 @@ void summary_print(const struct scenario *s, const struct metrics *m, FILE *out)
                 unit_format(m->peak_memory, UNIT_BYTES, text, TEXT));
     if (m->energy > 0)
         fprintf(out, "%-30s %s\n", "energy", unit_format(m->energy, UNIT_JOULES, text, TEXT));
-    fprintf(out, "\nwhere the time goes (mean over %u devices)\n", summary_ranks(s));
+    if (summary_ranks(s) == 1)
+        fprintf(out, "\nwhere the time goes\n");
+    else
+        fprintf(out, "\nwhere the time goes (mean over %u devices)\n", summary_ranks(s));
     summary_share(out, "compute", m->compute, m->window);
     for (uint32_t i = 0; i < m->exposed.count; i++) {
         char what[128];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 enum { GROUP_HIGHEST = 16777215, GROUP_NAMES = 4096, GROUP_CONTINUED = 1 << 17, GROUP_ALL_TO_ALL = 6 };
+enum { GROUP_MEMBERS = 1 << 22 }; /* of all groups: a few words of a file can say that a group is large */
 
 /* Ranks of a group, from wherever they are known. */
 struct ranks {
@@ -56,7 +57,16 @@ static bool group_is(const struct trace_group *group, struct ranks ranks)
     return same;
 }
 
-/* Two groups of one name on different ranks are two groups: the second is called after its first rank. */
+static uint64_t group_members(const struct trace *trace)
+{
+    uint64_t members = 0;
+    for (uint32_t g = 0; g < trace->groups.count; g++)
+        members += trace->groups.at[g].members.count;
+    return members;
+}
+
+/* Two groups of one name on different ranks are two groups: the second is called after its first rank.
+ * TRACE_NONE: there are too many members in all. */
 static uint32_t group_add(struct trace *trace, const struct kineto *kineto, uint32_t name, struct ranks ranks)
 {
     const char *text = names_text(trace->names, name);
@@ -64,6 +74,8 @@ static uint32_t group_add(struct trace *trace, const struct kineto *kineto, uint
         const struct trace_group *known = trace_group_find(trace, name);
         if (known && group_is(known, ranks))
             return name;
+        if (!known && group_members(trace) + ranks.count > GROUP_MEMBERS)
+            return TRACE_NONE;
         if (!known) {
             struct trace_group group = {.name = name, .path = kineto->path};
             for (uint32_t i = 0; i < ranks.count; i++)
@@ -107,7 +119,11 @@ static bool group_of(struct input *input, struct trace *trace, const struct kine
                                 "rank %lld: process group '%.100s' has rank %lld", (long long)kineto->rank,
                                 names_text(trace->names, of->group), (long long)ranks.at[i]);
     *name = group_add(trace, kineto, of->group ? of->group : names_add(trace->names, "group"), ranks);
-    return true;
+    return *name != TRACE_NONE ||
+           report_error(&input->report, (struct place){kineto->path, 0, 0},
+                        "rank %lld: with process group '%.100s', of %u ranks, all groups have more than %d",
+                        (long long)kineto->rank, names_text(trace->names, of->group), ranks.count,
+                        GROUP_MEMBERS);
 }
 
 bool kineto_group_find(struct input *input, struct trace *trace, const struct kineto *kineto,

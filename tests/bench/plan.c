@@ -1,9 +1,11 @@
 /* plan [CASE…]: what planning costs in processor seconds and peak memory, per case (all when none is named):
- * from the files to the programs and the verdict on memory, and for `explain` also the whole text. Nothing is
- * simulated. Each case has a process of its own, so that its peak memory is its own. */
+ * from the files to the programs and the verdict on memory, for `explain` also the whole text, and for a bare
+ * model the search for its plan and for what would fit. Nothing is simulated. Each case has a process of its
+ * own, so that its peak memory is its own. */
 #include "clock.h"
 
 #include "study/explain.h"
+#include "study/remedy.h"
 #include "study/scenario.h"
 
 #include <stdio.h>
@@ -15,7 +17,8 @@ enum { SETS = 8, REPEATS = 5 };
 
 struct bench {
     const char *name, *about, *workload;
-    const char *text; /* the workload itself; NULL: a shipped one */
+    const char *text;     /* the workload itself; NULL: a shipped one */
+    const char *topology; /* of a bare model; NULL: the workload's */
     bool explain;
     const char *sets[SETS];
     double seconds, memory; /* wanted: seconds, million bytes; 0: not said */
@@ -48,15 +51,25 @@ static const struct bench benches[] = {
      .about = "Llama-3.1 405B on 16,384 GPUs, tensor 8, pipeline 16, data 128, 16 micro-batches",
      .workload = "llama.yaml",
      .text = llama,
-     .seconds = 1,
-     .memory = 300},
+     .seconds = 0.15,
+     .memory = 100},
     {.name = "llama-zero",
      .about = "the same with sequence parallelism and ZeRO 1",
      .workload = "llama.yaml",
      .text = llama,
      .sets = {"plan.sequence-parallel=yes", "plan.zero=1"},
-     .seconds = 1,
-     .memory = 300},
+     .seconds = 0.15,
+     .memory = 100},
+    {.name = "bare",
+     .about = "a plan for Llama-3.1 405B on 64 H100, where it does not fit, and remedies",
+     .workload = "llama3-405b",
+     .topology = "dgx-h100",
+     .seconds = 1},
+    {.name = "bare-experts",
+     .about = "the same for DeepSeek-V3",
+     .workload = "deepseek-v3",
+     .topology = "dgx-h100",
+     .seconds = 1},
 };
 
 static uint32_t count_sets(const struct bench *bench)
@@ -79,10 +92,13 @@ static bool plan_once(const struct bench *bench, FILE *nowhere)
     struct scenario scenario;
     struct scenario_options options = {.workload = bench->workload,
                                        .text = bench->text,
+                                       .topology = bench->topology,
                                        .sets = bench->sets,
                                        .set_count = count_sets(bench),
                                        .data_root = PARTITA_SOURCE};
     bool good = scenario_load(&scenario, &options);
+    if (good && bench->topology && !scenario.plan.fits)
+        remedy_print(&scenario, &options, nowhere);
     report_print(&scenario.input.report, stderr);
     scenario_fini(&scenario);
     return good;

@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 try:
+    import numpy
     import onnx
     import arranged
     import composed
@@ -104,8 +105,8 @@ def layers(text, kind):
 
 
 def masks(folder):
-    """Which masks are causal."""
-    for name, (_, causal) in masked.wanted.items():
+    """Which masks are causal: not distances of which some are after the query (relative)."""
+    for name, causal in [*((n, c) for n, (_, c) in masked.wanted.items()), ("relative", 0), ("fused_split", 2)]:
         with open(os.path.join(folder, name + ".yaml"), encoding="utf-8") as file:
             found = file.read().count("mask: causal")
         check(found == causal, f"{name}: {found} causal masks, made of {causal}")
@@ -206,6 +207,24 @@ def plans(folder):
     check(sent(database) == wanted, f"vit_tiny, tensor 3: {sent(database)} bytes sent, by the closed form {wanted}")
 
 
+def halos(folder):
+    """A map that is enlarged, divided by rows over two devices: each sends the other the rows that interpolation reads beyond its
+    own: none, one or two (Keys 1981), as wide as the map was before it was enlarged."""
+    for mode, rows in (("nearest", 0), ("linear", 1), ("cubic", 2)):
+        m = composed.Counted(mode)
+        x = m.convolution(m.input("image", ["batch", 3, 32, 24]), 32 * 24, 3, 8, 1, 1)
+        x = m.node("Resize", x, "", m.constant([1, 1, 2, 3], numpy.float32), mode=mode)
+        x = m.node("Resize", x, "", m.constant([1, 1, 2, 1], numpy.float32), mode=mode)
+        onnx.save(m.model(m.convolution(x, 128 * 72, 8, 4, 1, 1)), os.path.join(folder, mode + ".onnx"))
+        first, *_, last = [layer["unit"] for layer in json.loads(explain(os.path.join(folder, mode + ".onnx")).stdout)["layers"]]
+        database = os.path.join(folder, mode + ".db")
+        stage = f'stages: [{{layers: "{first}..{last}", split: {{y: 2}}, devices: "gpu[0, 0..1]"}}]'
+        done = run(folder, mode, "inference", stage, "--set", "batch.global=1", "--db", database)
+        wanted = 2 * rows * 8 * (24 + 72) * 2
+        check(done.returncode == 0, f"{mode}: {done.stderr}")
+        check(sent(database) == wanted, f"{mode} by rows: {sent(database)} bytes sent, by the closed form {wanted}")
+
+
 def guesses(folder):
     """What nobody says has a size by how it is used, which a warning tells; recurrent layers share all weights or none."""
     warned = explain(os.path.join(folder, "unnamed_images.onnx")).stderr
@@ -221,6 +240,20 @@ def guesses(folder):
     onnx.save(arranged.shared_gates(mixed=True)[0], path)
     done = explain(path)
     check(done.returncode == 2 and "something else reads too" in done.stderr, f"mixed_gates: {done.stderr}")
+
+
+def in_order(folder):
+    """A graph that goes in a circle, and one whose weight is missing: the node is named, and what it lacks."""
+    for change, wanted in (("circle", "go in a circle"), ("missing", "which nothing before it gives")):
+        model = networks.resnet50()
+        if change == "circle":
+            model.graph.node[3].input[0] = model.graph.node[10].output[0]
+        else:
+            del model.graph.initializer[4]
+        path = os.path.join(folder, change + ".onnx")
+        onnx.save(model, path)
+        done = explain(path)
+        check(done.returncode == 2 and wanted in done.stderr and "node " in done.stderr, f"{change}: {done.stderr}")
 
 
 def varint(number):
@@ -258,10 +291,13 @@ def damaged(folder):
     cases += [("cut", whole[:draw.randrange(1, len(whole))], True) for _ in range(60)]
     for _ in range(37):  # the length of a field that holds the whole rest
         cases.append(("long", whole[:start] + field(7, whole)[:-draw.randrange(1, len(whole))], True))
-    for _ in range(100):
-        at, bytes_ = draw.randrange(len(whole)), bytearray(whole)
-        bytes_[at] ^= 1 << draw.randrange(8)
-        cases.append((f"bit at byte {at}", bytes(bytes_), False))
+    for name in ("quantised", "detector", "tagger", "decoder_with_caches", "gpt2_dynamic"):
+        with open(os.path.join(folder, name + ".onnx"), "rb") as file:
+            whole = file.read()
+        for _ in range(30):
+            at, bytes_ = draw.randrange(len(whole)), bytearray(whole)
+            bytes_[at] ^= 1 << draw.randrange(8)
+            cases.append((f"bit at byte {at} of {name}", bytes(bytes_), False))
     path, errors = os.path.join(folder, "damaged.onnx"), 0
     for name, data, wrong in cases:
         with open(path, "wb") as file:
@@ -317,7 +353,9 @@ with tempfile.TemporaryDirectory() as place:
     quantisers(place)
     guesses(place)
     plans(place)
+    halos(place)
     further_networks()
+    in_order(place)
     damaged(place)
     large(place)
 for failure in failures:

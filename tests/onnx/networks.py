@@ -327,10 +327,17 @@ def macs(model, shapes):
             total += math.prod(shapes[out]) * math.prod(weight[1:])
         elif kind == "ConvTranspose":
             total += math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
-        elif kind in ("MatMul", "MatMulInteger"):
+        elif kind in ("MatMul", "MatMulInteger", "QLinearMatMul"):
             total += math.prod(shapes[out]) * shapes[node.input[0]][-1]
         elif kind == "Gemm":
-            total += math.prod(shapes[out]) * shapes[node.input[0]][-1]
+            turned = any(a.name == "transA" and a.i for a in node.attribute)
+            total += math.prod(shapes[out]) * shapes[node.input[0]][0 if turned else -1]
+        elif kind == "Einsum":
+            words = next(a.s.decode() for a in node.attribute if a.name == "equation").replace(" ", "").split("->")[0]
+            sizes = {c: n for word, name in zip(words.split(","), node.input) for c, n in zip(word, shapes[name])}
+            if 0 in sizes.values():
+                raise ValueError("sizes that shape inference does not find")
+            total += math.prod(sizes.values())
         elif kind in ("LSTM", "GRU", "RNN"):
             steps, batch, inner = shapes[node.input[0]]
             total += steps * batch * (math.prod(shapes[node.input[1]]) + math.prod(shapes[node.input[2]]))

@@ -35,10 +35,15 @@ NETWORKS = [
     (WAKE, "package/models/alexa_v0.1.onnx", {}, [{"b": 4}, {"o": 4}]),
     (WAKE, "package/models/timer_v0.1.onnx", {}, [{"b": 4}, {"i": 4}]),
     (WAKE, "package/models/hey_jarvis_v0.1.onnx", {}, [{"b": 4}, {"o": 4}]),
+    (WAKE, "package/models/hey_mycroft_v0.1.onnx", {}, [{"b": 4}]),
+    (WAKE, "package/models/hey_rhasspy_v0.1.onnx", {}, [{"b": 4}]),
+    (WAKE, "package/models/weather_v0.1.onnx", {}, [{"b": 4}, {"i": 2, "b": 2}]),
 ]
 # Voice activity, an LSTM behind an If: ONNX's own shape inference stops at it, so that only a run is tried.
-UNCOUNTED = [(VOICE, "package/dist/silero_vad_legacy.onnx", {"sequence": 1536}, [{"b": 4}]),
-             (VOICE, "package/dist/silero_vad_v5.onnx", {"input.length1": 576}, [{"b": 4}])]
+UNCOUNTED = [(WAKE, "package/models/silero_vad.onnx", {}, [{"b": 4}]),
+             (VOICE, "package/dist/silero_vad_legacy.onnx", {"sequence": 1536}, [{"b": 4}]),
+             (VOICE, "package/dist/silero_vad_v5.onnx", {"input.length1": 576}, [{"b": 4}]),
+             (VOICE, "package/dist/silero_vad_v6.onnx", {"input.length1": 576}, [{"b": 4}])]
 failures = []
 
 

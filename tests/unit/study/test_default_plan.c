@@ -61,8 +61,8 @@ static void states_decide_how_far_a_model_is_split(void **state)
     struct default_choice one = {1, 1, 1, 8, 1, 1, 1, RECOMPUTE_FULL}, two = one;
     two.tensor = 2;
     two.data = 4;
-    assert_float_equal(default_plan_bound(&facts, &one), 150e9, 1e6);
-    assert_float_equal(default_plan_bound(&facts, &two), 90e9, 1e6);
+    assert_float_equal(default_plan_bound(&facts, &nothing, &one), 150e9, 1e6);
+    assert_float_equal(default_plan_bound(&facts, &nothing, &two), 90e9, 1e6);
     struct default_choice first = first_of(&facts, &nothing);
     assert_int_equal(first.tensor, 4);
     assert_int_equal(first.pipeline, 1);
@@ -145,10 +145,12 @@ static void where_nothing_fits_the_least_is_named(void **state)
     assert_int_equal(least.micro, 1);
 }
 
-/* Plans a shipped model with everything of `choice` given, on two nodes of eight A100s, and compares. */
-static void compare(const char *model, const struct default_choice *choice)
+/* Plans a shipped model with everything of `choice` given, on two nodes of eight A100s, and compares. `away`:
+ * a further setting by which something is left with the host, as `given` says; NULL: none. */
+static void compare_given(const char *model, const struct default_choice *choice,
+                          const struct default_given *given, const char *away)
 {
-    enum { SETS = 7 };
+    enum { SETS = 8 };
     char texts[SETS][48];
     const char *sets[SETS];
     struct scenario scenario;
@@ -161,22 +163,31 @@ static void compare(const char *model, const struct default_choice *choice)
     snprintf(texts[3], sizeof texts[3], "plan.recompute=%s", recompute_names[choice->recompute]);
     snprintf(texts[4], sizeof texts[4], "batch.micro=%u", choice->micro);
     snprintf(texts[5], sizeof texts[5], "topology.nodes=2");
-    snprintf(texts[6], sizeof texts[6], "plan.expert=%u", choice->expert);
+    uint32_t count = 6;
+    if (choice->expert > 1)
+        snprintf(texts[count++], sizeof texts[0], "plan.expert=%u", choice->expert);
+    if (away)
+        snprintf(texts[count++], sizeof texts[0], "%s", away);
     struct scenario_options options = {.workload = model,
                                        .topology = "dgx-a100",
                                        .sets = sets,
-                                       .set_count = choice->expert > 1 ? SETS : SETS - 1,
+                                       .set_count = count,
                                        .data_root = partita_data_folder()};
     assert_true(scenario_load(&scenario, &options));
     struct default_facts facts = {.devices = 16, .precision = BF16, .training = true};
     default_plan_measure(&scenario.model, &facts, &scenario.arena);
     for (uint32_t s = 0; s < scenario.plan.stages.count; s++)
         most = fmax(most, scenario.plan.stages.at[s].memory.total);
-    double bound = default_plan_bound(&facts, choice);
-    if (most < bound || most > 3 * bound)
+    double bound = default_plan_bound(&facts, given, choice);
+    if (most < bound || (!away && most > 3 * bound))
         fail_msg("%s, tensor %u x pipeline %u, zero %u: needs %g bytes, the bound is %g", model,
                  choice->tensor, choice->pipeline, choice->zero, most, bound);
     scenario_fini(&scenario);
+}
+
+static void compare(const char *model, const struct default_choice *choice)
+{
+    compare_given(model, choice, &nothing, NULL);
 }
 
 /* A plan must not need less than the bound by which it would have been left out; nor so much more that the
@@ -200,6 +211,81 @@ static void no_plan_needs_less_than_its_bound(void **state)
     }
 }
 
+/* What is left with the host does not count; what has to be on the device in passing does, and is little. */
+static void what_a_host_keeps_is_not_in_the_bound(void **state)
+{
+    (void)state;
+    static const struct default_choice shared = {2, 2, 1, 4, 1, 2, 3, RECOMPUTE_FULL},
+                                       whole = {2, 2, 1, 4, 1, 2, 1, RECOMPUTE_SELECTIVE};
+    struct default_given given = nothing;
+    given.no_optimizer = true;
+    compare_given("llama2-7b", &shared, &given, "plan.offload.optimizer=host");
+    compare_given("llama2-7b", &whole, &given, "plan.offload.optimizer=host");
+    given = nothing;
+    given.no_activations = true;
+    compare_given("llama2-7b", &whole, &given, "plan.offload.activations=host");
+    given = nothing;
+    given.no_parameters = true;
+    compare_given("llama2-7b", &shared, &given, "plan.offload.parameters=host");
+}
+
+/* The fullest device. */
+static double needs(const struct scenario *scenario)
+{
+    double most = 0;
+    for (uint32_t s = 0; s < scenario->plan.stages.count; s++)
+        most = fmax(most, scenario->plan.stages.at[s].memory.total);
+    return most;
+}
+
+/* With the schedules whose peak is that of a few micro-batches it even needs as much. */
+static void a_probe_needs_no_more_than_the_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schedule, *more;
+        bool same;
+    } cases[] = {{"1f1b", "plan.zero=1", true},
+                 {"1f1b", "plan.zero=3", true},
+                 {"1f1b", "plan.offload.optimizer=host", false},
+                 {"1f1b", "plan.offload.activations=host", false},
+                 {"eager-1f1b", "plan.zero=2", true},
+                 {"gpipe", "plan.zero=1", true},
+                 {"zb-h1", "plan.zero=0", true},
+                 {"dualpipev", "plan.zero=0", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char schedule[48];
+        snprintf(schedule, sizeof schedule, "plan.schedule=%s", cases[i].schedule);
+        const char *sets[] = {"topology.nodes=1", "plan.tensor=1",   "plan.pipeline=4", schedule,
+                              cases[i].more,      "batch.global=64", "batch.micro=1"};
+        struct scenario_options options = {.workload = "gpt2-medium",
+                                           .topology = "dgx-a100",
+                                           .sets = sets,
+                                           .set_count = sizeof sets / sizeof sets[0],
+                                           .data_root = partita_data_folder()};
+        struct scenario whole, probe;
+        assert_true(scenario_load(&whole, &options));
+        char *text = value_write(whole.document, &whole.arena);
+        struct scenario_options again = {.workload = "probe",
+                                         .topology = "dgx-a100",
+                                         .text = text,
+                                         .data_root = partita_data_folder(),
+                                         .probe = true};
+        assert_true(scenario_load(&probe, &again));
+        assert_true(probe.unfinished);
+        assert_true(4 * probe.job.programs[0].op_count < 3 * whole.job.programs[0].op_count);
+        if (needs(&probe) > needs(&whole) || (cases[i].same && needs(&probe) != needs(&whole)))
+            fail_msg("%s, %s: a probe needs %g bytes, the whole %g", cases[i].schedule, cases[i].more,
+                     needs(&probe), needs(&whole));
+        assert_true(scenario_finish(&probe, &again));
+        assert_float_equal(needs(&probe), needs(&whole), 0);
+        assert_int_equal(probe.job.programs[0].op_count, whole.job.programs[0].op_count);
+        assert_int_equal(probe.job.steps, whole.job.steps);
+        scenario_fini(&probe);
+        scenario_fini(&whole);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +297,8 @@ int main(void)
         cmocka_unit_test(stages_are_any_divisor_of_the_devices),
         cmocka_unit_test(where_nothing_fits_the_least_is_named),
         cmocka_unit_test(no_plan_needs_less_than_its_bound),
+        cmocka_unit_test(what_a_host_keeps_is_not_in_the_bound),
+        cmocka_unit_test(a_probe_needs_no_more_than_the_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,6 +226,22 @@ static void explain_all(const char *model, const char *parameters, const char *a
     case_fini(&c);
 }
 
+static void heads_that_read_by_themselves_are_told_of(void **state)
+{
+    (void)state;
+    for (int alone = 0; alone < 2; alone++) {
+        struct plan_case c;
+        case_init_shipped(&c, "llama2-7b",
+                          alone ? "{layers: 1, groups: 8, per-head: yes}" : "{layers: 1, groups: 8}", 2);
+        case_stage(&c, 0, "");
+        assert_true(case_derive(&c));
+        char *text = layer_text(&c, 0, "block[0].attention.core", true);
+        assert_int_equal(occurrences(text, "each of it reads by itself"), alone ? 2 : 0);
+        free(text);
+        case_fini(&c);
+    }
+}
+
 static void layers_of_all_kinds_can_be_explained(void **state)
 {
     (void)state;
@@ -284,6 +300,7 @@ int main(void)
         cmocka_unit_test(unequal_shares_print_a_range),
         cmocka_unit_test(a_full_derivation_predicts_the_seconds_of_a_ring),
         cmocka_unit_test(transfers_of_a_wave_tell_their_chunks),
+        cmocka_unit_test(heads_that_read_by_themselves_are_told_of),
         cmocka_unit_test(layers_of_all_kinds_can_be_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ static const char *const plans[] = {
     "batch: {global: 2, sequence: %u, generate: 14}\nplan: {context: 3, data: 1}\n",
     "batch: {global: 6, micro: 1, sequence: %u, generate: 13}\nplan: {context: 2, pipeline: 2, data: 1}\n",
     "batch: {global: 2, sequence: %u, generate: 6}\nplan: {tensor: 2, sequence-parallel: yes}\n",
+    "batch: {global: 4, micro: 1, sequence: %u, generate: 9}\nplan: {pipeline: 2, input: 'chip[7]'}\n",
 };
 
 enum { MODELS = sizeof models / sizeof models[0], PLANS = sizeof plans / sizeof plans[0] };
