@@ -139,7 +139,7 @@ static void shares_of_a_replicated_table_meet_element_by_element(void **state)
 static void pieces_of_an_interval_are_its_elements(void **state)
 {
     (void)state;
-    struct box box = {{{2, 5}, {1, 5}, {3, 6}}};
+    struct box box = {.dims = {{2, 5}, {1, 5}, {3, 6}}};
     for (uint64_t low = 0; low <= 36; low++)
         for (uint64_t high = low; high <= 36; high++) {
             struct box pieces[TIED_PIECES];
