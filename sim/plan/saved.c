@@ -102,9 +102,9 @@ void saved_operand(struct derivation *d, uint32_t index, const struct operand *o
     const struct operator* operator= state_operator(d, index);
     uint32_t unit = d->operators.at[index].unit, tensor = d->same_as[operand->tensor], kept = form;
     enum plan_recompute mode = recompute_unit(d->plan, d->stage, unit);
-    bool outside = saved_from_outside(d, tensor, unit), given = mode == RECOMPUTE_FULL && outside;
-    bool again = mode == RECOMPUTE_SELECTIVE && operator->recomputed && outside; /* it reads that again */
-    if (!saved_wanted(d, operator) || !(operand->saved || given || again))
+    bool read_again = mode == RECOMPUTE_FULL || (mode == RECOMPUTE_SELECTIVE && operator->recomputed);
+    bool given = read_again && saved_from_outside(d, tensor, unit);
+    if (!saved_wanted(d, operator) || !(operand->saved || given))
         return;
     uint32_t made = d->forms.at[form].action; /* a run of units repeats only its own conversions */
     if (d->forms.at[form].streamed)
