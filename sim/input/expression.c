@@ -390,12 +390,12 @@ static struct quantity expression_factor(struct expression *e)
 }
 
 static struct quantity expression_divide(struct expression *e, const char *at, struct quantity a,
-                                         struct quantity b, char operator)
+                                         struct quantity b, char layer_op)
 {
     struct quantity result = {.unit = a.unit};
     if (b.number == 0 && !e->unused)
         return FAIL(e, at, "division by zero");
-    if (operator== '/') {
+    if (layer_op == '/') {
         if (!expression_quotient(a.unit, b.unit, &result.unit) && !e->unused)
             return FAIL(e, at, "cannot divide %s by %s", unit_name(a.unit), unit_name(b.unit));
         result.number = a.number / b.number;
@@ -413,15 +413,15 @@ static struct quantity expression_term(struct expression *e)
     while (!e->failed) {
         expression_space(e);
         const char *at = e->at;
-        char operator= * at;
-        if (operator!= '*' && operator!= '/' && operator!= '%')
+        char layer_op = *at;
+        if (layer_op != '*' && layer_op != '/' && layer_op != '%')
             break;
         e->at++;
         struct quantity right = expression_factor(e);
         if (e->failed)
             break;
-        if (operator!= '*') {
-            result = expression_divide(e, at, result, right, operator);
+        if (layer_op != '*') {
+            result = expression_divide(e, at, result, right, layer_op);
             continue;
         }
         struct quantity product = {.number = result.number * right.number};

@@ -22,7 +22,7 @@ static bool absorb_made(const struct model *model, uint32_t reader, uint32_t ope
     for (uint32_t o = 0; o < model->operators.count; o++)
         for (uint32_t i = 0; i < model->operators.at[o].operand_count; i++)
             readers += model->operators.at[o].operands[i].tensor == tensor;
-    const struct operator* by = & model->operators.at[producer];
+    const struct layer_op *by = &model->operators.at[producer];
     if (readers != 1 || by->kind != OPERATOR_EINSUM || by->operand_count != 2)
         return false;
     uint32_t c = model->tensors.at[by->operands[0].tensor].cached ? 0 : 1;
@@ -34,13 +34,13 @@ static bool absorb_made(const struct model *model, uint32_t reader, uint32_t ope
 }
 
 /* The operand of an attention product that is indexed by the keys. */
-static uint32_t absorb_keyed(const struct model *model, const struct operator* operator)
+static uint32_t absorb_keyed(const struct model *model, const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        const struct tensor *tensor = &model->tensors.at[operator->operands[i].tensor];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        const struct tensor *tensor = &model->tensors.at[layer_op->operands[i].tensor];
         bool attended = tensor->producer != MODEL_NONE && model->operators.at[tensor->producer].attends;
         for (uint32_t k = 0; k < tensor->rank && !attended; k++)
-            if (operator->operands[i].dims[k].dim == operator->key)
+            if (layer_op->operands[i].dims[k].dim == layer_op->key)
                 return i;
     }
     return MODEL_NONE;
@@ -48,12 +48,12 @@ static uint32_t absorb_keyed(const struct model *model, const struct operator* o
 
 /* The one dimension of an operator that its output lacks, and of an operator over a cached tensor the one
  * that the cached operand has besides those of the output. */
-static int absorb_contracted(const struct operator* operator)
+static int absorb_contracted(const struct layer_op *layer_op)
 {
-    for (uint32_t d = 0; d < operator->dim_count; d++) {
+    for (uint32_t d = 0; d < layer_op->dim_count; d++) {
         bool given = false;
         for (uint32_t k = 0; k < TENSOR_DIMS; k++)
-            given |= operator->output.dims[k].dim ==(int) d;
+            given |= layer_op->output.dims[k].dim == (int)d;
         if (!given)
             return (int)d;
     }
@@ -85,52 +85,53 @@ static void absorb_read(struct model *model, struct operand *operand, uint32_t c
  * iterates over what `from` has, and over what it makes of its last dimension. The weights are `weight`, of
  * which `in` is contracted and `out` made. */
 struct absorb_product {
-    uint32_t operator, from, to;
+    uint32_t layer_op, from, to;
     struct operand weight;
-    const struct operator* old; /* as it was */
+    const struct layer_op *old; /* as it was */
     int in, out;                /* dimensions of `old` */
 };
 
 static void absorb_multiply(struct model *model, const struct absorb_product *p)
 {
-    struct operator* operator= & model->operators.at[p->operator];
-    struct operator old = * p->old;
+    struct layer_op *layer_op = &model->operators.at[p->layer_op];
+    struct layer_op old = *p->old;
     const struct tensor *from = &model->tensors.at[p->from];
     struct tensor *to = &model->tensors.at[p->to];
     uint32_t last = from->rank - 1;
     int8_t dim_of[OPERATOR_DIMS];
     memset(dim_of, -1, sizeof dim_of);
-    operator->dim_count = from->rank + 1;
-    operator->operand_count = 2;
-    operator->operands[0] =(struct operand){.tensor = p->from};
-    operator->output =(struct operand){.tensor = p->to};
-    operator->operands[1] = p->weight;
+    layer_op->dim_count = from->rank + 1;
+    layer_op->operand_count = 2;
+    layer_op->operands[0] = (struct operand){.tensor = p->from};
+    layer_op->output = (struct operand){.tensor = p->to};
+    layer_op->operands[1] = p->weight;
     for (uint32_t k = 0; k < TENSOR_DIMS; k++)
-        operator->operands[0].dims[k] = operator->output.dims[k] =(struct operand_dim){
-            .dim = -1, .inner = -1, .kernel = -1, .stride = 1, .dilation = 1};
+        layer_op->operands[0].dims[k] = layer_op->output.dims[k] =
+            (struct operand_dim){.dim = -1, .inner = -1, .kernel = -1, .stride = 1, .dilation = 1};
     for (uint32_t k = 0; k < last; k++) {
-        operator->dims[k] =(struct iteration_dim){.names = {from->dims[k].label}, .size = from->dims[k].size};
-        operator->operands[0].dims[k].dim = operator->output.dims[k].dim =(int8_t) k;
+        layer_op->dims[k] =
+            (struct iteration_dim){.names = {from->dims[k].label}, .size = from->dims[k].size};
+        layer_op->operands[0].dims[k].dim = layer_op->output.dims[k].dim = (int8_t)k;
         for (uint32_t d = 0; d < old.dim_count; d++) /* the weights' own dimensions, as groups of heads */
             for (uint32_t n = 0; n < DIM_NAMES; n++)
                 if (old.dims[d].names[n] == from->dims[k].label && (int)d != p->in && (int)d != p->out)
                     dim_of[d] = (int8_t)k;
     }
-    operator->dims[last] = old.dims[p->in];
-    operator->dims[last + 1] = old.dims[p->out];
+    layer_op->dims[last] = old.dims[p->in];
+    layer_op->dims[last + 1] = old.dims[p->out];
     dim_of[p->in] = (int8_t)last;
     dim_of[p->out] = (int8_t)(last + 1);
-    operator->operands[0].dims[last].dim =(int8_t) last;
-    operator->output.dims[last].dim =(int8_t)(last + 1);
+    layer_op->operands[0].dims[last].dim = (int8_t)last;
+    layer_op->output.dims[last].dim = (int8_t)(last + 1);
     for (uint32_t k = 0; k < TENSOR_DIMS; k++)
         if (p->weight.dims[k].dim >= 0)
-            operator->operands[1].dims[k].dim = dim_of[p->weight.dims[k].dim];
+            layer_op->operands[1].dims[k].dim = dim_of[p->weight.dims[k].dim];
     struct tensor made = *from;
     made.dims[last].size = old.dims[p->out].size;
     made.dims[last].label = old.dims[p->out].names[1] ? old.dims[p->out].names[1] : old.dims[p->out].names[0];
     made.name = to->name;
     made.layer = to->layer;
-    made.producer = p->operator;
+    made.producer = p->layer_op;
     made.cached = made.internal = false;
     *to = made;
 }
@@ -138,14 +139,14 @@ static void absorb_multiply(struct model *model, const struct absorb_product *p)
 /* The keys: their layer makes queries over latents. */
 static void absorb_scores(struct model *model, const struct absorb_core *core)
 {
-    struct operator* scores = & model->operators.at[core->scores];
-    struct operator maker = model->operators.at[core->keys];
+    struct layer_op *scores = &model->operators.at[core->scores];
+    struct layer_op maker = model->operators.at[core->keys];
     const struct operand *key = &scores->operands[core->key_operand];
     uint32_t keys = key->tensor, cached = maker.operands[core->cached_key].tensor,
              query = core->key_operand ? 0 : 1;
     int in_scores = absorb_contracted(scores);
     int made = absorb_dim_of(key, model->tensors.at[keys].rank, in_scores); /* of the keys' tensor */
-    struct absorb_product product = {.operator= core->keys,
+    struct absorb_product product = {.layer_op = core->keys,
                                      .from = scores->operands[query].tensor,
                                      .to = keys,
                                      .weight = maker.operands[1 - core->cached_key],
@@ -162,8 +163,8 @@ static void absorb_scores(struct model *model, const struct absorb_core *core)
 /* The values: their layer makes, of sums of latents, what the attention gave. */
 static void absorb_context(struct model *model, const struct absorb_core *core)
 {
-    struct operator* context = & model->operators.at[core->context];
-    struct operator maker = model->operators.at[core->values];
+    struct layer_op *context = &model->operators.at[core->context];
+    struct layer_op maker = model->operators.at[core->values];
     const struct operand *value = &context->operands[core->value_operand];
     uint32_t values = value->tensor, output = context->output.tensor;
     uint32_t cached = maker.operands[core->cached_value].tensor, rank = model->tensors.at[output].rank;
@@ -185,7 +186,7 @@ static void absorb_context(struct model *model, const struct absorb_core *core)
                 (int8_t)in_context);
     model->layers.at[context->layer].output = values;
     struct tensor given = model->tensors.at[output];
-    struct absorb_product product = {.operator= core->values,
+    struct absorb_product product = {.layer_op = core->values,
                                      .from = values,
                                      .to = output,
                                      .weight = maker.operands[1 - core->cached_value],
@@ -221,19 +222,19 @@ static void absorb_move(struct model *model, uint32_t layer, uint32_t after)
 }
 
 /* The layer where operator `from` stands, where its inputs come later than it. */
-static void absorb_after(struct model *model, uint32_t operator, uint32_t tensor)
+static void absorb_after(struct model *model, uint32_t layer_op, uint32_t tensor)
 {
     uint32_t producer = model->tensors.at[tensor].producer;
-    uint32_t mine = model->operators.at[operator].layer;
+    uint32_t mine = model->operators.at[layer_op].layer;
     uint32_t needed = producer == MODEL_NONE ? 0 : model->operators.at[producer].layer;
     if (needed > mine)
         absorb_move(model, mine, needed);
 }
 
 /* Whether an operator is all there is of a layer of a unit: then the layer may go elsewhere in that. */
-static bool absorb_alone(const struct model *model, uint32_t operator, uint32_t unit)
+static bool absorb_alone(const struct model *model, uint32_t layer_op, uint32_t unit)
 {
-    const struct layer *layer = &model->layers.at[model->operators.at[operator].layer];
+    const struct layer *layer = &model->layers.at[model->operators.at[layer_op].layer];
     return layer->operator_count == 1 && layer->unit == unit;
 }
 
@@ -243,14 +244,14 @@ static bool absorb_find(const struct model *model, uint32_t layer, struct absorb
     const struct layer *at = &model->layers.at[layer];
     *core = (struct absorb_core){.scores = MODEL_NONE, .context = MODEL_NONE};
     for (uint32_t o = at->first_operator; o < at->first_operator + at->operator_count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        if (!operator->attends || operator->kind != OPERATOR_EINSUM ||
-             absorb_keyed(model, operator) == MODEL_NONE)
+        const struct layer_op *layer_op = &model->operators.at[o];
+        if (!layer_op->attends || layer_op->kind != OPERATOR_EINSUM ||
+            absorb_keyed(model, layer_op) == MODEL_NONE)
             continue;
-        uint32_t maker, cached, operand = absorb_keyed(model, operator);
+        uint32_t maker, cached, operand = absorb_keyed(model, layer_op);
         if (!absorb_made(model, o, operand, &maker, &cached))
             continue;
-        if (absorb_contracted(operator) == operator->key) {
+        if (absorb_contracted(layer_op) == layer_op->key) {
             core->context = o;
             core->value_operand = operand;
             core->values = maker;

@@ -100,12 +100,12 @@ struct attention_dims {
     int8_t b, g, r, q, k, d;
 };
 
-static int8_t attention_dim(struct builder *builder, struct operator* op, uint64_t size, const char *name)
+static int8_t attention_dim(struct builder *builder, struct layer_op *op, uint64_t size, const char *name)
 {
     return size ? builder_dim(builder, op, size, builder_name(builder, name), 0, 0) : (int8_t)-1;
 }
 
-static struct attention_dims attention_iterate(struct builder *builder, struct operator* op,
+static struct attention_dims attention_iterate(struct builder *builder, struct layer_op *op,
                                                const struct attention_shape *shape, uint64_t d,
                                                const char *d_name)
 {
@@ -121,7 +121,7 @@ static struct attention_dims attention_iterate(struct builder *builder, struct o
 }
 
 /* Both sequences answer to s as well: who splits s splits the queries. */
-static void attention_mark(struct builder *builder, struct operator* op, const struct attention_shape *shape,
+static void attention_mark(struct builder *builder, struct layer_op *op, const struct attention_shape *shape,
                            int8_t query, int8_t key)
 {
     op->attends = true;
@@ -153,7 +153,7 @@ static void attention_index(const struct builder *builder, struct operand *opera
 }
 
 /* Appends the output's dimensions that exist, in this order. */
-static void attention_output(struct builder *builder, struct operator* op, const char *const labels[],
+static void attention_output(struct builder *builder, struct layer_op *op, const char *const labels[],
                              const int8_t dims[], int count)
 {
     struct operand *output = builder_output(builder, op);
@@ -175,7 +175,7 @@ static uint32_t attention_score(struct builder *builder, const struct attention_
     const struct tensor *tensors[2] = {positions ? &shape->q_position : &shape->q,
                                        positions ? &shape->k_position : &shape->k};
     const struct tensor_dim *last = &tensors[0]->dims[tensors[0]->rank - 1];
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION,
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION,
                                            positions ? "scores.positions" : "scores");
     op->recomputed = !shape->flash;
     struct attention_dims dims =
@@ -200,7 +200,7 @@ static uint32_t attention_score(struct builder *builder, const struct attention_
 }
 
 /* Learned values per bucket of distances and head, added to the scores (T5). */
-static void attention_buckets(struct builder *builder, struct operator* op, uint64_t buckets)
+static void attention_buckets(struct builder *builder, struct layer_op *op, uint64_t buckets)
 {
     struct tensor scores = builder->model->tensors.at[op->operands[0].tensor];
     int g = builder_find(builder, &scores, "g");
@@ -212,7 +212,7 @@ static void attention_buckets(struct builder *builder, struct operator* op, uint
 
 /* Values for pairs of positions (distances, a mask that is learned). Their dimensions are those of the
  * scores, matched from the last; one of size 1 is stretched. */
-static bool attention_bias(struct builder *builder, struct operator* op, uint32_t tensor)
+static bool attention_bias(struct builder *builder, struct layer_op *op, uint32_t tensor)
 {
     struct tensor bias = builder->model->tensors.at[tensor],
                   scores = builder->model->tensors.at[op->operands[0].tensor];
@@ -232,7 +232,7 @@ static bool attention_bias(struct builder *builder, struct operator* op, uint32_
 static uint32_t attention_softmax(struct builder *builder, const struct attention_shape *shape,
                                   uint32_t scores, uint32_t positions, int64_t buckets)
 {
-    struct operator* op = builder_pointwise(builder, scores, "softmax", 6);
+    struct layer_op *op = builder_pointwise(builder, scores, "softmax", 6);
     op->recomputed = !shape->flash;
     uint32_t last = op->dim_count - 1; /* k */
     op->normalised = 1u << last;
@@ -256,7 +256,7 @@ static uint32_t attention_softmax(struct builder *builder, const struct attentio
 static uint32_t attention_dropout(struct builder *builder, const struct attention_shape *shape,
                                   uint32_t scores)
 {
-    struct operator* op = builder_pointwise(builder, scores, "dropout", 2);
+    struct layer_op *op = builder_pointwise(builder, scores, "dropout", 2);
     op->recomputed = !shape->flash;
     op->linear = true;
     op->training_only = true;
@@ -270,7 +270,7 @@ static uint32_t attention_dropout(struct builder *builder, const struct attentio
 static void attention_context(struct builder *builder, const struct attention_shape *shape, uint32_t scores)
 {
     struct tensor weights = builder->model->tensors.at[scores];
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "context");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_ATTENTION, "context");
     op->recomputed = !shape->flash;
     const char *e_name = names_text(builder->model->names, shape->value_label);
     struct attention_dims dims = attention_iterate(builder, op, shape, shape->e, e_name);

@@ -160,11 +160,11 @@ bool builder_list(struct builder *builder, const struct value *value, const char
     return true;
 }
 
-struct operator* builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
+struct layer_op *builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
                                   const char *name)
 {
-    struct operator* op;
-    VECTOR_PUSH(&builder->model->operators, (struct operator){0});
+    struct layer_op *op;
+    VECTOR_PUSH(&builder->model->operators, (struct layer_op){0});
     op = &builder->model->operators.at[builder->model->operators.count - 1];
     op->kind = (uint8_t)kind;
     op->kernel = (uint8_t)kernel;
@@ -177,7 +177,7 @@ struct operator* builder_operator(struct builder *builder, enum operator_kind ki
     return op;
 }
 
-int8_t builder_dim(struct builder *builder, struct operator* op, uint64_t size, uint32_t name,
+int8_t builder_dim(struct builder *builder, struct layer_op *op, uint64_t size, uint32_t name,
                    uint32_t second, uint32_t third)
 {
     if (op->dim_count == OPERATOR_DIMS) {
@@ -189,7 +189,7 @@ int8_t builder_dim(struct builder *builder, struct operator* op, uint64_t size, 
     return (int8_t)op->dim_count++;
 }
 
-int8_t builder_dim_labelled(struct builder *builder, struct operator* op, uint64_t size, uint32_t label)
+int8_t builder_dim_labelled(struct builder *builder, struct layer_op *op, uint64_t size, uint32_t label)
 {
     const char *text = builder_text(builder, label);
     bool feature = strcmp(text, "c") == 0 || strcmp(text, "h") == 0 || strcmp(text, "f") == 0;
@@ -223,7 +223,7 @@ const struct filling *builder_filled(const struct builder *builder, struct filli
     return filling;
 }
 
-uint64_t builder_dim_size(const struct operator* op, int8_t dim)
+uint64_t builder_dim_size(const struct layer_op *op, int8_t dim)
 {
     assert(dim >= 0 && (uint32_t)dim < op->dim_count);
     return op->dims[dim].size;
@@ -248,14 +248,14 @@ static bool builder_wants_gradient(const struct builder *builder, uint32_t tenso
         return at->role == TENSOR_PARAMETER;
     if (at->producer == MODEL_NONE)
         return true; /* still to be produced: a hidden state that is fed back */
-    const struct operator* producer = & builder->model->operators.at[at->producer];
+    const struct layer_op *producer = &builder->model->operators.at[at->producer];
     for (uint32_t i = 0; i < producer->operand_count; i++)
         if (producer->operands[i].gradient)
             return true;
     return false;
 }
 
-struct operand *builder_operand(struct builder *builder, struct operator* op, uint32_t tensor)
+struct operand *builder_operand(struct builder *builder, struct layer_op *op, uint32_t tensor)
 {
     assert(op->operand_count < OPERATOR_OPERANDS);
     struct operand *operand = &op->operands[op->operand_count++];
@@ -279,12 +279,12 @@ static uint32_t builder_tensor(struct builder *builder, enum tensor_role role, c
     return builder->model->tensors.count - 1;
 }
 
-struct operand *builder_parameter(struct builder *builder, struct operator* op, const char *suffix)
+struct operand *builder_parameter(struct builder *builder, struct layer_op *op, const char *suffix)
 {
     return builder_operand(builder, op, builder_tensor(builder, TENSOR_PARAMETER, suffix));
 }
 
-struct operand *builder_output(struct builder *builder, struct operator* op)
+struct operand *builder_output(struct builder *builder, struct layer_op *op)
 {
     uint32_t tensor = builder_tensor(builder, TENSOR_ACTIVATION, builder_text(builder, op->name));
     builder->model->tensors.at[tensor].producer = (uint32_t)(op - builder->model->operators.at);
@@ -312,7 +312,7 @@ static struct operand_dim *builder_grow(struct builder *builder, struct operand 
     return &operand->dims[tensor->rank++];
 }
 
-struct operand_dim *builder_extend(struct builder *builder, const struct operator* op,
+struct operand_dim *builder_extend(struct builder *builder, const struct layer_op *op,
                                    struct operand *operand, uint32_t label, int8_t dim)
 {
     struct operand_dim *at = builder_grow(builder, operand, label, builder_dim_size(op, dim));
@@ -322,7 +322,7 @@ struct operand_dim *builder_extend(struct builder *builder, const struct operato
     return at;
 }
 
-void builder_extend_merged(struct builder *builder, const struct operator* op, struct operand *operand,
+void builder_extend_merged(struct builder *builder, const struct layer_op *op, struct operand *operand,
                            uint32_t label, int8_t outer, int8_t inner)
 {
     uint64_t size = builder_dim_size(op, outer) * builder_dim_size(op, inner);
@@ -336,10 +336,10 @@ void builder_extend_whole(struct builder *builder, struct operand *operand, uint
     builder_grow(builder, operand, label, size);
 }
 
-struct operator* builder_pointwise(struct builder *builder, uint32_t tensor, const char *name, double flops)
+struct layer_op *builder_pointwise(struct builder *builder, uint32_t tensor, const char *name, double flops)
 {
     struct tensor shape = builder->model->tensors.at[tensor];
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, name);
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, name);
     struct operand *input = builder_operand(builder, op, tensor);
     struct operand *output = builder_output(builder, op);
     op->flops_per_point = flops;
@@ -352,7 +352,7 @@ struct operator* builder_pointwise(struct builder *builder, uint32_t tensor, con
     return op;
 }
 
-struct operand *builder_operand_alike(struct builder *builder, struct operator* op, uint32_t tensor)
+struct operand *builder_operand_alike(struct builder *builder, struct layer_op *op, uint32_t tensor)
 {
     struct tensor first = builder->model->tensors.at[op->operands[0].tensor];
     struct tensor other = builder->model->tensors.at[tensor];
@@ -382,7 +382,7 @@ void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t feature
     builder->model->tensors.at[tensor].name = builder_name(builder, name);
     snprintf(name, sizeof name, "%s%s%s", bias ? "bias" : "", bias && activation ? "+" : "",
              activation ? activation_names[activation] : "");
-    struct operator* op = builder_pointwise(builder, tensor, name, cost->flops + bias);
+    struct layer_op *op = builder_pointwise(builder, tensor, name, cost->flops + bias);
     op->fused = true;
     op->additive = activation == ACTIVATION_IDENTITY;
     op->operands[0].saved = cost->input_saved;

@@ -62,35 +62,35 @@ bool builder_integer(struct builder *builder, const struct value *value, const c
                      int64_t *number);
 
 /* Appends an operator to the layer. `name`: what it is inside the layer, "" when it is the layer. */
-struct operator* builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
+struct layer_op *builder_operator(struct builder *builder, enum operator_kind kind, enum kernel_kind kernel,
                                   const char *name);
 /* Appends a dimension to the iteration space; returns its index. Names may be 0. */
-int8_t builder_dim(struct builder *builder, struct operator* op, uint64_t size, uint32_t name,
+int8_t builder_dim(struct builder *builder, struct layer_op *op, uint64_t size, uint32_t name,
                    uint32_t second, uint32_t third);
 /* Appends a dimension named after a label; the features (c, h, f) also answer to "o" and "i". */
-int8_t builder_dim_labelled(struct builder *builder, struct operator* op, uint64_t size, uint32_t label);
+int8_t builder_dim_labelled(struct builder *builder, struct layer_op *op, uint64_t size, uint32_t label);
 
 /* Appends an operand that reads a tensor; none of its dimensions is indexed yet. */
-struct operand *builder_operand(struct builder *builder, struct operator* op, uint32_t tensor);
+struct operand *builder_operand(struct builder *builder, struct layer_op *op, uint32_t tensor);
 /* Appends an operand that reads a new parameter "LAYER.SUFFIX" without dimensions. */
-struct operand *builder_parameter(struct builder *builder, struct operator* op, const char *suffix);
+struct operand *builder_parameter(struct builder *builder, struct layer_op *op, const char *suffix);
 /* Makes the operator's output: a new tensor without dimensions. */
-struct operand *builder_output(struct builder *builder, struct operator* op);
+struct operand *builder_output(struct builder *builder, struct layer_op *op);
 /* Appends a dimension to the tensor of an output or parameter, indexed by an iteration dimension, and filled
  * as that is. */
-struct operand_dim *builder_extend(struct builder *builder, const struct operator* op,
+struct operand_dim *builder_extend(struct builder *builder, const struct layer_op *op,
                                    struct operand *operand, uint32_t label, int8_t dim);
 /* Appends one whose index merges an outer and an inner dimension. */
-void builder_extend_merged(struct builder *builder, const struct operator* op, struct operand *operand,
+void builder_extend_merged(struct builder *builder, const struct layer_op *op, struct operand *operand,
                            uint32_t label, int8_t outer, int8_t inner);
 /* Appends one that is not indexed. */
 void builder_extend_whole(struct builder *builder, struct operand *operand, uint32_t label, uint64_t size);
 
 /* Appends a point-wise operator: one iteration dimension per dimension of the tensor, in its order; the
  * tensor is operand 0 and the output has its shape. */
-struct operator* builder_pointwise(struct builder *builder, uint32_t tensor, const char *name, double flops);
+struct layer_op *builder_pointwise(struct builder *builder, uint32_t tensor, const char *name, double flops);
 /* Appends an operand of the same shape as operand 0, matched by labels; reports when it differs. */
-struct operand *builder_operand_alike(struct builder *builder, struct operator* op, uint32_t tensor);
+struct operand *builder_operand_alike(struct builder *builder, struct layer_op *op, uint32_t tensor);
 /* Appends bias and activation of a conv or fc as one fused operator over `tensor`; `features`: bits of the
  * tensor dimensions that the bias has. Nothing when there is neither. */
 void builder_epilogue(struct builder *builder, uint32_t tensor, uint32_t features, bool bias, int activation);
@@ -104,7 +104,7 @@ const struct filling *builder_filled(const struct builder *builder, struct filli
 /* The tensor that the newest operator gives. */
 uint32_t builder_newest(const struct builder *builder);
 /* Size of an iteration dimension. */
-uint64_t builder_dim_size(const struct operator* op, int8_t dim);
+uint64_t builder_dim_size(const struct layer_op *op, int8_t dim);
 
 /* The kinds, by file; listed in build.c. */
 extern const struct layer_kind source_input_layer, conv_layer, conv_pool_layer, fc_layer, norm_layer,

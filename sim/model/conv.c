@@ -122,7 +122,7 @@ struct conv_channels {
     int8_t group, out, in;
 };
 
-static struct conv_channels conv_channel_dims(struct builder *builder, struct operator* op, uint64_t in,
+static struct conv_channels conv_channel_dims(struct builder *builder, struct layer_op *op, uint64_t in,
                                               uint64_t out, uint64_t groups)
 {
     uint32_t c = builder_name(builder, "c"), o = builder_name(builder, "o"), i = builder_name(builder, "i");
@@ -150,7 +150,7 @@ struct conv_places {
 };
 
 /* A second input is the weight: its dimensions are output channels, input channels, the window. */
-static void conv_shared_weight(struct builder *builder, struct operator* op, struct conv_channels channels,
+static void conv_shared_weight(struct builder *builder, struct layer_op *op, struct conv_channels channels,
                                const struct conv_places *places, uint32_t axes)
 {
     struct tensor tensor = builder_input(builder, 1);
@@ -170,7 +170,7 @@ static void conv_shared_weight(struct builder *builder, struct operator* op, str
                       builder_describe(builder, &tensor));
 }
 
-static void conv_weight(struct builder *builder, struct operator* op, struct conv_channels channels,
+static void conv_weight(struct builder *builder, struct layer_op *op, struct conv_channels channels,
                         const struct conv_places *places, uint32_t axes)
 {
     uint32_t c = builder_name(builder, "c");
@@ -195,7 +195,7 @@ static void conv_einsum(struct builder *builder, const struct tensor *x, uint64_
                         const struct window *window)
 {
     bool depthwise = groups > 1 && groups == x->dims[1].size;
-    struct operator* op =
+    struct layer_op *op =
         builder_operator(builder, OPERATOR_EINSUM, depthwise ? KERNEL_DEPTHWISE : KERNEL_CONV, "");
     const struct tensor_dim *dims = x->dims;
     struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
@@ -306,7 +306,7 @@ static bool conv_transposed_tiles(const struct tensor *x, const struct window *w
 static void conv_transposed_einsum(struct builder *builder, const struct tensor *x,
                                    const struct conv_transposed_keys *keys, const struct window *window)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_CONV, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_CONV, "");
     struct conv_places places = {{-1, -1, -1}, {-1, -1, -1}};
     uint32_t axes = window->axes;
     bool tiles = conv_transposed_tiles(x, window);
@@ -400,9 +400,9 @@ struct conv_pool_keys {
 };
 
 /* The operator with its batch and channel dimensions, which it does not mix. */
-static struct operator* conv_pool_operator(struct builder *builder, const struct tensor *x, int function)
+static struct layer_op *conv_pool_operator(struct builder *builder, const struct tensor *x, int function)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     struct operand *output = builder_output(builder, op);
     op->flops_per_point = 1;
@@ -417,7 +417,7 @@ static struct operator* conv_pool_operator(struct builder *builder, const struct
 
 static void conv_pool_global(struct builder *builder, const struct tensor *x, int function)
 {
-    struct operator* op = conv_pool_operator(builder, x, function);
+    struct layer_op *op = conv_pool_operator(builder, x, function);
     for (uint32_t i = 2; i < x->rank; i++)
         op->operands[0].dims[i].dim = builder_dim_labelled(builder, op, x->dims[i].size, x->dims[i].label);
 }
@@ -440,7 +440,7 @@ static bool conv_pool_build(struct builder *builder, const void *values)
         where.stride = where.kernel;
     if (!conv_window(builder, &where, &x, keys->ceil, &window))
         return false;
-    struct operator* op = conv_pool_operator(builder, &x, keys->function);
+    struct layer_op *op = conv_pool_operator(builder, &x, keys->function);
     for (uint32_t axis = 0; axis < window.axes; axis++) {
         uint32_t label = x.dims[2 + axis].label, kernel_name = conv_name(builder, window.axes, axis, true);
         int8_t dim = builder_dim(builder, op, window.out[axis], label, 0, 0);

@@ -67,35 +67,34 @@ static uint32_t decode_logits(const struct model *model)
 static uint64_t decode_vocabulary(const struct model *model, uint32_t tokens)
 {
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
+        const struct layer_op *layer_op = &model->operators.at[o];
         bool reads = false;
-        for (uint32_t i = 0; i < operator->operand_count; i++)
-            reads |= operator->operands[i].tensor == tokens;
-        for (uint32_t i = 0; reads && i < operator->operand_count; i++)
-            if (model->tensors.at[operator->operands[i].tensor].role == TENSOR_PARAMETER)
-                return model->tensors.at[operator->operands[i].tensor].dims[0].size;
+        for (uint32_t i = 0; i < layer_op->operand_count; i++)
+            reads |= layer_op->operands[i].tensor == tokens;
+        for (uint32_t i = 0; reads && i < layer_op->operand_count; i++)
+            if (model->tensors.at[layer_op->operands[i].tensor].role == TENSOR_PARAMETER)
+                return model->tensors.at[layer_op->operands[i].tensor].dims[0].size;
     }
     return 0;
 }
 
 /* Whether an operator needs other positions of its operands than those that it gives, though it is neither
  * attention nor recurrent. */
-static bool decode_mixes(const struct model *model, const struct operator* operator)
+static bool decode_mixes(const struct model *model, const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        const struct operand *operand = &operator->operands[i];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        const struct operand *operand = &layer_op->operands[i];
         const struct tensor *tensor = &model->tensors.at[operand->tensor];
         int s = tensor->role == TENSOR_PARAMETER ? -1 : decode_sequence(model, tensor);
         if (s < 0)
             continue;
         const struct operand_dim *at = &operand->dims[s];
-        if (at->dim < 0 || at->kernel >= 0 || at->inner >= 0 ||
-            at->offset ||
-            operator->dims[at->dim].size != tensor->dims[s].size || operator->normalised>> at->dim & 1)
+        if (at->dim < 0 || at->kernel >= 0 || at->inner >= 0 || at->offset ||
+            layer_op->dims[at->dim].size != tensor->dims[s].size || layer_op->normalised >> at->dim & 1)
             return true;
-        bool given = operator->dims[at->dim].sequential;
-        for (uint32_t k = 0; k < model->tensors.at[operator->output.tensor].rank; k++)
-            given |= operator->output.dims[k].dim == at->dim || operator->output.dims[k].inner == at->dim;
+        bool given = layer_op->dims[at->dim].sequential;
+        for (uint32_t k = 0; k < model->tensors.at[layer_op->output.tensor].rank; k++)
+            given |= layer_op->output.dims[k].dim == at->dim || layer_op->output.dims[k].inner == at->dim;
         if (!given)
             return true;
     }
@@ -103,44 +102,44 @@ static bool decode_mixes(const struct model *model, const struct operator* opera
 }
 
 /* Whether attention adds values for pairs of positions to its scores. */
-static bool decode_biased(const struct model *model, const struct operator* operator)
+static bool decode_biased(const struct model *model, const struct layer_op *layer_op)
 {
     bool biased = false;
-    for (uint32_t i = 1; operator->kind == OPERATOR_POINTWISE && i<operator->operand_count; i++) {
-        const struct operand *operand = &operator->operands[i];
+    for (uint32_t i = 1; layer_op->kind == OPERATOR_POINTWISE && i < layer_op->operand_count; i++) {
+        const struct operand *operand = &layer_op->operands[i];
         const struct tensor *tensor = &model->tensors.at[operand->tensor];
         bool scores = tensor->producer != MODEL_NONE && model->operators.at[tensor->producer].attends;
         for (uint32_t k = 0; !scores && k < tensor->rank; k++)
             biased =
-                biased || operand->dims[k].dim == operator->query || operand->dims[k].dim == operator->key;
+                biased || operand->dims[k].dim == layer_op->query || operand->dims[k].dim == layer_op->key;
     }
     return biased;
 }
 
-static bool decode_both_ways(const struct model *model, const struct operator* operator)
+static bool decode_both_ways(const struct model *model, const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].size> 1 && decode_called(model, operator->dims[i].names[0], "direction"))
+    for (uint32_t i = 0; i < layer_op->dim_count; i++)
+        if (layer_op->dims[i].size > 1 && decode_called(model, layer_op->dims[i].names[0], "direction"))
             return true;
     return false;
 }
 
 /* What of one operator stands against it; NULL: nothing. */
-static const char *decode_against(const struct model *model, const struct operator* operator,
-                                  struct arena * arena)
+static const char *decode_against(const struct model *model, const struct layer_op *layer_op,
+                                  struct arena *arena)
 {
-    const char *layer = names_text(model->names, model->layers.at[operator->layer].name);
-    if (operator->training_only)
+    const char *layer = names_text(model->names, model->layers.at[layer_op->layer].name);
+    if (layer_op->training_only)
         return NULL;
-    if (operator->attends && !operator->masked)
+    if (layer_op->attends && !layer_op->masked)
         return arena_format(arena, "'%s' attends to later positions too: it has no causal mask", layer);
-    if (operator->attends)
-        return decode_biased(model, operator)
+    if (layer_op->attends)
+        return decode_biased(model, layer_op)
                    ? arena_format(arena, "'%s' adds values for pairs of positions to its scores", layer)
                    : NULL;
-    if (decode_both_ways(model, operator))
+    if (decode_both_ways(model, layer_op))
         return arena_format(arena, "'%s' reads its sequence in both directions", layer);
-    return decode_mixes(model, operator) ? arena_format(arena, "'%s' mixes positions of the sequence", layer)
+    return decode_mixes(model, layer_op) ? arena_format(arena, "'%s' mixes positions of the sequence", layer)
                                          : NULL;
 }
 
@@ -173,9 +172,9 @@ uint64_t decode_positions(const struct model *model)
 {
     uint64_t least = 0;
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        for (uint32_t i = 0; i < operator->operand_count; i++) {
-            const struct tensor *tensor = &model->tensors.at[operator->operands[i].tensor];
+        const struct layer_op *layer_op = &model->operators.at[o];
+        for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+            const struct tensor *tensor = &model->tensors.at[layer_op->operands[i].tensor];
             int s = tensor->role == TENSOR_PARAMETER ? decode_sequence(model, tensor) : -1;
             if (s >= 0 && (!least || tensor->dims[s].size < least))
                 least = tensor->dims[s].size;
@@ -185,28 +184,28 @@ uint64_t decode_positions(const struct model *model)
 }
 
 /* Every size of an operator's output is that of the iteration dimension that indexes it. */
-static void decode_resize(struct model *model, const struct operator* operator, uint32_t dim)
+static void decode_resize(struct model *model, const struct layer_op *layer_op, uint32_t dim)
 {
-    struct tensor *output = &model->tensors.at[operator->output.tensor];
+    struct tensor *output = &model->tensors.at[layer_op->output.tensor];
     for (uint32_t k = 0; k < output->rank; k++)
-        if (operator->output.dims[k].dim ==(int) dim && operator->output.dims[k].inner<0)
-            output->dims[k].size = operator->dims[dim].size;
+        if (layer_op->output.dims[k].dim == (int)dim && layer_op->output.dims[k].inner < 0)
+            output->dims[k].size = layer_op->dims[dim].size;
 }
 
 /* The logits, and what is made of them, at one position: of its operand, a product then reads one. */
 static void decode_shorten(struct model *model)
 {
     for (uint32_t o = decode_logits(model); o < model->operators.count; o++) {
-        struct operator* operator= & model->operators.at[o];
+        struct layer_op *layer_op = &model->operators.at[o];
         bool first = o == decode_logits(model);
-        for (uint32_t i = 0; i < operator->operand_count; i++) {
-            const struct operand *operand = &operator->operands[i];
+        for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+            const struct operand *operand = &layer_op->operands[i];
             const struct tensor *tensor = &model->tensors.at[operand->tensor];
             int s = tensor->role == TENSOR_PARAMETER ? -1 : decode_sequence(model, tensor);
             if (s < 0 || operand->dims[s].dim < 0 || (!first && tensor->dims[s].size > 1))
                 continue;
-            operator->dims[operand->dims[s].dim].size = 1;
-            decode_resize(model, operator,(uint32_t) operand->dims[s].dim);
+            layer_op->dims[operand->dims[s].dim].size = 1;
+            decode_resize(model, layer_op, (uint32_t)operand->dims[s].dim);
         }
     }
 }
@@ -228,18 +227,18 @@ void decode_sample(struct model *model)
     uint32_t logits = model->operators.at[decode_last(model)].output.tensor;
     struct tensor from = model->tensors.at[logits];
     uint32_t name = names_add(model->names, "sample"), layer = model->layers.count;
-    struct operator operator= {.kind = OPERATOR_POINTWISE,
-                               .kernel = KERNEL_MEMORY,
-                               .layer = layer,
-                               .name = names_add(model->names, ""),
-                               .fraction = 1,
-                               .flops_per_point = 1,
-                               .operand_count = 1,
-                               .dim_count = from.rank,
-                               .normalised = 1u << (from.rank - 1),
-                               .statistics_forward = 2}; /* the largest and which it is */
-    operator.operands[0] = decode_operand(logits);
-    operator.output = decode_operand(model->tensors.count);
+    struct layer_op layer_op = {.kind = OPERATOR_POINTWISE,
+                                .kernel = KERNEL_MEMORY,
+                                .layer = layer,
+                                .name = names_add(model->names, ""),
+                                .fraction = 1,
+                                .flops_per_point = 1,
+                                .operand_count = 1,
+                                .dim_count = from.rank,
+                                .normalised = 1u << (from.rank - 1),
+                                .statistics_forward = 2}; /* the largest and which it is */
+    layer_op.operands[0] = decode_operand(logits);
+    layer_op.output = decode_operand(model->tensors.count);
     struct tensor token = {.rank = from.rank - 1,
                            .name = name,
                            .layer = layer,
@@ -247,11 +246,11 @@ void decode_sample(struct model *model)
                            .discrete = true,
                            .role = TENSOR_ACTIVATION};
     for (uint32_t i = 0; i < from.rank; i++) {
-        operator.dims[i] =(struct iteration_dim){.names = {from.dims[i].label}, .size = from.dims[i].size};
-        operator.operands[0].dims[i].dim =(int8_t) i;
+        layer_op.dims[i] = (struct iteration_dim){.names = {from.dims[i].label}, .size = from.dims[i].size};
+        layer_op.operands[0].dims[i].dim = (int8_t)i;
         if (i < token.rank) {
             token.dims[i] = from.dims[i];
-            operator.output.dims[i].dim =(int8_t) i;
+            layer_op.output.dims[i].dim = (int8_t)i;
         }
     }
     struct model_unit *unit = &model->units.at[model->units.count - 1];
@@ -264,22 +263,22 @@ void decode_sample(struct model *model)
                            .output = model->tensors.count,
                            .place = model->layers.at[layer - 1].place};
     unit->layer_count++;
-    VECTOR_PUSH(&model->operators, operator);
+    VECTOR_PUSH(&model->operators, layer_op);
     VECTOR_PUSH(&model->tensors, token);
     VECTOR_PUSH(&model->layers, sample);
 }
 
 /* Marks, from an operator that reads a tensor along `dim`, the operators back to where a cache stands: their
  * dimension along the positions that are kept grows with them. */
-static void decode_grow(struct model *model, const struct operator* operator, uint32_t dim)
+static void decode_grow(struct model *model, const struct layer_op *layer_op, uint32_t dim)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        const struct operand *operand = &operator->operands[i];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        const struct operand *operand = &layer_op->operands[i];
         const struct tensor *tensor = &model->tensors.at[operand->tensor];
         for (uint32_t k = 0; k < tensor->rank; k++) {
             if (operand->dims[k].dim != (int)dim || tensor->cached || tensor->producer == MODEL_NONE)
                 continue;
-            struct operator* producer = & model->operators.at[tensor->producer];
+            struct layer_op *producer = &model->operators.at[tensor->producer];
             if (producer->attends)
                 continue; /* scores: they have that dimension themselves */
             producer->grows = (uint8_t)(1 + producer->output.dims[k].dim);
@@ -310,21 +309,21 @@ static uint32_t decode_cache(struct model *model, uint32_t tensor)
 }
 
 /* Gives an operator the cache beside each new key or value that it reads along its growing dimension. */
-static void decode_read(struct model *model, struct operator* operator)
+static void decode_read(struct model *model, struct layer_op *layer_op)
 {
-    uint32_t count = operator->operand_count;
+    uint32_t count = layer_op->operand_count;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t tensor = operator->operands[i].tensor;
+        uint32_t tensor = layer_op->operands[i].tensor;
         bool along = false;
         for (uint32_t k = 0; k < model->tensors.at[tensor].rank; k++)
-            along |= operator->operands[i].dims[k].dim == operator->grows - 1;
+            along |= layer_op->operands[i].dims[k].dim == layer_op->grows - 1;
         if (!along || !model->tensors.at[tensor].cached)
             continue;
-        assert(operator->operand_count<OPERATOR_OPERANDS);
-        struct operand past = operator->operands[i];
+        assert(layer_op->operand_count < OPERATOR_OPERANDS);
+        struct operand past = layer_op->operands[i];
         past.tensor = decode_cache(model, tensor);
         past.saved = past.gradient = false;
-        operator->operands[operator->operand_count++] = past;
+        layer_op->operands[layer_op->operand_count++] = past;
     }
 }
 
@@ -332,13 +331,13 @@ void decode_step(struct model *token)
 {
     absorb(token);
     for (uint32_t o = 0; o < token->operators.count; o++) {
-        struct operator* operator= & token->operators.at[o];
-        if (!operator->attends)
+        struct layer_op *layer_op = &token->operators.at[o];
+        if (!layer_op->attends)
             continue;
-        operator->grows =(uint8_t)(1 + operator->key);
-        operator->causal = false; /* the one query is the last position: it sees all */
-        operator->fraction = 1;
-        decode_grow(token, operator,(uint32_t) operator->key);
+        layer_op->grows = (uint8_t)(1 + layer_op->key);
+        layer_op->causal = false; /* the one query is the last position: it sees all */
+        layer_op->fraction = 1;
+        decode_grow(token, layer_op, (uint32_t)layer_op->key);
     }
     for (uint32_t o = 0; o < token->operators.count; o++)
         if (token->operators.at[o].grows)
@@ -347,20 +346,20 @@ void decode_step(struct model *token)
 }
 
 /* Positions before the new one that an operator reads when there are so many. */
-static uint64_t decode_seen(const struct operator* operator, uint64_t past)
+static uint64_t decode_seen(const struct layer_op *layer_op, uint64_t past)
 {
-    return operator->window && operator->window <= past ? operator->window - 1 : past;
+    return layer_op->window && layer_op->window <= past ? layer_op->window - 1 : past;
 }
 
 /* The caches that an operator reads hold at least so many positions; the new one comes after those that it
  * sees. */
-static void decode_hold(struct model *token, struct operator* operator, uint64_t seen)
+static void decode_hold(struct model *token, struct layer_op *layer_op, uint64_t seen)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        struct operand *operand = &operator->operands[i];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        struct operand *operand = &layer_op->operands[i];
         struct tensor *tensor = &token->tensors.at[operand->tensor];
         for (uint32_t k = 0; k < tensor->rank; k++) {
-            if (operand->dims[k].dim != operator->grows - 1)
+            if (operand->dims[k].dim != layer_op->grows - 1)
                 continue;
             if (tensor->past)
                 tensor->dims[k].size = tensor->dims[k].size > seen ? tensor->dims[k].size : seen;
@@ -370,12 +369,12 @@ static void decode_hold(struct model *token, struct operator* operator, uint64_t
     }
 }
 
-static void decode_forget(struct model *token, const struct operator* operator)
+static void decode_forget(struct model *token, const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        struct tensor *tensor = &token->tensors.at[operator->operands[i].tensor];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        struct tensor *tensor = &token->tensors.at[layer_op->operands[i].tensor];
         for (uint32_t k = 0; k < tensor->rank && tensor->past; k++)
-            if (operator->operands[i].dims[k].dim == operator->grows - 1)
+            if (layer_op->operands[i].dims[k].dim == layer_op->grows - 1)
                 tensor->dims[k].size = 0;
     }
 }
@@ -386,12 +385,12 @@ void decode_past(struct model *token, uint64_t past)
         if (token->operators.at[o].grows)
             decode_forget(token, &token->operators.at[o]);
     for (uint32_t o = 0; o < token->operators.count; o++) {
-        struct operator* operator= & token->operators.at[o];
-        if (!operator->grows)
+        struct layer_op *layer_op = &token->operators.at[o];
+        if (!layer_op->grows)
             continue;
-        uint64_t seen = decode_seen(operator, past);
-        operator->dims[operator->grows - 1].size = seen + 1;
-        decode_resize(token, operator, operator->grows - 1u);
-        decode_hold(token, operator, seen);
+        uint64_t seen = decode_seen(layer_op, past);
+        layer_op->dims[layer_op->grows - 1].size = seen + 1;
+        decode_resize(token, layer_op, layer_op->grows - 1u);
+        decode_hold(token, layer_op, seen);
     }
 }

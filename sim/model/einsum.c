@@ -21,7 +21,7 @@ static const char *einsum_word(struct builder *builder, const char **at)
     return length ? word : NULL;
 }
 
-static int8_t einsum_dim(struct builder *builder, struct operator* op, const char *word, uint64_t size)
+static int8_t einsum_dim(struct builder *builder, struct layer_op *op, const char *word, uint64_t size)
 {
     uint32_t name = builder_name(builder, word);
     for (uint32_t i = 0; i < op->dim_count; i++)
@@ -30,7 +30,7 @@ static int8_t einsum_dim(struct builder *builder, struct operator* op, const cha
     return builder_dim_labelled(builder, op, size, builder_label(builder, word));
 }
 
-static bool einsum_operand(struct builder *builder, struct operator* op, uint32_t index, const char **at)
+static bool einsum_operand(struct builder *builder, struct layer_op *op, uint32_t index, const char **at)
 {
     struct tensor x = builder_input(builder, index);
     struct operand *operand = builder_operand(builder, op, builder->inputs[index]);
@@ -53,7 +53,7 @@ static bool einsum_operand(struct builder *builder, struct operator* op, uint32_
                          builder_describe(builder, &x));
 }
 
-static bool einsum_output(struct builder *builder, struct operator* op, const char *at)
+static bool einsum_output(struct builder *builder, struct layer_op *op, const char *at)
 {
     struct operand *output = builder_output(builder, op);
     const char *word;
@@ -75,7 +75,7 @@ static bool einsum_build(struct builder *builder, const void *values)
     const char *at = keys->equation;
     if (!builder_want_inputs(builder, 1, OPERATOR_OPERANDS))
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "");
     for (uint32_t i = 0; i < builder->input_count; i++) {
         if (!einsum_operand(builder, op, i, &at))
             return false;
@@ -139,7 +139,7 @@ static bool einsum_reduce_build(struct builder *builder, const void *values)
     struct tensor x = builder_input(builder, 0);
     if (!einsum_reduce_over(builder, &x, keys->over, &bits))
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     op->flops_per_point = (double)keys->flops;

@@ -26,7 +26,7 @@ static bool embedding_add(struct builder *builder, uint32_t tensor, int64_t posi
     if (positions && (uint64_t)positions < x.dims[s].size)
         return builder_error(builder, "has %lld positions, but the sequence has %llu", (long long)positions,
                              (unsigned long long)x.dims[s].size);
-    struct operator* op = builder_pointwise(builder, tensor, name, (positions > 0) + (types > 0));
+    struct layer_op *op = builder_pointwise(builder, tensor, name, (positions > 0) + (types > 0));
     if (positions) {
         struct operand *table = builder_parameter(builder, op, "positions");
         builder_extend_whole(builder, table, x.dims[s].label, (uint64_t)positions);
@@ -58,7 +58,7 @@ static bool embedding_row(struct builder *builder, const struct value *out, stru
 static bool embedding_look_up(struct builder *builder, const struct embedding_keys *keys,
                               const struct tensor *tokens, const struct tensor_dim *row)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     uint32_t v_name = builder_name(builder, "v");

@@ -85,7 +85,7 @@ struct fc_dims {
 };
 
 /* An iteration dimension over a dimension of the input, filled as that is. */
-static int8_t fc_dim_alike(struct builder *builder, struct operator* op, const struct tensor_dim *like,
+static int8_t fc_dim_alike(struct builder *builder, struct layer_op *op, const struct tensor_dim *like,
                            uint32_t name, uint32_t second)
 {
     int8_t dim = builder_dim(builder, op, like->size, name, second, 0);
@@ -93,7 +93,7 @@ static int8_t fc_dim_alike(struct builder *builder, struct operator* op, const s
     return dim;
 }
 
-static void fc_iterate(struct builder *builder, struct operator* op, const struct fc_shape *shape,
+static void fc_iterate(struct builder *builder, struct layer_op *op, const struct fc_shape *shape,
                        struct fc_dims *dims)
 {
     const struct tensor *x = &shape->x;
@@ -118,7 +118,7 @@ static void fc_iterate(struct builder *builder, struct operator* op, const struc
     }
 }
 
-static void fc_own_weight(struct builder *builder, struct operator* op, const struct fc_shape *shape,
+static void fc_own_weight(struct builder *builder, struct layer_op *op, const struct fc_shape *shape,
                           const struct fc_dims *dims)
 {
     struct operand *weight = builder_parameter(builder, op, "weight");
@@ -133,7 +133,7 @@ static void fc_own_weight(struct builder *builder, struct operator* op, const st
     }
 }
 
-static void fc_output(struct builder *builder, struct operator* op, const struct fc_shape *shape,
+static void fc_output(struct builder *builder, struct layer_op *op, const struct fc_shape *shape,
                       const struct fc_dims *dims)
 {
     struct operand *output = builder_output(builder, op);
@@ -154,7 +154,7 @@ static bool fc_build(struct builder *builder, const void *values)
     shape.x = builder_input(builder, 0);
     if (!fc_read_out(builder, keys->out, &shape) || !fc_read_over(builder, keys->over, &shape))
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "");
     fc_iterate(builder, op, &shape, &dims);
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     input->saved = true;

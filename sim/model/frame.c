@@ -64,7 +64,7 @@ bool frame_define(struct builder *builder, struct place place, const char *full_
 }
 
 /* The iteration dimension that answers to a label, among the outputs and the contracted; -1: none. */
-static int8_t frame_dim_called(const struct operator* op, uint32_t label, uint64_t size)
+static int8_t frame_dim_called(const struct layer_op *op, uint32_t label, uint64_t size)
 {
     for (uint32_t i = op->dim_count; i-- > 0;)
         for (int k = 0; k < DIM_NAMES; k++)
@@ -76,7 +76,7 @@ static int8_t frame_dim_called(const struct operator* op, uint32_t label, uint64
 /* The first parameter of a layer's first operator; MODEL_NONE: it has none. */
 static uint32_t frame_weight(const struct model *model, uint32_t layer)
 {
-    const struct operator* first = & model->operators.at[model->layers.at[layer].first_operator];
+    const struct layer_op *first = &model->operators.at[model->layers.at[layer].first_operator];
     if (!model->layers.at[layer].operator_count)
         return MODEL_NONE;
     for (uint32_t i = 0; i < first->operand_count; i++)
@@ -86,7 +86,7 @@ static uint32_t frame_weight(const struct model *model, uint32_t layer)
 }
 
 /* Reads another layer's parameter, its dimensions matched by label and size. */
-static bool frame_tie_to(struct builder *builder, struct operator* op, const char *name, uint32_t parameter,
+static bool frame_tie_to(struct builder *builder, struct layer_op *op, const char *name, uint32_t parameter,
                          uint32_t rank)
 {
     struct tensor weight = builder->model->tensors.at[parameter];
@@ -103,7 +103,7 @@ static bool frame_tie_to(struct builder *builder, struct operator* op, const cha
     return true;
 }
 
-bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank)
+bool frame_tie(struct builder *builder, struct layer_op *op, const char *name, uint32_t rank)
 {
     struct named found = frame_find(builder, name);
     if (found.tensor == MODEL_NONE)
@@ -130,7 +130,7 @@ static uint32_t frame_parameter(const struct model *model, uint32_t layer, const
     return MODEL_NONE;
 }
 
-bool frame_tie_part(struct builder *builder, struct operator* op, const char *name, const char *suffix,
+bool frame_tie_part(struct builder *builder, struct layer_op *op, const char *name, const char *suffix,
                     uint32_t rank)
 {
     struct named found = frame_find(builder, name);

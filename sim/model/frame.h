@@ -26,10 +26,10 @@ bool frame_unknown(struct builder *builder, struct place place, const char *key,
 /* Appends an operand that reads another layer's weight (its first parameter). Its dimensions are matched by
  * label and size, so it may be transposed. Reports and returns false when there is none or it does not fit.
  */
-bool frame_tie(struct builder *builder, struct operator* op, const char *name, uint32_t rank);
+bool frame_tie(struct builder *builder, struct layer_op *op, const char *name, uint32_t rank);
 
 /* The same with one of several parameters, which the other layer calls "LAYER.SUFFIX". */
-bool frame_tie_part(struct builder *builder, struct operator* op, const char *name, const char *suffix,
+bool frame_tie_part(struct builder *builder, struct layer_op *op, const char *name, const char *suffix,
                     uint32_t rank);
 
 /* Gives a full name a meaning. Reports and returns false when it has one already. */

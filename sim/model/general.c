@@ -71,7 +71,7 @@ struct general_elementwise_keys {
 };
 
 /* Dimensions are matched from the right, as in ONNX and NumPy. */
-static bool general_stretch(struct builder *builder, struct operator* op, const struct tensor *out,
+static bool general_stretch(struct builder *builder, struct layer_op *op, const struct tensor *out,
                             uint32_t input)
 {
     struct tensor x = builder_input(builder, input);
@@ -102,7 +102,7 @@ static bool general_elementwise_build(struct builder *builder, const void *value
     out = builder_input(builder, 0);
     if (keys->dims && !general_dims(builder, keys->dims, "`dims`", &out))
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     op->flops_per_point = (double)keys->flops;
     for (uint32_t i = 0; i < out.rank; i++)
         builder_dim_labelled(builder, op, out.dims[i].size, out.dims[i].label);
@@ -145,7 +145,7 @@ struct general_shape_keys {
 /* The operands of a view while dimensions of equal product are matched, from the left. */
 struct general_view {
     struct builder *builder;
-    struct operator* op;
+    struct layer_op *op;
     struct operand *input, *output;
     const struct tensor *from, *to;
 };
@@ -225,7 +225,7 @@ static bool general_reshape_build(struct builder *builder, const void *values)
     if (model_elements(&x) != model_elements(&out))
         return builder_error(builder, "makes %s of %s, which has another number of elements",
                              builder_describe(builder, &out), builder_describe(builder, &x));
-    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
     struct general_view view = {.builder = builder, .op = op, .from = &x, .to = &out};
     view.input = builder_operand(builder, op, builder->inputs[0]);
     view.output = builder_output(builder, op);
@@ -261,7 +261,7 @@ static bool general_transpose_build(struct builder *builder, const void *values)
     if (!builder_want_inputs(builder, 1, 1))
         return false;
     struct tensor x = builder_input(builder, 0);
-    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     for (const char *at = keys->order; *at;) {
@@ -314,7 +314,7 @@ static bool general_rearrange_build(struct builder *builder, const void *values)
     if (!builder_want_inputs(builder, keys->made ? 0 : 1, OPERATOR_OPERANDS) ||
         !general_dims(builder, keys->dims, "`dims`", &out))
         return false;
-    struct operator* op =
+    struct layer_op *op =
         builder_operator(builder, keys->free ? OPERATOR_VIEW : OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     op->flops_per_point = (double)keys->flops;
     for (uint32_t i = 0; i < out.rank; i++)
@@ -368,7 +368,7 @@ static bool general_lookup_build(struct builder *builder, const void *values)
         return false;
     struct tensor x = builder_input(builder, 0);
     uint32_t v = builder_name(builder, "v"), label = builder_label(builder, keys->label);
-    struct operator* op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
     struct operand *tokens = builder_operand(builder, op, builder->inputs[0]),
                    *table = builder_parameter(builder, op, "weight"), *output = builder_output(builder, op);
     for (uint32_t i = 0; i < x.rank; i++) {

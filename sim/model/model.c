@@ -78,7 +78,7 @@ uint64_t model_parameters(const struct model *model)
 }
 
 /* The part of a parameter that one point of an operator uses: k of E experts. */
-static uint64_t model_active(const struct tensor *tensor, const struct operator* op,
+static uint64_t model_active(const struct tensor *tensor, const struct layer_op *op,
                              const struct operand *operand)
 {
     uint64_t count = model_count(tensor);
@@ -99,7 +99,7 @@ uint64_t model_active_parameters(const struct model *model)
         bool seen = tensor->role != TENSOR_PARAMETER;
         uint32_t first = seen ? 0 : model->layers.at[tensor->layer].first_operator;
         for (uint32_t o = first; !seen && o < model->operators.count; o++) {
-            const struct operator* op = & model->operators.at[o];
+            const struct layer_op *op = &model->operators.at[o];
             for (uint32_t i = 0; i < op->operand_count && !seen; i++)
                 if (op->operands[i].tensor == t) {
                     sum += model_active(tensor, op, &op->operands[i]);
@@ -128,7 +128,7 @@ uint64_t model_layer_parameters(const struct model *model, uint32_t layer)
     if (output != MODEL_NONE && model->tensors.at[output].role == TENSOR_PARAMETER)
         return model_count(&model->tensors.at[output]);
     for (uint32_t o = first; o < first + model->layers.at[layer].operator_count; o++) {
-        const struct operator* op = & model->operators.at[o];
+        const struct layer_op *op = &model->operators.at[o];
         for (uint32_t i = 0; i < op->operand_count; i++) {
             const struct tensor *tensor = &model->tensors.at[op->operands[i].tensor];
             if (tensor->role == TENSOR_PARAMETER && tensor->layer == layer &&
@@ -139,7 +139,7 @@ uint64_t model_layer_parameters(const struct model *model, uint32_t layer)
     return sum;
 }
 
-double model_points(const struct operator* op)
+double model_points(const struct layer_op *op)
 {
     double points = op->fraction;
     for (uint32_t i = 0; i < op->dim_count; i++)
@@ -147,7 +147,7 @@ double model_points(const struct operator* op)
     return points;
 }
 
-static double model_operator_macs(const struct operator* op)
+static double model_operator_macs(const struct layer_op *op)
 {
     return op->kind == OPERATOR_EINSUM ? model_points(op) : 0;
 }
@@ -175,7 +175,7 @@ static uint64_t model_least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-struct interval model_needed(const struct model *model, const struct operator* op,
+struct interval model_needed(const struct model *model, const struct layer_op *op,
                              const struct operand *operand, uint32_t tensor_dim, struct interval over)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];

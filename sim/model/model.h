@@ -111,8 +111,9 @@ enum operator_kind {
     OPERATOR_KIND_COUNT
 };
 
-struct operator
-{
+/* An operator of a layer: what is computed at each point of its iteration dimensions, and what it reads and
+ * gives there. */
+struct layer_op {
     struct iteration_dim dims[OPERATOR_DIMS];
     struct operand operands[OPERATOR_OPERANDS];
     struct operand output;
@@ -136,11 +137,11 @@ struct operator
     bool causal;     /* and only points whose key is not after their query are computed */
     uint64_t
         window; /* of what attends under a mask: positions that a query sees, its own among them; 0: all */
-    int8_t query, key;      /* of what attends: the iteration dimensions of queries and keys */
-    uint8_t grows;          /* 1 + the iteration dimension over what a cache holds, one longer with each token
-                               (decode.h); 0: none */
-    uint8_t rereads;        /* 1 + the iteration dimension for each entry of which the kernel reads anew what has
-                               not got it (heads of a group that do not share what they read); 0: none */
+    int8_t query, key; /* of what attends: the iteration dimensions of queries and keys */
+    uint8_t grows;     /* 1 + the iteration dimension over what a cache holds, one longer with each token
+                          (decode.h); 0: none */
+    uint8_t rereads;   /* 1 + the iteration dimension for each entry of which the kernel reads anew what has
+                          not got it (heads of a group that do not share what they read); 0: none */
     double flops_per_point; /* forward; einsum: 2 */
     double fraction; /* of the iteration space that is computed: 1, or (s+1)/(2s) for a causal product */
     double
@@ -174,7 +175,7 @@ struct model {
     struct names *names; /* not owned */
     uint32_t name;
     VECTOR(struct layer) layers;       /* in topological order */
-    VECTOR(struct operator) operators; /* in execution order; operators of a layer are contiguous */
+    VECTOR(struct layer_op) operators; /* in execution order; operators of a layer are contiguous */
     VECTOR(struct tensor) tensors;
     VECTOR(struct model_unit) units;
     VECTOR(const struct filling *) fillings; /* of mixtures: equal ones are one */
@@ -212,12 +213,12 @@ double model_macs(const struct model *model);
 double model_layer_macs(const struct model *model, uint32_t layer);
 
 /* Points of an operator's iteration space times its fraction. */
-double model_points(const struct operator* operator);
+double model_points(const struct layer_op *layer_op);
 
 /* The interval of tensor indices that an interval [low, high) of iteration dimension needs, for one operand
  * dimension of an operator; clipped to the tensor (windows reach into padding). For a merged dimension the
  * interval is of the outer one. */
-struct interval model_needed(const struct model *model, const struct operator* operator,
-                             const struct operand * operand, uint32_t tensor_dim, struct interval over);
+struct interval model_needed(const struct model *model, const struct layer_op *layer_op,
+                             const struct operand *operand, uint32_t tensor_dim, struct interval over);
 
 #endif

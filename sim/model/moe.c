@@ -84,14 +84,14 @@ static const struct filling *moe_filling(const struct builder *builder, const st
 }
 
 /* Appends iteration dimensions for the tokens, in the order of x. */
-static void moe_iterate(struct builder *builder, struct operator* op, const struct moe_shape *shape)
+static void moe_iterate(struct builder *builder, struct layer_op *op, const struct moe_shape *shape)
 {
     for (uint32_t i = 0; i + 1 < shape->x.rank; i++)
         builder_dim(builder, op, shape->x.dims[i].size, shape->x.dims[i].label, 0, 0);
 }
 
 /* Indexes an operand over the tokens' dimensions and then `more`. */
-static struct operand *moe_read(struct builder *builder, struct operator* op, const struct moe_shape *shape,
+static struct operand *moe_read(struct builder *builder, struct layer_op *op, const struct moe_shape *shape,
                                 uint32_t tensor, const int8_t more[], uint32_t count)
 {
     struct operand *operand = builder_operand(builder, op, tensor);
@@ -103,7 +103,7 @@ static struct operand *moe_read(struct builder *builder, struct operator* op, co
     return operand;
 }
 
-static void moe_write(struct builder *builder, struct operator* op, const struct moe_shape *shape,
+static void moe_write(struct builder *builder, struct layer_op *op, const struct moe_shape *shape,
                       const uint32_t labels[], const int8_t more[], uint32_t count)
 {
     struct operand *output = builder_output(builder, op);
@@ -118,7 +118,7 @@ static void moe_write(struct builder *builder, struct operator* op, const struct
 static uint32_t moe_router(struct builder *builder, const struct moe_keys *keys,
                            const struct moe_shape *shape)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "router");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "router");
     moe_iterate(builder, op, shape);
     int8_t o = builder_dim(builder, op, (uint64_t)keys->experts, builder_name(builder, "o"), 0, 0);
     int8_t i = builder_dim(builder, op, shape->x.dims[shape->x.rank - 1].size, builder_name(builder, "i"),
@@ -136,7 +136,7 @@ static uint32_t moe_router(struct builder *builder, const struct moe_keys *keys,
 static uint32_t moe_route(struct builder *builder, const struct moe_keys *keys, const struct moe_shape *shape,
                           uint32_t logits)
 {
-    struct operator* op = builder_pointwise(builder, logits, "route", 8);
+    struct layer_op *op = builder_pointwise(builder, logits, "route", 8);
     uint32_t e = op->dim_count - 1;
     op->dims[e].opaque = true;
     op->normalised = 1u << e;
@@ -149,7 +149,7 @@ static uint32_t moe_route(struct builder *builder, const struct moe_keys *keys, 
 }
 
 /* The iteration dimension of the experts, filled with tokens. */
-static int8_t moe_experts(struct builder *builder, struct operator* op, const struct moe_keys *keys,
+static int8_t moe_experts(struct builder *builder, struct layer_op *op, const struct moe_keys *keys,
                           const struct moe_shape *shape)
 {
     int8_t e = builder_dim(builder, op, (uint64_t)keys->experts, shape->e, 0, 0);
@@ -160,7 +160,7 @@ static int8_t moe_experts(struct builder *builder, struct operator* op, const st
 static uint32_t moe_dispatch(struct builder *builder, const struct moe_keys *keys,
                              const struct moe_shape *shape, uint32_t weights)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "dispatch");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "dispatch");
     moe_iterate(builder, op, shape);
     int8_t e = moe_experts(builder, op, keys, shape);
     int8_t h = builder_dim(builder, op, shape->x.dims[shape->x.rank - 1].size, shape->h, 0, 0);
@@ -176,7 +176,7 @@ static uint32_t moe_product(struct builder *builder, const struct moe_keys *keys
                             const struct moe_shape *shape, uint32_t x, const char *name,
                             struct tensor_dim out, struct tensor_dim in, bool experts)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, name);
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, name);
     int8_t e = -1;
     moe_iterate(builder, op, shape);
     if (experts)
@@ -213,7 +213,7 @@ static uint32_t moe_inner(struct builder *builder, const struct moe_keys *keys, 
         gate = moe_product(builder, keys, shape, x, arena_format(arena, "%s.gate", prefix), f, h, experts);
     uint32_t up = moe_product(builder, keys, shape, x, arena_format(arena, "%s.up", prefix), f, h, experts);
     const char *name = arena_format(arena, keys->gated ? "%s.glu" : "%s.act", prefix);
-    struct operator* op = builder_pointwise(builder, keys->gated ? gate : up, name, cost->flops);
+    struct layer_op *op = builder_pointwise(builder, keys->gated ? gate : up, name, cost->flops);
     op->expert = experts;
     if (keys->gated) {
         builder_operand_alike(builder, op, up)->saved = true;
@@ -231,7 +231,7 @@ static uint32_t moe_inner(struct builder *builder, const struct moe_keys *keys, 
 static uint32_t moe_combine(struct builder *builder, const struct moe_keys *keys,
                             const struct moe_shape *shape, uint32_t outputs, uint32_t weights)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "combine");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "combine");
     moe_iterate(builder, op, shape);
     int8_t e = moe_experts(builder, op, keys, shape);
     int8_t h = builder_dim(builder, op, shape->x.dims[shape->x.rank - 1].size, shape->h, 0, 0);
@@ -250,7 +250,7 @@ static void moe_shared(struct builder *builder, const struct moe_keys *keys, con
 {
     uint32_t y = moe_inner(builder, keys, shape, builder->inputs[0], "shared", (uint64_t)keys->shared, false);
     if (keys->shared_gate) {
-        struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "shared.gating");
+        struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "shared.gating");
         moe_iterate(builder, op, shape);
         int8_t i = builder_dim(builder, op, shape->x.dims[shape->x.rank - 1].size, builder_name(builder, "i"),
                                shape->h, 0);
@@ -263,7 +263,7 @@ static void moe_shared(struct builder *builder, const struct moe_keys *keys, con
         moe_read(builder, op, shape, gate, NULL, 0)->saved = true;
         y = builder_newest(builder);
     }
-    struct operator* op = builder_pointwise(builder, routed, "sum", 1);
+    struct layer_op *op = builder_pointwise(builder, routed, "sum", 1);
     builder_operand_alike(builder, op, y);
 }
 

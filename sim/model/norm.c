@@ -51,7 +51,7 @@ static uint32_t norm_over(struct builder *builder, const struct norm_keys *keys,
 }
 
 /* Scale and shift: per feature, which is what is normalised (layer, RMS) or what is not (batch, group). */
-static void norm_affine(struct builder *builder, struct operator* op, const struct norm_keys *keys,
+static void norm_affine(struct builder *builder, struct layer_op *op, const struct norm_keys *keys,
                         const struct tensor *x, uint32_t features)
 {
     static const char *const names[] = {"weight", "bias"};
@@ -70,7 +70,7 @@ static void norm_affine(struct builder *builder, struct operator* op, const stru
     }
 }
 
-static void norm_finish(struct operator* op, const struct norm_keys *keys)
+static void norm_finish(struct layer_op *op, const struct norm_keys *keys)
 {
     op->operands[0].saved = true;
     op->output_saved = activation_costs[keys->act].output_saved;
@@ -89,7 +89,7 @@ static bool norm_group_build(struct builder *builder, const struct norm_keys *ke
     if (channels % groups)
         return builder_error(builder, "has %llu groups, which do not divide %llu channels",
                              (unsigned long long)groups, (unsigned long long)channels);
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     uint32_t c = x.dims[1].label;
@@ -118,7 +118,7 @@ static bool norm_lrn_build(struct builder *builder, const struct norm_keys *keys
     if (!builder_want_dims(builder, 0, "b c y x"))
         return false;
     struct tensor x = builder_input(builder, 0);
-    struct operator* op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POOL, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     op->flops_per_point = 2;
@@ -150,7 +150,7 @@ static bool norm_build(struct builder *builder, const void *values)
                                                       : over;
     if (!over || !features)
         return builder_error(builder, "finds no channels in its input, %s", builder_describe(builder, &x));
-    struct operator* op = builder_pointwise(builder, builder->inputs[0], "", 0);
+    struct layer_op *op = builder_pointwise(builder, builder->inputs[0], "", 0);
     op->normalised = over; /* dimensions stand in the tensor's order */
     norm_finish(op, keys);
     norm_affine(builder, op, keys, &x, features);

@@ -72,7 +72,7 @@ struct onnx_call {
     struct onnx_infer *infer;
     struct onnx_writer *writer; /* NULL while shapes are found */
     const struct onnx_node *node;
-    const struct onnx_operator *operator;
+    const struct onnx_operator *rules;
     uint32_t index; /* in `infer->nodes` */
 };
 

@@ -216,13 +216,12 @@ static bool onnx_infer_unknown(struct onnx_call *call)
 static bool onnx_infer_can_fold(const struct onnx_call *call)
 {
     const struct onnx_value *out = onnx_call_out(call, 0);
-    if (!call->operator->fold || !out || !out->given || out->known ||
-            onnx_file_elements(&out->shape) > ONNX_KNOWN ||
-        call->node->inputs.count == 0)
+    if (!call->rules->fold || !out || !out->given || out->known ||
+        onnx_file_elements(&out->shape) > ONNX_KNOWN || call->node->inputs.count == 0)
         return false;
     for (uint32_t i = 0; i < call->node->inputs.count; i++) {
         const struct onnx_value *in = onnx_call_in(call, i);
-        bool setting = i < 64 && call->operator->settings>> i & 1;
+        bool setting = i < 64 && call->rules->settings >> i & 1;
         if (!setting && (!in || !in->known))
             return false;
         if (in && in->weight && !in->constant && in->shape.rank && in->weight->type == ONNX_FLOAT && !setting)
@@ -234,24 +233,24 @@ static bool onnx_infer_can_fold(const struct onnx_call *call)
 bool onnx_infer_node(struct onnx_infer *infer, uint32_t n)
 {
     struct onnx_call call = {.infer = infer, .node = &infer->nodes.at[n], .index = n};
-    call.operator= onnx_infer_find(call.node);
+    call.rules = onnx_infer_find(call.node);
     for (uint32_t i = 0; i < call.node->inputs.count; i++) {
         const struct onnx_value *in = onnx_call_in(&call, i);
         if (in && !in->given)
             return onnx_call_fail_missing(&call, in->name);
     }
-    if (!call.operator)
+    if (!call.rules)
         return onnx_infer_unknown(&call);
-    for (uint32_t i = 0; i < call.operator->needed; i++)
+    for (uint32_t i = 0; i < call.rules->needed; i++)
         if (!onnx_call_in(&call, i))
             return onnx_call_fail(&call, "lacks its input %u", i);
-    if (!call.operator->infer(&call))
+    if (!call.rules->infer(&call))
         return false;
     if (onnx_infer_can_fold(&call))
-        call.operator->fold(&call);
+        call.rules->fold(&call);
     const struct onnx_value *in = onnx_call_in(&call, 0);
     struct onnx_value *out = onnx_call_out(&call, 0);
-    if (call.operator->rearranges && in && out && in->weight)
+    if (call.rules->rearranges && in && out && in->weight)
         out->weight = in->weight;
     return true;
 }

@@ -220,14 +220,14 @@ static void onnx_pointwise_fold(struct onnx_call *call)
     struct onnx_value *out = onnx_call_out(call, 0);
     int64_t count = onnx_file_elements(&out->shape);
     double *numbers = ARENA_ARRAY(call->infer->arena, double, (size_t)count + 1);
-    if (!call->operator->apply)
+    if (!call->rules->apply)
         return;
     for (int64_t k = 0; k < count; k++) {
         double number = onnx_pointwise_at(onnx_call_in(call, 0), &out->shape, k);
         if (call->node->inputs.count == 1)
-            number = call->operator->apply(number, 0);
+            number = call->rules->apply(number, 0);
         for (uint32_t i = 1; i < call->node->inputs.count; i++)
-            number = call->operator->apply(number, onnx_pointwise_at(onnx_call_in(call, i), &out->shape, k));
+            number = call->rules->apply(number, onnx_pointwise_at(onnx_call_in(call, i), &out->shape, k));
         numbers[k] = onnx_pointwise_is_whole(out->type) ? trunc(number) : number;
     }
     onnx_call_know(call, 0, numbers);
@@ -251,7 +251,7 @@ static void onnx_pointwise_fold_where(struct onnx_call *call)
 static bool onnx_pointwise_is_data(const struct onnx_call *call, uint32_t index)
 {
     const struct onnx_value *value = onnx_call_in(call, index);
-    if (!value || (index < 64 && call->operator->settings>> index & 1))
+    if (!value || (index < 64 && call->rules->settings >> index & 1))
         return false;
     return value->layer || onnx_file_elements(&value->shape) > 1;
 }
@@ -268,7 +268,7 @@ static bool onnx_pointwise_same_labels(const struct onnx_value *a, const struct 
 static const char *onnx_pointwise_kind(const struct onnx_call *call, uint32_t data)
 {
     const struct onnx_value *a = onnx_call_in(call, 0), *b = onnx_call_in(call, 1);
-    if (data == 1 && call->operator->act && a->layer)
+    if (data == 1 && call->rules->act && a->layer)
         return "act";
     if (data != 2 || call->node->inputs.count != 2 || !onnx_pointwise_same_labels(a, b) || a == b)
         return "elementwise";
@@ -294,15 +294,15 @@ static bool onnx_pointwise_write(struct onnx_call *call)
         first = first ? first : onnx_call_in(call, i);
     }
     if (strcmp(kind, "act") == 0)
-        onnx_write_text(call, layer, "function", call->operator->act);
+        onnx_write_text(call, layer, "function", call->rules->act);
     if (strcmp(kind, "elementwise") == 0) {
         bool alike = first && first->layer && first->shape.rank == out->shape.rank;
         for (uint32_t i = 0; alike && i < out->shape.rank; i++)
             alike = first->shape.dims[i] == out->shape.dims[i] && strcmp(first->labels[i], labels[i]) == 0;
         if (!alike)
             onnx_write_dims(call, layer, "dims", out, labels);
-        if (call->operator->flops != 1)
-            onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
+        if (call->rules->flops != 1)
+            onnx_write_number(call, layer, "flops", (int64_t)call->rules->flops);
     }
     onnx_write_gives(call, layer, 0, labels);
     return true;
@@ -327,7 +327,7 @@ static bool onnx_pointwise_write_dynamic(struct onnx_call *call)
     struct value *layer = onnx_write_layer(call, "elementwise", "");
     onnx_write_from(call, layer, x);
     onnx_write_from(call, layer, &number);
-    onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
+    onnx_write_number(call, layer, "flops", (int64_t)call->rules->flops);
     onnx_write_gives(call, layer, 0, x->labels);
     return true;
 }

@@ -47,11 +47,11 @@ static void onnx_reduce_fold(struct onnx_call *call)
     const struct onnx_value *x = onnx_call_in(call, 0), *out = onnx_call_out(call, 0);
     int64_t count = onnx_file_elements(&x->shape);
     double *number = ARENA_NEW(call->infer->arena, double);
-    if (!call->operator->apply || onnx_file_elements(&out->shape) != 1 || count < 1)
+    if (!call->rules->apply || onnx_file_elements(&out->shape) != 1 || count < 1)
         return;
     *number = x->known[0];
     for (int64_t i = 1; i < count; i++)
-        *number = call->operator->apply(*number, x->known[i]);
+        *number = call->rules->apply(*number, x->known[i]);
     onnx_call_know(call, 0, number);
 }
 
@@ -101,8 +101,8 @@ static bool onnx_reduce_write(struct onnx_call *call)
     onnx_write_text(call, layer, "op", extreme ? "max" : "sum");
     if (keep)
         onnx_write_text(call, layer, "keep", "yes");
-    if (call->operator->flops != 1)
-        onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
+    if (call->rules->flops != 1)
+        onnx_write_number(call, layer, "flops", (int64_t)call->rules->flops);
     onnx_write_gives(call, layer, 0, labels);
     return true;
 }

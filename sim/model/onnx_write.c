@@ -400,7 +400,7 @@ bool onnx_write_rearranged(struct onnx_call *call)
             call->node->outputs.count > 1 ? arena_format(onnx_write_arena(call), "%u", k) : "");
         for (uint32_t i = 0; i < call->node->inputs.count && given < MOST; i++) {
             struct onnx_value *in = onnx_call_in(call, i);
-            bool setting = call->operator&& i<64 && call->operator->settings>> i & 1;
+            bool setting = call->rules && i < 64 && call->rules->settings >> i & 1;
             if (!in || setting || (!in->layer && onnx_file_elements(&in->shape) <= 1))
                 continue;
             onnx_write_from(call, layer, in);
@@ -410,10 +410,10 @@ bool onnx_write_rearranged(struct onnx_call *call)
         onnx_write_dims(call, layer, "dims", out, labels);
         if (!given)
             onnx_write_text(call, layer, "made", "yes");
-        if (!call->operator)
+        if (!call->rules)
             onnx_write_text(call, layer, "free", "yes");
-        else if (call->operator->flops> 0)
-            onnx_write_number(call, layer, "flops", (int64_t)call->operator->flops);
+        else if (call->rules->flops > 0)
+            onnx_write_number(call, layer, "flops", (int64_t)call->rules->flops);
         onnx_write_gives(call, layer, k, labels);
     }
     return true;
@@ -497,14 +497,14 @@ static bool onnx_write_node(struct onnx_call *call)
     /* Operators look at the labels of what they read. */
     for (uint32_t i = 0; i < call->node->inputs.count; i++) {
         struct onnx_value *in = onnx_call_in(call, i);
-        bool first = i == 0 && call->operator&& strcmp(call->node->kind, "Gather") != 0 &&
-                     call->operator->write != onnx_write_rearranged;
+        bool first = i == 0 && call->rules && strcmp(call->node->kind, "Gather") != 0 &&
+                     call->rules->write != onnx_write_rearranged;
         if (in && first && !in->layer && onnx_file_elements(&in->shape) > 1)
             onnx_write_ready(call, in);
     }
-    if (call->operator&& call->operator->write)
-        return call->operator->write(call);
-    if (!call->operator)
+    if (call->rules && call->rules->write)
+        return call->rules->write(call);
+    if (!call->rules)
         return onnx_write_rearranged(call);
     struct onnx_value *in = onnx_call_in(call, 0);
     for (uint32_t k = 0; k < call->node->outputs.count; k++) {
@@ -530,7 +530,7 @@ bool onnx_write_graph(struct onnx_writer *writer)
     for (uint32_t n = 0; n < infer->nodes.count && report->errors == errors; n++) {
         struct onnx_call call = {
             .infer = writer->infer, .writer = writer, .node = &infer->nodes.at[n], .index = n};
-        call.operator= onnx_infer_find(call.node);
+        call.rules = onnx_infer_find(call.node);
         if (!onnx_write_node(&call))
             return false;
     }

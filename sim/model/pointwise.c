@@ -14,7 +14,7 @@ static bool pointwise_act_build(struct builder *builder, const void *values)
     if (!builder_want_inputs(builder, 1, 1))
         return false;
     const struct activation_cost *cost = &activation_costs[keys->function];
-    struct operator* op = builder_pointwise(builder, builder->inputs[0], "", cost->flops);
+    struct layer_op *op = builder_pointwise(builder, builder->inputs[0], "", cost->flops);
     op->operands[0].saved = cost->input_saved;
     op->output_saved = cost->output_saved;
     op->linear = keys->function == ACTIVATION_IDENTITY;
@@ -36,11 +36,11 @@ const struct layer_kind pointwise_act_layer = {
 };
 
 /* One operator over all inputs of one shape. */
-static struct operator* pointwise_combine(struct builder *builder, uint32_t low, uint32_t high, double flops)
+static struct layer_op *pointwise_combine(struct builder *builder, uint32_t low, uint32_t high, double flops)
 {
     if (!builder_want_inputs(builder, low, high))
         return NULL;
-    struct operator* op = builder_pointwise(builder, builder->inputs[0], "", flops);
+    struct layer_op *op = builder_pointwise(builder, builder->inputs[0], "", flops);
     for (uint32_t i = 1; i < builder->input_count; i++)
         builder_operand_alike(builder, op, builder->inputs[i]);
     return op;
@@ -49,7 +49,7 @@ static struct operator* pointwise_combine(struct builder *builder, uint32_t low,
 static bool pointwise_add_build(struct builder *builder, const void *keys)
 {
     (void)keys;
-    struct operator* op = pointwise_combine(builder, 2, OPERATOR_OPERANDS, builder->input_count - 1);
+    struct layer_op *op = pointwise_combine(builder, 2, OPERATOR_OPERANDS, builder->input_count - 1);
     if (op)
         op->additive = true;
     return op != NULL;
@@ -61,7 +61,7 @@ const struct layer_kind pointwise_add_layer = {
 static bool pointwise_multiply_build(struct builder *builder, const void *keys)
 {
     (void)keys;
-    struct operator* op = pointwise_combine(builder, 2, OPERATOR_OPERANDS, builder->input_count - 1);
+    struct layer_op *op = pointwise_combine(builder, 2, OPERATOR_OPERANDS, builder->input_count - 1);
     if (!op)
         return false;
     op->linear = true;
@@ -81,7 +81,7 @@ struct pointwise_glu_keys {
 static bool pointwise_glu_build(struct builder *builder, const void *values)
 {
     const struct pointwise_glu_keys *keys = values;
-    struct operator* op = pointwise_combine(builder, 2, 2, activation_costs[keys->gate].flops + 1);
+    struct layer_op *op = pointwise_combine(builder, 2, 2, activation_costs[keys->gate].flops + 1);
     if (!op)
         return false;
     op->operands[0].saved = op->operands[1].saved = true;
@@ -109,7 +109,7 @@ static bool pointwise_dropout_build(struct builder *builder, const void *keys)
     (void)keys;
     if (!builder_want_inputs(builder, 1, 1))
         return false;
-    struct operator* op = builder_pointwise(builder, builder->inputs[0], "", 2);
+    struct layer_op *op = builder_pointwise(builder, builder->inputs[0], "", 2);
     op->linear = true;
     op->training_only = true;
     op->saved_per_output = 1; /* the mask, one byte per element */
@@ -148,7 +148,7 @@ static bool pointwise_rotary_build(struct builder *builder, const void *values)
     if (d < 0 || x.dims[d].size % 2)
         return builder_error(builder, "turns pairs of an even dimension %s, but its input has %s", over,
                              builder_describe(builder, &x));
-    struct operator* op = builder_pointwise(builder, builder->inputs[0], "", 3);
+    struct layer_op *op = builder_pointwise(builder, builder->inputs[0], "", 3);
     op->dims[d].opaque = true;
     op->linear = true;
     return true;

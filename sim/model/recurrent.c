@@ -29,7 +29,7 @@ struct recurrent_dims {
     int8_t b, t, direction, g, o, i; /* i: contracted */
 };
 
-static struct recurrent_dims recurrent_iterate(struct builder *builder, struct operator* op,
+static struct recurrent_dims recurrent_iterate(struct builder *builder, struct layer_op *op,
                                                const struct recurrent_shape *shape)
 {
     uint32_t t = builder_name(builder, "t"), h = builder_name(builder, "h");
@@ -46,7 +46,7 @@ static struct recurrent_dims recurrent_iterate(struct builder *builder, struct o
 }
 
 /* Dimensions [direction], g, h of a weight, a bias or the gates' sums. */
-static void recurrent_extend_gates(struct builder *builder, struct operator* op, struct operand *operand,
+static void recurrent_extend_gates(struct builder *builder, struct layer_op *op, struct operand *operand,
                                    const struct recurrent_dims *dims)
 {
     if (dims->direction >= 0)
@@ -56,7 +56,7 @@ static void recurrent_extend_gates(struct builder *builder, struct operator* op,
 }
 
 /* A weight [direction], g, h, and i where the operator contracts it, or a bias; or another layer's. */
-static void recurrent_parameter(struct builder *builder, struct operator* op,
+static void recurrent_parameter(struct builder *builder, struct layer_op *op,
                                 const struct recurrent_shape *shape, const struct recurrent_dims *dims,
                                 const char *name)
 {
@@ -73,7 +73,7 @@ static void recurrent_parameter(struct builder *builder, struct operator* op,
 }
 
 /* The parts of a product that both have: the weight and the output, the gates' sums. */
-static void recurrent_product(struct builder *builder, struct operator* op,
+static void recurrent_product(struct builder *builder, struct layer_op *op,
                               const struct recurrent_shape *shape, const struct recurrent_dims *dims,
                               const char *weight_name)
 {
@@ -86,7 +86,7 @@ static void recurrent_product(struct builder *builder, struct operator* op,
 
 static uint32_t recurrent_input(struct builder *builder, const struct recurrent_shape *shape)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "input");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "input");
     struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
     dims.i = builder_dim(builder, op, shape->x.dims[2].size, builder_name(builder, "i"), 0, 0);
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
@@ -124,7 +124,7 @@ static void recurrent_index_state(struct operand *operand, const struct recurren
 static uint32_t recurrent_step(struct builder *builder, const struct recurrent_shape *shape, uint32_t state,
                                uint32_t sum)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "recurrent");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "recurrent");
     struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
     dims.i =
         builder_dim(builder, op, shape->hidden, builder_name(builder, "k"), builder_name(builder, "i"), 0);
@@ -145,7 +145,7 @@ static void recurrent_gates(struct builder *builder, const struct recurrent_shap
                             const uint32_t sums[2], int64_t biases, bool peephole)
 {
     static const char *const names[] = {"input.bias", "recurrent.bias"};
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "gates");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "gates");
     struct recurrent_dims dims = recurrent_iterate(builder, op, shape);
     op->dims[dims.t].sequential = true;
     op->dims[dims.g].opaque = true;
@@ -177,7 +177,7 @@ static void recurrent_gates(struct builder *builder, const struct recurrent_shap
 static void recurrent_close(struct builder *builder, const struct recurrent_shape *shape, uint32_t state)
 {
     struct model *model = builder->model;
-    struct operator* op = & model->operators.at[model->operators.count - 1];
+    struct layer_op *op = &model->operators.at[model->operators.count - 1];
     bool both = shape->directions > 1;
     struct recurrent_dims dims = {.b = 0, .t = 1, .direction = both ? 2 : -1, .g = -1, .o = both ? 4 : 3};
     model->tensors.at[state].producer = model->operators.count - 1;
@@ -192,7 +192,7 @@ static void recurrent_close(struct builder *builder, const struct recurrent_shap
 /* The two directions side by side: h = (direction, o). */
 static void recurrent_join(struct builder *builder, uint32_t state)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "join");
+    struct layer_op *op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "join");
     const struct tensor x = builder->model->tensors.at[state];
     struct operand *input = builder_operand(builder, op, state), *output = builder_output(builder, op);
     for (uint32_t i = 0; i < x.rank; i++)

@@ -20,7 +20,7 @@ static bool resample_reorg_build(struct builder *builder, const void *values)
     if (x.dims[2].size % stride || x.dims[3].size % stride)
         return builder_error(builder, "has stride %llu, which does not divide its input, %s",
                              (unsigned long long)stride, builder_describe(builder, &x));
-    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     input->dims[0].dim = builder_dim(builder, op, x.dims[0].size, x.dims[0].label, 0, 0);
@@ -45,7 +45,7 @@ struct resample_upsample_keys {
 
 /* A dimension of space, y′ = (y, ky). A value that is interpolated lies in (y − 1/2, y + 1/2) of the input,
  * so that it is a mean of rows at most `reach` from y. */
-static void resample_axis(struct builder *builder, struct operator* op, uint32_t axis, uint64_t stride,
+static void resample_axis(struct builder *builder, struct layer_op *op, uint32_t axis, uint64_t stride,
                           int64_t reach)
 {
     static const char *const inner[] = {"kx", "ky", "kz"}, *const around[] = {"wx", "wy", "wz"};
@@ -77,7 +77,7 @@ static bool resample_upsample_build(struct builder *builder, const void *values)
         return false;
     if (keys->reach && x.rank == 2 + AXES)
         return builder_error(builder, "interpolates in three dimensions, which is not supported");
-    struct operator* op =
+    struct layer_op *op =
         builder_operator(builder, keys->reach ? OPERATOR_POOL : OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);

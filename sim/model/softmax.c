@@ -26,7 +26,7 @@ static bool softmax_build(struct builder *builder, const void *values)
     int over = softmax_over(builder, &x, keys->over);
     if (over < 0)
         return false;
-    struct operator* op = builder_pointwise(builder, builder->inputs[0], "", 6);
+    struct layer_op *op = builder_pointwise(builder, builder->inputs[0], "", 6);
     op->normalised = 1u << over;
     op->statistics_forward = 2; /* maximum and sum */
     op->statistics_backward = 1;
@@ -65,7 +65,7 @@ static bool softmax_loss_build(struct builder *builder, const void *values)
     int over = softmax_over(builder, &x, keys->over);
     if (over < 0)
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     op->flops_per_point = 7;

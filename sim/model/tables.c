@@ -55,7 +55,7 @@ static bool tables_build(struct builder *builder, const void *values)
     filling->of = tables_rows(builder, keys->rows, ids.dims[at].size, before);
     if (!filling->of)
         return false;
-    struct operator* op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_LOOKUP, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     input->saved = true;
     for (uint32_t i = 0; i < ids.rank; i++)
@@ -94,7 +94,7 @@ const struct layer_kind tables_layer = {
 /* The features under another name: what each is multiplied with. */
 static uint32_t tables_others(struct builder *builder, const struct tensor *z, uint32_t other)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "other");
+    struct layer_op *op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "other");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]),
                    *output = builder_output(builder, op);
     for (uint32_t i = 0; i < z->rank; i++) {
@@ -122,7 +122,7 @@ static bool tables_pairs_build(struct builder *builder, const void *keys)
         before[i + 1] = before[i] + i;
     uint32_t other = builder_name(builder, "other");
     const uint32_t sides[] = {builder->inputs[0], tables_others(builder, &z, other)};
-    struct operator* op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_EINSUM, KERNEL_MATMUL, "");
     int8_t b = builder_dim(builder, op, z.dims[0].size, z.dims[0].label, 0, 0);
     int8_t t = builder_dim(builder, op, count, z.dims[1].label, 0, 0);
     int8_t o = builder_dim(builder, op, count, other, 0, 0);

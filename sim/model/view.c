@@ -7,9 +7,9 @@
 
 /* A view of input 0 with the iteration dimensions of its first `count` tensor dimensions, which pass through.
  */
-static struct operator* view_operator(struct builder *builder, const struct tensor *x, uint32_t count)
+static struct layer_op *view_operator(struct builder *builder, const struct tensor *x, uint32_t count)
 {
-    struct operator* op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_VIEW, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     struct operand *output = builder_output(builder, op);
     for (uint32_t i = 0; i < count; i++) {
@@ -43,7 +43,7 @@ static bool view_sequence_build(struct builder *builder, const void *keys)
     if (!builder_want_inputs(builder, 1, 1) || !builder_want_dims(builder, 0, "b c y x"))
         return false;
     struct tensor x = builder_input(builder, 0);
-    struct operator* op = view_operator(builder, &x, 1);
+    struct layer_op *op = view_operator(builder, &x, 1);
     struct operand *input = &op->operands[0];
     int8_t y = builder_dim(builder, op, x.dims[2].size, x.dims[2].label, builder_name(builder, "s"), 0);
     int8_t column = builder_dim(builder, op, x.dims[3].size, x.dims[3].label, 0, 0);
@@ -71,7 +71,7 @@ static bool view_select_build(struct builder *builder, const void *keys)
     if (s < 0)
         return builder_error(builder, "selects a position of a sequence s, but its input has only %s",
                              builder_describe(builder, &x));
-    struct operator* op = view_operator(builder, &x, 0);
+    struct layer_op *op = view_operator(builder, &x, 0);
     for (uint32_t i = 0; i < x.rank; i++) {
         bool selected = i == (uint32_t)s;
         int8_t dim = builder_dim_labelled(builder, op, selected ? 1 : x.dims[i].size, x.dims[i].label);
@@ -124,7 +124,7 @@ static bool view_concat_build(struct builder *builder, const void *values)
         offsets[k] = total;
         total += other.dims[along].size;
     }
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *output = builder_output(builder, op);
     op->additive = true;
     for (uint32_t i = 0; i < first.rank; i++) {
@@ -166,7 +166,7 @@ static bool view_prepend_build(struct builder *builder, const void *values)
         return false;
     struct tensor x = builder_input(builder, 0);
     uint64_t count = (uint64_t)keys->count;
-    struct operator* op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
+    struct layer_op *op = builder_operator(builder, OPERATOR_POINTWISE, KERNEL_MEMORY, "");
     struct operand *input = builder_operand(builder, op, builder->inputs[0]);
     struct operand *tokens = builder_parameter(builder, op, "tokens"), *output = builder_output(builder, op);
     for (uint32_t i = 0; i < 3; i++) {

@@ -44,7 +44,7 @@ static uint32_t alike_uneven(const struct plan_stage *stage, uint32_t axes, uint
 
 static uint32_t alike_operator(const struct derivation *d, uint32_t index)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct assignment *assignment = &d->operators.at[index].assignment;
     uint32_t apart = 0, splits[OPERATOR_DIMS] = {0};
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
@@ -53,18 +53,15 @@ static uint32_t alike_operator(const struct derivation *d, uint32_t index)
         if (assignment->split[a] >= 0)
             splits[assignment->split[a]] |= 1u << a;
     }
-    bool causal = assign_causal(d->stage, operator, assignment);
-    for (uint32_t i = 0; i < operator->dim_count; i++) {
-        bool pairs = causal && ((int)i == operator->query ||(int) i == operator->key);
-        apart |=
-            pairs
-                ? splits[i]
-                : alike_uneven(
-                      d->stage,
-                      splits[i], operator->dims[i].size, operator->dims[i].filling, operator->dims[i].owners);
+    bool causal = assign_causal(d->stage, layer_op, assignment);
+    for (uint32_t i = 0; i < layer_op->dim_count; i++) {
+        bool pairs = causal && ((int)i == layer_op->query || (int)i == layer_op->key);
+        apart |= pairs ? splits[i]
+                       : alike_uneven(d->stage, splits[i], layer_op->dims[i].size, layer_op->dims[i].filling,
+                                      layer_op->dims[i].owners);
     }
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        apart |= assign_misaligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i]);
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        apart |= assign_misaligned(d->stage, d->plan->model, layer_op, assignment, &layer_op->operands[i]);
     return apart;
 }
 
@@ -115,7 +112,7 @@ uint32_t alike_axes(const struct derivation *d)
 static void alike_sign_operator(const struct derivation *d, uint32_t index, uint32_t member,
                                 struct signature *out)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct assignment *assignment = &d->operators.at[index].assignment;
     struct coordinates at = layout_coordinates(d->stage, member);
     uint32_t splits[OPERATOR_DIMS] = {0};
@@ -128,27 +125,25 @@ static void alike_sign_operator(const struct derivation *d, uint32_t index, uint
         if (assignment->split[a] >= 0)
             splits[assignment->split[a]] |= 1u << a;
     }
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (assignment->shares ||
-            alike_uneven(
-                d->stage,
-                splits[i], operator->dims[i].size, operator->dims[i].filling, operator->dims[i].owners)) {
-            struct interval share = assign_share(d->stage, operator, assignment, i, at);
-            VECTOR_PUSH(out, model_extent(operator->dims[i].filling, share));
-            filled |= operator->dims[i].filling != NULL;
+    for (uint32_t i = 0; i < layer_op->dim_count; i++)
+        if (assignment->shares || alike_uneven(d->stage, splits[i], layer_op->dims[i].size,
+                                               layer_op->dims[i].filling, layer_op->dims[i].owners)) {
+            struct interval share = assign_share(d->stage, layer_op, assignment, i, at);
+            VECTOR_PUSH(out, model_extent(layer_op->dims[i].filling, share));
+            filled |= layer_op->dims[i].filling != NULL;
         }
-    if (operator->grows &&
-        splits[operator->grows - 1]) /* with the cache, shares differ now here, now there */
-        VECTOR_PUSH(out, (double)assign_share(d->stage, operator, assignment, operator->grows - 1u, at).low);
+    if (layer_op->grows &&
+        splits[layer_op->grows - 1]) /* with the cache, shares differ now here, now there */
+        VECTOR_PUSH(out, (double)assign_share(d->stage, layer_op, assignment, layer_op->grows - 1u, at).low);
     if (filled) /* which of its weights are touched */
         VECTOR_PUSH(out, work_forward(d, index, member).bytes);
-    if (assign_causal(d->stage, operator, assignment))
-        VECTOR_PUSH(out, assign_points(d->stage, operator, assignment, at));
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (!assign_aligned(d->stage, d->plan->model, operator, assignment, &operator->operands[i])) {
+    if (assign_causal(d->stage, layer_op, assignment))
+        VECTOR_PUSH(out, assign_points(d->stage, layer_op, assignment, at));
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (!assign_aligned(d->stage, d->plan->model, layer_op, assignment, &layer_op->operands[i])) {
             struct box box =
-                assign_box(d->stage, d->plan->model, operator, assignment, &operator->operands[i], at);
-            VECTOR_PUSH(out, layout_volume(state_tensor(d, operator->operands[i].tensor), &box));
+                assign_box(d->stage, d->plan->model, layer_op, assignment, &layer_op->operands[i], at);
+            VECTOR_PUSH(out, layout_volume(state_tensor(d, layer_op->operands[i].tensor), &box));
         }
 }
 
@@ -162,7 +157,7 @@ static void alike_sign_ring(const struct derivation *d, const struct action *act
         VECTOR_PUSH(out, layout_place(d->stage, loop->axes, member));
     for (uint32_t step = 0; step < loop->steps && !loop->panels; step++)
         VECTOR_PUSH(out, action->kind == ACTION_KERNEL
-                             ? streamed_share(d, action->operator, loop->axes, member, step)
+                             ? streamed_share(d, action->layer_op, loop->axes, member, step)
                              : streamed_elements(d, action, member, step));
 }
 

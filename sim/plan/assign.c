@@ -15,47 +15,46 @@ static bool assign_named(const struct iteration_dim *dim, uint32_t label)
 
 /* An inner dimension of a merged pair (channels within a group) has no contiguous share of the tensor unless
  * it is alone. */
-static bool assign_is_inner(const struct model *model, const struct operator* operator, uint32_t dim)
+static bool assign_is_inner(const struct model *model, const struct layer_op *layer_op, uint32_t dim)
 {
-    for (uint32_t o = 0; o <= operator->operand_count; o++) {
+    for (uint32_t o = 0; o <= layer_op->operand_count; o++) {
         const struct operand *operand =
-            o < operator->operand_count ? &operator->operands[o] : & operator->output;
+            o < layer_op->operand_count ? &layer_op->operands[o] : &layer_op->output;
         for (uint32_t d = 0; d < model->tensors.at[operand->tensor].rank; d++)
-            if (operand->dims[d].inner == (int)dim &&
-                operand->dims[d].dim >= 0 && operator->dims[operand->dims[d].dim].size> 1)
+            if (operand->dims[d].inner == (int)dim && operand->dims[d].dim >= 0 &&
+                layer_op->dims[operand->dims[d].dim].size > 1)
                 return true;
     }
     return false;
 }
 
 /* The dimension that `label` names, or -1 when there is none that this axis may split. */
-static int assign_find(const struct model *model, const struct operator* operator, uint32_t label,
+static int assign_find(const struct model *model, const struct layer_op *layer_op, uint32_t label,
                        uint32_t taken)
 {
-    for (uint32_t d = 0; d < operator->dim_count; d++)
-        if (assign_named(&operator->dims[d], label) &&
-            !operator->dims[d].opaque && !operator->dims[d].sequential && !(taken >> d & 1) &&
-            !assign_is_inner(model, operator, d))
+    for (uint32_t d = 0; d < layer_op->dim_count; d++)
+        if (assign_named(&layer_op->dims[d], label) && !layer_op->dims[d].opaque &&
+            !layer_op->dims[d].sequential && !(taken >> d & 1) && !assign_is_inner(model, layer_op, d))
             return (int)d;
     return -1;
 }
 
 /* The dimension that one axis splits, or -1. `ways`: into how many shares the axes before it split each. */
 static int assign_axis(const struct plan_axis *axis, const struct model *model,
-                       const struct operator* operator, const uint64_t * ways)
+                       const struct layer_op *layer_op, const uint64_t *ways)
 {
-    bool within = operator->attends && axis->within[0];
+    bool within = layer_op->attends && axis->within[0];
     const uint32_t *labels = within ? axis->within : axis->labels;
     uint32_t taken = 0;
     int fallback = -1;
-    for (uint32_t d = 0; d < operator->dim_count; d++)
-        if (ways[d] > 1 && ((!within && !axis->inside) || operator->dims[d].size<ways[d] * axis->size))
+    for (uint32_t d = 0; d < layer_op->dim_count; d++)
+        if (ways[d] > 1 && ((!within && !axis->inside) || layer_op->dims[d].size < ways[d] * axis->size))
             taken |= 1u << d;
     for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++) {
-        int found = assign_find(model, operator, labels[l], taken);
-        if (found >= 0 && operator->dims[found].size >= axis->size)
+        int found = assign_find(model, layer_op, labels[l], taken);
+        if (found >= 0 && layer_op->dims[found].size >= axis->size)
             return found;
-        if (found >= 0 && fallback < 0 && operator->dims[found].size> 1)
+        if (found >= 0 && fallback < 0 && layer_op->dims[found].size > 1)
             fallback = found;
     }
     return fallback;
@@ -64,7 +63,7 @@ static int assign_axis(const struct plan_axis *axis, const struct model *model,
 /* Two joined axes: the first place in their lists where either has a dimension that is large enough counts
  * for both; there they may split one dimension together. */
 static void assign_joined(const struct plan_axis *axes, const struct model *model,
-                          const struct operator* operator, uint64_t * ways, int8_t split[2])
+                          const struct layer_op *layer_op, uint64_t *ways, int8_t split[2])
 {
     uint64_t before[OPERATOR_DIMS];
     bool found = false;
@@ -73,11 +72,11 @@ static void assign_joined(const struct plan_axis *axes, const struct model *mode
     for (uint32_t l = 0; l < PLAN_LABELS && axes[0].labels[l] && !found; l++)
         for (uint32_t i = 0; i < 2; i++) {
             uint32_t taken = 0;
-            for (uint32_t d = 0; d < operator->dim_count; d++)
-                if ((before[d] > 1 && !axes[i].inside) || operator->dims[d].size<ways[d] * axes[i].size)
+            for (uint32_t d = 0; d < layer_op->dim_count; d++)
+                if ((before[d] > 1 && !axes[i].inside) || layer_op->dims[d].size < ways[d] * axes[i].size)
                     taken |= 1u << d;
             split[i] =
-                (int8_t)(axes[i].size > 1 ? assign_find(model, operator, axes[i].labels[l], taken) : -1);
+                (int8_t)(axes[i].size > 1 ? assign_find(model, layer_op, axes[i].labels[l], taken) : -1);
             if (split[i] < 0)
                 continue;
             ways[split[i]] *= axes[i].size;
@@ -87,7 +86,7 @@ static void assign_joined(const struct plan_axis *axes, const struct model *mode
 
 /* What each axis of a mesh splits. */
 static void assign_axes(const struct plan_axis *axes, uint32_t count, const struct model *model,
-                        const struct operator* operator, int8_t chosen[PLAN_AXES])
+                        const struct layer_op *layer_op, int8_t chosen[PLAN_AXES])
 {
     uint64_t ways[OPERATOR_DIMS];
     for (uint32_t d = 0; d < OPERATOR_DIMS; d++)
@@ -95,18 +94,18 @@ static void assign_axes(const struct plan_axis *axes, uint32_t count, const stru
     for (uint32_t n = 0; n < 2 * count; n++) { /* the core of attention: late axes take what others leave */
         uint32_t a = n < count ? n : n - count;
         const struct plan_axis *axis = &axes[a];
-        if ((operator->attends && axis->late) != (n >= count))
+        if ((layer_op->attends && axis->late) != (n >= count))
             continue;
         if (axis->nests && a) {
             chosen[a] = chosen[a - 1];
             continue;
         }
         if (a + 1 < count && axis[1].joined) {
-            assign_joined(axis, model, operator, ways, &chosen[a]);
+            assign_joined(axis, model, layer_op, ways, &chosen[a]);
             n++;
             continue;
         }
-        chosen[a] = (int8_t)(axis->size > 1 ? assign_axis(axis, model, operator, ways) : ASSIGN_ALL);
+        chosen[a] = (int8_t)(axis->size > 1 ? assign_axis(axis, model, layer_op, ways) : ASSIGN_ALL);
         if (chosen[a] >= 0)
             ways[chosen[a]] *= axis->size;
         else if (axis->size > 1 && axis->combiner)
@@ -115,24 +114,24 @@ static void assign_axes(const struct plan_axis *axes, uint32_t count, const stru
 }
 
 const struct plan_mesh *assign_mesh(const struct plan_stage *stage, const struct model *model,
-                                    const struct operator* operator)
+                                    const struct layer_op *layer_op)
 {
-    return stage->meshes ? &stage->meshes[stage->mesh_of[operator- model->operators.at]] : NULL;
+    return stage->meshes ? &stage->meshes[stage->mesh_of[layer_op - model->operators.at]] : NULL;
 }
 
 struct assignment assign_operator(const struct plan_stage *stage, const struct model *model,
-                                  const struct operator* operator)
+                                  const struct layer_op *layer_op)
 {
     struct assignment result = {.useful = 1};
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         result.split[a] = ASSIGN_ALL;
     if (!stage->meshes) {
-        assign_axes(stage->axes, stage->axis_count, model, operator, result.split);
+        assign_axes(stage->axes, stage->axis_count, model, layer_op, result.split);
         return result;
     }
-    const struct plan_mesh *mesh = assign_mesh(stage, model, operator);
+    const struct plan_mesh *mesh = assign_mesh(stage, model, layer_op);
     int8_t chosen[PLAN_AXES];
-    assign_axes(mesh->axes, mesh->axis_count, model, operator, chosen);
+    assign_axes(mesh->axes, mesh->axis_count, model, layer_op, chosen);
     for (uint32_t a = 0; a < mesh->axis_count; a++)
         for (uint32_t part = 0; part < stage->axis_count; part++)
             if (mesh->parts[a] >> part & 1)
@@ -141,16 +140,16 @@ struct assignment assign_operator(const struct plan_stage *stage, const struct m
 }
 
 uint32_t assign_sequential(const struct plan_stage *stage, const struct model *model,
-                           const struct operator* operator, uint32_t axis)
+                           const struct layer_op *layer_op, uint32_t axis)
 {
     const struct plan_axis *around = &stage->axes[axis];
-    const struct plan_mesh *mesh = assign_mesh(stage, model, operator);
+    const struct plan_mesh *mesh = assign_mesh(stage, model, layer_op);
     for (uint32_t a = 0; mesh && a < mesh->axis_count; a++)
         if (mesh->parts[a] >> axis & 1)
             around = &mesh->axes[a];
     for (uint32_t l = 0; l < PLAN_LABELS && around->labels[l]; l++)
-        for (uint32_t d = 0; d < operator->dim_count && around->size> 1; d++)
-            if (operator->dims[d].sequential && assign_named(&operator->dims[d], around->labels[l]))
+        for (uint32_t d = 0; d < layer_op->dim_count && around->size > 1; d++)
+            if (layer_op->dims[d].sequential && assign_named(&layer_op->dims[d], around->labels[l]))
                 return around->labels[l];
     return 0;
 }
@@ -165,53 +164,52 @@ static bool assign_idle(const struct plan_stage *stage, const struct assignment 
     return false;
 }
 
-struct interval assign_share(const struct plan_stage *stage, const struct operator* operator,
-                             const struct assignment * assignment, uint32_t dim, struct coordinates member)
+struct interval assign_share(const struct plan_stage *stage, const struct layer_op *layer_op,
+                             const struct assignment *assignment, uint32_t dim, struct coordinates member)
 {
     if (assignment->shares)
         return assignment->shares[layout_member(stage, member) * OPERATOR_DIMS + dim];
-    struct interval share = {0, operator->dims[dim].size };
+    struct interval share = {0, layer_op->dims[dim].size};
     bool named = false;
     for (uint32_t n = 0; n < DIM_NAMES; n++)
-        named |= layout_is_late(stage, operator->dims[dim].names[n]);
+        named |= layout_is_late(stage, layer_op->dims[dim].names[n]);
     for (uint32_t n = 0, end = stage->axis_count * (stage->late ? 2 : 1); n < end;
          n++) { /* late axes after all others */
         uint32_t a = n < stage->axis_count ? n : n - stage->axis_count;
         if (assignment->split[a] == (int)dim && (named && stage->late >> a & 1) == (n >= stage->axis_count))
-            share = owners_share(operator->dims[dim].owners, stage, a, share, member.at[a]);
+            share = owners_share(layer_op->dims[dim].owners, stage, a, share, member.at[a]);
     }
     if (assign_idle(stage, assignment, member))
         share.high = share.low;
     return share;
 }
 
-bool assign_causal(const struct plan_stage *stage, const struct operator* operator,
-                   const struct assignment * assignment)
+bool assign_causal(const struct plan_stage *stage, const struct layer_op *layer_op,
+                   const struct assignment *assignment)
 {
-    for (uint32_t a = 0; a < stage->axis_count && operator->causal; a++)
+    for (uint32_t a = 0; a < stage->axis_count && layer_op->causal; a++)
         if (assignment->split[a] >= 0 &&
-            (assignment->split[a] == operator->query || assignment->split[a] == operator->key))
+            (assignment->split[a] == layer_op->query || assignment->split[a] == layer_op->key))
             return true;
     return false;
 }
 
-double assign_points(const struct plan_stage *stage, const struct operator* operator,
-                     const struct assignment * assignment, struct coordinates member)
+double assign_points(const struct plan_stage *stage, const struct layer_op *layer_op,
+                     const struct assignment *assignment, struct coordinates member)
 {
-    bool causal = assign_causal(stage, operator, assignment);
-    double points = causal ? 1 : operator->fraction;
-    for (uint32_t d = 0; d < operator->dim_count; d++) {
-        struct interval share = assign_share(stage, operator, assignment, d, member);
-        if (!causal || ((int)d != operator->query &&(int) d != operator->key))
-            points *= model_extent(operator->dims[d].filling, share);
+    bool causal = assign_causal(stage, layer_op, assignment);
+    double points = causal ? 1 : layer_op->fraction;
+    for (uint32_t d = 0; d < layer_op->dim_count; d++) {
+        struct interval share = assign_share(stage, layer_op, assignment, d, member);
+        if (!causal || ((int)d != layer_op->query && (int)d != layer_op->key))
+            points *= model_extent(layer_op->dims[d].filling, share);
     }
     if (!causal)
         return points;
-    struct interval queries = assign_share(stage, operator, assignment, (uint32_t) operator->query, member);
-    struct interval keys = assign_share(stage, operator, assignment, (uint32_t) operator->key, member);
-    return points *
-           causal_pairs(queries,
-                        keys, operator->dims[operator->query].size, stage->balanced, operator->window);
+    struct interval queries = assign_share(stage, layer_op, assignment, (uint32_t)layer_op->query, member);
+    struct interval keys = assign_share(stage, layer_op, assignment, (uint32_t)layer_op->key, member);
+    return points * causal_pairs(queries, keys, layer_op->dims[layer_op->query].size, stage->balanced,
+                                 layer_op->window);
 }
 
 static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int dim)
@@ -223,7 +221,7 @@ static int assign_tensor_dim(const struct operand *operand, uint32_t rank, int d
 }
 
 struct layout assign_layout(const struct plan_stage *stage, const struct model *model,
-                            const struct operator* operator, const struct assignment * assignment,
+                            const struct layer_op *layer_op, const struct assignment *assignment,
                             const struct operand *operand, bool output)
 {
     struct layout layout = {.late = 0};
@@ -239,7 +237,7 @@ struct layout assign_layout(const struct plan_stage *stage, const struct model *
         if (d >= 0) {
             layout.place[a] = PLACE_SPLIT;
             layout.dim[a] = (uint8_t)d;
-        } else if ((output || operand->added) && !(operator->normalised>> assignment->split[a] & 1)) {
+        } else if ((output || operand->added) && !(layer_op->normalised >> assignment->split[a] & 1)) {
             layout.place[a] = PLACE_PARTIAL;
         }
     }
@@ -247,7 +245,7 @@ struct layout assign_layout(const struct plan_stage *stage, const struct model *
 }
 
 struct box assign_box(const struct plan_stage *stage, const struct model *model,
-                      const struct operator* operator, const struct assignment * assignment,
+                      const struct layer_op *layer_op, const struct assignment *assignment,
                       const struct operand *operand, struct coordinates member)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
@@ -260,27 +258,27 @@ struct box assign_box(const struct plan_stage *stage, const struct model *model,
             box.dims[d] = (struct interval){0, tensor->dims[d].size};
             continue;
         }
-        struct interval share = assign_share(stage, operator, assignment, (uint32_t)dim, member);
+        struct interval share = assign_share(stage, layer_op, assignment, (uint32_t)dim, member);
         int inner = operand->dims[d].inner;
-        if (inner >= 0 && operator->dims[dim].size ==
-                          1) /* a pair whose outer dimension is trivial is the inner one */
-            box.dims[d] = assign_share(stage, operator, assignment, (uint32_t)inner, member);
+        if (inner >= 0 &&
+            layer_op->dims[dim].size == 1) /* a pair whose outer dimension is trivial is the inner one */
+            box.dims[d] = assign_share(stage, layer_op, assignment, (uint32_t)inner, member);
         else
-            box.dims[d] = model_needed(model, operator, operand, d, share);
+            box.dims[d] = model_needed(model, layer_op, operand, d, share);
     }
     return box;
 }
 
 struct box assign_read(const struct plan_stage *stage, const struct model *model,
-                       const struct operator* operator, const struct assignment * assignment,
+                       const struct layer_op *layer_op, const struct assignment *assignment,
                        const struct operand *operand, struct coordinates member)
 {
-    struct box box = assign_box(stage, model, operator, assignment, operand, member);
+    struct box box = assign_box(stage, model, layer_op, assignment, operand, member);
     for (uint32_t d = 0; d < model->tensors.at[operand->tensor].rank; d++) {
         const struct operand_dim *map = &operand->dims[d];
         if (map->dim < 0 || map->kernel < 0)
             continue;
-        uint64_t reach = (operator->dims[map->kernel].size - 1) * map->dilation + 1;
+        uint64_t reach = (layer_op->dims[map->kernel].size - 1) * map->dilation + 1;
         if (reach >= map->stride || map->stride > UINT16_MAX)
             continue;
         box.combs[d] =
@@ -291,7 +289,7 @@ struct box assign_read(const struct plan_stage *stage, const struct model *model
 }
 
 uint32_t assign_misaligned(const struct plan_stage *stage, const struct model *model,
-                           const struct operator* operator, const struct assignment * assignment,
+                           const struct layer_op *layer_op, const struct assignment *assignment,
                            const struct operand *operand)
 {
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
@@ -304,15 +302,15 @@ uint32_t assign_misaligned(const struct plan_stage *stage, const struct model *m
             continue;
         const struct operand_dim *map = &operand->dims[d];
         if (map->kernel >= 0 || map->inner >= 0 || map->offset ||
-            tensor->dims[d].size != operator->dims[map->dim].size)
+            tensor->dims[d].size != layer_op->dims[map->dim].size)
             axes |= 1u << a;
     }
     return axes;
 }
 
 bool assign_aligned(const struct plan_stage *stage, const struct model *model,
-                    const struct operator* operator, const struct assignment * assignment,
+                    const struct layer_op *layer_op, const struct assignment *assignment,
                     const struct operand *operand)
 {
-    return !assignment->shares && !assign_misaligned(stage, model, operator, assignment, operand);
+    return !assignment->shares && !assign_misaligned(stage, model, layer_op, assignment, operand);
 }

@@ -102,7 +102,7 @@ static void backward_convert(struct derivation *d, const struct backward_group *
     struct convert_step steps[CONVERT_STEPS];
     const struct index_list *made_by = &group->made_by;
     uint32_t last = MODEL_NONE;
-    double each = base.element_bytes / (group->fed_back ? state_steps(d, base.tensor, base.operator) : 1);
+    double each = base.element_bytes / (group->fed_back ? state_steps(d, base.tensor, base.layer_op) : 1);
     uint32_t count =
         search_steps(d->search, state_tensor(d, base.tensor), each, group->layout, required, steps, NULL);
     for (uint32_t i = 0; i < count; i++) {
@@ -160,13 +160,13 @@ static void backward_tile(struct derivation *d, uint32_t tensor, uint32_t tile, 
 static void backward_spread(struct derivation *d, uint32_t index, const struct layout *shares,
                             struct action base, struct index_list *ready)
 {
-    const struct operator* operator= state_operator(d, index);
-    const struct tensor *tensor = state_tensor(d, operator->output.tensor);
-    struct box *boxes = state_boxes(d, operator, & d->operators.at[index].assignment, &operator->output);
-    if (!boxes || d->first_contribution[operator->output.tensor] == MODEL_NONE)
+    const struct layer_op *layer_op = state_operator(d, index);
+    const struct tensor *tensor = state_tensor(d, layer_op->output.tensor);
+    struct box *boxes = state_boxes(d, layer_op, &d->operators.at[index].assignment, &layer_op->output);
+    if (!boxes || d->first_contribution[layer_op->output.tensor] == MODEL_NONE)
         return;
     struct convert_side from = {d->stage, tensor, *shares, NULL}, to = {d->stage, tensor, *shares, boxes};
-    base.tensor = operator->output.tensor;
+    base.tensor = layer_op->output.tensor;
     uint32_t exchange = exchange_append(d, true, base, &from, &to, ready->at, ready->count);
     if (exchange != MODEL_NONE) {
         ready->count = 0;
@@ -178,14 +178,15 @@ static void backward_spread(struct derivation *d, uint32_t index, const struct l
 static void backward_statistics(struct derivation *d, uint32_t index, struct action base,
                                 struct index_list *ready)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct stage_operator *so = &d->operators.at[index];
-    if (operator->statistics_backward <= 0 ||(operator->statistics_local && !d->plan->synchronise_statistics))
+    if (layer_op->statistics_backward <= 0 ||
+        (layer_op->statistics_local && !d->plan->synchronise_statistics))
         return;
     uint32_t done = 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         int split = so->assignment.split[a];
-        if (split < 0 || !(operator->normalised>> split & 1) || done >> a & 1)
+        if (split < 0 || !(layer_op->normalised >> split & 1) || done >> a & 1)
             continue;
         struct action action = base;
         action.kind = ACTION_COLLECTIVE;
@@ -193,11 +194,11 @@ static void backward_statistics(struct derivation *d, uint32_t index, struct act
         action.axis = (uint8_t)a;
         action.axes = state_together(d, &so->assignment, a);
         done |= action.axes;
-        action.tensor = operator->output.tensor;
-        action.elements = operator->statistics_backward;
+        action.tensor = layer_op->output.tensor;
+        action.elements = layer_op->statistics_backward;
         action.element_bytes = 4;
         action.reason = REASON_STATISTICS;
-        action.because = operator->dims[split].names[0];
+        action.because = layer_op->dims[split].names[0];
         uint32_t made = state_action(d, true, action, ready->at, ready->count);
         VECTOR_PUSH(ready, made);
     }
@@ -208,22 +209,22 @@ static void backward_statistics(struct derivation *d, uint32_t index, struct act
  */
 static struct contribution backward_give(struct derivation *d, uint32_t index, const struct operand *operand)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct assignment *assignment = &d->operators.at[index].assignment;
     struct contribution given = {
-        .layout = assign_layout(d->stage, d->plan->model, operator, assignment, operand, true),
-        .boxes = state_boxes(d, operator, assignment, operand)};
+        .layout = assign_layout(d->stage, d->plan->model, layer_op, assignment, operand, true),
+        .boxes = state_boxes(d, layer_op, assignment, operand)};
     if (operand->added)
         given.layout = layout_reduced(given.layout);
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         if (given.layout.place[a] == PLACE_PARTIAL)
-            given.because[a] = operator->dims[assignment->split[a]].names[0];
+            given.because[a] = layer_op->dims[assignment->split[a]].names[0];
     /* A factor of a partial sum: each member knows one summand of its gradient. */
-    bool factor = !operator->additive && operand != & operator->operands[0];
+    bool factor = !layer_op->additive && operand != &layer_op->operands[0];
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         if (factor && lazy_axes(&d->operators.at[index]) >> a & 1) {
             given.layout.place[a] = PLACE_PARTIAL;
-            given.because[a] = state_contracted(d, operator->output.tensor, a);
+            given.because[a] = state_contracted(d, layer_op->output.tensor, a);
         }
     return given;
 }
@@ -232,7 +233,7 @@ static struct contribution backward_give(struct derivation *d, uint32_t index, c
  * consumer is complete. Its kernel is noted when it is there: backward_close(). */
 static bool backward_open(struct derivation *d, uint32_t index)
 {
-    const struct operator* last = state_operator(d, index);
+    const struct layer_op *last = state_operator(d, index);
     bool fed = false;
     for (uint32_t i = index; i-- > 0 && state_operator(d, i)->layer == last->layer;)
         for (uint32_t k = 0; k < state_operator(d, i)->operand_count; k++) {
@@ -251,11 +252,11 @@ static bool backward_open(struct derivation *d, uint32_t index)
 /* `kernel` is what the contributions of the step before come from: the loop ends with it. */
 static void backward_close(struct derivation *d, uint32_t index, uint32_t kernel)
 {
-    const struct operator* operator= state_operator(d, index);
-    for (uint32_t k = 0; k < operator->operand_count; k++) {
-        if (!operator->operands[k].feedback)
+    const struct layer_op *layer_op = state_operator(d, index);
+    for (uint32_t k = 0; k < layer_op->operand_count; k++) {
+        if (!layer_op->operands[k].feedback)
             continue;
-        for (uint32_t c = d->first_contribution[operator->operands[k].tensor]; c != MODEL_NONE;
+        for (uint32_t c = d->first_contribution[layer_op->operands[k].tensor]; c != MODEL_NONE;
              c = d->contributions.at[c].next)
             if (d->contributions.at[c].feedback)
                 d->contributions.at[c].action = kernel;
@@ -267,9 +268,9 @@ static void backward_close(struct derivation *d, uint32_t index, uint32_t kernel
 static void backward_operands(struct derivation *d, uint32_t index, uint32_t kernel)
 {
     const struct model *model = d->plan->model;
-    const struct operator* operator= state_operator(d, index);
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        const struct operand *operand = &operator->operands[i];
+    const struct layer_op *layer_op = state_operator(d, index);
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        const struct operand *operand = &layer_op->operands[i];
         if (!operand->gradient || operand->feedback ||
             model->tensors.at[operand->tensor].role == TENSOR_PARAMETER ||
             !d->needs_gradient[operand->tensor])
@@ -287,25 +288,25 @@ static void backward_operator(struct derivation *d, uint32_t index)
 {
     const struct model *model = d->plan->model;
     const struct stage_operator so = d->operators.at[index];
-    const struct operator* operator= & model->operators.at[so.operator];
-    if (!d->needs_gradient[operator->output.tensor])
+    const struct layer_op *layer_op = &model->operators.at[so.layer_op];
+    if (!d->needs_gradient[layer_op->output.tensor])
         return;
-    struct action base = {.operator = index, .unit = so.unit, .part = model->layers.at[operator->layer].part};
+    struct action base = {.layer_op = index, .unit = so.unit, .part = model->layers.at[layer_op->layer].part};
     struct layout required =
-        layout_reduced(assign_layout(d->stage, model, operator, & so.assignment, &operator->output, true));
+        layout_reduced(assign_layout(d->stage, model, layer_op, &so.assignment, &layer_op->output, true));
     struct index_list ready = {0};
     bool fed_back = backward_open(d, index);
-    if (fuse_mark(d, &so, operator->output.tensor)) {
-        backward_tile(d, operator->output.tensor, so.tile, &ready);
+    if (fuse_mark(d, &so, layer_op->output.tensor)) {
+        backward_tile(d, layer_op->output.tensor, so.tile, &ready);
     } else {
-        backward_gather(d, operator->output.tensor, &required, false, base, &ready);
+        backward_gather(d, layer_op->output.tensor, &required, false, base, &ready);
         backward_spread(d, index, &required, base, &ready);
     }
     backward_statistics(d, index, base, &ready);
     saved_regather(d, index, base, &ready);
     summa_regather(d, index, base, &ready);
     base.kind = ACTION_KERNEL;
-    base.tensor = operator->output.tensor;
+    base.tensor = layer_op->output.tensor;
     base.carried = fed_back;
     uint32_t kernel = state_action(d, true, base, ready.at, ready.count);
     VECTOR_FREE(&ready);
@@ -313,7 +314,7 @@ static void backward_operator(struct derivation *d, uint32_t index)
     summa_scatter_weight(d, index, kernel);
     summa_close(d, true, index);
     backward_close(d, index, kernel);
-    if (operator->attends &&(!index || state_operator(d, index - 1)->layer != operator->layer))
+    if (layer_op->attends && (!index || state_operator(d, index - 1)->layer != layer_op->layer))
         streamed_close(d, true, index);
 }
 
@@ -324,7 +325,7 @@ static void backward_import(struct derivation *d, uint32_t index, struct index_l
     struct stage_import *import = &d->imports.at[index];
     const struct model *model = d->plan->model;
     uint32_t unit = d->stage->first_unit;
-    struct action base = {.operator= MODEL_NONE,
+    struct action base = {.layer_op = MODEL_NONE,
                           .unit = unit,
                           .part = model->layers.at[model->units.at[unit].first_layer].part};
     if (index && import[-1].form == import->form) {

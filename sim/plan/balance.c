@@ -7,10 +7,10 @@
 #include <math.h>
 
 static bool balance_repeats(const struct plan *plan, const struct plan_stage *whole, uint32_t unit,
-                            const struct operator* operator)
+                            const struct layer_op *layer_op)
 {
     enum plan_recompute mode = recompute_unit(plan, whole, unit);
-    return mode == RECOMPUTE_FULL || (mode == RECOMPUTE_SELECTIVE && operator->recomputed);
+    return mode == RECOMPUTE_FULL || (mode == RECOMPUTE_SELECTIVE && layer_op->recomputed);
 }
 
 /* Predicted seconds of every unit for one micro-batch, without communication. */
@@ -26,18 +26,18 @@ static double *balance_times(const struct plan *plan, const struct plan_stage *w
                            .arena = arena,
                            .needs_gradient = needs};
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        uint32_t unit = model->layers.at[operator->layer].unit;
-        if (operator->training_only && !plan->training)
+        const struct layer_op *layer_op = &model->operators.at[o];
+        uint32_t unit = model->layers.at[layer_op->layer].unit;
+        if (layer_op->training_only && !plan->training)
             continue;
         VECTOR_PUSH(&d.operators,
                     ((struct stage_operator){
-                        .operator= o, .unit = unit, .assignment = assign_operator(whole, model, operator)}));
+                        .layer_op = o, .unit = unit, .assignment = assign_operator(whole, model, layer_op)}));
         double forward = work_forward(&d, d.operators.count - 1, 0).seconds;
         times[unit] += forward;
-        if (plan->training && needs[operator->output.tensor])
+        if (plan->training && needs[layer_op->output.tensor])
             times[unit] += work_backward(&d, d.operators.count - 1, 0).seconds +
-                           (balance_repeats(plan, whole, unit, operator) ? forward : 0);
+                           (balance_repeats(plan, whole, unit, layer_op) ? forward : 0);
     }
     VECTOR_FREE(&d.operators);
     return times;

@@ -105,7 +105,7 @@ static void boundary_reduce(struct derivation *source, const struct form_want *w
         &source->plan->model->units.at[source->stage->first_unit + source->stage->unit_count - 1];
     uint32_t layer = last->first_layer + last->layer_count - 1;
     struct form_want reduced = {.tensor = want->tensor,
-                                .operator= MODEL_NONE,
+                                .layer_op = MODEL_NONE,
                                 .layout = target,
                                 .unit = source->stage->first_unit + source->stage->unit_count - 1,
                                 .part = source->plan->model->layers.at[layer].part};
@@ -121,8 +121,8 @@ static bool boundary_added(const struct derivation *source, const struct form_wa
     for (uint32_t f = source->first_form[want->tensor]; f != MODEL_NONE; f = source->forms.at[f].next)
         if (!layout_partial(&source->forms.at[f].layout) && forms_whole(source, f, want->tensor))
             return false;
-    const struct operator* producer = &
-        source->plan->model->operators.at[state_tensor(source, want->tensor)->producer];
+    const struct layer_op *producer =
+        &source->plan->model->operators.at[state_tensor(source, want->tensor)->producer];
     return importer->devices.count == 1 &&
            (producer->kind == OPERATOR_EINSUM || producer->linear || producer->additive) &&
            layout_partial(&first->layout) && !first->boxes;
@@ -203,7 +203,7 @@ static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t so
                               uint32_t slot, uint32_t with)
 {
     struct action action = {.tensor = want->tensor,
-                            .operator= want->operator,
+                            .layer_op = want->layer_op,
                             .unit = want->unit,
                             .part = want->part,
                             .reason = REASON_STAGE,
@@ -214,7 +214,7 @@ static uint32_t boundary_pair(struct derivation *d, uint32_t source, uint32_t so
         struct action send = action;
         send.kind = ACTION_SEND;
         send.peer = d->stage_index;
-        send.operator= MODEL_NONE;
+        send.layer_op = MODEL_NONE;
         send.unit = from->stage->first_unit + from->stage->unit_count - 1;
         state_messages(from, &send, messages);
         state_action(from, false, send, &source_action, 1);
@@ -243,7 +243,7 @@ void boundary_feed(struct derivation *from, uint32_t chosen, struct derivation *
         if (messages.count) {
             const struct layer *layer = &to->plan->model->layers.at[state_tensor(to, input)->layer];
             struct form_want want = {
-                .tensor = input, .operator= MODEL_NONE, .unit = to->stage->first_unit, .part = layer->part};
+                .tensor = input, .layer_op = MODEL_NONE, .unit = to->stage->first_unit, .part = layer->part};
             uint32_t slot = boundary_slots(to, from->stage_index);
             boundary_pair(to, from->stage_index, made->action, &want, &messages, slot, MODEL_NONE);
             to->forward.at[to->forward.count - 1].feeds = true;
@@ -406,7 +406,7 @@ void boundary_return(struct derivation *d, const struct stage_import *import, co
     struct action send = {
         .kind = ACTION_SEND,
         .tensor = import->tensor,
-        .operator= MODEL_NONE,
+        .layer_op = MODEL_NONE,
         .unit = d->stage->first_unit,
         .part = d->plan->model->layers.at[d->plan->model->units.at[d->stage->first_unit].first_layer].part,
         .reason = REASON_STAGE,

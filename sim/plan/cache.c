@@ -10,8 +10,8 @@ static int cache_order(const void *left, const void *right)
     const struct cache_reader *a = left, *b = right;
     if (a->tensor != b->tensor)
         return a->tensor < b->tensor ? -1 : 1;
-    if (a->operator!= b->operator)
-        return a->operator<b->operator? -1 : 1;
+    if (a->layer_op != b->layer_op)
+        return a->layer_op < b->layer_op ? -1 : 1;
     return a->operand < b->operand ? -1 : a->operand > b->operand;
 }
 
@@ -19,9 +19,9 @@ void cache_find(const struct derivation *d, struct cache_readers *readers)
 {
     *readers = (struct cache_readers){0};
     for (uint32_t o = 0; o < d->operators.count; o++) {
-        const struct operator* operator= state_operator(d, o);
-        for (uint32_t i = 0; i < operator->operand_count; i++) {
-            const struct operand *operand = &operator->operands[i];
+        const struct layer_op *layer_op = state_operator(d, o);
+        for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+            const struct operand *operand = &layer_op->operands[i];
             const struct tensor *tensor = state_tensor(d, operand->tensor);
             if (tensor->past || operand->feedback)
                 VECTOR_PUSH(&readers->at,
@@ -47,11 +47,9 @@ uint32_t cache_next(const struct cache_readers *readers, uint32_t first)
 
 static struct box cache_box(const struct derivation *d, const struct cache_reader *reader, uint32_t member)
 {
-    const struct operator* operator= state_operator(d, reader->operator);
-    return assign_box(d->stage,
-                      d->plan->model, operator, & d->operators.at[reader->operator].assignment,
-                                                                  &operator->operands[reader->operand],
-                                                                  layout_coordinates(d->stage, member));
+    const struct layer_op *layer_op = state_operator(d, reader->layer_op);
+    return assign_box(d->stage, d->plan->model, layer_op, &d->operators.at[reader->layer_op].assignment,
+                      &layer_op->operands[reader->operand], layout_coordinates(d->stage, member));
 }
 
 /* What a recurrent layer keeps besides its hidden state (the cell of an LSTM), as its gates give it. */
@@ -59,12 +57,12 @@ static double cache_cell(const struct derivation *d, uint32_t tensor, uint32_t m
 {
     double bytes = 0;
     for (uint32_t o = 0; o < d->operators.count; o++) {
-        const struct operator* operator= state_operator(d, o);
-        if (d->operators.at[o].operator!= state_tensor(d, tensor)->producer)
+        const struct layer_op *layer_op = state_operator(d, o);
+        if (d->operators.at[o].layer_op != state_tensor(d, tensor)->producer)
             continue;
-        struct box box = assign_box(d->stage, d->plan->model, operator, & d->operators.at[o].assignment,
-                                    &operator->output, layout_coordinates(d->stage, member));
-        bytes += layout_volume(state_tensor(d, tensor), &box) * operator->saved_per_output;
+        struct box box = assign_box(d->stage, d->plan->model, layer_op, &d->operators.at[o].assignment,
+                                    &layer_op->output, layout_coordinates(d->stage, member));
+        bytes += layout_volume(state_tensor(d, tensor), &box) * layer_op->saved_per_output;
     }
     return bytes;
 }
@@ -83,7 +81,7 @@ double cache_bytes(const struct derivation *d, const struct cache_readers *reade
             again = memcmp(&other, &box, sizeof box) == 0;
         }
         const struct tensor *kept =
-            state_tensor(d, state_operator(d, reader->operator)->operands[reader->operand].tensor);
+            state_tensor(d, state_operator(d, reader->layer_op)->operands[reader->operand].tensor);
         if (!again)
             bytes += layout_volume(kept, &box) * derive_element_bytes(d->plan, kept);
     }

@@ -10,7 +10,7 @@
 /* One reader of what is kept of a tensor. */
 struct cache_reader {
     uint32_t tensor;            /* of the model: the new key, value or state */
-    uint32_t operator, operand; /* of the derivation; of the operator */
+    uint32_t layer_op, operand; /* of the derivation; of the operator */
 };
 
 /* All readers in a stage of a token, those of one tensor together. */

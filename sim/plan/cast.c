@@ -159,7 +159,7 @@ uint32_t cast_ring(const struct cast *cast, uint32_t stage, const struct action 
 {
     const uint32_t *ranks = cast->plan->stages.at[stage].ranks;
     uint64_t pair = (uint64_t)stage << 8 | action->axes * 2u | (action->collective == REDUCE_SCATTER);
-    bool panels = cast->derivations[stage].operators.at[action->operator].panels;
+    bool panels = cast->derivations[stage].operators.at[action->layer_op].panels;
     return registry_channel(cast->registry, ranks[from], ranks[to], panels ? CHANNEL_PANELS : CHANNEL_RING,
                             pair, panels);
 }

@@ -52,12 +52,12 @@ double derive_payload(const struct derivation *d, const struct action *action, s
     const struct tensor *tensor = state_tensor(d, action->tensor);
     if (action->elements >
         0) { /* statistics: so many values per point of the dimensions that are not normalised */
-        const struct operator* operator= state_operator(d, action->operator);
+        const struct layer_op *layer_op = state_operator(d, action->layer_op);
         double elements = action->elements;
-        for (uint32_t i = 0; i < operator->dim_count; i++)
-            if (!(operator->normalised>> i & 1)) {
+        for (uint32_t i = 0; i < layer_op->dim_count; i++)
+            if (!(layer_op->normalised >> i & 1)) {
                 struct interval share = assign_share(
-                    d->stage, operator, & d->operators.at[action->operator].assignment, i, member);
+                    d->stage, layer_op, &d->operators.at[action->layer_op].assignment, i, member);
                 elements *= (double)(share.high - share.low);
             }
         return elements * action->element_bytes;
@@ -78,14 +78,14 @@ static struct layout derive_parameter_layout(const struct derivation *d, const s
                                              const struct operand *operand)
 {
     const struct model *model = d->plan->model;
-    const struct operator* operator= & model->operators.at[so->operator];
+    const struct layer_op *layer_op = &model->operators.at[so->layer_op];
     const struct tensor *tensor = &model->tensors.at[operand->tensor];
-    struct layout layout = assign_layout(d->stage, model, operator, & so->assignment, operand, false);
-    if (assign_aligned(d->stage, model, operator, & so->assignment, operand))
+    struct layout layout = assign_layout(d->stage, model, layer_op, &so->assignment, operand, false);
+    if (assign_aligned(d->stage, model, layer_op, &so->assignment, operand))
         return layout;
     for (uint32_t m = 0; m < d->member_count; m++) {
         struct coordinates at = layout_coordinates(d->stage, m);
-        struct box read = assign_box(d->stage, model, operator, & so->assignment, operand, at);
+        struct box read = assign_box(d->stage, model, layer_op, &so->assignment, operand, at);
         struct box stored = layout_box(d->stage, tensor, &layout, at, 0);
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
             struct interval needed = read.dims[layout.dim[a]], held = stored.dims[layout.dim[a]];
@@ -104,7 +104,7 @@ static uint32_t derive_rows(const struct derivation *d, const struct stage_opera
                             const struct operand *operand)
 {
     const struct model *model = d->plan->model;
-    const struct operand *output = &model->operators.at[so->operator].output;
+    const struct operand *output = &model->operators.at[so->layer_op].output;
     uint32_t rows = 0;
     for (uint32_t p = 0; p < model->tensors.at[operand->tensor].rank; p++) {
         bool column = false;
@@ -129,7 +129,7 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
         VECTOR_PUSH(&d->parameters, ((struct stage_parameter){.tensor = operand->tensor,
                                                               .unit = so->unit,
                                                               .layout = layout,
-                                                              .operator= operator_index,
+                                                              .layer_op = operator_index,
                                                               .rows = derive_rows(d, so, operand)}));
     struct stage_parameter *parameter = &d->parameters.at[i];
     uint32_t differ =
@@ -146,13 +146,13 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
             parameter->layout.dim[a] = 0;
             parameter->partial_axes |= 1u << a;
         }
-        bool factor = lazy_axes(so) >> a & 1 && !d->plan->model->operators.at[so->operator].additive;
+        bool factor = lazy_axes(so) >> a & 1 && !d->plan->model->operators.at[so->layer_op].additive;
         if ((so->assignment.split[a] != ASSIGN_ALL || factor) &&
             parameter->layout.place[a] == PLACE_REPLICATED)
             parameter->partial_axes |= 1u << a;
     }
     parameter->last_unit = so->unit;
-    uint32_t first = d->operators.at[parameter->operator].operator;
+    uint32_t first = d->operators.at[parameter->layer_op].layer_op;
     parameter->shard_axes = 0;
     if (d->plan->training && d->plan->zero)
         parameter->shard_axes = shard_axes(d->stage, first, &parameter->layout);
@@ -162,28 +162,28 @@ static void derive_parameter(struct derivation *d, uint32_t operator_index, cons
 static uint32_t derive_statistics(struct derivation *d, uint32_t operator_index, uint32_t part,
                                   uint32_t after)
 {
-    const struct operator* operator= state_operator(d, operator_index);
+    const struct layer_op *layer_op = state_operator(d, operator_index);
     const struct stage_operator *so = &d->operators.at[operator_index];
-    if (operator->statistics_local && !(d->plan->training && d->plan->synchronise_statistics))
+    if (layer_op->statistics_local && !(d->plan->training && d->plan->synchronise_statistics))
         return after;
     uint32_t done = 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         int split = so->assignment.split[a];
-        if (split < 0 ||
-            !(operator->normalised>> split & 1) || operator->statistics_forward <= 0 || done>> a & 1)
+        if (split < 0 || !(layer_op->normalised >> split & 1) || layer_op->statistics_forward <= 0 ||
+            done >> a & 1)
             continue;
         struct action action = {.kind = ACTION_COLLECTIVE,
                                 .collective = ALL_REDUCE,
                                 .axis = (uint8_t)a,
                                 .axes = state_together(d, &so->assignment, a),
-                                .operator= operator_index,
-                                .tensor = operator->output.tensor,
+                                .layer_op = operator_index,
+                                .tensor = layer_op->output.tensor,
                                 .unit = so->unit,
                                 .part = part,
-                                .elements = operator->statistics_forward,
+                                .elements = layer_op->statistics_forward,
                                 .element_bytes = 4,
                                 .reason = REASON_STATISTICS,
-                                .because = operator->dims[split].names[0] };
+                                .because = layer_op->dims[split].names[0]};
         done |= action.axes;
         after = state_action(d, false, action, &after, 1);
     }
@@ -196,40 +196,40 @@ static struct form_want derive_want(struct derivation *d, uint32_t operator_inde
                                     const struct operand *operand)
 {
     const struct stage_operator *so = &d->operators.at[operator_index];
-    const struct operator* operator= & d->plan->model->operators.at[so->operator];
+    const struct layer_op *layer_op = &d->plan->model->operators.at[so->layer_op];
     struct form_want want = {
         .tensor = d->same_as[operand->tensor],
-        .operator= operator_index,
+        .layer_op = operator_index,
         .operand = operand,
         .unit = so->unit,
         .part = part,
-        .layout = assign_layout(d->stage, d->plan->model, operator, & so->assignment, operand, false),
-        .boxes = state_boxes(d, operator, & so->assignment, operand),
+        .layout = assign_layout(d->stage, d->plan->model, layer_op, &so->assignment, operand, false),
+        .boxes = state_boxes(d, layer_op, &so->assignment, operand),
         .tile = fuse_mark(d, so, d->same_as[operand->tensor])};
     uint32_t first = d->first_form[want.tensor];
     for (uint32_t a = 0; a < d->stage->axis_count && first != MODEL_NONE; a++) {
         uint8_t place = d->forms.at[first].layout.place[a];
         if (want.layout.place[a] == PLACE_PARTIAL && place != PLACE_PARTIAL)
             want.layout.place[a] = place == PLACE_ONE ? PLACE_ONE : PLACE_REPLICATED;
-        if (so->lazy[operand - operator->operands] >> a & 1)
+        if (so->lazy[operand - layer_op->operands] >> a & 1)
             want.layout.place[a] = PLACE_PARTIAL;
     }
     return want;
 }
 
 /* Whether an operator feeds what another makes back to itself, one step later. */
-static const struct operand *derive_feedback(const struct operator* operator, uint32_t tensor)
+static const struct operand *derive_feedback(const struct layer_op *layer_op, uint32_t tensor)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (operator->operands[i].feedback && operator->operands[i].tensor == tensor)
-            return &operator->operands[i];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (layer_op->operands[i].feedback && layer_op->operands[i].tensor == tensor)
+            return &layer_op->operands[i];
     return NULL;
 }
 
-static bool derive_feeds_back(const struct operator* operator)
+static bool derive_feeds_back(const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (operator->operands[i].feedback)
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (layer_op->operands[i].feedback)
             return true;
     return false;
 }
@@ -237,7 +237,7 @@ static bool derive_feeds_back(const struct operator* operator)
 /* After the operator that gives a fed-back tensor: brings it to where the next step reads it. */
 static void derive_close(struct derivation *d, uint32_t closing, uint32_t part)
 {
-    const struct operator* last = state_operator(d, closing);
+    const struct layer_op *last = state_operator(d, closing);
     for (uint32_t i = closing; i-- > 0 && state_operator(d, i)->layer == last->layer;) {
         const struct operand *operand = derive_feedback(state_operator(d, i), last->output.tensor);
         if (!operand)
@@ -245,7 +245,7 @@ static void derive_close(struct derivation *d, uint32_t closing, uint32_t part)
         struct form_want want = derive_want(d, i, part, operand);
         uint32_t form = forms_obtain(d, &want), first = 0, carry = d->forms.at[form].action;
         saved_operand(d, i, operand, form);
-        while (d->forward.at[first].kind != ACTION_KERNEL || d->forward.at[first].operator!= i)
+        while (d->forward.at[first].kind != ACTION_KERNEL || d->forward.at[first].layer_op != i)
             first++;
         d->forward.at[first].carried = true;
         loop_add(d, false, first, carry);
@@ -255,15 +255,16 @@ static void derive_close(struct derivation *d, uint32_t closing, uint32_t part)
 static void derive_operator(struct derivation *d, struct stage_operator so)
 {
     const struct model *model = d->plan->model;
-    const struct operator* operator= & model->operators.at[so.operator];
+    const struct layer_op *layer_op = &model->operators.at[so.layer_op];
     const struct assignment assignment = so.assignment;
-    uint32_t part = model->layers.at[operator->layer].part, me = d->operators.count, count = 0, unit = so.unit;
+    uint32_t part = model->layers.at[layer_op->layer].part, me = d->operators.count, count = 0,
+             unit = so.unit;
     uint32_t dependencies[OPERATOR_OPERANDS + 1];
     lazy_mark(d, &so);
     VECTOR_PUSH(&d->operators, so);
     summa_prepare(d, me);
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        const struct operand *operand = &operator->operands[i];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        const struct operand *operand = &layer_op->operands[i];
         if (model->tensors.at[operand->tensor].role == TENSOR_PARAMETER) {
             derive_parameter(d, me, operand);
             dependencies[count++] = summa_weight(d, me, operand);
@@ -281,20 +282,20 @@ static void derive_operator(struct derivation *d, struct stage_operator so)
     uint32_t ready = derive_statistics(d, me, part, count ? dependencies[0] : MODEL_NONE);
     dependencies[count++] = ready;
     struct action kernel = {
-        .kind = ACTION_KERNEL, .operator= me, .tensor = operator->output.tensor, .unit = unit, .part = part};
+        .kind = ACTION_KERNEL, .layer_op = me, .tensor = layer_op->output.tensor, .unit = unit, .part = part};
     struct form made = {.layout =
-                            assign_layout(d->stage, model, operator, & assignment, &operator->output, true),
-                        .boxes = state_boxes(d, operator, & assignment, &operator->output),
-                        .tile = fuse_mark(d, &so, operator->output.tensor)};
+                            assign_layout(d->stage, model, layer_op, &assignment, &layer_op->output, true),
+                        .boxes = state_boxes(d, layer_op, &assignment, &layer_op->output),
+                        .tile = fuse_mark(d, &so, layer_op->output.tensor)};
     for (uint32_t a = 0; a < PLAN_AXES; a++)
         if (lazy_axes(&so) >> a & 1)
             made.layout.place[a] = PLACE_PARTIAL;
     made.action = state_action(d, false, kernel, dependencies, count);
-    uint32_t form = state_form(d, operator->output.tensor, made);
+    uint32_t form = state_form(d, layer_op->output.tensor, made);
     summa_close(d, false, me);
     derive_close(d, me, part);
     saved_output(d, me, form);
-    if (operator->attends && operator->output.tensor == model->layers.at[operator->layer].output)
+    if (layer_op->attends && layer_op->output.tensor == model->layers.at[layer_op->layer].output)
         streamed_close(d, false, me);
 }
 
@@ -306,7 +307,7 @@ static void derive_entries(struct derivation *d, const struct fuse_block *block,
     struct stage_operator reader = {.fused = block, .tile = d->tiles};
     for (uint32_t e = 0; e < block->entry_count; e++) {
         struct form_want want = {.tensor = block->entries[e],
-                                 .operator= d->operators.count, /* the block's first: it comes next */
+                                 .layer_op = d->operators.count, /* the block's first: it comes next */
                                  .unit = unit,
                                  .part =
                                      model->layers.at[model->operators.at[block->operators[0]].layer].part,
@@ -327,7 +328,7 @@ static void derive_fused(struct derivation *d, const struct fuse_block *block)
         derive_entries(d, block, r, block->first_unit);
         for (uint32_t i = 0; i < block->count; i++) {
             uint32_t layer = model->operators.at[block->operators[i]].layer;
-            struct stage_operator so = {.operator= block->operators[i],
+            struct stage_operator so = {.layer_op = block->operators[i],
                                         .unit = fuse_unit(d, model->layers.at[layer].unit),
                                         .assignment = block->assignments[r * block->count + i],
                                         .fused = block,
@@ -354,7 +355,7 @@ static void derive_forward(struct derivation *d)
                 if (d->plan->training || !model->operators.at[o].training_only)
                     derive_operator(
                         d, (struct stage_operator){
-                               .operator= o,
+                               .layer_op = o,
                                .unit = u,
                                .assignment = assign_operator(d->stage, model, &model->operators.at[o])});
         }
@@ -366,19 +367,19 @@ static void derive_possible(const struct derivation *d, struct report *report)
 {
     const struct model *model = d->plan->model;
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        uint32_t unit = model->layers.at[operator->layer].unit;
+        const struct layer_op *layer_op = &model->operators.at[o];
+        uint32_t unit = model->layers.at[layer_op->layer].unit;
         if (unit < d->stage->first_unit || unit - d->stage->first_unit >= d->stage->unit_count)
             continue;
-        struct assignment assignment = assign_operator(d->stage, model, operator);
+        struct assignment assignment = assign_operator(d->stage, model, layer_op);
         for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-            uint32_t label = assign_sequential(d->stage, model, operator, a);
-            if (label && assignment.split[a] < 0 && derive_feeds_back(operator))
+            uint32_t label = assign_sequential(d->stage, model, layer_op, a);
+            if (label && assignment.split[a] < 0 && derive_feeds_back(layer_op))
                 report_error(report, d->stage->place,
                              "recurrent layer '%s' cannot be split along '%s': its time steps follow one "
                              "another; split b, o (hidden units), g (gates) or i (inputs), or give layers to "
                              "stages and set plan.time-chunks",
-                             names_text(model->names, model->layers.at[operator->layer].name),
+                             names_text(model->names, model->layers.at[layer_op->layer].name),
                              names_text(model->names, label));
         }
     }
@@ -390,15 +391,15 @@ static void derive_warn(const struct derivation *d, struct report *report)
 {
     const struct model *model = d->plan->model;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        const struct operator* worst = NULL;
+        const struct layer_op *worst = NULL;
         int least = 0;
         for (uint32_t o = 0; o < d->operators.count; o++) {
-            const struct operator* operator= state_operator(d, o);
+            const struct layer_op *layer_op = state_operator(d, o);
             int split = d->operators.at[o].assignment.split[a];
-            if (split >= 0 &&
-                !operator->dims[split].owners && operator->dims[split].size<d->stage->axes[a].size &&(
-                    !worst || operator->dims[split].size<worst->dims[least].size)) {
-                worst = operator;
+            if (split >= 0 && !layer_op->dims[split].owners &&
+                layer_op->dims[split].size < d->stage->axes[a].size &&
+                (!worst || layer_op->dims[split].size < worst->dims[least].size)) {
+                worst = layer_op;
                 least = split;
             }
         }

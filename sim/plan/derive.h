@@ -47,13 +47,13 @@ struct action {
     uint8_t reason; /* enum reason */
     uint8_t leg;    /* EXCHANGE: enum exchange_leg */
     bool backward;
-    bool streamed; /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on
-                      (streamed.h, summa.h) */
-    bool uneven;   /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
-    uint32_t
-    operator; /* KERNEL: index into the derivation's operators; else the operator that asked, or MODEL_NONE */
-    uint32_t tensor;             /* communications */
-    uint32_t because;            /* interned name of a dimension, or 0 */
+    bool streamed;     /* ALL_GATHER, REDUCE_SCATTER: block by block around a ring, while others are worked on
+                          (streamed.h, summa.h) */
+    bool uneven;       /* COLLECTIVE: groups along its axis have different payloads; set by state_action() */
+    uint32_t layer_op; /* KERNEL: index into the derivation's operators; else the operator that asked, or
+                          MODEL_NONE */
+    uint32_t tensor;   /* communications */
+    uint32_t because;  /* interned name of a dimension, or 0 */
     uint32_t unit, part;         /* of the model; part interned */
     struct layout before, after; /* collectives */
     double elements;             /* > 0: elements per point instead of the tensor's (statistics) */
@@ -82,7 +82,7 @@ struct form {
 };
 
 struct stage_operator {
-    uint32_t operator; /* of the model */
+    uint32_t layer_op; /* of the model */
     uint32_t unit;
     struct assignment assignment;
     const struct fuse_block *fused;  /* that it is part of; NULL */
@@ -104,7 +104,7 @@ struct stage_parameter {
     struct layout layout;     /* in which it is used, and stored but for ... */
     uint32_t shard_axes;      /* bit set: ... these, along which what is used is kept in shares (shard.h) */
     uint32_t partial_axes;    /* bit set: its gradient is a partial sum along these */
-    uint32_t operator;        /* of the derivation: the first that uses it, whose backward pass completes its
+    uint32_t layer_op;        /* of the derivation: the first that uses it, whose backward pass completes its
                                  gradient */
     uint32_t rows; /* bit set: its dimensions that this operator contracts; the others are columns */
 };
@@ -121,7 +121,7 @@ struct stage_saved {
 
 /* What an operator's backward pass reads in another form than the one that is kept. */
 struct stage_regather {
-    uint32_t operator;           /* of the derivation */
+    uint32_t layer_op;           /* of the derivation */
     uint32_t tensor, used, kept; /* the latter two: forms */
     uint32_t action;             /* of the backward list, that makes it again; MODEL_NONE: not yet */
 };

@@ -46,7 +46,7 @@ static const struct lifetimes *emit_action_lives(const struct emitter *e, const 
 static bool emit_action_leaves(const struct emitter *e, const struct part *part, const struct action *action)
 {
     return e->builder.pass == PASS_I && action->kind == ACTION_KERNEL &&
-           halves_makes_weights(part->d, state_operator(part->d, action->operator));
+           halves_makes_weights(part->d, state_operator(part->d, action->layer_op));
 }
 
 /* What a kernel takes. */
@@ -57,13 +57,13 @@ static void emit_action_before(struct emitter *e, struct part *part, bool backwa
     if (backward && emit_action_leaves(e, part, action) && e->first_step) {
         lifetime_end(&part->backward_lives, index, b, PROGRAM_NONE);
         builder_take(b, MEMORY_ACTIVATIONS, state_tensor(part->d, action->tensor)->name,
-                     memory_output(part->d, action->operator, part->role.member));
+                     memory_output(part->d, action->layer_op, part->role.member));
     }
     if (e->first_step)
         lifetime_begin(emit_action_lives(e, part, backward), index, b, PROGRAM_NONE);
     if (backward && b->pass == PASS_B)
         builder_take(b, MEMORY_TEMPORARIES, action->part,
-                     e->share * lifetime_weights(part->d, action->operator, part->role.member));
+                     e->share * lifetime_weights(part->d, action->layer_op, part->role.member));
 }
 
 void emit_action_behind(struct emitter *e, struct part *part, bool backward, uint32_t index, uint32_t first)
@@ -77,7 +77,7 @@ void emit_action_behind(struct emitter *e, struct part *part, bool backward, uin
         lifetime_begin(emit_action_lives(e, part, backward), index, b, op == PROGRAM_NONE ? op : first);
     if (backward && action->kind == ACTION_KERNEL && b->pass == PASS_B)
         builder_change(b, op, MEMORY_TEMPORARIES, action->part,
-                       -e->share * lifetime_weights(part->d, action->operator, part->role.member));
+                       -e->share * lifetime_weights(part->d, action->layer_op, part->role.member));
     if (e->last_step && !(backward && emit_action_leaves(e, part, action)))
         lifetime_end(emit_action_lives(e, part, backward), index, b, op);
 }
@@ -106,7 +106,7 @@ void emit_action(struct emitter *e, struct part *part, bool backward, uint32_t i
     after->count = 0;
     emitter_after(part, backward, action, after);
     if (action->kind == ACTION_KERNEL) {
-        uint32_t tile = part->d->operators.at[action->operator].tile;
+        uint32_t tile = part->d->operators.at[action->layer_op].tile;
         if (tile != e->tile)
             builder_close(&e->builder);
         e->tile = tile;
@@ -116,10 +116,10 @@ void emit_action(struct emitter *e, struct part *part, bool backward, uint32_t i
         const struct step_loop *loop =
             action->loop == MODEL_NONE ? NULL : emitter_loop(part, backward, action->loop);
         if (loop && loop->panels)
-            work = work_panel(part->d, action->operator, part->role.member, &work, backward, e->share,
+            work = work_panel(part->d, action->layer_op, part->role.member, &work, backward, e->share,
                               e->first_step);
         else if (!loop || loop->ring)
-            work = work_part(part->d, action->operator, part->role.member, &work, backward, e->share);
+            work = work_part(part->d, action->layer_op, part->role.member, &work, backward, e->share);
         else
             work_scale(&work, e->share);
         emit_action_before(e, part, backward, index);

@@ -9,10 +9,10 @@
 static void emit_offload_units(const struct derivation *d, uint32_t *last)
 {
     for (uint32_t o = 0; o < d->operators.count; o++) {
-        const struct operator* operator= state_operator(d, o);
+        const struct layer_op *layer_op = state_operator(d, o);
         uint32_t unit = d->operators.at[o].unit;
-        for (uint32_t k = 0; k < operator->operand_count; k++) {
-            uint32_t tensor = operator->operands[k].tensor;
+        for (uint32_t k = 0; k < layer_op->operand_count; k++) {
+            uint32_t tensor = layer_op->operands[k].tensor;
             last[tensor] = unit > last[tensor] ? unit : last[tensor];
         }
     }

@@ -111,7 +111,7 @@ static void emit_panels_product(struct emit_panels *p, uint32_t index, uint32_t 
         else
             emit_panels_wait(&p->e->builder.gate, buffers->sent[step % 2]);
     }
-    p->e->share = panels_share(p->part->d, emitter_action(p->part, p->backward, index)->operator, step);
+    p->e->share = panels_share(p->part->d, emitter_action(p->part, p->backward, index)->layer_op, step);
     emit_action(p->e, p->part, p->backward, index);
     builder_close(&p->e->builder); /* what waits for this panel does not wait for the next */
     p->product[step % 2] = (p->backward ? p->part->backward_op : p->part->forward_op)[index];

@@ -11,14 +11,14 @@ static void emit_part_work(struct emitter *e, struct part *part)
     uint32_t member = part->role.member;
     for (uint32_t i = 0; i < d->forward.count; i++)
         if (d->forward.at[i].kind == ACTION_KERNEL)
-            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, member);
+            part->forward_work[i] = work_forward(d, d->forward.at[i].layer_op, member);
     for (uint32_t i = 0; i < d->backward.count; i++) {
         if (d->backward.at[i].kind != ACTION_KERNEL)
             continue;
-        part->backward_work[i] = work_backward(d, d->backward.at[i].operator, member);
+        part->backward_work[i] = work_backward(d, d->backward.at[i].layer_op, member);
         if (e->halves) {
-            part->input_work[i] = work_input_gradient(d, d->backward.at[i].operator, member);
-            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].operator, member);
+            part->input_work[i] = work_input_gradient(d, d->backward.at[i].layer_op, member);
+            part->weight_work[i] = work_weight_gradient(d, d->backward.at[i].layer_op, member);
         }
     }
 }

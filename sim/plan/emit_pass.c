@@ -176,7 +176,7 @@ static void emit_pass_backward_chunk(struct emitter *e, struct part *part, bool 
             i = emit_loop_next(e, part, true, i);
             for (; from < i && !split && ends; from++)
                 if (d->backward.at[from].kind == ACTION_KERNEL)
-                    parameters_ready(&part->parameters, d->backward.at[from].operator, last);
+                    parameters_ready(&part->parameters, d->backward.at[from].layer_op, last);
         }
         if (ends)
             emit_pass_leave(e, part, u, split, last);
@@ -205,15 +205,15 @@ static void emit_pass_weight(struct emitter *e, struct part *part, uint32_t inde
     const struct action *action = &d->backward.at[index];
     const struct index_list none = {0};
     struct builder *b = &e->builder;
-    double gradients = lifetime_weights(d, action->operator, part->role.member);
+    double gradients = lifetime_weights(d, action->layer_op, part->role.member);
     if (part->weight_work[index].flops > 0) {
         builder_take(b, MEMORY_TEMPORARIES, action->part, gradients);
         builder_kernel(b, action->part, &part->weight_work[index], &none);
         builder_change(b, PROGRAM_NONE, MEMORY_TEMPORARIES, action->part, -gradients);
     }
-    if (halves_makes_weights(d, state_operator(d, action->operator)))
+    if (halves_makes_weights(d, state_operator(d, action->layer_op)))
         builder_change(b, PROGRAM_NONE, MEMORY_ACTIVATIONS, state_tensor(d, action->tensor)->name,
-                       -memory_output(d, action->operator, part->role.member));
+                       -memory_output(d, action->layer_op, part->role.member));
 }
 
 void emit_pass_weights(struct emitter *e, struct part *part, uint32_t micro_batch, bool last)
@@ -228,7 +228,7 @@ void emit_pass_weights(struct emitter *e, struct part *part, uint32_t micro_batc
             if (action->kind != ACTION_KERNEL || action->unit != u)
                 continue;
             emit_pass_weight(e, part, k);
-            parameters_ready(&part->parameters, action->operator, last);
+            parameters_ready(&part->parameters, action->layer_op, last);
         }
         struct recompute_chunk chunk = recompute_chunk(e->plan, d->stage, u);
         emit_pass_forget(e, part, u,

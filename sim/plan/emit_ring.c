@@ -61,7 +61,7 @@ static void emit_ring_block(struct emitter *e, struct part *part, bool backward,
         const struct action *action = emitter_action(part, backward, i);
         if (action->loop != l || action->kind != ACTION_KERNEL)
             continue;
-        e->share = streamed_share(part->d, action->operator, loop->axes, part->role.member, step);
+        e->share = streamed_share(part->d, action->layer_op, loop->axes, part->role.member, step);
         if (e->share > 0 || step == 0)
             emit_action(e, part, backward, i);
         else

@@ -92,8 +92,8 @@ static void emit_token_renew(struct part *part, struct arena *arena)
     const struct derivation *d = part->d;
     for (uint32_t i = 0; i < d->forward.count; i++) {
         part->forward_collectives[i].known = false;
-        if (d->forward.at[i].kind == ACTION_KERNEL && state_operator(d, d->forward.at[i].operator)->grows)
-            part->forward_work[i] = work_forward(d, d->forward.at[i].operator, part->role.member);
+        if (d->forward.at[i].kind == ACTION_KERNEL && state_operator(d, d->forward.at[i].layer_op)->grows)
+            part->forward_work[i] = work_forward(d, d->forward.at[i].layer_op, part->role.member);
     }
     lifetime_fini(&part->forward_lives);
     lifetime_forward(d, part->role.member, NULL, arena, &part->forward_lives);

@@ -31,10 +31,9 @@ static struct box forms_read(const struct derivation *d, const struct convert_si
     struct box share = convert_box(wanted, member);
     if (!want->operand || want->boxes)
         return share;
-    struct box read =
-        assign_box(d->stage, d->plan->model, state_operator(d, want->operator),
-                   &d->operators.at[want->operator].assignment, want->operand,
-                   layout_coordinates(d->stage, member));
+    struct box read = assign_box(d->stage, d->plan->model, state_operator(d, want->layer_op),
+                                 &d->operators.at[want->layer_op].assignment, want->operand,
+                                 layout_coordinates(d->stage, member));
     return layout_intersection(&share, &read, wanted->tensor->rank);
 }
 
@@ -64,7 +63,7 @@ static uint32_t forms_steps(const struct derivation *d, const struct form *form,
                             struct convert_step steps[CONVERT_STEPS], double *seconds)
 {
     const struct tensor *tensor = state_tensor(d, want->tensor);
-    double bytes = derive_element_bytes(d->plan, tensor) / state_steps(d, want->tensor, want->operator);
+    double bytes = derive_element_bytes(d->plan, tensor) / state_steps(d, want->tensor, want->layer_op);
     if (state_owns_shares(d, form, want->tensor))
         return search_steps(d->search, tensor, bytes, form->layout, want->layout, steps, seconds);
     uint32_t count = convert_steps(d->stage, form->layout, want->layout, steps);
@@ -94,7 +93,7 @@ static struct action forms_collective(const struct derivation *d, const struct c
                             .tensor = want->tensor,
                             .before = step->before,
                             .after = step->after,
-                            .operator= want->operator,
+                            .layer_op = want->layer_op,
                             .unit = want->unit,
                             .part = want->part,
                             .element_bytes = derive_element_bytes(d->plan, tensor)};
@@ -139,7 +138,7 @@ static uint32_t forms_exchange(struct derivation *d, const struct form *held, co
     struct convert_side from = {d->stage, tensor, held->layout, held->boxes};
     struct convert_side to = {d->stage, tensor, want->layout, want->boxes};
     struct action base = {
-        .tensor = want->tensor, .operator= want->operator, .unit = want->unit, .part = want->part};
+        .tensor = want->tensor, .layer_op = want->layer_op, .unit = want->unit, .part = want->part};
     uint32_t exchange = MODEL_NONE;
     if (want->boxes || held->boxes)
         exchange = exchange_append(d, false, base, &from, &to, &made.action, 1);

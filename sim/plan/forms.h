@@ -6,7 +6,7 @@
 
 struct form_want {
     uint32_t tensor;
-    uint32_t operator;             /* stage operator that asks; MODEL_NONE: another stage */
+    uint32_t layer_op;             /* stage operator that asks; MODEL_NONE: another stage */
     const struct operand *operand; /* as which it reads it; NULL: not one of its own */
     struct layout layout;          /* partial only where the tensor is */
     struct box *boxes;             /* per member; NULL: the layout's own */

@@ -58,17 +58,17 @@ uint32_t fuse_unit(const struct derivation *d, uint32_t unit)
     return unit;
 }
 
-static const char *fuse_layer_name(const struct derivation *d, uint32_t operator)
+static const char *fuse_layer_name(const struct derivation *d, uint32_t layer_op)
 {
     const struct model *model = d->plan->model;
-    return names_text(model->names, model->layers.at[model->operators.at[operator].layer].name);
+    return names_text(model->names, model->layers.at[model->operators.at[layer_op].layer].name);
 }
 
 /* Whether an iteration dimension indexes the output. */
-static bool fuse_in_output(const struct derivation *d, const struct operator* operator, int dim)
+static bool fuse_in_output(const struct derivation *d, const struct layer_op *layer_op, int dim)
 {
-    for (uint32_t k = 0; k < state_tensor(d, operator->output.tensor)->rank; k++)
-        if (operator->output.dims[k].dim == dim || operator->output.dims[k].inner == dim)
+    for (uint32_t k = 0; k < state_tensor(d, layer_op->output.tensor)->rank; k++)
+        if (layer_op->output.dims[k].dim == dim || layer_op->output.dims[k].inner == dim)
             return true;
     return false;
 }
@@ -81,12 +81,12 @@ static bool fuse_check_chain(const struct derivation *d, struct fuse_block *bloc
     bool good = true;
     block->output = model->operators.at[block->operators[block->count - 1]].output.tensor;
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        if (fuse_has_unit(block, model->layers.at[operator->layer].unit) ||
-            (operator->training_only && !d->plan->training))
+        const struct layer_op *layer_op = &model->operators.at[o];
+        if (fuse_has_unit(block, model->layers.at[layer_op->layer].unit) ||
+            (layer_op->training_only && !d->plan->training))
             continue;
-        for (uint32_t i = 0; i < operator->operand_count; i++) {
-            uint32_t tensor = d->same_as[operator->operands[i].tensor];
+        for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+            uint32_t tensor = d->same_as[layer_op->operands[i].tensor];
             if (fuse_inside(d, block, tensor) && tensor != block->output)
                 good = report_error(
                     report, block->where->place,
@@ -114,15 +114,15 @@ static bool fuse_check_dimensions(const struct derivation *d, const struct fuse_
 {
     const struct model *model = d->plan->model;
     for (uint32_t i = 0; i < block->count; i++) {
-        const struct operator* operator= & model->operators.at[block->operators[i]];
-        struct assignment assignment = assign_operator(grid, model, operator);
-        for (uint32_t k = 0; k < operator->dim_count; k++)
-            if (operator->dims[k].sequential)
+        const struct layer_op *layer_op = &model->operators.at[block->operators[i]];
+        struct assignment assignment = assign_operator(grid, model, layer_op);
+        for (uint32_t k = 0; k < layer_op->dim_count; k++)
+            if (layer_op->dims[k].sequential)
                 return report_error(report, block->where->place,
                                     "'%s' runs step by step, which cannot be fused",
                                     fuse_layer_name(d, block->operators[i]));
         for (uint32_t a = 0; a < grid->axis_count; a++)
-            if (assignment.split[a] < 0 || !fuse_in_output(d, operator, assignment.split[a]))
+            if (assignment.split[a] < 0 || !fuse_in_output(d, layer_op, assignment.split[a]))
                 return report_error(
                     report, block->where->place,
                     "tiles split '%s', of which '%s' needs all: it cannot be part of the fused block",
@@ -133,18 +133,18 @@ static bool fuse_check_dimensions(const struct derivation *d, const struct fuse_
 }
 
 /* What of the iteration space is needed for a box of the output. */
-static void fuse_invert(const struct derivation *d, const struct operator* operator, const struct box * box,
+static void fuse_invert(const struct derivation *d, const struct layer_op *layer_op, const struct box *box,
                         struct interval *share)
 {
-    for (uint32_t k = 0; k < operator->dim_count; k++)
-        share[k] = (struct interval){0, operator->dims[k].size };
-    for (uint32_t k = 0; k < state_tensor(d, operator->output.tensor)->rank; k++) {
-        const struct operand_dim *map = &operator->output.dims[k];
+    for (uint32_t k = 0; k < layer_op->dim_count; k++)
+        share[k] = (struct interval){0, layer_op->dims[k].size};
+    for (uint32_t k = 0; k < state_tensor(d, layer_op->output.tensor)->rank; k++) {
+        const struct operand_dim *map = &layer_op->output.dims[k];
         struct interval wanted = box->dims[k];
         if (map->dim < 0)
             continue;
-        uint64_t inner = map->inner >= 0 ? operator->dims[map->inner].size : 1;
-        if (map->inner >= 0 && operator->dims[map->dim].size == 1)
+        uint64_t inner = map->inner >= 0 ? layer_op->dims[map->inner].size : 1;
+        if (map->inner >= 0 && layer_op->dims[map->dim].size == 1)
             share[map->inner] = wanted;
         else
             share[map->dim] = (struct interval){wanted.low / inner, (wanted.high + inner - 1) / inner};
@@ -191,22 +191,22 @@ static void fuse_grow(struct derivation *d, const struct fuse_block *block, cons
     for (uint32_t i = 0; i < block->count; i++)
         need[model->operators.at[block->operators[i]].output.tensor] = (struct box){0};
     for (uint32_t i = block->count; i-- > 0;) {
-        const struct operator* operator= & model->operators.at[block->operators[i]];
+        const struct layer_op *layer_op = &model->operators.at[block->operators[i]];
         struct interval *share = &assignments[i].shares[member * OPERATOR_DIMS];
         if (i + 1 == block->count && tile < fuse_tiles(grid)) {
-            struct assignment own = assign_operator(grid, model, operator);
-            for (uint32_t k = 0; k < operator->dim_count; k++)
-                share[k] = assign_share(grid, operator, & own, k, layout_coordinates(grid, tile));
+            struct assignment own = assign_operator(grid, model, layer_op);
+            for (uint32_t k = 0; k < layer_op->dim_count; k++)
+                share[k] = assign_share(grid, layer_op, &own, k, layout_coordinates(grid, tile));
         } else {
-            fuse_invert(d, operator, & need[operator->output.tensor], share);
+            fuse_invert(d, layer_op, &need[layer_op->output.tensor], share);
         }
-        if (fuse_empty(share, operator->dim_count))
-            for (uint32_t k = 0; k < operator->dim_count; k++)
+        if (fuse_empty(share, layer_op->dim_count))
+            for (uint32_t k = 0; k < layer_op->dim_count; k++)
                 share[k] = (struct interval){0, 0};
-        for (uint32_t k = 0; k < operator->operand_count; k++) {
+        for (uint32_t k = 0; k < layer_op->operand_count; k++) {
             struct box box =
-                assign_read(d->stage, model, operator, & assignments[i], &operator->operands[k], at);
-            uint32_t tensor = d->same_as[operator->operands[k].tensor];
+                assign_read(d->stage, model, layer_op, &assignments[i], &layer_op->operands[k], at);
+            uint32_t tensor = d->same_as[layer_op->operands[k].tensor];
             if (state_tensor(d, tensor)->role != TENSOR_PARAMETER)
                 fuse_hull(&need[tensor], &box, state_tensor(d, tensor)->rank);
         }
@@ -231,40 +231,40 @@ static void fuse_split(const struct derivation *d, const struct fuse_block *bloc
 /* Of an operator's points in all tiles, the part that the undivided operator has. */
 static void fuse_useful(const struct derivation *d, const struct fuse_block *block, uint32_t i)
 {
-    const struct operator* operator= & d->plan->model->operators.at[block->operators[i]];
+    const struct layer_op *layer_op = &d->plan->model->operators.at[block->operators[i]];
     double points = 0;
     for (uint32_t r = 0; r < block->rounds; r++)
         for (uint32_t m = 0; m < d->member_count; m++)
-            points += assign_points(d->stage, operator, & block->assignments[r * block->count + i],
+            points += assign_points(d->stage, layer_op, &block->assignments[r * block->count + i],
                                     layout_coordinates(d->stage, m));
     for (uint32_t r = 0; r < block->rounds; r++)
-        block->assignments[r * block->count + i].useful = points > 0 ? model_points(operator) / points : 1;
+        block->assignments[r * block->count + i].useful = points > 0 ? model_points(layer_op) / points : 1;
 }
 
 /* A tile may cut neither what an operator mixes nor what it takes statistics over. */
 static bool fuse_check_cuts(const struct derivation *d, const struct fuse_block *block, struct report *report)
 {
     for (uint32_t i = 0; i < block->count; i++) {
-        const struct operator* operator= & d->plan->model->operators.at[block->operators[i]];
-        bool statistics = !operator->statistics_local || d->plan->training;
-        for (uint32_t n = 0; n < block->rounds * d->member_count * operator->dim_count; n++) {
-            uint32_t k = n % operator->dim_count, place = n / operator->dim_count;
+        const struct layer_op *layer_op = &d->plan->model->operators.at[block->operators[i]];
+        bool statistics = !layer_op->statistics_local || d->plan->training;
+        for (uint32_t n = 0; n < block->rounds * d->member_count * layer_op->dim_count; n++) {
+            uint32_t k = n % layer_op->dim_count, place = n / layer_op->dim_count;
             const struct assignment *assignment =
                 &block->assignments[place / d->member_count * block->count + i];
             struct interval share = assignment->shares[place % d->member_count * OPERATOR_DIMS + k];
-            if (share.low >= share.high || share.high - share.low == operator->dims[k].size)
+            if (share.low >= share.high || share.high - share.low == layer_op->dims[k].size)
                 continue;
-            const char *name = names_text(d->plan->model->names, operator->dims[k].names[0]);
-            if (operator->dims[k].opaque)
+            const char *name = names_text(d->plan->model->names, layer_op->dims[k].names[0]);
+            if (layer_op->dims[k].opaque)
                 return report_error(report, block->where->place,
                                     "'%s' cannot be cut along '%s' by the tiles of a fused block",
                                     fuse_layer_name(d, block->operators[i]), name);
-            if (statistics && operator->normalised>> k & 1)
+            if (statistics && layer_op->normalised >> k & 1)
                 return report_error(
                     report, block->where->place,
                     "'%s' takes statistics over '%s', of which tiles of a fused block overlap%s",
-                    fuse_layer_name(d, block->operators[i]),
-                    name, operator->statistics_local ? ": in training it cannot be fused" : "");
+                    fuse_layer_name(d, block->operators[i]), name,
+                    layer_op->statistics_local ? ": in training it cannot be fused" : "");
         }
     }
     return true;
@@ -275,9 +275,9 @@ static void fuse_entries(struct derivation *d, struct fuse_block *block)
     const struct model *model = d->plan->model;
     VECTOR(uint32_t) entries = {0};
     for (uint32_t i = 0; i < block->count; i++) {
-        const struct operator* operator= & model->operators.at[block->operators[i]];
-        for (uint32_t k = 0; k < operator->operand_count; k++) {
-            uint32_t tensor = d->same_as[operator->operands[k].tensor], e = 0;
+        const struct layer_op *layer_op = &model->operators.at[block->operators[i]];
+        for (uint32_t k = 0; k < layer_op->operand_count; k++) {
+            uint32_t tensor = d->same_as[layer_op->operands[k].tensor], e = 0;
             if (state_tensor(d, tensor)->role == TENSOR_PARAMETER || fuse_inside(d, block, tensor))
                 continue;
             while (e < entries.count && entries.at[e] != tensor)
@@ -299,12 +299,12 @@ static struct layout fuse_entry_layout(const struct derivation *d, const struct 
     struct layout layout = {.late = 0};
     bool first = true;
     for (uint32_t i = 0; i < block->count; i++) {
-        const struct operator* operator= & model->operators.at[block->operators[i]];
-        for (uint32_t k = 0; k < operator->operand_count; k++) {
-            if (d->same_as[operator->operands[k].tensor] != tensor)
+        const struct layer_op *layer_op = &model->operators.at[block->operators[i]];
+        for (uint32_t k = 0; k < layer_op->operand_count; k++) {
+            if (d->same_as[layer_op->operands[k].tensor] != tensor)
                 continue;
-            struct layout other = assign_layout(d->stage, model, operator, & block->assignments[i],
-                                                &operator->operands[k], false);
+            struct layout other = assign_layout(d->stage, model, layer_op, &block->assignments[i],
+                                                &layer_op->operands[k], false);
             for (uint32_t a = 0; a < d->stage->axis_count && !first; a++)
                 if (other.place[a] != layout.place[a] || other.dim[a] != layout.dim[a])
                     other.place[a] = other.dim[a] = 0;

@@ -85,9 +85,9 @@ static bool generate_grows(const struct model *model, uint32_t tensor)
     uint32_t producer = model->tensors.at[tensor].producer;
     if (producer == MODEL_NONE)
         return false;
-    const struct operator* operator= & model->operators.at[producer];
-    for (uint32_t k = 0; operator->grows && k<model->tensors.at[tensor].rank; k++)
-        if (operator->output.dims[k].dim == operator->grows - 1)
+    const struct layer_op *layer_op = &model->operators.at[producer];
+    for (uint32_t k = 0; layer_op->grows && k < model->tensors.at[tensor].rank; k++)
+        if (layer_op->output.dims[k].dim == layer_op->grows - 1)
             return true;
     return false;
 }

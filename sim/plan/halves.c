@@ -3,12 +3,12 @@
 #include "plan/memory.h"
 #include "plan/state.h"
 
-bool halves_makes_weights(const struct derivation *d, const struct operator* operator)
+bool halves_makes_weights(const struct derivation *d, const struct layer_op *layer_op)
 {
-    if (operator->kind != OPERATOR_EINSUM)
+    if (layer_op->kind != OPERATOR_EINSUM)
         return false;
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (state_tensor(d, operator->operands[i].tensor)->role == TENSOR_PARAMETER)
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (state_tensor(d, layer_op->operands[i].tensor)->role == TENSOR_PARAMETER)
             return true;
     return false;
 }
@@ -18,9 +18,9 @@ double halves_read(const struct derivation *d, const struct stage_saved *saved, 
     const struct tensor *tensor = state_tensor(d, saved->tensor);
     bool read = false;
     for (uint32_t o = 0; o < d->operators.count && !read; o++) {
-        const struct operator* operator= state_operator(d, o);
-        for (uint32_t i = 0; i < operator->operand_count && halves_makes_weights(d, operator); i++)
-            read |= d->same_as[operator->operands[i].tensor] == d->same_as[saved->tensor];
+        const struct layer_op *layer_op = state_operator(d, o);
+        for (uint32_t i = 0; i < layer_op->operand_count && halves_makes_weights(d, layer_op); i++)
+            read |= d->same_as[layer_op->operands[i].tensor] == d->same_as[saved->tensor];
     }
     if (!read || tensor->internal || saved->extra > 0)
         return 0;

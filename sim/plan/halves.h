@@ -7,7 +7,7 @@
 #include "plan/derive.h"
 
 /* Whether an operator makes weight gradients. */
-bool halves_makes_weights(const struct derivation *d, const struct operator* operator);
+bool halves_makes_weights(const struct derivation *d, const struct layer_op *layer_op);
 /* Bytes of something kept for the backward pass that W reads on a member. */
 double halves_read(const struct derivation *d, const struct stage_saved *saved, uint32_t member);
 

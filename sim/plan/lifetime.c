@@ -98,10 +98,9 @@ static void lifetime_roots(const struct derivation *d, uint32_t *root)
         if (action->kind == ACTION_COLLECTIVE)
             place = lifetime_in_place(action);
         if (action->kind == ACTION_KERNEL) {
-            const struct operator* operator= state_operator(d, action->operator);
-            place = operator->kind == OPERATOR_VIEW ||
-                    operator->fused || state_tensor(d, operator->output.tensor)
-                        ->internal;
+            const struct layer_op *layer_op = state_operator(d, action->layer_op);
+            place = layer_op->kind == OPERATOR_VIEW || layer_op->fused ||
+                    state_tensor(d, layer_op->output.tensor)->internal;
         }
         root[i] = place && action->dependency_count ? root[d->dependencies.at[action->first_dependency]] : i;
     }
@@ -136,7 +135,7 @@ static void lifetime_makes(const struct derivation *d, uint32_t member, const ui
 {
     for (uint32_t i = 0; i < d->forward.count; i++) {
         const struct action *action = &d->forward.at[i];
-        bytes[i] = action->kind == ACTION_KERNEL ? memory_output(d, action->operator, member)
+        bytes[i] = action->kind == ACTION_KERNEL ? memory_output(d, action->layer_op, member)
                                                  : lifetime_communicated(d, action, member);
     }
     for (uint32_t f = 0; f < d->imports.count; f++) { /* also what was on this device already */
@@ -178,15 +177,15 @@ static void lifetime_saved(const struct derivation *d, uint32_t member, const bo
 static void lifetime_workspace(const struct derivation *d, uint32_t index, uint32_t member, uint32_t action,
                                struct lifetimes *l)
 {
-    const struct operator* operator= state_operator(d, index);
-    if (operator->workspace <= 0)
+    const struct layer_op *layer_op = state_operator(d, index);
+    if (layer_op->workspace <= 0)
         return;
-    double points = assign_points(d->stage, operator, & d->operators.at[index].assignment,
+    double points = assign_points(d->stage, layer_op, &d->operators.at[index].assignment,
                                   layout_coordinates(d->stage, member));
     lifetime_add(l, (struct lifetime){.from = action,
                                       .to = action,
-                                      .bytes = operator->workspace * points,
-                                      .label = state_tensor(d, operator->output.tensor)->name,
+                                      .bytes = layer_op->workspace * points,
+                                      .label = state_tensor(d, layer_op->output.tensor)->name,
                                       .category = MEMORY_TEMPORARIES});
 }
 
@@ -213,7 +212,7 @@ void lifetime_forward(const struct derivation *d, uint32_t member, const bool *a
                                               .label = state_tensor(d, action->tensor)->name,
                                               .category = lifetime_category(d, action)});
         if (action->kind == ACTION_KERNEL)
-            lifetime_workspace(d, action->operator, member, i, l);
+            lifetime_workspace(d, action->layer_op, member, i, l);
     }
 }
 
@@ -262,24 +261,24 @@ static void lifetime_index(struct lifetime_backward *b, struct arena *arena)
 }
 
 /* Whether an operator's backward pass gives an operand the gradient of its output itself. */
-static bool lifetime_passes(const struct derivation *d, const struct operator* operator, uint32_t tensor)
+static bool lifetime_passes(const struct derivation *d, const struct layer_op *layer_op, uint32_t tensor)
 {
-    bool reads = operator->output_saved || operator->saved_per_output> 0;
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        reads |= operator->operands[i].saved;
-        if (operator->operands[i].tensor == tensor && operator->operands[i].added)
+    bool reads = layer_op->output_saved || layer_op->saved_per_output > 0;
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        reads |= layer_op->operands[i].saved;
+        if (layer_op->operands[i].tensor == tensor && layer_op->operands[i].added)
             return true;
     }
     bool same =
-        model_elements(state_tensor(d, tensor)) == model_elements(state_tensor(d, operator->output.tensor));
-    return operator->kind == OPERATOR_VIEW || operator->fused ||(operator->kind ==
-                                                                 OPERATOR_POINTWISE && !reads && same);
+        model_elements(state_tensor(d, tensor)) == model_elements(state_tensor(d, layer_op->output.tensor));
+    return layer_op->kind == OPERATOR_VIEW || layer_op->fused ||
+           (layer_op->kind == OPERATOR_POINTWISE && !reads && same);
 }
 
 static bool lifetime_alias(const struct derivation *d, uint32_t tensor, const struct contribution *given)
 {
     const struct action *maker = &d->backward.at[given->action];
-    return maker->kind == ACTION_KERNEL && lifetime_passes(d, state_operator(d, maker->operator), tensor);
+    return maker->kind == ACTION_KERNEL && lifetime_passes(d, state_operator(d, maker->layer_op), tensor);
 }
 
 /* The contribution in whose buffer the others are added: the first that has one of its own; MODEL_NONE: none
@@ -305,11 +304,11 @@ static void lifetime_prolong(struct lifetime_backward *b)
         const struct action *action = &d->backward.at[i];
         if (action->kind != ACTION_KERNEL)
             continue;
-        const struct operator* operator= state_operator(d, action->operator);
-        for (uint32_t k = 0; k < operator->operand_count; k++) {
-            uint32_t tensor = operator->operands[k].tensor;
-            if (d->first_contribution[tensor] == MODEL_NONE ||
-                operator->operands[k].feedback || !lifetime_passes(d, operator, tensor))
+        const struct layer_op *layer_op = state_operator(d, action->layer_op);
+        for (uint32_t k = 0; k < layer_op->operand_count; k++) {
+            uint32_t tensor = layer_op->operands[k].tensor;
+            if (d->first_contribution[tensor] == MODEL_NONE || layer_op->operands[k].feedback ||
+                !lifetime_passes(d, layer_op, tensor))
                 continue;
             uint32_t holder = lifetime_holder(d, tensor, 0);
             uint32_t until =
@@ -340,7 +339,7 @@ static uint32_t lifetime_tile(const struct lifetime_backward *b, uint32_t tensor
     uint32_t end = 0;
     for (uint32_t k = 0; k < gradient->count; k++) {
         const struct action *action = &b->d->backward.at[b->actions[gradient->first + k]];
-        if (action->kind == ACTION_KERNEL && b->d->operators.at[action->operator].tile == tile)
+        if (action->kind == ACTION_KERNEL && b->d->operators.at[action->layer_op].tile == tile)
             end = b->actions[gradient->first + k];
     }
     return end;
@@ -352,7 +351,7 @@ static void lifetime_contributions(struct lifetime_backward *b, uint32_t tensor)
     for (uint32_t c = d->first_contribution[tensor]; c != MODEL_NONE; c = d->contributions.at[c].next) {
         const struct contribution *given = &d->contributions.at[c];
         bool block = given->action != MODEL_NONE && d->backward.at[given->action].streamed &&
-                     !d->operators.at[d->backward.at[given->action].operator].panels;
+                     !d->operators.at[d->backward.at[given->action].layer_op].panels;
         if (given->action == MODEL_NONE || block || lifetime_alias(d, tensor, given))
             continue; /* what streams to its owner arrives in a block's buffer */
         uint32_t to = given->action;
@@ -404,7 +403,7 @@ void lifetime_backward(const struct derivation *d, uint32_t member, struct arena
         lifetime_contributions(&b, t);
     for (uint32_t i = 0; i < d->backward.count; i++)
         if (d->backward.at[i].kind == ACTION_KERNEL)
-            lifetime_workspace(d, d->backward.at[i].operator, member, i, l);
+            lifetime_workspace(d, d->backward.at[i].layer_op, member, i, l);
         else
             lifetime_conversion(&b, i);
 }
@@ -417,7 +416,7 @@ double lifetime_weights(const struct derivation *d, uint32_t index, uint32_t mem
         plan->gradient_precision == plan->accumulation_precision)
         return 0;
     for (uint32_t i = 0; i < d->parameters.count; i++)
-        if (d->parameters.at[i].operator== index)
+        if (d->parameters.at[i].layer_op == index)
             elements += memory_parameter(d, i, member);
     return elements * precision_bytes(plan->gradient_precision);
 }

@@ -40,6 +40,6 @@ void lifetime_end(const struct lifetimes *lifetimes, uint32_t action, struct bui
 
 /* The bytes of weight gradients that a backward kernel makes before they are added to sums of another
  * precision. Where precisions are the same the product adds to the sum itself. */
-double lifetime_weights(const struct derivation *d, uint32_t operator, uint32_t member);
+double lifetime_weights(const struct derivation *d, uint32_t layer_op, uint32_t member);
 
 #endif

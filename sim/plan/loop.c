@@ -3,11 +3,11 @@
 #include "plan/state.h"
 
 /* The dimension of time of an operator; NULL: it does not go step by step. */
-static const struct iteration_dim *loop_dim(const struct operator* operator)
+static const struct iteration_dim *loop_dim(const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].sequential)
-            return &operator->dims[i];
+    for (uint32_t i = 0; i < layer_op->dim_count; i++)
+        if (layer_op->dims[i].sequential)
+            return &layer_op->dims[i];
     return NULL;
 }
 
@@ -18,7 +18,7 @@ static bool loop_repeats(const struct derivation *d, bool backward, uint32_t fir
 {
     const struct action *actions = backward ? d->backward.at : d->forward.at;
     const struct action *action = &actions[index];
-    if (action->carried || (action->kind == ACTION_KERNEL && loop_dim(state_operator(d, action->operator))))
+    if (action->carried || (action->kind == ACTION_KERNEL && loop_dim(state_operator(d, action->layer_op))))
         return true;
     for (uint32_t k = 0; k < action->dependency_count; k++) {
         uint32_t dependency = d->dependencies.at[action->first_dependency + k];
@@ -31,7 +31,7 @@ static bool loop_repeats(const struct derivation *d, bool backward, uint32_t fir
 void loop_add(struct derivation *d, bool backward, uint32_t first, uint32_t carry)
 {
     struct action *actions = backward ? d->backward.at : d->forward.at;
-    const struct iteration_dim *time = loop_dim(state_operator(d, actions[carry].operator));
+    const struct iteration_dim *time = loop_dim(state_operator(d, actions[carry].layer_op));
     struct step_loop loop = {.first = first,
                              .end = backward ? d->backward.count : d->forward.count,
                              .steps = time ? (uint32_t)time->size : 1,

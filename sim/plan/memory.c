@@ -121,11 +121,11 @@ double memory_remade(const struct derivation *d, uint32_t unit, uint32_t member)
 
 double memory_output(const struct derivation *d, uint32_t index, uint32_t member)
 {
-    const struct operator* operator= state_operator(d, index);
-    const struct tensor *tensor = state_tensor(d, operator->output.tensor);
-    if (tensor->internal || operator->kind == OPERATOR_VIEW || operator->fused)
+    const struct layer_op *layer_op = state_operator(d, index);
+    const struct tensor *tensor = state_tensor(d, layer_op->output.tensor);
+    if (tensor->internal || layer_op->kind == OPERATOR_VIEW || layer_op->fused)
         return 0;
-    struct box box = assign_box(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
-                                &operator->output, layout_coordinates(d->stage, member));
+    struct box box = assign_box(d->stage, d->plan->model, layer_op, &d->operators.at[index].assignment,
+                                &layer_op->output, layout_coordinates(d->stage, member));
     return layout_volume(tensor, &box) * derive_element_bytes(d->plan, tensor);
 }

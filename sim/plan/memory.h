@@ -38,6 +38,6 @@ double memory_saved(const struct derivation *d, uint32_t unit, bool kept, uint32
 double memory_remade(const struct derivation *d, uint32_t unit, uint32_t member);
 
 /* Bytes of a kernel's output on a member, and whether it is stored at all. */
-double memory_output(const struct derivation *d, uint32_t operator, uint32_t member);
+double memory_output(const struct derivation *d, uint32_t layer_op, uint32_t member);
 
 #endif

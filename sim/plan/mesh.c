@@ -206,17 +206,17 @@ static bool mesh_matches(const char *pattern, const char *name)
 }
 
 /* What an operator is matched by: its layer's name; the experts of a mixture "LAYER.experts". */
-static bool mesh_matched(struct input *input, const struct model *model, uint32_t operator,
-                         const char * pattern)
+static bool mesh_matched(struct input *input, const struct model *model, uint32_t layer_op,
+                         const char *pattern)
 {
-    const struct operator* op = & model->operators.at[operator];
+    const struct layer_op *op = &model->operators.at[layer_op];
     const char *name = names_text(model->names, model->layers.at[op->layer].name);
     return mesh_matches(pattern, op->expert ? arena_format(&input->arena, "%s.experts", name) : name);
 }
 
-static bool mesh_in_stage(const struct model *model, const struct plan_stage *stage, uint32_t operator)
+static bool mesh_in_stage(const struct model *model, const struct plan_stage *stage, uint32_t layer_op)
 {
-    uint32_t unit = model->layers.at[model->operators.at[operator].layer].unit;
+    uint32_t unit = model->layers.at[model->operators.at[layer_op].layer].unit;
     return unit >= stage->first_unit && unit - stage->first_unit < stage->unit_count;
 }
 

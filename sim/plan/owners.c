@@ -174,15 +174,15 @@ static void owners_refill(struct input *input, const struct owners *owners, uint
 }
 
 /* What makes the indices of a dimension differ: tokens of experts, rows of tables. NULL: nothing. */
-static const struct filling *owners_differ(const struct model *model, const struct operator* operator,
+static const struct filling *owners_differ(const struct model *model, const struct layer_op *layer_op,
                                            int split)
 {
-    if (operator->dims[split].filling)
-        return operator->dims[split].filling;
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        const struct tensor *tensor = &model->tensors.at[operator->operands[i].tensor];
+    if (layer_op->dims[split].filling)
+        return layer_op->dims[split].filling;
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        const struct tensor *tensor = &model->tensors.at[layer_op->operands[i].tensor];
         for (uint32_t d = 0; d < tensor->rank; d++)
-            if (operator->operands[i].dims[d].dim == split && tensor->dims[d].filling &&
+            if (layer_op->operands[i].dims[d].dim == split && tensor->dims[d].filling &&
                 tensor->role == TENSOR_PARAMETER)
                 return tensor->dims[d].filling;
     }
@@ -198,16 +198,16 @@ static bool owners_axis(struct input *input, struct plan *plan, const struct pla
     while (!(parts >> piece & 1))
         piece++;
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        struct operator* operator= & model->operators.at[o];
-        const struct layer *layer = &model->layers.at[operator->layer];
+        struct layer_op *layer_op = &model->operators.at[o];
+        const struct layer *layer = &model->layers.at[layer_op->layer];
         if (layer->unit < stage->first_unit || layer->unit - stage->first_unit >= stage->unit_count ||
             (stage->meshes && stage->mesh_of[o] != mesh))
             continue;
-        int split = assign_operator(stage, model, operator).split[piece];
-        const struct filling *filling = split < 0 ? NULL : owners_differ(model, operator, split);
+        int split = assign_operator(stage, model, layer_op).split[piece];
+        const struct filling *filling = split < 0 ? NULL : owners_differ(model, layer_op, split);
         if (!filling)
             continue;
-        struct iteration_dim *dim = &operator->dims[split];
+        struct iteration_dim *dim = &layer_op->dims[split];
         if (dim->owners && dim->owners->given == axis->owned && dim->owners->axes == parts)
             continue;
         const struct owners_case c = {input, axis->owned, names_text(model->names, layer->name),
@@ -276,7 +276,7 @@ static bool owners_stage(struct input *input, struct plan *plan, const struct pl
 }
 
 /* Carries the owners of a dimension between an operator and one of its tensors. True when that was news. */
-static bool owners_carry(struct model *model, struct operator* operator, const struct operand * operand)
+static bool owners_carry(struct model *model, struct layer_op *layer_op, const struct operand *operand)
 {
     struct tensor *tensor = &model->tensors.at[operand->tensor];
     bool news = false;
@@ -284,7 +284,7 @@ static bool owners_carry(struct model *model, struct operator* operator, const s
         const struct operand_dim *map = &operand->dims[d];
         if (map->dim < 0 || map->inner >= 0 || map->kernel >= 0 || map->offset)
             continue;
-        struct iteration_dim *dim = &operator->dims[map->dim];
+        struct iteration_dim *dim = &layer_op->dims[map->dim];
         if (dim->size != tensor->dims[d].size || dim->owners == tensor->dims[d].owners ||
             (dim->owners && tensor->dims[d].owners))
             continue;
@@ -302,10 +302,10 @@ static void owners_spread(struct model *model)
     for (bool news = true; news;) {
         news = false;
         for (uint32_t o = 0; o < model->operators.count; o++) {
-            struct operator* operator= & model->operators.at[o];
-            for (uint32_t i = 0; i < operator->operand_count; i++)
-                news |= owners_carry(model, operator, & operator->operands[i]);
-            news |= owners_carry(model, operator, & operator->output);
+            struct layer_op *layer_op = &model->operators.at[o];
+            for (uint32_t i = 0; i < layer_op->operand_count; i++)
+                news |= owners_carry(model, layer_op, &layer_op->operands[i]);
+            news |= owners_carry(model, layer_op, &layer_op->output);
         }
     }
 }

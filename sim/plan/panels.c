@@ -67,17 +67,17 @@ struct interval panels_at(const struct derivation *d, uint32_t index, uint32_t s
 double panels_share(const struct derivation *d, uint32_t index, uint32_t step)
 {
     struct interval panel = panels_at(d, index, step);
-    const struct operator* operator= state_operator(d, index);
-    return (double)(panel.high - panel.low) / (double)operator->dims[d->operators.at[index].panel_dim].size;
+    const struct layer_op *layer_op = state_operator(d, index);
+    return (double)(panel.high - panel.low) / (double)layer_op->dims[d->operators.at[index].panel_dim].size;
 }
 
 /* The member around the axes of an action that has a panel. */
 static uint32_t panels_owner(const struct derivation *d, const struct action *action, uint32_t member,
                              uint32_t step)
 {
-    const struct operator* operator= state_operator(d, action->operator);
-    uint64_t size = operator->dims[d->operators.at[action->operator].panel_dim].size;
-    struct interval panel = panels_at(d, action->operator, step);
+    const struct layer_op *layer_op = state_operator(d, action->layer_op);
+    uint64_t size = layer_op->dims[d->operators.at[action->layer_op].panel_dim].size;
+    struct interval panel = panels_at(d, action->layer_op, step);
     struct coordinates at = layout_coordinates(d->stage, member);
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         at.at[a] = action->axes >> a & 1 ? 0 : at.at[a];
@@ -101,7 +101,7 @@ double panels_elements(const struct derivation *d, const struct action *action, 
 {
     const struct tensor *tensor = state_tensor(d, action->tensor);
     const struct layout *shares = action->collective == ALL_GATHER ? &action->before : &action->after;
-    struct interval panel = panels_at(d, action->operator, step);
+    struct interval panel = panels_at(d, action->layer_op, step);
     struct coordinates at = layout_coordinates(d->stage, panels_owner(d, action, member, step));
     struct box box = layout_box(d->stage, tensor, shares, at, 0);
     uint32_t axis = 0;

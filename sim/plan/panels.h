@@ -7,13 +7,13 @@
 #include "plan/derive.h"
 
 /* Cuts the panels of a stage operator, whose streamed operands are known. */
-void panels_cut(struct derivation *d, uint32_t operator);
+void panels_cut(struct derivation *d, uint32_t layer_op);
 
 /* The panel of a step. */
-struct interval panels_at(const struct derivation *d, uint32_t operator, uint32_t step);
+struct interval panels_at(const struct derivation *d, uint32_t layer_op, uint32_t step);
 
 /* The part of the contracted dimension that it is. */
-double panels_share(const struct derivation *d, uint32_t operator, uint32_t step);
+double panels_share(const struct derivation *d, uint32_t layer_op, uint32_t step);
 
 /* How many places around the axes of a streamed action a member stands behind the one that has the panel of a
  * step, or, of a sum, that gets it: 0, that is itself. */

@@ -448,7 +448,7 @@ void parameters_ready(struct parameters *p, uint32_t index, bool last)
     const struct plan *plan = p->d->plan;
     double most = plan->bucket / precision_bytes(plan->communication_precision);
     for (uint32_t i = 0; i < p->d->parameters.count && plan->bucket > 0; i++) {
-        if (p->d->parameters.at[i].operator!= index || !parameters_reduces(p, i))
+        if (p->d->parameters.at[i].layer_op != index || !parameters_reduces(p, i))
             continue;
         uint32_t b = parameters_bucket(p, i);
         if (p->buckets.at[b].elements >= most && !plan->no_overlap)

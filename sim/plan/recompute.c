@@ -96,7 +96,7 @@ void recompute_actions(const struct derivation *d, struct arena *scratch, bool *
         for (uint32_t i = 0; i < d->forward.count && mode != RECOMPUTE_NONE; i++) {
             const struct action *action = &d->forward.at[i];
             if (action->kind == ACTION_KERNEL && recompute_inside(chunk, action->unit) && !again[i] &&
-                (mode == RECOMPUTE_FULL || state_operator(d, action->operator)->recomputed))
+                (mode == RECOMPUTE_FULL || state_operator(d, action->layer_op)->recomputed))
                 recompute_root(d, chunk, kept, i, again);
         }
         recompute_steps(d, chunk, kept, again);

@@ -84,12 +84,12 @@ uint32_t saved_source(const struct derivation *d, uint32_t tensor, uint32_t form
 }
 
 /* Whether an operator's backward pass, and thus its forward pass, has anything to keep. */
-static bool saved_wanted(const struct derivation *d, const struct operator* operator)
+static bool saved_wanted(const struct derivation *d, const struct layer_op *layer_op)
 {
-    return d->plan->training && d->needs_gradient[operator->output.tensor];
+    return d->plan->training && d->needs_gradient[layer_op->output.tensor];
 }
 
-static bool saved_inside(const struct derivation *d, uint32_t tensor, const struct operator* reader)
+static bool saved_inside(const struct derivation *d, uint32_t tensor, const struct layer_op *reader)
 {
     uint32_t producer = state_tensor(d, tensor)->producer;
     return reader->recomputed && producer != MODEL_NONE &&
@@ -99,33 +99,33 @@ static bool saved_inside(const struct derivation *d, uint32_t tensor, const stru
 
 void saved_operand(struct derivation *d, uint32_t index, const struct operand *operand, uint32_t form)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     uint32_t unit = d->operators.at[index].unit, tensor = d->same_as[operand->tensor], kept = form;
     enum plan_recompute mode = recompute_unit(d->plan, d->stage, unit);
-    bool read_again = mode == RECOMPUTE_FULL || (mode == RECOMPUTE_SELECTIVE && operator->recomputed);
+    bool read_again = mode == RECOMPUTE_FULL || (mode == RECOMPUTE_SELECTIVE && layer_op->recomputed);
     bool given = read_again && saved_from_outside(d, tensor, unit);
-    if (!saved_wanted(d, operator) || !(operand->saved || given))
+    if (!saved_wanted(d, layer_op) || !(operand->saved || given))
         return;
     uint32_t made = d->forms.at[form].action; /* a run of units repeats only its own conversions */
     if (d->forms.at[form].streamed)
         kept = saved_source(d, tensor, form);
     else if (d->plan->save_produced && (!given || (made != MODEL_NONE && d->forward.at[made].unit == unit)))
         kept = saved_source(d, tensor, form);
-    saved_note(d, tensor, kept, unit, 0, saved_inside(d, tensor, operator));
+    saved_note(d, tensor, kept, unit, 0, saved_inside(d, tensor, layer_op));
     if (kept != form && operand->saved)
         VECTOR_PUSH(&d->regathers, ((struct stage_regather){index, tensor, form, kept, MODEL_NONE}));
 }
 
 void saved_output(struct derivation *d, uint32_t index, uint32_t form)
 {
-    const struct operator* operator= state_operator(d, index);
-    uint32_t unit = d->operators.at[index].unit, tensor = operator->output.tensor;
-    if (!saved_wanted(d, operator))
+    const struct layer_op *layer_op = state_operator(d, index);
+    uint32_t unit = d->operators.at[index].unit, tensor = layer_op->output.tensor;
+    if (!saved_wanted(d, layer_op))
         return;
-    if (operator->output_saved)
-        saved_note(d, tensor, form, unit, 0, operator->recomputed);
-    if (operator->saved_per_output> 0)
-        saved_note(d, tensor, form, unit, operator->saved_per_output, operator->recomputed);
+    if (layer_op->output_saved)
+        saved_note(d, tensor, form, unit, 0, layer_op->recomputed);
+    if (layer_op->saved_per_output > 0)
+        saved_note(d, tensor, form, unit, layer_op->saved_per_output, layer_op->recomputed);
 }
 
 /* The all-gathers that made `used` of `kept`, once more. */
@@ -140,7 +140,7 @@ static uint32_t saved_repeat(struct derivation *d, const struct stage_regather *
     }
     while (count-- > 0) {
         struct action again = d->forward.at[steps[count]];
-        again.operator= base.operator;
+        again.layer_op = base.layer_op;
         again.unit = base.unit;
         again.part = base.part;
         again.reason = REASON_SAVED;
@@ -153,11 +153,11 @@ void saved_regather(struct derivation *d, uint32_t index, struct action base, st
 {
     for (uint32_t i = 0; i < d->regathers.count; i++) {
         struct stage_regather *mine = &d->regathers.at[i];
-        if (mine->operator!= index)
+        if (mine->layer_op != index)
             continue;
         for (uint32_t k = d->regathers.count; k-- > 0 && mine->action == MODEL_NONE;) {
             const struct stage_regather *other = &d->regathers.at[k];
-            if (other->used == mine->used && d->operators.at[other->operator].unit == base.unit)
+            if (other->used == mine->used && d->operators.at[other->layer_op].unit == base.unit)
                 mine->action = other->action;
         }
         if (mine->action == MODEL_NONE)

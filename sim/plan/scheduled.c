@@ -59,17 +59,17 @@ struct schedule_times scheduled_times(const struct plan *plan, const struct deri
         const struct derivation *d = &derivations[s];
         for (uint32_t i = 0; i < d->forward.count; i++)
             if (d->forward.at[i].kind == ACTION_KERNEL)
-                passes[0][s] += work_forward(d, d->forward.at[i].operator, 0).seconds;
+                passes[0][s] += work_forward(d, d->forward.at[i].layer_op, 0).seconds;
         for (uint32_t i = 0; i < d->backward.count; i++)
             if (d->backward.at[i].kind == ACTION_KERNEL) {
-                passes[1][s] += work_input_gradient(d, d->backward.at[i].operator, 0).seconds;
-                passes[2][s] += work_weight_gradient(d, d->backward.at[i].operator, 0).seconds;
+                passes[1][s] += work_input_gradient(d, d->backward.at[i].layer_op, 0).seconds;
+                passes[2][s] += work_weight_gradient(d, d->backward.at[i].layer_op, 0).seconds;
             }
         bool *again = ARENA_ARRAY(arena, bool, d->forward.count);
         recompute_actions(d, arena, again);
         for (uint32_t i = 0; i < d->forward.count; i++)
             if (again[i] && d->forward.at[i].kind == ACTION_KERNEL)
-                passes[1][s] += work_forward(d, d->forward.at[i].operator, 0).seconds;
+                passes[1][s] += work_forward(d, d->forward.at[i].layer_op, 0).seconds;
     }
     return (struct schedule_times){passes[0], passes[1], passes[2], 0};
 }

@@ -36,7 +36,7 @@ void shard_mark(struct plan *plan)
 
 /* The stage's axes (bit set) along which the parameters of an operator may be shared out: its mesh has the
  * marks, but replicas of the other layers are replicas of its own too. */
-static uint32_t shard_marked(const struct plan_stage *stage, uint32_t operator)
+static uint32_t shard_marked(const struct plan_stage *stage, uint32_t layer_op)
 {
     uint32_t axes = 0, replicas = 0;
     for (uint32_t a = 0; a < stage->axis_count && !stage->meshes; a++)
@@ -44,15 +44,15 @@ static uint32_t shard_marked(const struct plan_stage *stage, uint32_t operator)
     for (uint32_t m = 0; stage->meshes && m < stage->mesh_count; m++)
         for (uint32_t a = 0; a < stage->meshes[m].axis_count; a++) {
             const struct plan_axis *axis = &stage->meshes[m].axes[a];
-            axes |= axis->shards && stage->mesh_of[operator] == m ? stage->meshes[m].parts[a] : 0;
+            axes |= axis->shards && stage->mesh_of[layer_op] == m ? stage->meshes[m].parts[a] : 0;
             replicas |= axis->role == AXIS_REPLICA ? stage->meshes[m].parts[a] : 0;
         }
     return axes & ~replicas;
 }
 
-uint32_t shard_axes(const struct plan_stage *stage, uint32_t operator, const struct layout * layout)
+uint32_t shard_axes(const struct plan_stage *stage, uint32_t layer_op, const struct layout *layout)
 {
-    uint32_t axes = shard_marked(stage, operator);
+    uint32_t axes = shard_marked(stage, layer_op);
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (layout->place[a] != PLACE_REPLICATED)
             axes &= ~(1u << a);

@@ -17,7 +17,7 @@ void shard_mark(struct plan *plan);
 
 /* The sharded axes (bit set) of a parameter in a stage: those that are marked in the mesh of the operator (of
  * the model) that uses it, and along which it is replicated. */
-uint32_t shard_axes(const struct plan_stage *stage, uint32_t operator, const struct layout * layout);
+uint32_t shard_axes(const struct plan_stage *stage, uint32_t layer_op, const struct layout *layout);
 
 /* Axes (bit sets, 0: none) along which a gradient is reduced: a reduce-scatter along `scatter`, then an
  * all-reduce of a share along `sum`. */

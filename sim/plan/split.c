@@ -51,11 +51,11 @@ static uint64_t split_groups(const struct plan *plan, const struct plan_stage *s
     uint32_t first, end = split_operators(plan, stage, &first);
     uint32_t g = names_find(plan->model->names, "g"), r = names_find(plan->model->names, "r");
     for (uint32_t o = first; o < end; o++) {
-        const struct operator* operator= & plan->model->operators.at[o];
+        const struct layer_op *layer_op = &plan->model->operators.at[o];
         uint64_t groups = 1, queries = 1;
-        for (uint32_t d = 0; d < operator->dim_count && operator->attends; d++) {
-            groups = operator->dims[d].names[0] == g  ? operator->dims[d].size : groups;
-            queries = operator->dims[d].names[0] == r ? operator->dims[d].size : queries;
+        for (uint32_t d = 0; d < layer_op->dim_count && layer_op->attends; d++) {
+            groups = layer_op->dims[d].names[0] == g ? layer_op->dims[d].size : groups;
+            queries = layer_op->dims[d].names[0] == r ? layer_op->dims[d].size : queries;
         }
         if (groups > 1 && queries > 1)
             return groups;
@@ -95,10 +95,10 @@ static uint32_t split_dimensions(const struct plan *plan, const struct plan_stag
 {
     uint32_t count = 0, first, end = split_operators(plan, stage, &first);
     for (uint32_t o = first; o < end; o++) {
-        const struct operator* operator= & plan->model->operators.at[o];
-        for (uint32_t i = 0; i < operator->dim_count; i++)
-            for (uint32_t n = 0; n < DIM_NAMES && !operator->dims[i].opaque; n++) {
-                const char *name = names_text(plan->model->names, operator->dims[i].names[n]);
+        const struct layer_op *layer_op = &plan->model->operators.at[o];
+        for (uint32_t i = 0; i < layer_op->dim_count; i++)
+            for (uint32_t n = 0; n < DIM_NAMES && !layer_op->dims[i].opaque; n++) {
+                const char *name = names_text(plan->model->names, layer_op->dims[i].names[n]);
                 bool seen = !*name;
                 for (uint32_t k = 0; k < count; k++)
                     seen |= strcmp(known[k], name) == 0;
@@ -118,19 +118,20 @@ static bool split_refuse(struct input *input, const struct plan *plan, const str
     const struct model *model = plan->model;
     uint32_t first, end = split_operators(plan, stage, &first), name = names_find(model->names, label);
     for (uint32_t o = first; o < end; o++) {
-        const struct operator* operator= & model->operators.at[o];
+        const struct layer_op *layer_op = &model->operators.at[o];
         const char *one =
             strcmp(label, "b") == 0 ? "has one sample at a time (batch.micro)" : "has one element of it";
-        for (uint32_t i = 0; i < operator->dim_count; i++)
+        for (uint32_t i = 0; i < layer_op->dim_count; i++)
             for (uint32_t n = 0; n < DIM_NAMES && name; n++)
-                if (operator->dims[i].names[n] == name)
+                if (layer_op->dims[i].names[n] == name)
                     return report_error(
                         &input->report, place, "'%s' cannot be split in these layers: '%s' %s", label,
-                        names_text(model->names, model->layers.at[operator->layer].name),
-                        operator->dims[i].opaque       ? "mixes its entries, so no device can do without the rest"
-                        : operator->dims[i].sequential ? "takes its steps one after the other"
-                        : operator->dims[i].size == 1  ? one
-                                                       : "has it inside another dimension, as channels of a group");
+                        names_text(model->names, model->layers.at[layer_op->layer].name),
+                        layer_op->dims[i].opaque ? "mixes its entries, so no device can do without the rest"
+                        : layer_op->dims[i].sequential ? "takes its steps one after the other"
+                        : layer_op->dims[i].size == 1
+                            ? one
+                            : "has it inside another dimension, as channels of a group");
     }
     return fields_no_such(input, place, "dimension to split in these layers:", label, known,
                           split_dimensions(plan, stage, known, KNOWN));
@@ -328,9 +329,9 @@ static double split_rate(const struct plan *plan, const struct plan_stage *stage
     uint32_t first, end = split_operators(plan, stage, &first);
     double seconds = 0;
     for (uint32_t o = first; o < end; o++) {
-        const struct operator* operator= & plan->model->operators.at[o];
-        struct kernel kernel = {operator->kernel, operator->flops_per_point * model_points(operator), 0, 0};
-        if (operator->kind == OPERATOR_EINSUM)
+        const struct layer_op *layer_op = &plan->model->operators.at[o];
+        struct kernel kernel = {layer_op->kernel, layer_op->flops_per_point * model_points(layer_op), 0, 0};
+        if (layer_op->kind == OPERATOR_EINSUM)
             seconds += cost_seconds(&plan->platform->device_types.at[where->type], where->speed,
                                     plan->precision, &kernel);
     }

@@ -183,10 +183,10 @@ static bool stages_balance(const struct model *model)
     uint32_t s = names_find(model->names, "s");
     bool causal = false;
     for (uint32_t o = 0; o < model->operators.count; o++) {
-        const struct operator* operator= & model->operators.at[o];
-        causal |= operator->causal;
-        for (uint32_t i = 0; i <= operator->operand_count; i++) {
-            const struct operand *at = i ? &operator->operands[i - 1] : & operator->output;
+        const struct layer_op *layer_op = &model->operators.at[o];
+        causal |= layer_op->causal;
+        for (uint32_t i = 0; i <= layer_op->operand_count; i++) {
+            const struct operand *at = i ? &layer_op->operands[i - 1] : &layer_op->output;
             const struct tensor *tensor = &model->tensors.at[at->tensor];
             for (uint32_t d = 0; d < tensor->rank; d++)
                 if (tensor->dims[d].label == s && (at->dims[d].kernel >= 0 || at->dims[d].offset))

@@ -40,21 +40,21 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
     return d->forward.count - 1;
 }
 
-static uint32_t state_sequence(const struct operator* operator)
+static uint32_t state_sequence(const struct layer_op *layer_op)
 {
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].sequential)
-            return (uint32_t) operator->dims[i].size;
+    for (uint32_t i = 0; i < layer_op->dim_count; i++)
+        if (layer_op->dims[i].sequential)
+            return (uint32_t)layer_op->dims[i].size;
     return 1;
 }
 
-uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t operator)
+uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t layer_op)
 {
     uint32_t producer = state_tensor(d, tensor)->producer;
-    if (operator== MODEL_NONE || producer == MODEL_NONE)
+    if (layer_op == MODEL_NONE || producer == MODEL_NONE)
         return 1;
-    const struct operator* maker = & d->plan->model->operators.at[producer],
-                           *reader = state_operator(d, operator);
+    const struct layer_op *maker = &d->plan->model->operators.at[producer],
+                          *reader = state_operator(d, layer_op);
     return maker->layer == reader->layer && state_sequence(maker) > 1 ? state_sequence(reader) : 1;
 }
 
@@ -63,7 +63,7 @@ uint32_t state_contracted(const struct derivation *d, uint32_t tensor, uint32_t 
     uint32_t producer = state_tensor(d, tensor)->producer;
     for (uint32_t i = d->operators.count; i-- > 0;) {
         const struct stage_operator *so = &d->operators.at[i];
-        if (so->operator!= producer)
+        if (so->layer_op != producer)
             continue;
         if (so->assignment.split[axis] >= 0)
             return state_operator(d, i)->dims[so->assignment.split[axis]].names[0];
@@ -124,14 +124,14 @@ void state_stream(struct derivation *d, uint32_t action)
             d->forms.at[f].streamed = true;
 }
 
-struct box *state_boxes(struct derivation *d, const struct operator* operator,
-                        const struct assignment * assignment, const struct operand *operand)
+struct box *state_boxes(struct derivation *d, const struct layer_op *layer_op,
+                        const struct assignment *assignment, const struct operand *operand)
 {
-    if (assign_aligned(d->stage, d->plan->model, operator, assignment, operand))
+    if (assign_aligned(d->stage, d->plan->model, layer_op, assignment, operand))
         return NULL;
     struct box *boxes = ARENA_ARRAY(d->arena, struct box, d->member_count);
     for (uint32_t m = 0; m < d->member_count; m++)
-        boxes[m] = assign_read(d->stage, d->plan->model, operator, assignment, operand,
+        boxes[m] = assign_read(d->stage, d->plan->model, layer_op, assignment, operand,
                                layout_coordinates(d->stage, m));
     return boxes;
 }
@@ -161,10 +161,10 @@ void state_needs_gradient(const struct model *model, bool *needs)
     for (uint32_t t = 0; t < model->tensors.count; t++)
         needs[t] = model->tensors.at[t].role == TENSOR_PARAMETER;
     for (uint32_t o = 0; o < model->operators.count; o++) { /* execution order: operands before outputs */
-        const struct operator* operator= & model->operators.at[o];
-        for (uint32_t i = 0; i < operator->operand_count; i++)
-            if (operator->operands[i].gradient && needs[operator->operands[i].tensor])
-                needs[operator->output.tensor] = true;
+        const struct layer_op *layer_op = &model->operators.at[o];
+        for (uint32_t i = 0; i < layer_op->operand_count; i++)
+            if (layer_op->operands[i].gradient && needs[layer_op->operands[i].tensor])
+                needs[layer_op->output.tensor] = true;
     }
 }
 
@@ -173,8 +173,8 @@ void state_same_as(const struct plan *plan, uint32_t *same_as)
     for (uint32_t t = 0; t < plan->model->tensors.count; t++)
         same_as[t] = t;
     for (uint32_t o = 0; o < plan->model->operators.count && !plan->training; o++) {
-        const struct operator* operator= & plan->model->operators.at[o];
-        if (operator->training_only)
-            same_as[operator->output.tensor] = same_as[operator->operands[0].tensor];
+        const struct layer_op *layer_op = &plan->model->operators.at[o];
+        if (layer_op->training_only)
+            same_as[layer_op->output.tensor] = same_as[layer_op->operands[0].tensor];
     }
 }

@@ -11,7 +11,7 @@ uint32_t state_action(struct derivation *d, bool backward, struct action action,
 
 /* In how many pieces, one after the other, a stage operator gets a tensor: time steps where both belong to
  * the same recurrent layer, else 1. `operator` may be MODEL_NONE. */
-uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t operator);
+uint32_t state_steps(const struct derivation *d, uint32_t tensor, uint32_t layer_op);
 
 /* Why a tensor is a partial sum along an axis: the dimension that its producer, or who made what that only
  * passes on, splits there; interned. */
@@ -32,8 +32,8 @@ uint32_t state_form(struct derivation *d, uint32_t tensor, struct form form);
 void state_stream(struct derivation *d, uint32_t action);
 
 /* The boxes of an operand for every member, in the arena; NULL when they are the layout's own. */
-struct box *state_boxes(struct derivation *d, const struct operator* operator,
-                        const struct assignment * assignment, const struct operand *operand);
+struct box *state_boxes(struct derivation *d, const struct layer_op *layer_op,
+                        const struct assignment *assignment, const struct operand *operand);
 
 /* True when every member's box of a form covers its share in the form's layout: exchanges may then start from
  * the shares. */
@@ -55,9 +55,9 @@ static inline const struct tensor *state_tensor(const struct derivation *d, uint
     return &d->plan->model->tensors.at[tensor];
 }
 
-static inline const struct operator* state_operator(const struct derivation *d, uint32_t index)
+static inline const struct layer_op *state_operator(const struct derivation *d, uint32_t index)
 {
-    return &d->plan->model->operators.at[d->operators.at[index].operator];
+    return &d->plan->model->operators.at[d->operators.at[index].layer_op];
 }
 
 #endif

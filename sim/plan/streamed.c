@@ -12,34 +12,34 @@ static struct action *streamed_actions(const struct derivation *d, bool backward
 }
 
 /* Which dimension of an operand's tensor the keys are; MODEL_NONE: none. */
-static uint32_t streamed_keys(const struct derivation *d, const struct operator* operator,
-                              const struct operand * operand)
+static uint32_t streamed_keys(const struct derivation *d, const struct layer_op *layer_op,
+                              const struct operand *operand)
 {
     for (uint32_t k = 0; k < state_tensor(d, operand->tensor)->rank; k++)
-        if (operand->dims[k].dim == operator->key)
+        if (operand->dims[k].dim == layer_op->key)
             return k;
     return MODEL_NONE;
 }
 
 /* Whether the keys themselves are divided: then a device has no use for most of what goes round. */
 static bool streamed_divided(const struct derivation *d, const struct stage_operator *so,
-                             const struct operator* operator)
+                             const struct layer_op *layer_op)
 {
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
-        if (so->assignment.split[a] == operator->key)
+        if (so->assignment.split[a] == layer_op->key)
             return true;
     return false;
 }
 
 /* Whether an all-gather along some axes brings, to members that split the queries, all blocks of the keys. */
 static bool streamed_blocks(const struct plan_stage *stage, const struct action *gather,
-                            const struct assignment *assignment, const struct operator* operator,
+                            const struct assignment *assignment, const struct layer_op *layer_op,
                             uint32_t keys)
 {
     for (uint32_t a = 0; a < stage->axis_count; a++)
         if (gather->axes >> a & 1 &&
             (gather->before.place[a] != PLACE_SPLIT || gather->before.dim[a] != keys ||
-             assignment->split[a] != operator->query))
+             assignment->split[a] != layer_op->query))
             return false;
     return true;
 }
@@ -47,16 +47,16 @@ static bool streamed_blocks(const struct plan_stage *stage, const struct action 
 void streamed_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
 {
     struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     uint32_t last = d->forms.at[form].action;
-    if (d->plan->attention != ATTENTION_RING || !operator->attends || last == MODEL_NONE ||
-                                                 streamed_divided(d, so, operator))
+    if (d->plan->attention != ATTENTION_RING || !layer_op->attends || last == MODEL_NONE ||
+        streamed_divided(d, so, layer_op))
         return;
     const struct action *action = &d->forward.at[last];
-    uint32_t keys = streamed_keys(d, operator, & operator->operands[i]);
-    if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER ||
-        action->operator!= index || d->forms.at[form].boxes || keys == MODEL_NONE ||
-        so->fused || !streamed_blocks(d->stage, action, &so->assignment, operator, keys) ||
+    uint32_t keys = streamed_keys(d, layer_op, &layer_op->operands[i]);
+    if (action->kind != ACTION_COLLECTIVE || action->collective != ALL_GATHER || action->layer_op != index ||
+        d->forms.at[form].boxes || keys == MODEL_NONE || so->fused ||
+        !streamed_blocks(d->stage, action, &so->assignment, layer_op, keys) ||
         saved_source(d, action->tensor, form) == form)
         return;
     state_stream(d, last);
@@ -83,9 +83,9 @@ bool streamed_scatters(const struct plan_stage *stage, const struct layout *layo
 void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct contribution *given)
 {
     const struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
-    const struct operand *operand = &operator->operands[i];
-    uint32_t keys = streamed_keys(d, operator, operand), axes = so->ring_axes, first = 0;
+    const struct layer_op *layer_op = state_operator(d, index);
+    const struct operand *operand = &layer_op->operands[i];
+    uint32_t keys = streamed_keys(d, layer_op, operand), axes = so->ring_axes, first = 0;
     if (!(so->streamed >> i & 1) || !streamed_scatters(d->stage, &given->layout, axes, (uint8_t)keys))
         return;
     while (first + 1 < PLAN_AXES && !(axes >> first & 1))
@@ -95,9 +95,9 @@ void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct c
                             .axis = (uint8_t)first,
                             .axes = (uint8_t)axes,
                             .tensor = operand->tensor,
-                            .operator= index,
+                            .layer_op = index,
                             .unit = so->unit,
-                            .part = d->plan->model->layers.at[operator->layer].part,
+                            .part = d->plan->model->layers.at[layer_op->layer].part,
                             .before = given->layout,
                             .after = given->layout,
                             .element_bytes = derive_element_bytes(d->plan, state_tensor(d, operand->tensor))};
@@ -119,7 +119,7 @@ void streamed_scatter(struct derivation *d, uint32_t index, uint32_t i, struct c
 static bool streamed_inside(const struct derivation *d, const struct action *action, uint32_t layer)
 {
     bool kind = action->kind == ACTION_KERNEL || (action->kind == ACTION_COLLECTIVE && action->streamed);
-    return kind && action->operator!= MODEL_NONE && state_operator(d, action->operator)->layer == layer;
+    return kind && action->layer_op != MODEL_NONE && state_operator(d, action->layer_op)->layer == layer;
 }
 
 /* Whether an action from `first` on, of those outside, waits for one inside. */
@@ -204,13 +204,13 @@ static double streamed_pairs(const struct derivation *d, uint32_t index, uint32_
                              struct interval keys)
 {
     const struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     struct coordinates at = layout_coordinates(d->stage, member);
     struct interval queries =
-        assign_share(d->stage, operator, & so->assignment, (uint32_t) operator->query, at);
-    if (operator->causal)
-        return causal_pairs(queries,
-                            keys, operator->dims[operator->query].size, d->stage->balanced, operator->window);
+        assign_share(d->stage, layer_op, &so->assignment, (uint32_t)layer_op->query, at);
+    if (layer_op->causal)
+        return causal_pairs(queries, keys, layer_op->dims[layer_op->query].size, d->stage->balanced,
+                            layer_op->window);
     return (double)(keys.high - keys.low) * (double)(queries.high - queries.low);
 }
 
@@ -235,13 +235,13 @@ uint32_t streamed_apart(const struct derivation *d, const struct action *action)
         action->backward ? &d->backward_loops.at[action->loop] : &d->forward_loops.at[action->loop];
     if (!loop->ring || loop->panels)
         return loop->panels ? loop->axes : 0; /* who has a panel differs */
-    const struct operator* operator= state_operator(d, action->operator);
-    uint64_t keys = operator->dims[operator->key].size;
+    const struct layer_op *layer_op = state_operator(d, action->layer_op);
+    uint64_t keys = layer_op->dims[layer_op->key].size;
     uint32_t ways = layout_places(d->stage, loop->axes);
     bool even = keys % ways == 0, dealt = d->stage->balanced == ways && keys % (2 * (uint64_t)ways) == 0;
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         even &= !(loop->axes >> a & 1) || !d->stage->axes[a].weights;
-    return even && (!operator->causal || dealt) ? 0 : loop->axes;
+    return even && (!layer_op->causal || dealt) ? 0 : loop->axes;
 }
 
 double streamed_buffer(const struct derivation *d, bool backward, uint32_t loop, uint32_t member)
@@ -267,9 +267,9 @@ double streamed_buffer(const struct derivation *d, bool backward, uint32_t loop,
 static const char *streamed_obstacle(const struct derivation *d, uint32_t index)
 {
     const struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     struct layout made =
-        assign_layout(d->stage, d->plan->model, operator, & so->assignment, &operator->output, true);
+        assign_layout(d->stage, d->plan->model, layer_op, &so->assignment, &layer_op->output, true);
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         if (made.place[a] == PLACE_PARTIAL)
             return "its products are partial sums, which are added up before the next one";
@@ -281,15 +281,15 @@ void streamed_warn(const struct derivation *d, struct report *report)
 {
     for (uint32_t o = 0; o < d->operators.count && d->plan->attention == ATTENTION_RING; o++) {
         const struct stage_operator *so = &d->operators.at[o];
-        const struct operator* operator= state_operator(d, o);
+        const struct layer_op *layer_op = state_operator(d, o);
         bool split = false;
         for (uint32_t a = 0; a < d->stage->axis_count; a++)
-            split |= operator->query >= 0 && so->assignment.split[a] == operator->query;
-        if (!operator->attends || operator->kind != OPERATOR_EINSUM || so->streamed || !split)
+            split |= layer_op->query >= 0 && so->assignment.split[a] == layer_op->query;
+        if (!layer_op->attends || layer_op->kind != OPERATOR_EINSUM || so->streamed || !split)
             continue;
         report_warning(report, d->stage->place,
                        "the keys and values of '%s' are gathered, not passed round: %s",
-                       names_text(d->plan->model->names, d->plan->model->layers.at[operator->layer].name),
+                       names_text(d->plan->model->names, d->plan->model->layers.at[layer_op->layer].name),
                        streamed_obstacle(d, o));
         return; /* layers of a stage are alike */
     }

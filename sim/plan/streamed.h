@@ -16,14 +16,14 @@
 /* Marks what an operand of an attention core was just gathered by (`form`) as streamed, where it is: the plan
  * says so, and the last step is an all-gather of the keys' sequence along an axis that splits the queries, or
  * along several together (pieces of one axis of a mesh): the ring then goes through all their members. */
-void streamed_mark(struct derivation *d, uint32_t operator, uint32_t operand, uint32_t form);
+void streamed_mark(struct derivation *d, uint32_t layer_op, uint32_t operand, uint32_t form);
 
 /* Makes loops of the streamed actions and kernels of an operator's layer, which is complete in one of the two
  * lists. Where other actions stand between that need their results, nothing is streamed after all. */
-void streamed_close(struct derivation *d, bool backward, uint32_t operator);
+void streamed_close(struct derivation *d, bool backward, uint32_t layer_op);
 
 /* Turns a contribution to the gradient of a streamed operand into its owner's share. */
-void streamed_scatter(struct derivation *d, uint32_t operator, uint32_t operand, struct contribution *given);
+void streamed_scatter(struct derivation *d, uint32_t layer_op, uint32_t operand, struct contribution *given);
 
 /* The member so many places on along some axes (bit set) together, in the order of the mesh. */
 uint32_t streamed_member(const struct plan_stage *stage, uint32_t member, uint32_t axes, uint32_t places);
@@ -37,7 +37,7 @@ double streamed_elements(const struct derivation *d, const struct action *action
                          uint32_t step);
 
 /* The part of its points that a kernel does in a step. */
-double streamed_share(const struct derivation *d, uint32_t operator, uint32_t axes, uint32_t member,
+double streamed_share(const struct derivation *d, uint32_t layer_op, uint32_t axes, uint32_t member,
                       uint32_t step);
 
 /* Bit set: the axes of an action's ring, where its members do not all pass on, or do, as much in each step.

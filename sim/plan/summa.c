@@ -37,24 +37,24 @@ static uint32_t summa_uses(const struct derivation *d, uint32_t tensor)
 static bool summa_plain(const struct derivation *d, uint32_t index)
 {
     const struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     uint32_t weights = 0;
-    if (operator->kind != OPERATOR_EINSUM || operator->attends || operator->operand_count != 2 ||
-        so->fused || so->assignment.shares || lazy_axes(so))
+    if (layer_op->kind != OPERATOR_EINSUM || layer_op->attends || layer_op->operand_count != 2 || so->fused ||
+        so->assignment.shares || lazy_axes(so))
         return false;
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        if (operator->dims[i].sequential || operator->dims[i].filling)
+    for (uint32_t i = 0; i < layer_op->dim_count; i++)
+        if (layer_op->dims[i].sequential || layer_op->dims[i].filling)
             return false;
     for (uint32_t i = 0; i < 2; i++) {
-        const struct operand *operand = &operator->operands[i];
+        const struct operand *operand = &layer_op->operands[i];
         weights += summa_is_weight(d, operand);
         if (operand->feedback || operand->added ||
             (summa_is_weight(d, operand) && summa_uses(d, operand->tensor) > 1) ||
-            !assign_aligned(d->stage, d->plan->model, operator, & so->assignment, operand))
+            !assign_aligned(d->stage, d->plan->model, layer_op, &so->assignment, operand))
             return false;
     }
     return weights == 1 &&
-           assign_aligned(d->stage, d->plan->model, operator, & so->assignment, &operator->output);
+           assign_aligned(d->stage, d->plan->model, layer_op, &so->assignment, &layer_op->output);
 }
 
 /* The axes (bit set) along which the weights can be kept in shares: the innermost one, and what is one with
@@ -84,16 +84,16 @@ static uint32_t summa_rows(const struct derivation *d, uint32_t index, const str
 void summa_prepare(struct derivation *d, uint32_t index)
 {
     struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     so->panel_dim = -1;
     if (d->plan->product != PRODUCT_SUMMA || !summa_plain(d, index))
         return;
-    uint32_t w = summa_is_weight(d, &operator->operands[0]) ? 0 : 1;
-    uint32_t rows = summa_rows(d, index, &operator->operands[1 - w], &operator->operands[w]);
-    for (uint32_t i = 0; i < operator->dim_count && rows && so->panel_dim<0; i++)
-        if (operator->dims[i].size> 1 && summa_has(d, &operator->output, (int)i) == MODEL_NONE &&
-            summa_has(d, &operator->operands[w], (int)i) != MODEL_NONE &&
-            summa_has(d, &operator->operands[1 - w], (int)i) != MODEL_NONE)
+    uint32_t w = summa_is_weight(d, &layer_op->operands[0]) ? 0 : 1;
+    uint32_t rows = summa_rows(d, index, &layer_op->operands[1 - w], &layer_op->operands[w]);
+    for (uint32_t i = 0; i < layer_op->dim_count && rows && so->panel_dim < 0; i++)
+        if (layer_op->dims[i].size > 1 && summa_has(d, &layer_op->output, (int)i) == MODEL_NONE &&
+            summa_has(d, &layer_op->operands[w], (int)i) != MODEL_NONE &&
+            summa_has(d, &layer_op->operands[1 - w], (int)i) != MODEL_NONE)
             so->panel_dim = (int8_t)i;
     if (so->panel_dim < 0)
         return;
@@ -135,20 +135,20 @@ static struct action summa_action(const struct derivation *d, uint32_t index, ui
                                   struct layout before, struct layout after)
 {
     const struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     return (struct action){.kind = ACTION_COLLECTIVE,
                            .collective = (uint8_t)collective,
                            .axis = (uint8_t)summa_first(so->panel_axes[i]),
                            .axes = so->panel_axes[i],
                            .streamed = true,
-                           .operator= index,
-                           .tensor = operator->operands[i].tensor,
+                           .layer_op = index,
+                           .tensor = layer_op->operands[i].tensor,
                            .unit = so->unit,
-                           .part = d->plan->model->layers.at[operator->layer].part,
+                           .part = d->plan->model->layers.at[layer_op->layer].part,
                            .before = before,
                            .after = after,
-                           .element_bytes = derive_element_bytes(
-                               d->plan, state_tensor(d, operator->operands[i].tensor))};
+                           .element_bytes =
+                               derive_element_bytes(d->plan, state_tensor(d, layer_op->operands[i].tensor))};
 }
 
 /* What brings panels of weights. */
@@ -171,14 +171,14 @@ uint32_t summa_weight(struct derivation *d, uint32_t index, const struct operand
 void summa_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
 {
     struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     uint32_t last = d->forms.at[form].action;
     if (!so->panels || last == MODEL_NONE || d->forms.at[form].boxes)
         return;
     const struct action *action = &d->forward.at[last];
-    uint32_t dim = summa_has(d, &operator->operands[i], so->panel_dim);
+    uint32_t dim = summa_has(d, &layer_op->operands[i], so->panel_dim);
     bool along = action->kind == ACTION_COLLECTIVE && action->collective == ALL_GATHER &&
-                 action->operator== index && saved_source(d, action->tensor, form) != form;
+                 action->layer_op == index && saved_source(d, action->tensor, form) != form;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) /* all shares of that dimension, and only they */
         along = along && (action->axes >> a & 1) ==
                              (action->before.place[a] == PLACE_SPLIT && action->before.dim[a] == dim);
@@ -191,14 +191,13 @@ void summa_mark(struct derivation *d, uint32_t index, uint32_t i, uint32_t form)
 
 void summa_regather(struct derivation *d, uint32_t index, struct action base, struct index_list *ready)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     bool wanted = false; /* the gradient that is made of the weights */
-    for (uint32_t i = 0; i < operator->operand_count && d->operators.at[index].panels; i++)
-        wanted |=
-            !summa_is_weight(d, &operator->operands[i]) && operator->operands[i].gradient &&
-                                                           d->needs_gradient[operator->operands[i].tensor];
-    for (uint32_t i = 0; i < operator->operand_count && wanted; i++) {
-        if (!summa_is_weight(d, &operator->operands[i]))
+    for (uint32_t i = 0; i < layer_op->operand_count && d->operators.at[index].panels; i++)
+        wanted |= !summa_is_weight(d, &layer_op->operands[i]) && layer_op->operands[i].gradient &&
+                  d->needs_gradient[layer_op->operands[i].tensor];
+    for (uint32_t i = 0; i < layer_op->operand_count && wanted; i++) {
+        if (!summa_is_weight(d, &layer_op->operands[i]))
             continue;
         struct action action = summa_gather(d, index, i);
         action.unit = base.unit;
@@ -233,16 +232,16 @@ void summa_scatter(struct derivation *d, uint32_t index, uint32_t i, struct cont
 void summa_scatter_weight(struct derivation *d, uint32_t index, uint32_t kernel)
 {
     const struct stage_operator *so = &d->operators.at[index];
-    const struct operator* operator= state_operator(d, index);
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (!(so->panels >> i & 1) || !summa_is_weight(d, &operator->operands[i]))
+    const struct layer_op *layer_op = state_operator(d, index);
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        if (!(so->panels >> i & 1) || !summa_is_weight(d, &layer_op->operands[i]))
             continue;
         struct layout made =
-            assign_layout(d->stage, d->plan->model, operator, & so->assignment, &operator->operands[i], true);
+            assign_layout(d->stage, d->plan->model, layer_op, &so->assignment, &layer_op->operands[i], true);
         struct action action = summa_action(d, index, i, REDUCE_SCATTER, made,
-                                            summa_stored(d, index, &operator->operands[i], made));
+                                            summa_stored(d, index, &layer_op->operands[i], made));
         action.element_bytes = precision_bytes(d->plan->gradient_precision);
-        state_reason(d, &action, operator->dims[so->assignment.split[action.axis]].names[0]);
+        state_reason(d, &action, layer_op->dims[so->assignment.split[action.axis]].names[0]);
         state_action(d, true, action, &kernel, 1);
     }
 }
@@ -263,8 +262,8 @@ void summa_close(struct derivation *d, bool backward, uint32_t index)
                              .panels = true,
                              .because = state_operator(d, index)->dims[so->panel_dim].names[0]};
     for (uint32_t i = end; i-- > 0 && actions[i].unit == so->unit;) {
-        bool product = actions[i].kind == ACTION_KERNEL && actions[i].operator== index;
-        if (!product && !(actions[i].streamed && actions[i].operator== index))
+        bool product = actions[i].kind == ACTION_KERNEL && actions[i].layer_op == index;
+        if (!product && !(actions[i].streamed && actions[i].layer_op == index))
             continue;
         actions[i].loop = backward ? d->backward_loops.count : d->forward_loops.count;
         made.axes |= product ? 0 : actions[i].axes;

@@ -19,30 +19,30 @@
 
 /* Decides whether a stage operator is such a product: the plan says so, and axes split it in two dimensions.
  */
-void summa_prepare(struct derivation *d, uint32_t operator);
+void summa_prepare(struct derivation *d, uint32_t layer_op);
 
 /* The layout in which its weights are kept, given that in which they are used: unchanged where it is none. */
-struct layout summa_stored(const struct derivation *d, uint32_t operator, const struct operand * operand,
+struct layout summa_stored(const struct derivation *d, uint32_t layer_op, const struct operand *operand,
                            struct layout used);
 
 /* Appends what brings an operand's panels to the product: to the forward list that of its weights; MODEL_NONE
  * where it is no such product. */
-uint32_t summa_weight(struct derivation *d, uint32_t operator, const struct operand * operand);
+uint32_t summa_weight(struct derivation *d, uint32_t layer_op, const struct operand *operand);
 
 /* Marks what an operand was just gathered by (`form`) as streamed, where that is along the panels. */
-void summa_mark(struct derivation *d, uint32_t operator, uint32_t operand, uint32_t form);
+void summa_mark(struct derivation *d, uint32_t layer_op, uint32_t operand, uint32_t form);
 
 /* The same in the backward list, before the product's kernel. */
-void summa_regather(struct derivation *d, uint32_t operator, struct action base, struct index_list *ready);
+void summa_regather(struct derivation *d, uint32_t layer_op, struct action base, struct index_list *ready);
 
 /* Turns a contribution to the gradient of a streamed operand into its owner's share. */
-void summa_scatter(struct derivation *d, uint32_t operator, uint32_t operand, struct contribution *given);
+void summa_scatter(struct derivation *d, uint32_t layer_op, uint32_t operand, struct contribution *given);
 
 /* Appends the sum of the weights' gradient, of which everybody gets what it keeps. */
-void summa_scatter_weight(struct derivation *d, uint32_t operator, uint32_t kernel);
+void summa_scatter_weight(struct derivation *d, uint32_t layer_op, uint32_t kernel);
 
 /* Makes a loop of the product, which is complete in one of the two lists. */
-void summa_close(struct derivation *d, bool backward, uint32_t operator);
+void summa_close(struct derivation *d, bool backward, uint32_t layer_op);
 
 /* Says where the plan asks for it but nothing is split so. */
 void summa_warn(const struct derivation *d, struct report *report);

@@ -15,7 +15,7 @@ struct wavefront {
 
 /* How a stage goes about its sequence. Where plan->time_chunks asks for chunks and the stage works on it
  * whole, *operator (of the model) is one that needs that; else MODEL_NONE. */
-struct wavefront wavefront_stage(const struct derivation *derivation, uint32_t *operator);
+struct wavefront wavefront_stage(const struct derivation *derivation, uint32_t *layer_op);
 
 /* The chunks in which two stages send each other what crosses: those of both, if they are the same, else 1.
  */

@@ -16,7 +16,7 @@ static const double default_certain = 0.9;
 static const enum plan_recompute default_recompute[] = {RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL};
 
 /* Bytes that operator `o` leaves for the backward pass; each tensor counts once. `seen`: per tensor. */
-static double kept_by(const struct model *model, const struct operator* o, double bytes, bool *seen)
+static double kept_by(const struct model *model, const struct layer_op *o, double bytes, bool *seen)
 {
     const struct tensor *output = &model->tensors.at[o->output.tensor];
     double kept = o->saved_per_output * model_elements(output);
@@ -46,7 +46,7 @@ static double kept_inputs(const struct model *model, double bytes)
 }
 
 /* The tables of weights that operator `o` has of every expert. */
-static void add_experts(const struct model *model, const struct operator* o, struct default_facts *facts)
+static void add_experts(const struct model *model, const struct layer_op *o, struct default_facts *facts)
 {
     for (uint32_t i = 0; o->expert && i < o->operand_count; i++) {
         const struct tensor *t = &model->tensors.at[o->operands[i].tensor];
@@ -62,7 +62,7 @@ void default_plan_measure(const struct model *model, struct default_facts *facts
     double bytes = precision_bytes(facts->precision), all = 0, cheap = 0;
     bool *seen = ARENA_ARRAY(scratch, bool, model->tensors.count);
     for (uint32_t i = 0; i < model->operators.count; i++) {
-        const struct operator* o = & model->operators.at[i];
+        const struct layer_op *o = &model->operators.at[i];
         double kept = kept_by(model, o, bytes, seen);
         all += kept;
         cheap += o->recomputed ? kept : 0;

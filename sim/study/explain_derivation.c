@@ -18,22 +18,21 @@ static const char *explain_derivation_name(const struct derivation *d, uint32_t 
     return names_text(d->plan->model->names, name);
 }
 
-static const struct operand *explain_derivation_operand(const struct operator* operator, uint32_t index)
+static const struct operand *explain_derivation_operand(const struct layer_op *layer_op, uint32_t index)
 {
-    return index < operator->operand_count ? &operator->operands[index] : & operator->output;
+    return index < layer_op->operand_count ? &layer_op->operands[index] : &layer_op->output;
 }
 
 /* "Y is conv1, X is image, W is conv1.weight" */
-static void explain_derivation_tensors(const struct derivation *d, const struct operator* operator,
-                                       FILE * out)
+static void explain_derivation_tensors(const struct derivation *d, const struct layer_op *layer_op, FILE *out)
 {
     char letter[EXPLAIN_LETTER];
     fprintf(out, "      ");
-    for (uint32_t k = 0; k <= operator->operand_count; k++) {
-        uint32_t i = k ? k - 1 : operator->operand_count;
-        const struct operand *operand = explain_derivation_operand(operator, i);
+    for (uint32_t k = 0; k <= layer_op->operand_count; k++) {
+        uint32_t i = k ? k - 1 : layer_op->operand_count;
+        const struct operand *operand = explain_derivation_operand(layer_op, i);
         fprintf(out, "%s%s is %s%s", k ? ", " : "",
-                explain_einsum_letter(d->plan->model, operator, i, letter),
+                explain_einsum_letter(d->plan->model, layer_op, i, letter),
                 explain_derivation_name(d, state_tensor(d, operand->tensor)->name),
                 operand->feedback ? " of the step before" : "");
     }
@@ -41,47 +40,47 @@ static void explain_derivation_tensors(const struct derivation *d, const struct 
 }
 
 /* One line per dimension: size, other names, where it is an index, and what follows. */
-static void explain_derivation_dimension(const struct derivation *d, const struct operator* operator,
+static void explain_derivation_dimension(const struct derivation *d, const struct layer_op *layer_op,
                                          uint32_t dim, FILE *out)
 {
     const struct model *model = d->plan->model;
-    const struct iteration_dim *at = &operator->dims[dim];
+    const struct iteration_dim *at = &layer_op->dims[dim];
     char letter[EXPLAIN_LETTER];
     const char *between = " indexes ";
-    bool output = explain_einsum_has(model, &operator->output, (int)dim);
+    bool output = explain_einsum_has(model, &layer_op->output, (int)dim);
     fprintf(out, "      %-9s %9llu  ", explain_derivation_name(d, at->names[0]),
             (unsigned long long)at->size);
     for (uint32_t n = 1; n < DIM_NAMES; n++)
         if (at->names[n])
             fprintf(out, " also `%s`;", explain_derivation_name(d, at->names[n]));
-    for (uint32_t i = 0; i <= operator->operand_count; i++)
-        if (explain_einsum_has(model, explain_derivation_operand(operator, i), (int)dim)) {
-            fprintf(out, "%s%s", between, explain_einsum_letter(model, operator, i, letter));
+    for (uint32_t i = 0; i <= layer_op->operand_count; i++)
+        if (explain_einsum_has(model, explain_derivation_operand(layer_op, i), (int)dim)) {
+            fprintf(out, "%s%s", between, explain_einsum_letter(model, layer_op, i, letter));
             between = ", ";
         }
-    if (operator->normalised>> dim & 1)
+    if (layer_op->normalised >> dim & 1)
         fprintf(out, "; statistics are taken over it");
     else if (!output)
         fprintf(out, "; contracted: Y lacks it, so shares of it give partial sums");
-    if (operator->rereads == dim + 1)
+    if (layer_op->rereads == dim + 1)
         fprintf(out, "; each of it reads by itself what has no such dimension");
     fprintf(out, "%s%s\n", at->opaque ? "; opaque: its entries are mixed, it is not split" : "",
             at->sequential ? "; its steps follow one another, it is not split" : "");
 }
 
 /* "X[b] = b, X[y] = y·2+ky-1": only where an index is more than a dimension's name. */
-static void explain_derivation_maps(const struct derivation *d, const struct operator* operator, FILE * out)
+static void explain_derivation_maps(const struct derivation *d, const struct layer_op *layer_op, FILE *out)
 {
     const struct model *model = d->plan->model;
     char letter[EXPLAIN_LETTER];
     fprintf(out, "    index maps\n");
-    for (uint32_t i = 0; i <= operator->operand_count; i++) {
-        const struct operand *operand = explain_derivation_operand(operator, i);
+    for (uint32_t i = 0; i <= layer_op->operand_count; i++) {
+        const struct operand *operand = explain_derivation_operand(layer_op, i);
         const struct tensor *tensor = state_tensor(d, operand->tensor);
-        fprintf(out, "      %-3s ", explain_einsum_letter(model, operator, i, letter));
+        fprintf(out, "      %-3s ", explain_einsum_letter(model, layer_op, i, letter));
         for (uint32_t k = 0; k < tensor->rank; k++) {
             fprintf(out, "%s%s = ", k ? ", " : "", explain_derivation_name(d, tensor->dims[k].label));
-            explain_einsum_index(model, operator, operand, k, out);
+            explain_einsum_index(model, layer_op, operand, k, out);
         }
         fprintf(out, "\n");
     }
@@ -101,8 +100,8 @@ static uint32_t explain_derivation_label(const uint32_t *labels, const struct it
 static void explain_derivation_axis(const struct derivation *d, uint32_t index, const struct plan_axis *axis,
                                     int split, FILE *out)
 {
-    const struct operator* operator= state_operator(d, index);
-    const uint32_t *labels = operator->attends && axis->within[0] ? axis->within : axis->labels;
+    const struct layer_op *layer_op = state_operator(d, index);
+    const uint32_t *labels = layer_op->attends && axis->within[0] ? axis->within : axis->labels;
     fprintf(out, "      %s (%u) splits ", explain_derivation_name(d, axis->name), axis->size);
     for (uint32_t l = 0; l < PLAN_LABELS && labels[l]; l++)
         fprintf(out, "%s`%s`", l ? ", else " : "", explain_derivation_name(d, labels[l]));
@@ -112,15 +111,15 @@ static void explain_derivation_axis(const struct derivation *d, uint32_t index, 
         fprintf(out, ": none of these is here to split, so each of its devices does the same");
     else
         fprintf(out, ": here that is `%s`, %llu elements in %u shares%s",
-                explain_derivation_name(d, operator->dims[split].names[0]),
-                (unsigned long long)operator->dims[split].size, axis->size,
+                explain_derivation_name(d, layer_op->dims[split].names[0]),
+                (unsigned long long)layer_op->dims[split].size, axis->size,
                 axis->owned     ? ", which is whose is given"
                 : axis->weights ? " by weight"
                                 : "");
     if (split >= 0 &&
-        explain_derivation_label(labels, &operator->dims[split]) != operator->dims[split].names[0])
+        explain_derivation_label(labels, &layer_op->dims[split]) != layer_op->dims[split].names[0])
         fprintf(out, " (it is also called `%s`)",
-                explain_derivation_name(d, explain_derivation_label(labels, &operator->dims[split])));
+                explain_derivation_name(d, explain_derivation_label(labels, &layer_op->dims[split])));
     fprintf(out, "\n");
 }
 
@@ -141,18 +140,18 @@ static void explain_derivation_axes(const struct derivation *d, uint32_t index, 
 /* "y 0..55 x 112..223; 925 MFLOP forward in 102 ms": dimensions that are not whole. */
 static void explain_derivation_device(const struct derivation *d, uint32_t index, uint32_t member, FILE *out)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     struct work work = work_forward(d, index, member);
     char text[TEXT], owned[LAYOUT];
     bool whole = true, idle = false;
-    for (uint32_t k = 0; k < operator->dim_count; k++) {
-        struct interval share = assign_share(d->stage, operator, & d->operators.at[index].assignment, k,
+    for (uint32_t k = 0; k < layer_op->dim_count; k++) {
+        struct interval share = assign_share(d->stage, layer_op, &d->operators.at[index].assignment, k,
                                              layout_coordinates(d->stage, member));
         idle |= share.low >= share.high;
-        if (idle || (share.low == 0 && share.high == operator->dims[k].size))
+        if (idle || (share.low == 0 && share.high == layer_op->dims[k].size))
             continue;
-        const struct owners *owners = operator->dims[k].owners;
-        fprintf(out, "%s%s ", whole ? "" : " ", explain_derivation_name(d, operator->dims[k].names[0]));
+        const struct owners *owners = layer_op->dims[k].owners;
+        fprintf(out, "%s%s ", whole ? "" : " ", explain_derivation_name(d, layer_op->dims[k].names[0]));
         if (owners)
             fprintf(out, "%s", owners_describe(owners, share, owned, LAYOUT));
         else
@@ -241,11 +240,11 @@ static void explain_derivation_panels(struct explain_stage *stage, uint32_t inde
 static void explain_derivation_input(struct explain_stage *stage, uint32_t index, uint32_t i, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
-    uint32_t tensor = d->same_as[operator->operands[i].tensor], form = d->first_form[tensor];
+    const struct layer_op *layer_op = state_operator(d, index);
+    uint32_t tensor = d->same_as[layer_op->operands[i].tensor], form = d->first_form[tensor];
     struct layout needed = explain_layer_layout(stage, index, i);
     char letter[EXPLAIN_LETTER], text[LAYOUT];
-    const char *name = explain_einsum_letter(d->plan->model, operator, i, letter);
+    const char *name = explain_einsum_letter(d->plan->model, layer_op, i, letter);
     if (stage->parameter[tensor] != MODEL_NONE) {
         fprintf(out, "      %s is kept as %s\n", name, explain_derivation_layout(d, tensor, &needed, text));
         explain_derivation_steps(stage, index, false, tensor, false, out);
@@ -267,21 +266,21 @@ static void explain_derivation_input(struct explain_stage *stage, uint32_t index
 static void explain_derivation_forward(struct explain_stage *stage, uint32_t index, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     char text[LAYOUT];
     fprintf(out, "    forward\n");
-    for (uint32_t i = 0; i < operator->operand_count; i++)
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
         explain_derivation_input(stage, index, i, out);
-    explain_derivation_steps(stage, index, false, operator->output.tensor, true, out);
-    struct layout given = explain_layer_layout(stage, index, operator->operand_count);
+    explain_derivation_steps(stage, index, false, layer_op->output.tensor, true, out);
+    struct layout given = explain_layer_layout(stage, index, layer_op->operand_count);
     fprintf(out, "      Y is given as %s",
-            explain_derivation_layout(d, operator->output.tensor, &given, text));
+            explain_derivation_layout(d, layer_op->output.tensor, &given, text));
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         if (given.place[a] == PLACE_PARTIAL)
             fprintf(out, "; partial over %s, for `%s` is contracted",
                     explain_derivation_name(d, d->stage->axes[a].name),
                     explain_derivation_name(
-                        d, operator->dims[d->operators.at[index].assignment.split[a]].names[0]));
+                        d, layer_op->dims[d->operators.at[index].assignment.split[a]].names[0]));
     fprintf(out, "\n");
 }
 
@@ -289,42 +288,42 @@ static void explain_derivation_forward(struct explain_stage *stage, uint32_t ind
 static void explain_derivation_given(const struct explain_stage *stage, uint32_t index, uint32_t i, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct assignment *assignment = &d->operators.at[index].assignment;
-    const struct operand *operand = &operator->operands[i];
-    struct layout layout = assign_layout(d->stage, d->plan->model, operator, assignment, operand, true);
+    const struct operand *operand = &layer_op->operands[i];
+    struct layout layout = assign_layout(d->stage, d->plan->model, layer_op, assignment, operand, true);
     char text[LAYOUT];
     if (operand->added)
         layout = layout_reduced(layout);
     fprintf(out, "      ");
-    explain_einsum_gradient(d->plan->model, operator, i, out);
+    explain_einsum_gradient(d->plan->model, layer_op, i, out);
     fprintf(out, ", given as %s", explain_derivation_layout(d, operand->tensor, &layout, text));
     for (uint32_t a = 0; a < d->stage->axis_count; a++)
         if (layout.place[a] == PLACE_PARTIAL)
             fprintf(out, "; partial over %s, for `%s` is split and it lacks that",
                     explain_derivation_name(d, d->stage->axes[a].name),
-                    explain_derivation_name(d, operator->dims[assignment->split[a]].names[0]));
+                    explain_derivation_name(d, layer_op->dims[assignment->split[a]].names[0]));
     fprintf(out, "\n");
 }
 
 static void explain_derivation_input_gradient(struct explain_stage *stage, uint32_t index, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
-    struct layout required = layout_reduced(explain_layer_layout(stage, index, operator->operand_count));
+    const struct layer_op *layer_op = state_operator(d, index);
+    struct layout required = layout_reduced(explain_layer_layout(stage, index, layer_op->operand_count));
     char text[LAYOUT];
     fprintf(out, "    input gradient\n      dY is needed as %s: as Y was computed, sums complete\n",
-            explain_derivation_layout(d, operator->output.tensor, &required, text));
-    if (!explain_derivation_steps(stage, index, true, operator->output.tensor, false, out))
+            explain_derivation_layout(d, layer_op->output.tensor, &required, text));
+    if (!explain_derivation_steps(stage, index, true, layer_op->output.tensor, false, out))
         fprintf(out, "        nothing to convert\n");
-    explain_derivation_steps(stage, index, true, operator->output.tensor, true, out);
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        uint32_t tensor = operator->operands[i].tensor;
-        if (tensor != operator->output.tensor && stage->parameter[tensor] == MODEL_NONE)
+    explain_derivation_steps(stage, index, true, layer_op->output.tensor, true, out);
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        uint32_t tensor = layer_op->operands[i].tensor;
+        if (tensor != layer_op->output.tensor && stage->parameter[tensor] == MODEL_NONE)
             explain_derivation_steps(stage, index, true, d->same_as[tensor], false, out);
         else if (stage->parameter[tensor] != MODEL_NONE)
             explain_derivation_panels(stage, index, tensor, ALL_GATHER, out);
-        if (operator->operands[i].gradient && d->needs_gradient[tensor] &&
+        if (layer_op->operands[i].gradient && d->needs_gradient[tensor] &&
             stage->parameter[tensor] == MODEL_NONE)
             explain_derivation_given(stage, index, i, out);
     }
@@ -333,23 +332,23 @@ static void explain_derivation_input_gradient(struct explain_stage *stage, uint3
 static void explain_derivation_weight_gradient(struct explain_stage *stage, uint32_t index, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     bool title = false;
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        uint32_t parameter = stage->parameter[operator->operands[i].tensor];
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        uint32_t parameter = stage->parameter[layer_op->operands[i].tensor];
         if (parameter == MODEL_NONE)
             continue;
         fprintf(out, "%s      ", title ? "" : "    weight gradient\n");
         title = true;
-        explain_einsum_gradient(d->plan->model, operator, i, out);
+        explain_einsum_gradient(d->plan->model, layer_op, i, out);
         bool panels = d->operators.at[index].panels >> i & 1;
         if (d->parameters.at[parameter].partial_axes || panels)
             fprintf(out, "\n");
         else
             fprintf(out, ": complete on each device\n");
         if (panels)
-            explain_derivation_panels(stage, index, operator->operands[i].tensor, REDUCE_SCATTER, out);
-        if (d->parameters.at[parameter].operator== index)
+            explain_derivation_panels(stage, index, layer_op->operands[i].tensor, REDUCE_SCATTER, out);
+        if (d->parameters.at[parameter].layer_op == index)
             explain_reason_parameter(d, parameter, "        ", out);
     }
 }
@@ -411,34 +410,35 @@ static void explain_derivation_memory(const struct explain_stage *stage, uint32_
 static void explain_derivation_operator(struct explain_stage *stage, uint32_t index, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     fprintf(out, "\n  ");
-    explain_einsum_text(d->plan->model, operator, out);
+    explain_einsum_text(d->plan->model, layer_op, out);
     fprintf(out, "\n");
-    explain_derivation_tensors(d, operator, out);
+    explain_derivation_tensors(d, layer_op, out);
     fprintf(out, "    dimensions\n");
-    for (uint32_t k = 0; k < operator->dim_count; k++)
-        explain_derivation_dimension(d, operator, k, out);
-    explain_derivation_maps(d, operator, out);
+    for (uint32_t k = 0; k < layer_op->dim_count; k++)
+        explain_derivation_dimension(d, layer_op, k, out);
+    explain_derivation_maps(d, layer_op, out);
     fprintf(out, "    split: ");
     explain_layer_split(d, index, out);
     fprintf(out, "\n");
     const struct fuse_block *block = d->operators.at[index].fused;
     if (block)
-        fprintf(out,
-                "      each tile is grown backwards from what the block gives: `%s` computes what later layers "
-                "need of it\n",
-                explain_derivation_name(d, d->plan->model->layers.at[operator->layer].name));
+        fprintf(
+            out,
+            "      each tile is grown backwards from what the block gives: `%s` computes what later layers "
+            "need of it\n",
+            explain_derivation_name(d, d->plan->model->layers.at[layer_op->layer].name));
     if (!block || !block->dealt)
         explain_derivation_axes(d, index, out);
-    for (uint32_t o = index; o != MODEL_NONE && operator->kind != OPERATOR_VIEW; o = stage->next_round[o]) {
+    for (uint32_t o = index; o != MODEL_NONE && layer_op->kind != OPERATOR_VIEW; o = stage->next_round[o]) {
         if (stage->next_round[index] != MODEL_NONE)
             fprintf(out, "     tile %u of each device\n",
                     d->operators.at[o].tile - d->operators.at[index].tile + 1);
         explain_derivation_devices(d, o, out);
     }
     explain_derivation_forward(stage, index, out);
-    if (d->plan->training && d->needs_gradient[operator->output.tensor]) {
+    if (d->plan->training && d->needs_gradient[layer_op->output.tensor]) {
         explain_derivation_input_gradient(stage, index, out);
         explain_derivation_weight_gradient(stage, index, out);
     }

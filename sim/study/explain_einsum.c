@@ -2,20 +2,20 @@
 
 #include <string.h>
 
-static bool explain_einsum_parameter(const struct model *model, const struct operator* operator, uint32_t i)
+static bool explain_einsum_parameter(const struct model *model, const struct layer_op *layer_op, uint32_t i)
 {
-    return model->tensors.at[operator->operands[i].tensor].role == TENSOR_PARAMETER;
+    return model->tensors.at[layer_op->operands[i].tensor].role == TENSOR_PARAMETER;
 }
 
-const char *explain_einsum_letter(const struct model *model, const struct operator* operator, uint32_t index,
+const char *explain_einsum_letter(const struct model *model, const struct layer_op *layer_op, uint32_t index,
                                   char buffer[EXPLAIN_LETTER])
 {
     uint32_t same = 0, before = 0;
-    if (index >= operator->operand_count)
+    if (index >= layer_op->operand_count)
         return "Y";
-    bool parameter = explain_einsum_parameter(model, operator, index);
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (explain_einsum_parameter(model, operator, i) == parameter) {
+    bool parameter = explain_einsum_parameter(model, layer_op, index);
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (explain_einsum_parameter(model, layer_op, i) == parameter) {
             same++;
             before += i < index;
         }
@@ -28,26 +28,26 @@ const char *explain_einsum_letter(const struct model *model, const struct operat
     return buffer;
 }
 
-static const char *explain_einsum_dim(const struct model *model, const struct operator* operator, int dim)
+static const char *explain_einsum_dim(const struct model *model, const struct layer_op *layer_op, int dim)
 {
-    return dim < 0 ? "*" : names_text(model->names, operator->dims[dim].names[0]);
+    return dim < 0 ? "*" : names_text(model->names, layer_op->dims[dim].names[0]);
 }
 
-void explain_einsum_index(const struct model *model, const struct operator* operator,
-                          const struct operand * operand, uint32_t dim, FILE *out)
+void explain_einsum_index(const struct model *model, const struct layer_op *layer_op,
+                          const struct operand *operand, uint32_t dim, FILE *out)
 {
     const struct operand_dim *map = &operand->dims[dim];
     if (map->dim >= 0 && map->inner >= 0)
-        fprintf(out, "(%s,%s)", explain_einsum_dim(model, operator, map->dim),
-                explain_einsum_dim(model, operator, map->inner));
+        fprintf(out, "(%s,%s)", explain_einsum_dim(model, layer_op, map->dim),
+                explain_einsum_dim(model, layer_op, map->inner));
     else
-        fprintf(out, "%s", explain_einsum_dim(model, operator, map->dim));
-    if (map->dim >= 0 && operand->feedback && operator->dims[map->dim].sequential)
+        fprintf(out, "%s", explain_einsum_dim(model, layer_op, map->dim));
+    if (map->dim >= 0 && operand->feedback && layer_op->dims[map->dim].sequential)
         fprintf(out, "-1");
     if (map->kernel >= 0) {
         if (map->stride > 1)
             fprintf(out, "·%u", map->stride);
-        fprintf(out, "+%s", explain_einsum_dim(model, operator, map->kernel));
+        fprintf(out, "+%s", explain_einsum_dim(model, layer_op, map->kernel));
         if (map->dilation > 1)
             fprintf(out, "·%u", map->dilation);
         if (map->pad)
@@ -66,148 +66,149 @@ bool explain_einsum_has(const struct model *model, const struct operand *operand
 }
 
 /* "dX[b,i]"; `before` is "d" or "". */
-static void explain_einsum_operand(const struct model *model, const struct operator* operator, uint32_t index,
+static void explain_einsum_operand(const struct model *model, const struct layer_op *layer_op, uint32_t index,
                                    const char *before, FILE *out)
 {
     char letter[EXPLAIN_LETTER];
     const struct operand *operand =
-        index < operator->operand_count ? &operator->operands[index] : & operator->output;
-    fprintf(out, "%s%s[", before, explain_einsum_letter(model, operator, index, letter));
+        index < layer_op->operand_count ? &layer_op->operands[index] : &layer_op->output;
+    fprintf(out, "%s%s[", before, explain_einsum_letter(model, layer_op, index, letter));
     for (uint32_t d = 0; d < model->tensors.at[operand->tensor].rank; d++) {
         fprintf(out, d ? "," : "");
-        explain_einsum_index(model, operator, operand, d, out);
+        explain_einsum_index(model, layer_op, operand, d, out);
     }
     fprintf(out, "]");
 }
 
 /* "(C[b,k] ++ B[b,k-9])" where a cache of earlier positions stands before what is new. */
-static void explain_einsum_factor(const struct model *model, const struct operator* operator, uint32_t index,
+static void explain_einsum_factor(const struct model *model, const struct layer_op *layer_op, uint32_t index,
                                   FILE *out)
 {
-    uint32_t cache = 0, tensor = operator->operands[index].tensor;
-    while (cache < operator->operand_count && (!model->tensors.at[operator->operands[cache].tensor].past ||
-                                               model->tensors.at[operator->operands[cache].tensor].cache != tensor))
+    uint32_t cache = 0, tensor = layer_op->operands[index].tensor;
+    while (cache < layer_op->operand_count &&
+           (!model->tensors.at[layer_op->operands[cache].tensor].past ||
+            model->tensors.at[layer_op->operands[cache].tensor].cache != tensor))
         cache++;
-    bool before = cache < operator->operand_count;
+    bool before = cache < layer_op->operand_count;
     fprintf(out, before ? "(" : "");
     if (before)
-        explain_einsum_operand(model, operator, cache, "", out);
+        explain_einsum_operand(model, layer_op, cache, "", out);
     fprintf(out, before ? " ++ " : "");
-    explain_einsum_operand(model, operator, index, "", out);
+    explain_einsum_operand(model, layer_op, index, "", out);
     fprintf(out, before ? ")" : "");
 }
 
-static void explain_einsum_product(const struct model *model, const struct operator* operator, FILE * out)
+static void explain_einsum_product(const struct model *model, const struct layer_op *layer_op, FILE *out)
 {
     const char *between = " ";
     bool added = false;
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (!operator->operands[i].added)
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        if (!layer_op->operands[i].added)
             continue;
         fprintf(out, added ? " + " : " = ");
-        explain_einsum_operand(model, operator, i, "", out);
+        explain_einsum_operand(model, layer_op, i, "", out);
         added = true;
     }
     fprintf(out, added ? " +" : " +=");
-    for (uint32_t d = 0; d < operator->dim_count && added; d++)
-        if (!explain_einsum_has(model, &operator->output, (int)d))
-            fprintf(out, " Σ%s", explain_einsum_dim(model, operator,(int) d));
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        bool cache = model->tensors.at[operator->operands[i].tensor].past;
-        if (operator->operands[i].added || cache)
+    for (uint32_t d = 0; d < layer_op->dim_count && added; d++)
+        if (!explain_einsum_has(model, &layer_op->output, (int)d))
+            fprintf(out, " Σ%s", explain_einsum_dim(model, layer_op, (int)d));
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        bool cache = model->tensors.at[layer_op->operands[i].tensor].past;
+        if (layer_op->operands[i].added || cache)
             continue;
         fprintf(out, "%s", between);
-        explain_einsum_factor(model, operator, i, out);
+        explain_einsum_factor(model, layer_op, i, out);
     }
 }
 
 /* "W[v,h], v = X[b,s]" */
-static void explain_einsum_lookup(const struct model *model, const struct operator* operator, FILE * out)
+static void explain_einsum_lookup(const struct model *model, const struct layer_op *layer_op, FILE *out)
 {
     fprintf(out, " = ");
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (explain_einsum_parameter(model, operator, i))
-            explain_einsum_operand(model, operator, i, "", out);
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
-        if (explain_einsum_parameter(model, operator, i))
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (explain_einsum_parameter(model, layer_op, i))
+            explain_einsum_operand(model, layer_op, i, "", out);
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
+        if (explain_einsum_parameter(model, layer_op, i))
             continue;
         const char *between = ", ";
-        for (uint32_t d = 0; d < operator->dim_count; d++)
-            if (!explain_einsum_has(model, &operator->output, (int)d)) {
-                fprintf(out, "%s%s", between, explain_einsum_dim(model, operator,(int) d));
+        for (uint32_t d = 0; d < layer_op->dim_count; d++)
+            if (!explain_einsum_has(model, &layer_op->output, (int)d)) {
+                fprintf(out, "%s%s", between, explain_einsum_dim(model, layer_op, (int)d));
                 between = ",";
             }
         fprintf(out, " = ");
-        explain_einsum_operand(model, operator, i, "", out);
+        explain_einsum_operand(model, layer_op, i, "", out);
     }
 }
 
-static const char *explain_einsum_function(const struct model *model, const struct operator* operator)
+static const char *explain_einsum_function(const struct model *model, const struct layer_op *layer_op)
 {
-    const char *name = names_text(model->names, operator->name);
-    return *name ? name : names_text(model->names, model->layers.at[operator->layer].kind);
+    const char *name = names_text(model->names, layer_op->name);
+    return *name ? name : names_text(model->names, model->layers.at[layer_op->layer].kind);
 }
 
-void explain_einsum_text(const struct model *model, const struct operator* operator, FILE * out)
+void explain_einsum_text(const struct model *model, const struct layer_op *layer_op, FILE *out)
 {
     static const char *const kinds[OPERATOR_KIND_COUNT] = {"einsum", "point-wise", "pool", "look-up", "view"};
-    const char *name = names_text(model->names, operator->name);
-    fprintf(out, "%s ", kinds[operator->kind]);
-    if (*name && operator->kind != OPERATOR_POINTWISE && operator->kind != OPERATOR_POOL)
+    const char *name = names_text(model->names, layer_op->name);
+    fprintf(out, "%s ", kinds[layer_op->kind]);
+    if (*name && layer_op->kind != OPERATOR_POINTWISE && layer_op->kind != OPERATOR_POOL)
         fprintf(out, "%s ", name);
-    explain_einsum_operand(model, operator, operator->operand_count, "", out);
-    if (operator->kind == OPERATOR_EINSUM) {
-        explain_einsum_product(model, operator, out);
-    } else if (operator->kind == OPERATOR_LOOKUP) {
-        explain_einsum_lookup(model, operator, out);
+    explain_einsum_operand(model, layer_op, layer_op->operand_count, "", out);
+    if (layer_op->kind == OPERATOR_EINSUM) {
+        explain_einsum_product(model, layer_op, out);
+    } else if (layer_op->kind == OPERATOR_LOOKUP) {
+        explain_einsum_lookup(model, layer_op, out);
     } else {
-        bool view = operator->kind == OPERATOR_VIEW;
-        fprintf(out, view ? " = " : " = %s(", explain_einsum_function(model, operator));
-        for (uint32_t i = 0; i < operator->operand_count; i++) {
+        bool view = layer_op->kind == OPERATOR_VIEW;
+        fprintf(out, view ? " = " : " = %s(", explain_einsum_function(model, layer_op));
+        for (uint32_t i = 0; i < layer_op->operand_count; i++) {
             fprintf(out, i ? ", " : "");
-            explain_einsum_operand(model, operator, i, "", out);
+            explain_einsum_operand(model, layer_op, i, "", out);
         }
         fprintf(out, view ? "" : ")");
     }
 }
 
-void explain_einsum_sizes(const struct model *model, const struct operator* operator, FILE * out)
+void explain_einsum_sizes(const struct model *model, const struct layer_op *layer_op, FILE *out)
 {
-    for (uint32_t d = 0; d < operator->dim_count; d++)
-        fprintf(out, " %s=%llu", explain_einsum_dim(model, operator,(int) d),
-                (unsigned long long)operator->dims[d].size);
+    for (uint32_t d = 0; d < layer_op->dim_count; d++)
+        fprintf(out, " %s=%llu", explain_einsum_dim(model, layer_op, (int)d),
+                (unsigned long long)layer_op->dims[d].size);
 }
 
 /* What a gradient that is no product is made from. */
-static void explain_einsum_sources(const struct model *model, const struct operator* operator, FILE * out)
+static void explain_einsum_sources(const struct model *model, const struct layer_op *layer_op, FILE *out)
 {
     fprintf(out, " from ");
-    explain_einsum_operand(model, operator, operator->operand_count, "d", out);
-    if (operator->output_saved) {
+    explain_einsum_operand(model, layer_op, layer_op->operand_count, "d", out);
+    if (layer_op->output_saved) {
         fprintf(out, ", ");
-        explain_einsum_operand(model, operator, operator->operand_count, "", out);
+        explain_einsum_operand(model, layer_op, layer_op->operand_count, "", out);
     }
-    for (uint32_t i = 0; i < operator->operand_count; i++)
-        if (operator->operands[i].saved || model->tensors.at[operator->operands[i].tensor].discrete) {
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
+        if (layer_op->operands[i].saved || model->tensors.at[layer_op->operands[i].tensor].discrete) {
             fprintf(out, ", ");
-            explain_einsum_operand(model, operator, i, "", out);
+            explain_einsum_operand(model, layer_op, i, "", out);
         }
 }
 
-void explain_einsum_gradient(const struct model *model, const struct operator* operator, uint32_t index,
+void explain_einsum_gradient(const struct model *model, const struct layer_op *layer_op, uint32_t index,
                              FILE *out)
 {
-    explain_einsum_operand(model, operator, index, "d", out);
-    if (operator->kind != OPERATOR_EINSUM) {
-        explain_einsum_sources(model, operator, out);
+    explain_einsum_operand(model, layer_op, index, "d", out);
+    if (layer_op->kind != OPERATOR_EINSUM) {
+        explain_einsum_sources(model, layer_op, out);
         return;
     }
-    fprintf(out, operator->operands[index].added ? " = " : " += ");
-    explain_einsum_operand(model, operator, operator->operand_count, "d", out);
-    for (uint32_t i = 0; i < operator->operand_count && !operator->operands[index].added; i++) {
-        if (i == index || operator->operands[i].added)
+    fprintf(out, layer_op->operands[index].added ? " = " : " += ");
+    explain_einsum_operand(model, layer_op, layer_op->operand_count, "d", out);
+    for (uint32_t i = 0; i < layer_op->operand_count && !layer_op->operands[index].added; i++) {
+        if (i == index || layer_op->operands[i].added)
             continue;
         fprintf(out, " ");
-        explain_einsum_operand(model, operator, i, "", out);
+        explain_einsum_operand(model, layer_op, i, "", out);
     }
 }

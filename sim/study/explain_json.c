@@ -29,8 +29,8 @@ static json_t *explain_json_action(const struct derivation *d, const struct acti
                             json_string(mesh_name(d->stage, action->axes, names, axes, sizeof axes)));
     if (action->streamed)
         json_object_set_new(item, "streamed", json_true());
-    if (action->streamed && d->operators.at[action->operator].panels)
-        json_object_set_new(item, "panels", json_integer(d->operators.at[action->operator].panel_count));
+    if (action->streamed && d->operators.at[action->layer_op].panels)
+        json_object_set_new(item, "panels", json_integer(d->operators.at[action->layer_op].panel_count));
     else if (!action->streamed && action->loop != MODEL_NONE)
         json_object_set_new(item, "steps",
                             json_integer(action->backward ? d->backward_loops.at[action->loop].steps
@@ -64,7 +64,7 @@ static json_t *explain_json_weights(const struct explain_stage *stage, uint32_t 
         const struct stage_parameter *parameter = &d->parameters.at[p];
         struct shard_reduction reduction = shard_reduction(parameter);
         double bytes = memory_parameter(d, p, 0) * precision_bytes(d->plan->communication_precision);
-        if (parameter->operator<first || parameter->operator>= end)
+        if (parameter->layer_op < first || parameter->layer_op >= end)
             continue;
         const uint32_t sets[] = {reduction.scatter, reduction.sum};
         for (int k = 0; k < 2; k++)

@@ -62,7 +62,7 @@ static void explain_layer_dealt(const struct derivation *d, FILE *out)
 
 void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct names *names = d->plan->model->names;
     const struct stage_operator *so = &d->operators.at[index];
     const char *between = "";
@@ -79,7 +79,7 @@ void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
             continue;
         done |= together;
         if (split >= 0)
-            fprintf(out, "%s%s over %s (%u)", between, names_text(names, operator->dims[split].names[0]),
+            fprintf(out, "%s%s over %s (%u)", between, names_text(names, layer_op->dims[split].names[0]),
                     axis, layout_places(d->stage, together));
         else
             fprintf(out, "%sthe first device of %s alone", between, axis);
@@ -94,14 +94,14 @@ void explain_layer_split(const struct derivation *d, uint32_t index, FILE *out)
 struct layout explain_layer_layout(const struct explain_stage *stage, uint32_t index, uint32_t operand)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct assignment *assignment = &d->operators.at[index].assignment;
-    bool output = operand == operator->operand_count;
-    const struct operand *at = output ? &operator->output : & operator->operands[operand];
+    bool output = operand == layer_op->operand_count;
+    const struct operand *at = output ? &layer_op->output : &layer_op->operands[operand];
     uint32_t parameter = stage->parameter[at->tensor];
     if (parameter != MODEL_NONE)
         return d->parameters.at[parameter].layout;
-    return assign_layout(d->stage, d->plan->model, operator, assignment, at, output);
+    return assign_layout(d->stage, d->plan->model, layer_op, assignment, at, output);
 }
 
 /* "X tensor:P → tensor:R": where the tensor was made or came in another layout, both. */
@@ -109,22 +109,22 @@ static void explain_layer_operand(const struct explain_stage *stage, uint32_t in
                                   FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
-    bool output = operand == operator->operand_count;
-    uint32_t tensor = output ? operator->output.tensor : operator->operands[operand].tensor;
+    const struct layer_op *layer_op = state_operator(d, index);
+    bool output = operand == layer_op->operand_count;
+    uint32_t tensor = output ? layer_op->output.tensor : layer_op->operands[operand].tensor;
     struct layout needed = explain_layer_layout(stage, index, operand);
     uint32_t form =
         output || stage->parameter[tensor] != MODEL_NONE ? MODEL_NONE : d->first_form[d->same_as[tensor]];
     char letter[EXPLAIN_LETTER], text[LAYOUT];
     const struct tensor *t = state_tensor(d, tensor);
     const struct names *names = d->plan->model->names;
-    fprintf(out, "%s ", explain_einsum_letter(d->plan->model, operator, operand, letter));
+    fprintf(out, "%s ", explain_einsum_letter(d->plan->model, layer_op, operand, letter));
     bool panels =
         !output && stage->parameter[tensor] != MODEL_NONE && d->operators.at[index].panels >> operand & 1;
     if (panels) { /* kept in shares of what it is multiplied as */
         fprintf(out, "%s → ", layout_describe(d->stage, t, &needed, names, text, sizeof text));
-        needed = assign_layout(d->stage, d->plan->model, operator, & d->operators.at[index].assignment,
-                               &operator->operands[operand], false);
+        needed = assign_layout(d->stage, d->plan->model, layer_op, &d->operators.at[index].assignment,
+                               &layer_op->operands[operand], false);
     }
     if (form != MODEL_NONE && !layout_equal(&d->forms.at[form].layout, &needed, d->stage->axis_count))
         fprintf(out, "%s → ",
@@ -134,16 +134,16 @@ static void explain_layer_operand(const struct explain_stage *stage, uint32_t in
 
 static void explain_layer_layouts(const struct explain_stage *stage, uint32_t index, FILE *out)
 {
-    const struct operator* operator= state_operator(stage->d, index);
+    const struct layer_op *layer_op = state_operator(stage->d, index);
     if (!stage->d->stage->axis_count)
         return;
     fprintf(out, "        layouts          ");
-    for (uint32_t i = 0; i < operator->operand_count; i++) {
+    for (uint32_t i = 0; i < layer_op->operand_count; i++) {
         fprintf(out, i ? ", " : "");
         explain_layer_operand(stage, index, i, out);
     }
     fprintf(out, " gives ");
-    explain_layer_operand(stage, index, operator->operand_count, out);
+    explain_layer_operand(stage, index, layer_op->operand_count, out);
     fprintf(out, "\n");
 }
 
@@ -158,17 +158,17 @@ static bool explain_layer_same(const struct action *a, const struct action *b)
 static void explain_layer_letter(const struct derivation *d, uint32_t index, const struct action *action,
                                  FILE *out)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     char letter[EXPLAIN_LETTER];
     bool saved = action->reason == REASON_SAVED, statistics = action->reason == REASON_STATISTICS;
     bool panels = action->streamed && d->operators.at[index].panels;
     saved |= panels;
     if (panels && action->collective == REDUCE_SCATTER)
         fputc('d', out);
-    for (uint32_t i = 0; i < operator->operand_count; i++)
+    for (uint32_t i = 0; i < layer_op->operand_count; i++)
         if ((!action->backward || saved) && !statistics &&
-            d->same_as[operator->operands[i].tensor] == action->tensor) {
-            fprintf(out, "%s: ", explain_einsum_letter(d->plan->model, operator, i, letter));
+            d->same_as[layer_op->operands[i].tensor] == action->tensor) {
+            fprintf(out, "%s: ", explain_einsum_letter(d->plan->model, layer_op, i, letter));
             return;
         }
     fprintf(out, action->backward && !saved ? "dY: " : "Y: ");
@@ -179,7 +179,7 @@ static void explain_layer_letter(const struct derivation *d, uint32_t index, con
 static bool explain_layer_of_weights(const struct explain_stage *stage, const struct action *action)
 {
     bool weights = stage->parameter[action->tensor] != MODEL_NONE;
-    return action->backward && action->streamed && stage->d->operators.at[action->operator].panels &&
+    return action->backward && action->streamed && stage->d->operators.at[action->layer_op].panels &&
            weights == (action->collective == REDUCE_SCATTER);
 }
 
@@ -223,11 +223,11 @@ uint32_t explain_layer_communications(const struct explain_stage *stage, uint32_
 }
 
 /* "12.5 %: ", where the operator's work is divided. */
-static void explain_layer_part(const struct explain_shares *shares, const struct operator* operator,
-                               FILE * out)
+static void explain_layer_part(const struct explain_shares *shares, const struct layer_op *layer_op,
+                               FILE *out)
 {
-    double all = operator->flops_per_point * model_points(operator);
-    if (operator->kind == OPERATOR_LOOKUP || all <= 0)
+    double all = layer_op->flops_per_point * model_points(layer_op);
+    if (layer_op->kind == OPERATOR_LOOKUP || all <= 0)
         return;
     double least = 100 * shares->least.forward / all, most = 100 * shares->most.forward / all;
     if (most > least * (1 + 1e-12))
@@ -279,14 +279,14 @@ static void explain_layer_shares(const struct explain_stage *stage, uint32_t ind
 static void explain_layer_weights(const struct explain_stage *stage, uint32_t index, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     char letter[EXPLAIN_LETTER], before[TEXT];
-    for (uint32_t i = 0; d->plan->training && i < operator->operand_count; i++) {
-        uint32_t parameter = stage->parameter[operator->operands[i].tensor];
-        if (parameter == MODEL_NONE || d->parameters.at[parameter].operator!= index)
+    for (uint32_t i = 0; d->plan->training && i < layer_op->operand_count; i++) {
+        uint32_t parameter = stage->parameter[layer_op->operands[i].tensor];
+        if (parameter == MODEL_NONE || d->parameters.at[parameter].layer_op != index)
             continue;
         snprintf(before, sizeof before, "        weight gradient  d%s: ",
-                 explain_einsum_letter(d->plan->model, operator, i, letter));
+                 explain_einsum_letter(d->plan->model, layer_op, i, letter));
         explain_reason_parameter(d, parameter, before, out);
     }
 }
@@ -294,13 +294,13 @@ static void explain_layer_weights(const struct explain_stage *stage, uint32_t in
 static void explain_layer_operator(const struct explain_stage *stage, uint32_t index, FILE *out)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     fprintf(out, "      ");
-    explain_einsum_text(d->plan->model, operator, out);
+    explain_einsum_text(d->plan->model, layer_op, out);
     fprintf(out, "   ");
-    explain_einsum_sizes(d->plan->model, operator, out);
+    explain_einsum_sizes(d->plan->model, layer_op, out);
     fprintf(out, "\n");
-    if (operator->kind != OPERATOR_VIEW) {
+    if (layer_op->kind != OPERATOR_VIEW) {
         fprintf(out, "        split            ");
         explain_layer_split(d, index, out);
         fprintf(out, "\n");

@@ -30,15 +30,15 @@ void explain_layer_boundary(const struct explain_stage *stage, uint32_t layer, F
 void explain_layer_range(double least, double most, enum unit unit, FILE *out);
 
 /* "o over tensor (8), b over data (4)" */
-void explain_layer_split(const struct derivation *d, uint32_t operator, FILE * out);
+void explain_layer_split(const struct derivation *d, uint32_t layer_op, FILE *out);
 
 /* The layout that a parameter is kept in, or that an operator needs an operand in, or gives (`index` is the
  * number of operands). */
-struct layout explain_layer_layout(const struct explain_stage *stage, uint32_t operator, uint32_t index);
+struct layout explain_layer_layout(const struct explain_stage *stage, uint32_t layer_op, uint32_t index);
 
 /* The communications that an operator asks for in one pass, each on a line after `before`. `tensor`: of this
  * one only, or MODEL_NONE. Returns how many. */
-uint32_t explain_layer_communications(const struct explain_stage *stage, uint32_t operator, bool backward,
+uint32_t explain_layer_communications(const struct explain_stage *stage, uint32_t layer_op, bool backward,
                                       uint32_t tensor, const char *before, FILE *out);
 
 #endif

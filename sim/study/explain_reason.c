@@ -177,17 +177,17 @@ void explain_reason_text(const struct derivation *d, const struct action *action
 static const char *explain_reason_partial(const struct derivation *d, const struct stage_parameter *parameter,
                                           uint32_t axes)
 {
-    const struct operator* operator= state_operator(d, parameter->operator);
+    const struct layer_op *layer_op = state_operator(d, parameter->layer_op);
     int split = ASSIGN_ALL;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
-        int own = d->operators.at[parameter->operator].assignment.split[a];
+        int own = d->operators.at[parameter->layer_op].assignment.split[a];
         if (!(axes >> a & 1))
             continue;
         if (own < 0 || (split >= 0 && own != split))
             return NULL;
         split = own;
     }
-    return split >= 0 ? names_text(d->plan->model->names, operator->dims[split].names[0]) : NULL;
+    return split >= 0 ? names_text(d->plan->model->names, layer_op->dims[split].names[0]) : NULL;
 }
 
 /* One line for each dimension whose split makes partial sums; what is communicated is one collective. */
@@ -196,7 +196,7 @@ static void explain_reason_partials(const struct derivation *d, const struct sta
                                     FILE *out)
 {
     char text[TEXT], name[AXES];
-    const struct assignment *assignment = &d->operators.at[parameter->operator].assignment;
+    const struct assignment *assignment = &d->operators.at[parameter->layer_op].assignment;
     for (uint32_t a = 0, done = 0; a < d->stage->axis_count; a++) {
         if (!(axes >> a & 1) || done >> a & 1)
             continue;

@@ -19,12 +19,12 @@ static void explain_stage_sort(struct explain_stage *stage, bool backward)
     uint32_t *next = asked->first + 1;
     for (uint32_t i = 0; i < count; i++)
         if (actions[i].kind != ACTION_KERNEL)
-            next[(actions[i].operator== MODEL_NONE ? nobody : actions[i].operator) + 1]++;
+            next[(actions[i].layer_op == MODEL_NONE ? nobody : actions[i].layer_op) + 1]++;
     for (uint32_t o = 0; o <= nobody; o++)
         next[o + 1] += next[o];
     for (uint32_t i = 0; i < count; i++)
         if (actions[i].kind != ACTION_KERNEL)
-            asked->actions[next[actions[i].operator== MODEL_NONE ? nobody : actions[i].operator]++] = i;
+            asked->actions[next[actions[i].layer_op == MODEL_NONE ? nobody : actions[i].layer_op]++] = i;
 }
 
 void explain_stage_init(struct explain_stage *stage, const struct derivation *d)
@@ -45,7 +45,7 @@ void explain_stage_init(struct explain_stage *stage, const struct derivation *d)
         stage->parameter[d->parameters.at[p].tensor] = p;
     for (uint32_t i = 0; i < d->operators.count; i++) {
         uint32_t *layer = &stage->first_operator[state_operator(d, i)->layer];
-        uint32_t *before = &newest[d->operators.at[i].operator];
+        uint32_t *before = &newest[d->operators.at[i].layer_op];
         *layer = *layer == MODEL_NONE ? i : *layer;
         stage->next_round[i] = MODEL_NONE;
         if (*before)
@@ -83,10 +83,10 @@ uint32_t explain_stage_operators(const struct explain_stage *stage, uint32_t lay
     return end;
 }
 
-uint32_t explain_stage_rounds(const struct explain_stage *stage, uint32_t operator)
+uint32_t explain_stage_rounds(const struct explain_stage *stage, uint32_t layer_op)
 {
     uint32_t rounds = 0;
-    for (uint32_t i = operator; i != MODEL_NONE; i = stage->next_round[i])
+    for (uint32_t i = layer_op; i != MODEL_NONE; i = stage->next_round[i])
         rounds++;
     return rounds;
 }
@@ -112,21 +112,21 @@ static double explain_stage_operand(const struct derivation *d, uint32_t index, 
 struct explain_share explain_stage_share(const struct explain_stage *stage, uint32_t index, uint32_t member)
 {
     const struct derivation *d = stage->d;
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     struct explain_share share = {0};
-    bool backward = d->plan->training && d->needs_gradient[operator->output.tensor];
+    bool backward = d->plan->training && d->needs_gradient[layer_op->output.tensor];
     for (uint32_t i = index; i != MODEL_NONE; i = stage->next_round[i]) {
         share.forward += work_forward(d, i, member).flops;
         struct work work = backward ? work_backward(d, i, member) : (struct work){0};
         share.input += work.flops - work.weight_flops;
         share.weight += work.weight_flops;
-        for (uint32_t k = 0; k < operator->operand_count; k++)
-            if (state_tensor(d, operator->operands[k].tensor)->role != TENSOR_PARAMETER)
-                share.inputs += explain_stage_operand(d, i, &operator->operands[k], member);
-        share.output += explain_stage_operand(d, i, &operator->output, member);
+        for (uint32_t k = 0; k < layer_op->operand_count; k++)
+            if (state_tensor(d, layer_op->operands[k].tensor)->role != TENSOR_PARAMETER)
+                share.inputs += explain_stage_operand(d, i, &layer_op->operands[k], member);
+        share.output += explain_stage_operand(d, i, &layer_op->output, member);
     }
-    for (uint32_t k = 0; k < operator->operand_count; k++) {
-        uint32_t parameter = stage->parameter[operator->operands[k].tensor];
+    for (uint32_t k = 0; k < layer_op->operand_count; k++) {
+        uint32_t parameter = stage->parameter[layer_op->operands[k].tensor];
         if (parameter != MODEL_NONE)
             share.weights +=
                 memory_parameter(d, parameter, member) * precision_bytes(d->plan->weight_precision);
@@ -137,22 +137,22 @@ struct explain_share explain_stage_share(const struct explain_stage *stage, uint
 /* Whether every device has as much as the first. */
 static bool explain_stage_even(const struct derivation *d, uint32_t index)
 {
-    const struct operator* operator= state_operator(d, index);
+    const struct layer_op *layer_op = state_operator(d, index);
     const struct assignment *assignment = &d->operators.at[index].assignment;
     uint64_t size[OPERATOR_DIMS];
-    for (uint32_t i = 0; i < operator->dim_count; i++)
-        size[i] = operator->dims[i].size;
+    for (uint32_t i = 0; i < layer_op->dim_count; i++)
+        size[i] = layer_op->dims[i].size;
     for (uint32_t a = 0; a < d->stage->axis_count; a++) {
         const struct plan_axis *axis = &d->stage->axes[a];
         int split = assignment->split[a];
         if (split == ASSIGN_ONE || (split >= 0 && (axis->weights || size[split] % axis->size)))
             return false;
-        if (split >= 0 && (operator->dims[split].filling || operator->dims[split].owners))
+        if (split >= 0 && (layer_op->dims[split].filling || layer_op->dims[split].owners))
             return false;
         if (split >= 0)
             size[split] /= axis->size;
     }
-    return !assignment->shares && (!assign_causal(d->stage, operator, assignment) || d->stage->balanced);
+    return !assignment->shares && (!assign_causal(d->stage, layer_op, assignment) || d->stage->balanced);
 }
 
 static void explain_stage_least(double *least, double *most, double value)

@@ -30,7 +30,7 @@ void explain_stage_fini(struct explain_stage *stage);
 uint32_t explain_stage_operators(const struct explain_stage *stage, uint32_t layer, uint32_t *first);
 
 /* How many tiles a device computes of an operator, one after the other. */
-uint32_t explain_stage_rounds(const struct explain_stage *stage, uint32_t operator);
+uint32_t explain_stage_rounds(const struct explain_stage *stage, uint32_t layer_op);
 
 struct explain_share {
     double forward, input,
@@ -38,7 +38,7 @@ struct explain_share {
     double weights, inputs, output; /* bytes; inputs without parameters */
 };
 /* What one device has of an operator, over all of its tiles. */
-struct explain_share explain_stage_share(const struct explain_stage *stage, uint32_t operator,
+struct explain_share explain_stage_share(const struct explain_stage *stage, uint32_t layer_op,
                                          uint32_t member);
 
 struct explain_shares {
@@ -47,7 +47,7 @@ struct explain_shares {
 };
 /* The least and the most that any device has. Where all shares are equal, the first device's is computed; on
  * more than 64 devices too (`all` is false then). */
-struct explain_shares explain_stage_shares(const struct explain_stage *stage, uint32_t operator);
+struct explain_shares explain_stage_shares(const struct explain_stage *stage, uint32_t layer_op);
 
 /* Bytes that the first device keeps of a layer's output for later tokens, with as many as there will be; 0:
  * nothing. */

@@ -207,7 +207,7 @@ static const struct {
 } read_products[] = {{"aten::mm", 0, 1}, {"aten::addmm", 1, 2}, {"aten::bmm", 0, 1}, {"aten::baddbmm", 1, 2}};
 
 /* FLOPs and bytes of a product, from the shapes of its operands: every operand and the result once. */
-static void read_product(const struct kineto_event *event, struct kineto_operator *operator)
+static void read_product(const struct kineto_event *event, struct kineto_operator *layer_op)
 {
     for (size_t i = 0; i < sizeof read_products / sizeof read_products[0]; i++) {
         if (strcmp(event->name.at, read_products[i].name) != 0)
@@ -220,21 +220,21 @@ static void read_product(const struct kineto_event *event, struct kineto_operato
             return;
         double batch = rank == 3 ? (double)left[0] : 1, m = (double)left[rank - 2],
                k = (double)left[rank - 1], n = (double)right[rank - 1];
-        operator->flops = 2 * batch * m * n * k;
-        operator->bytes = event->element * batch *(m *k + k * n + m * n);
+        layer_op->flops = 2 * batch * m * n * k;
+        layer_op->bytes = event->element * batch * (m * k + k * n + m * n);
     }
 }
 
 /* Of a profile without a GPU: a task of its thread. */
-static bool read_host_operator(struct kineto_reader *reader, const struct kineto_operator *operator)
+static bool read_host_operator(struct kineto_reader *reader, const struct kineto_operator *layer_op)
 {
     static const char *const communications[] = {"c10d::", "gloo:", "nccl:", "mpi:"};
     const struct kineto_event *event = &reader->event;
     struct kineto_task task = {.stream = event->tid & INT32_MAX,
                                .correlation = KINETO_NONE,
                                .external = KINETO_NONE,
-                               .bytes = operator->bytes,
-                               .flops = operator->flops,
+                               .bytes = layer_op->bytes,
+                               .flops = layer_op->flops,
                                .name = names_add(reader->names, event->name.at),
                                .communication = TRACE_NONE,
                                .kind = KINETO_OPERATOR};

@@ -267,10 +267,10 @@ static double random_expression(uint64_t *seed, int depth, char **text)
         *text = arena_format(&input.arena, "%.17g", number);
         return number;
     }
-    char *left, *right, operator= "+-*"[reading_random(seed) % 3];
+    char *left, *right, layer_op = "+-*"[reading_random(seed) % 3];
     double a = random_expression(seed, depth - 1, &left), b = random_expression(seed, depth - 1, &right);
-    *text = arena_format(&input.arena, "(%s %c %s)", left, operator, right);
-    return operator== '+' ? a + b : operator== '-' ? a - b : a * b;
+    *text = arena_format(&input.arena, "(%s %c %s)", left, layer_op, right);
+    return layer_op == '+' ? a + b : layer_op == '-' ? a - b : a * b;
 }
 
 static void random_expressions_agree_with_c(void **state)

@@ -74,12 +74,12 @@ static inline uint32_t built_layer(const struct built *built, const char *name)
 }
 
 /* An operator of a layer by its name inside the layer; NULL when there is none. */
-static inline const struct operator*
-    built_operator(const struct built *built, const char *layer_name, const char *operator_name)
+static inline const struct layer_op *built_operator(const struct built *built, const char *layer_name,
+                                                    const char *operator_name)
 {
     const struct layer *layer = &built->model.layers.at[built_layer(built, layer_name)];
     for (uint32_t i = 0; i < layer->operator_count; i++) {
-        const struct operator* op = & built->model.operators.at[layer->first_operator + i];
+        const struct layer_op *op = &built->model.operators.at[layer->first_operator + i];
         if (strcmp(names_text(&built->names, op->name), operator_name) == 0)
             return op;
     }

@@ -79,12 +79,12 @@ static void a_skipped_item_stands_for_its_input(void **state)
                     "  - {fc: each, repeat: 4, when: i % 2 == 1, out: 8}\n",
                     NULL, 1);
     built_want(&built);
-    const struct operator* add = built_operator(&built, "add", "");
+    const struct layer_op *add = built_operator(&built, "add", "");
     assert_int_equal(add->operands[1].tensor, built.model.layers.at[built_layer(&built, "x")].output);
     assert_int_equal(model_find_layer(&built.model, "shortcut"), MODEL_NONE);
     assert_int_equal(model_find_unit(&built.model, "shortcut"), MODEL_NONE);
     assert_int_equal(model_find_layer(&built.model, "each[2]"), MODEL_NONE);
-    const struct operator* third = built_operator(&built, "each[3]", "");
+    const struct layer_op *third = built_operator(&built, "each[3]", "");
     assert_int_equal(third->operands[0].tensor, built.model.layers.at[built_layer(&built, "each[1]")].output);
     built_fini(&built);
 }

@@ -19,13 +19,13 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
     va_end(arguments);
 }
 
-static const char *first_name(const struct built *built, const struct operator* op, int8_t dim)
+static const char *first_name(const struct built *built, const struct layer_op *op, int8_t dim)
 {
     return dim < 0 ? "*" : names_text(&built->names, op->dims[dim].names[0]);
 }
 
 /* "[b,c,y*2+ky*1-0,x…]" */
-static void add_operand(struct text *text, const struct built *built, const struct operator* op,
+static void add_operand(struct text *text, const struct built *built, const struct layer_op *op,
                         const struct operand *operand)
 {
     const struct tensor *tensor = &built->model.tensors.at[operand->tensor];
@@ -48,7 +48,7 @@ static void add_operand(struct text *text, const struct built *built, const stru
 static const char *written(const struct built *built, const char *layer, const char *name)
 {
     static struct text text;
-    const struct operator* op = built_operator(built, layer, name);
+    const struct layer_op *op = built_operator(built, layer, name);
     text.length = 0;
     text.at[0] = '\0';
     if (!op)
@@ -89,7 +89,7 @@ static void a_convolution_is_an_einsum_with_windows(void **state)
     assert_string_equal(
         written(&built, "second", ""),
         "b:2 o:8 i:8 y:6 x:2 ky:3 kx:3 | [b,o,y,x] <- [b,i,y*1+ky*2-0,x*1+kx*2-0]s [o,i,ky,kx]");
-    const struct operator* epilogue = built_operator(&built, "first", "bias+relu");
+    const struct layer_op *epilogue = built_operator(&built, "first", "bias+relu");
     assert_true(epilogue->fused && epilogue->output_saved && !epilogue->linear);
     assert_true(built_operator(&built, "first", "")->linear);
     assert_int_equal(built_operator(&built, "first", "")->kernel, KERNEL_CONV);
@@ -141,8 +141,8 @@ static void pooling_is_windowed_or_contracts_the_map(void **state)
     assert_string_equal(written(&built, "same", ""),
                         "b:1 c/o/i:4 y:4 ky:2 x:4 kx:2 | [b,c,y,x] <- [b,c,y*1+ky*1-0,x*1+kx*1-0]!");
     assert_string_equal(written(&built, "all", ""), "b:1 c/o/i:4 y:4 x:4 | [b,c] <- [b,c,y,x]!");
-    const struct operator* down = built_operator(&built, "down", ""),
-                           *all = built_operator(&built, "all", "");
+    const struct layer_op *down = built_operator(&built, "down", ""),
+                          *all = built_operator(&built, "all", "");
     assert_true(down->kind == OPERATOR_POOL && !down->linear && down->output_saved &&
                 down->operands[0].saved);
     assert_true(all->kind == OPERATOR_POOL && all->linear && !all->output_saved && !all->operands[0].saved);
@@ -202,7 +202,7 @@ static void normalisation_says_what_its_statistics_cost(void **state)
     } wanted[] = {{"layer", 4, 2, 16},  {"rms", 4, 1, 8},     {"plain", 4, 2, 0},
                   {"batch", 13, 2, 16}, {"group", 28, 2, 16}, {"lrn", 0, 0, 0}};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        const struct operator* op = built_operator(&built, wanted[i].name, "");
+        const struct layer_op *op = built_operator(&built, wanted[i].name, "");
         assert_int_equal(op->normalised, wanted[i].normalised);
         assert_true(op->statistics_forward == wanted[i].statistics);
         assert_true(op->statistics_backward == wanted[i].statistics);
@@ -242,8 +242,8 @@ static void attention_is_two_products_around_a_softmax(void **state)
     assert_string_equal(written(&built, "core", "context"),
                         "b:1 g:2 r:3 q/s:6 k/s:6 d:4 | [b,q,g,r,d] <- [b,g,r,q,k]s [b,k,g,d]s");
     assert_string_equal(built_output_shape(&built, "core"), "b 1, s 6, g 2, r 3, d 4");
-    const struct operator* softmax = built_operator(&built, "core", "softmax");
-    const struct operator* dropout = built_operator(&built, "core", "dropout");
+    const struct layer_op *softmax = built_operator(&built, "core", "softmax");
+    const struct layer_op *dropout = built_operator(&built, "core", "dropout");
     assert_int_equal(softmax->normalised, 1 << 4);
     assert_true(softmax->statistics_forward == 2 && softmax->statistics_backward == 1 &&
                 softmax->output_saved);
@@ -288,13 +288,13 @@ static void flash_attention_keeps_no_scores(void **state)
     built_want(&built);
     const char *const inner[] = {"scores", "softmax", "dropout"};
     for (int i = 0; i < 3; i++) {
-        const struct operator* op = built_operator(&built, "core", inner[i]);
+        const struct layer_op *op = built_operator(&built, "core", inner[i]);
         assert_true(built.model.tensors.at[op->output.tensor].internal);
         assert_false(op->output_saved);
         assert_true(op->saved_per_output == 0);
         assert_int_equal(op->fused, i > 0);
     }
-    const struct operator* context = built_operator(&built, "core", "context");
+    const struct layer_op *context = built_operator(&built, "core", "context");
     assert_false(context->operands[0].saved);
     assert_true(context->operands[1].saved && context->output_saved);
     assert_false(built.model.tensors.at[context->output.tensor].internal);
@@ -411,7 +411,7 @@ static void recurrent_layers_have_their_published_sizes(void **state)
                         "[b,t,direction,g,o]s [direction,g,o] [direction,g,o]");
     assert_string_equal(written(&built, "both", "join"),
                         "b:1 s:3 direction:2 h/o/i:1024 | [b,s,direction.h] <- [b,s,direction,h]");
-    const struct operator* step = built_operator(&built, "wide", "recurrent");
+    const struct layer_op *step = built_operator(&built, "wide", "recurrent");
     assert_int_equal(step->operands[0].tensor, built.model.layers.at[built_layer(&built, "wide")].output);
     built_fini(&built);
 }
@@ -501,14 +501,14 @@ static void pointwise_layers_say_what_is_linear_and_what_is_kept(void **state)
                   {"scale", true, false, false},   {"concat", false, false, false},
                   {"softmax", false, false, true}, {"loss", false, true, false}};
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        const struct operator* op = built_operator(&built, wanted[i].name, "");
+        const struct layer_op *op = built_operator(&built, wanted[i].name, "");
         assert_int_equal(op->linear, wanted[i].linear);
         assert_int_equal(op->operands[0].saved, wanted[i].input_saved);
         assert_int_equal(op->output_saved, wanted[i].output_saved);
     }
     assert_string_equal(written(&built, "concat", ""), "b:1 s:12 f/o/i:8 | [b,s,f] <- [b,s,f]! [b,s-6,f]!");
     assert_string_equal(written(&built, "loss", ""), "b:1 s:6 f/o/i:8 | [b,s] <- [b,s,f]s!");
-    const struct operator* loss = built_operator(&built, "loss", "");
+    const struct layer_op *loss = built_operator(&built, "loss", "");
     assert_true(loss->training_only && loss->statistics_forward == 3 && loss->statistics_backward == 0);
     assert_int_equal(loss->normalised, 1 << 2);
     assert_true(built_operator(&built, "dropout", "")->training_only);
@@ -528,7 +528,7 @@ static void rotary_halves_stay_together(void **state)
 
 /* ---- what holds for every operator of every shipped model ---- */
 
-static void check_index(const struct tensor *tensor, const struct operator* op, const struct operand *operand)
+static void check_index(const struct tensor *tensor, const struct layer_op *op, const struct operand *operand)
 {
     for (uint32_t i = 0; i < TENSOR_DIMS; i++) {
         const struct operand_dim *at = &operand->dims[i];
@@ -552,7 +552,7 @@ static void check_index(const struct tensor *tensor, const struct operator* op, 
 
 static void check_operator(const struct model *model, uint32_t index)
 {
-    const struct operator* op = & model->operators.at[index];
+    const struct layer_op *op = &model->operators.at[index];
     uint64_t used = 0;
     assert_true(op->operand_count > 0 && op->dim_count > 0 && op->fraction > 0);
     assert_int_equal(model->tensors.at[op->output.tensor].producer, index);

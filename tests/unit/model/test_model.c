@@ -57,7 +57,7 @@ static void check_window(const struct case_of_window *window)
              (unsigned long long)window->pad);
     built_from_text(&built, text, NULL, 1);
     built_want(&built);
-    const struct operator* op = built_operator(&built, "conv", "");
+    const struct layer_op *op = built_operator(&built, "conv", "");
     const struct tensor *output = &built.model.tensors.at[op->output.tensor];
     assert_int_equal(output->dims[2].size, window->out);
     for (uint64_t low = 0; low < window->out; low++)
@@ -105,7 +105,7 @@ static void needed_of_plain_whole_merged_and_offset_dimensions(void **state)
                     "  - {reorg: reorg, stride: 2}\n",
                     NULL, 2);
     built_want(&built);
-    const struct operator* grouped = built_operator(&built, "grouped", "");
+    const struct layer_op *grouped = built_operator(&built, "grouped", "");
     struct interval second = {1, 2}, none = {3, 3};
     struct interval needed = model_needed(&built.model, grouped, &grouped->operands[0], 1, second);
     assert_int_equal(needed.low, 2); /* group 1 of 2 reads channels 2 and 3 of 4 … */
@@ -116,7 +116,7 @@ static void needed_of_plain_whole_merged_and_offset_dimensions(void **state)
     needed = model_needed(&built.model, grouped, &grouped->operands[0], 0, none);
     assert_true(needed.low >= needed.high);
 
-    const struct operator* both = built_operator(&built, "both", "");
+    const struct layer_op *both = built_operator(&built, "both", "");
     needed = model_needed(&built.model, both, &both->operands[1], 1, (struct interval){6, 10});
     assert_int_equal(needed.low, 0); /* channels 8 to 10 of the 11 come from the second */
     assert_int_equal(needed.high, 2);
@@ -126,7 +126,7 @@ static void needed_of_plain_whole_merged_and_offset_dimensions(void **state)
     assert_int_equal(needed.low, 6);
     assert_int_equal(needed.high, 8);
 
-    const struct operator* reorg = built_operator(&built, "reorg", "");
+    const struct layer_op *reorg = built_operator(&built, "reorg", "");
     needed = model_needed(&built.model, reorg, &reorg->output, 1, (struct interval){0, 1});
     assert_int_equal(needed.low, 0);
     assert_int_equal(needed.high, 44); /* not indexed: all of it */
@@ -150,8 +150,8 @@ static void a_tied_weight_is_counted_once_and_belongs_to_its_first_layer(void **
     assert_int_equal(model_parameters(&built.model), 800);
     assert_int_equal(model_layer_parameters(&built.model, built_layer(&built, "embed")), 800);
     assert_int_equal(model_layer_parameters(&built.model, built_layer(&built, "logits")), 0);
-    const struct operator* embed = built_operator(&built, "embed", ""),
-                           *logits = built_operator(&built, "logits", "");
+    const struct layer_op *embed = built_operator(&built, "embed", ""),
+                          *logits = built_operator(&built, "logits", "");
     assert_int_equal(embed->operands[1].tensor, logits->operands[1].tensor);
     /* [v, h]: v is the output of one and contracted by the other. */
     assert_int_equal(logits->operands[1].dims[0].dim, logits->output.dims[2].dim);

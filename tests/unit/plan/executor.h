@@ -92,7 +92,7 @@ static inline void run_fill(const struct executor *x, uint32_t tensor, double *a
 
 /* ---- time steps ---- */
 
-static inline bool run_steps(const struct operator* op)
+static inline bool run_steps(const struct layer_op *op)
 {
     for (uint32_t d = 0; d < op->dim_count; d++)
         if (op->dims[d].sequential)
@@ -101,7 +101,7 @@ static inline bool run_steps(const struct operator* op)
 }
 
 /* Steps of the operator's sequential dimension. */
-static inline uint32_t run_step_count(const struct operator* op)
+static inline uint32_t run_step_count(const struct layer_op *op)
 {
     for (uint32_t d = 0; d < op->dim_count; d++)
         if (op->dims[d].sequential)
@@ -110,7 +110,7 @@ static inline uint32_t run_step_count(const struct operator* op)
 }
 
 /* A share of an iteration dimension, in the step that is running. */
-static inline struct interval run_step(const struct executor *x, const struct operator* op, uint32_t dim,
+static inline struct interval run_step(const struct executor *x, const struct layer_op *op, uint32_t dim,
                                        struct interval share)
 {
     if (x->step != MODEL_NONE && op->dims[dim].sequential && share.low < share.high)
@@ -119,7 +119,7 @@ static inline struct interval run_step(const struct executor *x, const struct op
 }
 
 /* The dimension of an operand's tensor that the operator steps through; MODEL_NONE: none. */
-static inline uint32_t run_step_dim(const struct executor *x, const struct operator* op,
+static inline uint32_t run_step_dim(const struct executor *x, const struct layer_op *op,
                                     const struct operand *operand)
 {
     for (uint32_t k = 0; k < run_tensor(x, operand->tensor)->rank; k++)
@@ -129,7 +129,7 @@ static inline uint32_t run_step_dim(const struct executor *x, const struct opera
 }
 
 /* The part of an operand's box that the step which is running touches. */
-static inline struct box run_step_box(const struct executor *x, const struct operator* op,
+static inline struct box run_step_box(const struct executor *x, const struct layer_op *op,
                                       const struct operand *operand, struct box box)
 {
     uint32_t dim = run_step_dim(x, op, operand);
@@ -156,7 +156,7 @@ static inline size_t run_stride(const struct tensor *tensor, uint32_t dim)
 }
 
 /* A fed-back tensor as its operator reads it: that of the step before, nothing (0) before the first. */
-static inline double *run_delayed(struct executor *x, const struct operator* op,
+static inline double *run_delayed(struct executor *x, const struct layer_op *op,
                                   const struct operand *operand, const double *array)
 {
     const struct tensor *tensor = run_tensor(x, operand->tensor);
@@ -169,7 +169,7 @@ static inline double *run_delayed(struct executor *x, const struct operator* op,
 }
 
 /* The other way: what steps give to the state that they started from. */
-static inline double *run_advanced(struct executor *x, const struct operator* op,
+static inline double *run_advanced(struct executor *x, const struct layer_op *op,
                                    const struct operand *operand, const double *array, double last)
 {
     const struct tensor *tensor = run_tensor(x, operand->tensor);
@@ -183,10 +183,10 @@ static inline double *run_advanced(struct executor *x, const struct operator* op
 
 /* ---- the oracle ---- */
 
-static inline struct evaluation run_evaluation(const struct executor *x, uint32_t operator)
+static inline struct evaluation run_evaluation(const struct executor *x, uint32_t layer_op)
 {
     struct evaluation e = {.model = x->model,
-                           .op = &x->model->operators.at[operator],
+                           .op = &x->model->operators.at[layer_op],
                            .training = x->c->plan.training,
                            .balanced = x->c->plan.stages.at[0].balanced};
     for (uint32_t d = 0; d < e.op->dim_count; d++)
@@ -214,27 +214,27 @@ static inline void run_oracle_inputs(struct executor *x, uint64_t seed)
     }
 }
 
-static inline bool run_runs(const struct executor *x, uint32_t operator)
+static inline bool run_runs(const struct executor *x, uint32_t layer_op)
 {
-    return x->c->plan.training || !x->model->operators.at[operator].training_only;
+    return x->c->plan.training || !x->model->operators.at[layer_op].training_only;
 }
 
 /* The last operator of a recurrent layer that goes with this one step by step; itself when it does not. */
-static inline uint32_t run_last_step(const struct executor *x, uint32_t operator)
+static inline uint32_t run_last_step(const struct executor *x, uint32_t layer_op)
 {
-    const struct operator* op = x->model->operators.at;
-    uint32_t last = operator;
-    while (run_steps(&op[operator]) && last + 1 < x->model->operators.count &&
-           op[last + 1].layer == op[operator].layer && run_steps(&op[last + 1]))
+    const struct layer_op *op = x->model->operators.at;
+    uint32_t last = layer_op;
+    while (run_steps(&op[layer_op]) && last + 1 < x->model->operators.count &&
+           op[last + 1].layer == op[layer_op].layer && run_steps(&op[last + 1]))
         last++;
     return last;
 }
 
-static inline uint32_t run_first_step(const struct executor *x, uint32_t operator)
+static inline uint32_t run_first_step(const struct executor *x, uint32_t layer_op)
 {
-    const struct operator* op = x->model->operators.at;
-    uint32_t first = operator;
-    while (run_steps(&op[operator]) && first > 0 && op[first - 1].layer == op[operator].layer &&
+    const struct layer_op *op = x->model->operators.at;
+    uint32_t first = layer_op;
+    while (run_steps(&op[layer_op]) && first > 0 && op[first - 1].layer == op[layer_op].layer &&
            run_steps(&op[first - 1]))
         first--;
     return first;
@@ -251,16 +251,16 @@ static inline void run_oracle_operands(struct executor *x, struct evaluation *e,
     }
 }
 
-static inline void run_oracle_forward(struct executor *x, uint32_t operator, const uint32_t * same_as)
+static inline void run_oracle_forward(struct executor *x, uint32_t layer_op, const uint32_t *same_as)
 {
-    struct evaluation e = run_evaluation(x, operator);
+    struct evaluation e = run_evaluation(x, layer_op);
     run_oracle_operands(x, &e, same_as);
     e.out = x->whole[e.op->output.tensor];
     evaluation_forward(&e);
 }
 
 /* A gradient that is given is drawn once, before the first step. */
-static inline void run_oracle_seed(struct executor *x, const struct operator* op, uint64_t *seed)
+static inline void run_oracle_seed(struct executor *x, const struct layer_op *op, uint64_t *seed)
 {
     uint32_t output = op->output.tensor, steps = run_step_count(op);
     bool starts = x->step == MODEL_NONE || x->step + 1 == steps;
@@ -272,10 +272,10 @@ static inline void run_oracle_seed(struct executor *x, const struct operator* op
     }
 }
 
-static inline void run_oracle_backward(struct executor *x, uint32_t operator, uint64_t * seed,
+static inline void run_oracle_backward(struct executor *x, uint32_t layer_op, uint64_t *seed,
                                        const bool *needs)
 {
-    struct evaluation e = run_evaluation(x, operator);
+    struct evaluation e = run_evaluation(x, layer_op);
     uint32_t output = e.op->output.tensor;
     if (!needs[output])
         return;
@@ -416,7 +416,7 @@ static inline bool run_has_share(const struct executor *x, const struct stage_ru
 {
     struct box box = run_layout_box(s, run_tensor(x, tensor), layout, member);
     if (x->step != MODEL_NONE && run_tensor(x, tensor)->producer != MODEL_NONE) {
-        const struct operator* maker = & x->model->operators.at[run_tensor(x, tensor)->producer];
+        const struct layer_op *maker = &x->model->operators.at[run_tensor(x, tensor)->producer];
         box = run_step_box(x, maker, &maker->output, box);
     }
     for (size_t i = 0; i < run_elements(x, tensor); i++)

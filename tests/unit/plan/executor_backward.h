@@ -6,10 +6,10 @@
 
 #include "plan/boundary.h"
 
-static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t operator)
+static inline uint32_t run_forward_kernel(const struct stage_run *s, uint32_t layer_op)
 {
     for (uint32_t i = 0; i < s->d->forward.count; i++)
-        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].operator== operator)
+        if (s->d->forward.at[i].kind == ACTION_KERNEL && s->d->forward.at[i].layer_op == layer_op)
             return i;
     abort();
 }
@@ -148,7 +148,7 @@ static inline void run_give(struct executor *x, const struct stage_run *s, uint3
 
 /* A step's contribution to the state that it started from, which the step before it (the next to run) adds.
  * That of the last step to nothing. */
-static inline void run_give_back(struct executor *x, const struct stage_run *s, const struct operator* op,
+static inline void run_give_back(struct executor *x, const struct stage_run *s, const struct layer_op *op,
                                  const struct operand *operand, uint32_t member, const double *array)
 {
     uint32_t c = s->d->first_contribution[operand->tensor];
@@ -190,8 +190,8 @@ static inline struct holding run_backward_add(struct executor *x, const struct s
 static inline struct holding run_backward_spread(struct executor *x, const struct stage_run *s,
                                                  const struct action *a)
 {
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
-    const struct operator* op = & x->model->operators.at[so->operator];
+    const struct stage_operator *so = &s->d->operators.at[a->layer_op];
+    const struct layer_op *op = &x->model->operators.at[so->layer_op];
     struct run_sides sides = run_sides(x, s);
     if (op->output.tensor != a->tensor)
         run_fault(x, "an exchange of no contribution");
@@ -283,9 +283,9 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
     if (!x->seeded[a->tensor])
         return run_contributions(x, s, a, a->tensor, NULL);
     struct holding out = run_holding(x, s), fed = run_contributions(x, s, a, a->tensor, NULL);
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    const struct stage_operator *so = &s->d->operators.at[a->layer_op];
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        struct box box = run_box(s, so, &x->model->operators.at[so->operator].output, m);
+        struct box box = run_box(s, so, &x->model->operators.at[so->layer_op].output, m);
         out.member[m] = run_array(x, a->tensor, NAN);
         for (size_t i = 0; i < run_elements(x, a->tensor); i++)
             if (run_inside(run_tensor(x, a->tensor), &box, i))
@@ -296,12 +296,12 @@ static inline struct holding run_output_gradient(struct executor *x, const struc
 }
 
 /* The reduction of what a kernel gives to a streamed operand, which stands behind it; MODEL_NONE: none. */
-static inline uint32_t run_scattered(const struct stage_run *s, uint32_t operator, uint32_t tensor)
+static inline uint32_t run_scattered(const struct stage_run *s, uint32_t layer_op, uint32_t tensor)
 {
-    for (uint32_t i = 0; i < s->d->backward.count && operator!= MODEL_NONE; i++) {
+    for (uint32_t i = 0; i < s->d->backward.count && layer_op != MODEL_NONE; i++) {
         const struct action *a = &s->d->backward.at[i];
-        if (a->kind == ACTION_COLLECTIVE && a->collective == REDUCE_SCATTER &&
-            a->operator== operator&& a->tensor == tensor && s->d->operators.at[operator].streamed)
+        if (a->kind == ACTION_COLLECTIVE && a->collective == REDUCE_SCATTER && a->layer_op == layer_op &&
+            a->tensor == tensor && s->d->operators.at[layer_op].streamed)
             return i;
     }
     return MODEL_NONE;
@@ -312,8 +312,8 @@ static inline uint32_t run_scattered(const struct stage_run *s, uint32_t operato
 static inline struct holding run_scatter(struct executor *x, const struct stage_run *s,
                                          const struct action *a, bool removed)
 {
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
-    double ***gradients = s->streams[a->operator* OPERATOR_OPERANDS + run_streamed(so)];
+    const struct stage_operator *so = &s->d->operators.at[a->layer_op];
+    double ***gradients = s->streams[a->layer_op * OPERATOR_OPERANDS + run_streamed(so)];
     uint32_t ways = layout_places(s->d->stage, a->axes);
     struct holding sums = run_holding(x, s);
     if (!a->streamed) { /* not in a ring after all */
@@ -356,10 +356,10 @@ static inline void run_backward_ring(struct executor *x, const struct stage_run 
 static inline void run_backward_kernel(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->backward.at[index];
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
-    uint32_t kernel = run_forward_kernel(s, a->operator);
+    const struct stage_operator *so = &s->d->operators.at[a->layer_op];
+    uint32_t kernel = run_forward_kernel(s, a->layer_op);
     struct evaluation *all = run_evaluations(x, s, &s->d->forward.at[kernel], true);
-    const struct operator* op = all[0].op;
+    const struct layer_op *op = all[0].op;
     struct holding dy = run_output_gradient(x, s, a);
     const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
@@ -377,8 +377,8 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
         bool wanted = operand->gradient && !operand->feedback && s->d->needs_gradient[operand->tensor] &&
                       run_tensor(x, operand->tensor)->role != TENSOR_PARAMETER;
         wanted =
-            wanted && (i != run_streamed(so) || run_scattered(s, a->operator, operand->tensor) == MODEL_NONE);
-        wanted = wanted && !run_panel_sums(s, a->operator, i);
+            wanted && (i != run_streamed(so) || run_scattered(s, a->layer_op, operand->tensor) == MODEL_NONE);
+        wanted = wanted && !run_panel_sums(s, a->layer_op, i);
         contribution[i] = wanted ? next++ : MODEL_NONE;
     }
     for (uint32_t m = 0; m < s->d->member_count; m++) {
@@ -387,9 +387,9 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             run_compare(x, "the gradient", op->output.tensor, m, own[m], x->whole_gradient[op->output.tensor],
                         &box);
         all[m].dy = own[m];
-        all[m].dy_statistics = op->normalised ? run_joined(x, s, op->output.tensor,
-                                                           s->backward_statistics[a->operator], m, own)
-                                              : own[m];
+        all[m].dy_statistics =
+            op->normalised ? run_joined(x, s, op->output.tensor, s->backward_statistics[a->layer_op], m, own)
+                           : own[m];
         const struct holding *made = op->output_saved ? &s->kept[kernel] : &s->forward[kernel];
         all[m].out = made->member && made->member[m] ? made->member[m] : x->nothing[op->output.tensor];
         for (uint32_t i = 0; i < op->operand_count; i++)
@@ -406,11 +406,11 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             evaluation_backward(&all[m]);
     }
     if (so->panels) {
-        run_panels(x, s, a->operator, all, true);
-        run_panel_keep(x, s, a->operator, all);
+        run_panels(x, s, a->layer_op, all, true);
+        run_panel_keep(x, s, a->layer_op, all);
     }
     if (so->streamed)
-        run_backward_ring(x, s, so, a->operator, all, rings);
+        run_backward_ring(x, s, so, a->layer_op, all, rings);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         for (uint32_t i = 0; i < op->operand_count; i++)
             if (contribution[i] != MODEL_NONE) {
@@ -419,7 +419,7 @@ static inline void run_backward_kernel(struct executor *x, const struct stage_ru
             } else if (op->operands[i].feedback) {
                 run_give_back(x, s, op, &op->operands[i], m, all[m].gradient[i]);
             } else if (run_tensor(x, op->operands[i].tensor)->role == TENSOR_PARAMETER &&
-                       !run_panel_sums(s, a->operator, i)) {
+                       !run_panel_sums(s, a->layer_op, i)) {
                 run_parameter_gradient(x, s, so, &op->operands[i], m, all[m].gradient[i]);
             }
     }
@@ -460,12 +460,12 @@ static inline void run_backward_action(struct executor *x, struct stage_run *s, 
         s->backward[i] = run_backward_exchange(x, s, i, removed);
     } else if (a->elements > 0) {
         if (!removed)
-            s->backward_statistics[a->operator] |= a->axes;
-    } else if (a->streamed && s->d->operators.at[a->operator].panels && a->collective == REDUCE_SCATTER) {
+            s->backward_statistics[a->layer_op] |= a->axes;
+    } else if (a->streamed && s->d->operators.at[a->layer_op].panels && a->collective == REDUCE_SCATTER) {
         s->backward[i] = run_panel_scatter(x, s, a, removed);
     } else if (a->streamed && run_tensor(x, a->tensor)->role == TENSOR_PARAMETER) {
         return; /* who reads them passes weights on */
-    } else if (a->kind == ACTION_COLLECTIVE && run_scattered(s, a->operator, a->tensor) == i) {
+    } else if (a->kind == ACTION_COLLECTIVE && run_scattered(s, a->layer_op, a->tensor) == i) {
         s->backward[i] = run_scatter(x, s, a, removed);
     } else if (a->kind == ACTION_COLLECTIVE && a->reason == REASON_SAVED && a->streamed) {
         s->backward[i] = run_regathered(x, s, a); /* who reads it passes it on */

@@ -9,13 +9,13 @@
 
 /* The all-gather that brings an operand's panels in one of the two lists; NULL: none does. */
 static inline const struct action *run_panel_action(const struct executor *x, const struct stage_run *s,
-                                                    bool backward, uint32_t operator, uint32_t tensor,
+                                                    bool backward, uint32_t layer_op, uint32_t tensor,
                                                     bool *removed)
 {
     uint32_t count = backward ? s->d->backward.count : s->d->forward.count;
     for (uint32_t i = 0; i < count; i++) {
         const struct action *a = backward ? &s->d->backward.at[i] : &s->d->forward.at[i];
-        if (a->streamed && a->collective == ALL_GATHER && a->operator== operator&& a->tensor == tensor) {
+        if (a->streamed && a->collective == ALL_GATHER && a->layer_op == layer_op && a->tensor == tensor) {
             *removed = run_removed(x, s, backward, i);
             return a;
         }
@@ -28,8 +28,8 @@ static inline double *run_panel(struct executor *x, const struct stage_run *s, c
                                 bool removed, uint32_t member, uint32_t step, const double *const *shares)
 {
     const struct tensor *tensor = run_tensor(x, gather->tensor);
-    const struct stage_operator *so = &s->d->operators.at[gather->operator];
-    struct interval panel = panels_at(s->d, gather->operator, step);
+    const struct stage_operator *so = &s->d->operators.at[gather->layer_op];
+    struct interval panel = panels_at(s->d, gather->layer_op, step);
     uint32_t axis = gather->axis, owner = member;
     double *array = run_array(x, gather->tensor, NAN);
     for (uint32_t m = 0; m < s->d->member_count; m++) { /* the one of its group that has it */
@@ -50,7 +50,7 @@ static inline double *run_panel(struct executor *x, const struct stage_run *s, c
         if (run_inside(tensor, &box, i))
             array[i] = shares[owner][i];
     if (layout_elements(&box, tensor->rank) != panels_elements(s->d, gather, member, step))
-        run_fault(x, "a panel of operator %u has another size", so->operator);
+        run_fault(x, "a panel of operator %u has another size", so->layer_op);
     return array;
 }
 
@@ -60,7 +60,7 @@ static inline void run_panels(struct executor *x, const struct stage_run *s, uin
 {
     const struct stage_operator *so = &s->d->operators.at[index];
     const double **shares[OPERATOR_OPERANDS] = {0};
-    const struct operator* op = all[0].op;
+    const struct layer_op *op = all[0].op;
     for (uint32_t i = 0; i < op->operand_count; i++) {
         shares[i] = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
         for (uint32_t m = 0; m < s->d->member_count; m++)
@@ -90,7 +90,7 @@ static inline bool run_panel_sums(const struct stage_run *s, uint32_t index, uin
     uint32_t tensor = state_operator(s->d, index)->operands[operand].tensor;
     for (uint32_t i = 0; i < s->d->backward.count && so->panels >> operand & 1; i++) {
         const struct action *a = &s->d->backward.at[i];
-        if (a->streamed && a->collective == REDUCE_SCATTER && a->operator== index && a->tensor == tensor)
+        if (a->streamed && a->collective == REDUCE_SCATTER && a->layer_op == index && a->tensor == tensor)
             return true;
     }
     return false;
@@ -115,14 +115,14 @@ static inline void run_panel_keep(struct executor *x, const struct stage_run *s,
 static inline struct holding run_panel_scatter(struct executor *x, const struct stage_run *s,
                                                const struct action *a, bool removed)
 {
-    const struct operator* op = state_operator(s->d, a->operator);
+    const struct layer_op *op = state_operator(s->d, a->layer_op);
     uint32_t operand = 0;
     while (op->operands[operand].tensor != a->tensor)
         operand++;
     struct holding in = run_holding(x, s), out;
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         in.member[m] = run_array(x, a->tensor, NAN);
-        memcpy(in.member[m], s->streams[a->operator* OPERATOR_OPERANDS + operand][0][m],
+        memcpy(in.member[m], s->streams[a->layer_op * OPERATOR_OPERANDS + operand][0][m],
                run_elements(x, a->tensor) * sizeof(double));
     }
     if (removed)

@@ -175,7 +175,7 @@ static inline const double *run_operand(struct executor *x, const struct stage_r
     const struct tensor *tensor = run_tensor(x, t);
     if (operand->feedback) {
         const struct holding *carried = &s->forward[run_carry(s, a, t)];
-        const struct operator* op = & x->model->operators.at[s->d->operators.at[a->operator].operator];
+        const struct layer_op *op = &x->model->operators.at[s->d->operators.at[a->layer_op].layer_op];
         bool there = carried->member && carried->member[member];
         return run_delayed(x, op, operand, there ? carried->member[member] : x->nothing[t]);
     }
@@ -218,7 +218,7 @@ static inline const double *run_joined(struct executor *x, const struct stage_ru
 static inline struct box run_box(const struct stage_run *s, const struct stage_operator *so,
                                  const struct operand *operand, uint32_t member)
 {
-    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->operator],
+    return assign_box(s->d->stage, s->d->plan->model, &s->d->plan->model->operators.at[so->layer_op],
                       &so->assignment, operand, run_at(s, member));
 }
 
@@ -238,7 +238,7 @@ static inline const double *run_share(struct executor *x, const struct stage_run
 /* Whether a member adds what an operator's product is added to: all do when it is a partial sum as the output
  * is; of copies, only the first. */
 static inline bool run_adds(const struct stage_run *s, const struct stage_operator *so,
-                            const struct operator* op, uint32_t member)
+                            const struct layer_op *op, uint32_t member)
 {
     bool adds = true;
     for (uint32_t i = 0; i < op->operand_count; i++) {
@@ -262,12 +262,12 @@ static inline const double *run_saved(struct executor *x, const struct stage_run
     kept.forward = s->kept;
     for (uint32_t r = 0; r < s->d->regathers.count; r++) {
         const struct stage_regather *regather = &s->d->regathers.at[r];
-        if (regather->operator!= a->operator|| regather->tensor != s->d->same_as[operand->tensor])
+        if (regather->layer_op != a->layer_op || regather->tensor != s->d->same_as[operand->tensor])
             continue;
         const struct holding *again = &s->backward[regather->action];
         const double *held_again =
             again->member && again->member[member] ? again->member[member] : x->nothing[operand->tensor];
-        const struct operator* op = & x->model->operators.at[s->d->operators.at[a->operator].operator];
+        const struct layer_op *op = &x->model->operators.at[s->d->operators.at[a->layer_op].layer_op];
         return operand->feedback ? run_delayed(x, op, operand, held_again) : held_again;
     }
     return run_operand(x, &kept, a, operand, member, held);
@@ -278,7 +278,7 @@ static inline const double *run_saved(struct executor *x, const struct stage_run
 static inline bool run_leaves(const struct stage_run *s, const struct stage_operator *so, uint32_t operand,
                               uint32_t member)
 {
-    bool additive = s->d->plan->model->operators.at[so->operator].additive;
+    bool additive = s->d->plan->model->operators.at[so->layer_op].additive;
     for (uint32_t a = 0; a < s->d->stage->axis_count && additive; a++)
         if (lazy_axes(so) >> a & 1 && !(so->lazy[operand] >> a & 1) && run_at(s, member).at[a])
             return true;
@@ -291,15 +291,15 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
                                                  const struct action *forward, bool backward)
 {
     struct evaluation *all = ARENA_ARRAY(&x->arena, struct evaluation, s->d->member_count);
-    const struct stage_operator *so = &s->d->operators.at[forward->operator];
+    const struct stage_operator *so = &s->d->operators.at[forward->layer_op];
     for (uint32_t m = 0; m < s->d->member_count; m++) {
-        all[m] = run_evaluation(x, so->operator);
+        all[m] = run_evaluation(x, so->layer_op);
         for (uint32_t d = 0; d < all[m].op->dim_count; d++)
             all[m].share[d] = run_step(
                 x, all[m].op, d, assign_share(s->d->stage, all[m].op, &so->assignment, d, run_at(s, m)));
         all[m].adds = run_adds(s, so, all[m].op, m);
     }
-    const struct operator* op = all[0].op;
+    const struct layer_op *op = all[0].op;
     for (uint32_t i = 0; i < op->operand_count; i++) {
         const double **own = ARENA_ARRAY(&x->arena, const double *, s->d->member_count);
         struct holding held = {0};
@@ -316,8 +316,9 @@ static inline struct evaluation *run_evaluations(struct executor *x, const struc
         }
         for (uint32_t m = 0; m < s->d->member_count; m++) {
             all[m].in[i] = own[m];
-            all[m].statistics[i] =
-                op->normalised ? run_joined(x, s, t, s->forward_statistics[forward->operator], m, own) : own[m];
+            all[m].statistics[i] = op->normalised
+                                       ? run_joined(x, s, t, s->forward_statistics[forward->layer_op], m, own)
+                                       : own[m];
         }
     }
     return all;
@@ -339,7 +340,7 @@ static inline double **run_pass(struct executor *x, const struct stage_run *s,
 }
 
 /* The keys that a member works on in a step. */
-static inline struct interval run_block(const struct stage_run *s, const struct operator* op, uint32_t axes,
+static inline struct interval run_block(const struct stage_run *s, const struct layer_op *op, uint32_t axes,
                                         uint32_t member, uint32_t step)
 {
     uint32_t ways = layout_places(s->d->stage, axes);
@@ -362,13 +363,13 @@ static inline uint32_t run_streamed(const struct stage_operator *so)
 
 /* Whether the all-gather behind a streamed operand does not happen. */
 static inline bool run_stands(const struct executor *x, const struct stage_run *s, bool backward,
-                              uint32_t operator, uint32_t tensor)
+                              uint32_t layer_op, uint32_t tensor)
 {
     uint32_t count = backward ? s->d->backward.count : s->d->forward.count;
     for (uint32_t i = 0; i < count; i++) {
         const struct action *a = backward ? &s->d->backward.at[i] : &s->d->forward.at[i];
-        if (a->streamed && a->collective == ALL_GATHER &&
-            a->operator== operator&& a->tensor == tensor && run_removed(x, s, backward, i))
+        if (a->streamed && a->collective == ALL_GATHER && a->layer_op == layer_op && a->tensor == tensor &&
+            run_removed(x, s, backward, i))
             return true;
     }
     return false;
@@ -380,7 +381,7 @@ static inline void run_ring(struct executor *x, const struct stage_run *s, const
                             uint32_t index, struct evaluation *all, bool backward, double ***gradients)
 {
     uint32_t operand = run_streamed(so), members = s->d->member_count;
-    const struct operator* op = all[0].op;
+    const struct layer_op *op = all[0].op;
     uint32_t tensor = s->d->same_as[op->operands[operand].tensor];
     bool removed = run_stands(x, s, backward, index, tensor);
     double **buffers = ARENA_ARRAY(&x->arena, double *, members);
@@ -439,7 +440,7 @@ static inline void run_before(const struct executor *x, double *const *of_member
 static inline struct holding run_kernel(struct executor *x, const struct stage_run *s, uint32_t index)
 {
     const struct action *a = &s->d->forward.at[index];
-    const struct stage_operator *so = &s->d->operators.at[a->operator];
+    const struct stage_operator *so = &s->d->operators.at[a->layer_op];
     struct evaluation *all = run_evaluations(x, s, a, false);
     const struct operand *output = &all[0].op->output;
     struct holding out = run_holding(x, s);
@@ -452,9 +453,9 @@ static inline struct holding run_kernel(struct executor *x, const struct stage_r
             evaluation_forward(&all[m]);
     }
     if (so->streamed)
-        run_ring(x, s, so, a->operator, all, false, NULL);
+        run_ring(x, s, so, a->layer_op, all, false, NULL);
     if (so->panels)
-        run_panels(x, s, a->operator, all, false);
+        run_panels(x, s, a->layer_op, all, false);
     for (uint32_t m = 0; m < s->d->member_count; m++) {
         double points = assign_points(s->d->stage, all[m].op, &so->assignment, run_at(s, m));
         if (all[m].op->causal && all[m].op->kind == OPERATOR_EINSUM && fabs(points - all[m].visited) > 1e-6)
@@ -495,7 +496,7 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
         s->forward[i] = run_kernel(x, s, i);
     } else if (a->elements > 0) {
         if (!removed)
-            s->forward_statistics[a->operator] |= a->axes;
+            s->forward_statistics[a->layer_op] |= a->axes;
     } else if (a->streamed && run_tensor(x, a->tensor)->role == TENSOR_PARAMETER) {
         return;               /* who reads them passes weights on */
     } else if (a->streamed) { /* the same */
@@ -516,11 +517,11 @@ static inline void run_forward_action(struct executor *x, struct stage_run *s, u
     }
 }
 
-static inline const struct operator*
-    run_kernel_operator(const struct executor *x, const struct stage_run *s, const struct action *a)
+static inline const struct layer_op *run_kernel_operator(const struct executor *x, const struct stage_run *s,
+                                                         const struct action *a)
 {
-    return a->kind == ACTION_KERNEL
-        ? &x->model->operators.at[s->d->operators.at[a->operator].operator] : NULL;
+    return a->kind == ACTION_KERNEL ? &x->model->operators.at[s->d->operators.at[a->layer_op].layer_op]
+                                    : NULL;
 }
 
 /* The time steps of one layer: the actions that stand in its loop, or, where it does not communicate, its
@@ -537,10 +538,10 @@ static inline uint32_t run_range(const struct executor *x, const struct stage_ru
             *steps = loops[l].steps;
             return loops[l].end;
         }
-    const struct operator* op = run_kernel_operator(x, s, &actions[first]);
+    const struct layer_op *op = run_kernel_operator(x, s, &actions[first]);
     *steps = op ? run_step_count(op) : 0;
     for (uint32_t i = first; i < count && *steps; i++) {
-        const struct operator* other = run_kernel_operator(x, s, &actions[i]);
+        const struct layer_op *other = run_kernel_operator(x, s, &actions[i]);
         if (other && other->layer == op->layer && run_steps(other))
             end = i + 1;
     }
@@ -549,7 +550,7 @@ static inline uint32_t run_range(const struct executor *x, const struct stage_ru
 
 static inline bool run_in_steps(const struct executor *x, const struct stage_run *s, const struct action *a)
 {
-    const struct operator* op = run_kernel_operator(x, s, a);
+    const struct layer_op *op = run_kernel_operator(x, s, a);
     bool ring = a->loop != MODEL_NONE &&
                 (a->backward ? &s->d->backward_loops.at[a->loop] : &s->d->forward_loops.at[a->loop])->ring;
     return (a->loop != MODEL_NONE && !ring) || (op && run_steps(op));

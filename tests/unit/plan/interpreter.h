@@ -35,7 +35,7 @@ enum flavour {
 /* One operator on one member. Arrays have the whole tensor's size. */
 struct evaluation {
     const struct model *model;
-    const struct operator* op;
+    const struct layer_op *op;
     struct interval share[OPERATOR_DIMS];
     const double *in[OPERATOR_OPERANDS];
     const double *statistics[OPERATOR_OPERANDS]; /* what statistics are computed from: own and others' */
@@ -288,7 +288,7 @@ static inline bool evaluation_first(const struct evaluation *e, const uint64_t *
 /* The filling of a mixture's experts: of the operator that sends the tokens, in the same layer. */
 static inline const struct filling *evaluation_experts(const struct evaluation *e)
 {
-    for (const struct operator* op = e->op;; op++)
+    for (const struct layer_op *op = e->op;; op++)
         for (uint32_t d = 0; d < op->dim_count; d++)
             if (op->dims[d].filling)
                 return op->dims[d].filling;

@@ -74,14 +74,14 @@ static void partitioned_models_compute_what_whole_ones_do(void **state)
 }
 
 /* Whether an operator's shares along an axis are all empty but one, wherever on the other axes. */
-static bool one_is_busy(const struct derivation *d, uint32_t operator, uint32_t axis)
+static bool one_is_busy(const struct derivation *d, uint32_t layer_op, uint32_t axis)
 {
-    const struct assignment *assignment = &d->operators.at[operator].assignment;
+    const struct assignment *assignment = &d->operators.at[layer_op].assignment;
     uint32_t busy[64] = {0}, most = 0; /* per group along the axis, at its first member */
     assert_true(d->member_count <= 64);
     for (uint32_t m = 0; m < d->member_count; m++) {
         struct coordinates at = layout_coordinates(d->stage, m), first = at;
-        struct interval share = assign_share(d->stage, state_operator(d, operator), assignment,
+        struct interval share = assign_share(d->stage, state_operator(d, layer_op), assignment,
                                              (uint32_t)assignment->split[axis], at);
         first.at[axis] = 0;
         uint32_t *group = &busy[layout_member(d->stage, first)];
@@ -446,10 +446,10 @@ static bool goes_by_heads(const struct plan_case *c)
     for (uint32_t s = 0; s < c->plan.stages.count; s++)
         for (uint32_t o = 0; o < c->derivations[s].operators.count; o++)
             for (uint32_t a = 0; a < c->plan.stages.at[s].axis_count; a++) {
-                const struct operator* operator= state_operator(&c->derivations[s], o);
+                const struct layer_op *layer_op = state_operator(&c->derivations[s], o);
                 int split = c->derivations[s].operators.at[o].assignment.split[a];
                 bool heads =
-                    split >= 0 && operator->attends && split != operator->query && split != operator->key;
+                    split >= 0 && layer_op->attends && split != layer_op->query && split != layer_op->key;
                 if (heads && c->plan.stages.at[s].axes[a].late)
                     return true;
             }

@@ -138,9 +138,9 @@ static double backward_flops(const char *attention, bool model)
     assert_true(case_derive(&c));
     double flops = 0;
     for (uint32_t o = 0; o < c.derivations->operators.count; o++) {
-        const struct operator* operator= & c.model.operators.at[c.derivations->operators.at[o].operator];
+        const struct layer_op *layer_op = &c.model.operators.at[c.derivations->operators.at[o].layer_op];
         struct work work = work_backward(c.derivations, o, 0);
-        if (operator->kind == OPERATOR_EINSUM)
+        if (layer_op->kind == OPERATOR_EINSUM)
             flops += model ? work.model_flops : work.flops;
     }
     case_fini(&c);

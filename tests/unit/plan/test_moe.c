@@ -283,7 +283,7 @@ static void partitioned_experts_do_what_a_sequential_program_does(void **state)
         executor_run(&x, &c, seed, MODEL_NONE, false, MODEL_NONE);
         if (x.wrong)
             fail_msg("seed %llu: %s", (unsigned long long)seed, x.first_wrong);
-        const struct operator* combine = & c.model.operators.at[c.model.operators.count - 1];
+        const struct layer_op *combine = &c.model.operators.at[c.model.operators.count - 1];
         const double *in = x.whole[c.model.operators.at[0].operands[0].tensor];
         for (uint32_t b = 0; b < SAMPLES; b++) {
             memset(y, 0, sizeof y);

@@ -336,7 +336,7 @@ static void schemes_within_a_layer_share_work_weights_and_maps_as_their_closed_f
         assert_true(case_derive(&whole) && case_derive(&c));
         const struct derivation *one = whole.derivations, *d = c.derivations;
         uint32_t last = d->operators.count - 1, weight = d->parameters.count - 1;
-        const struct operator* operator= state_operator(d, last);
+        const struct layer_op *layer_op = state_operator(d, last);
         if (getenv("PARTITA_VERBOSE"))
             fprintf(stderr, "%s\n", row->name);
         ASSERT_NEAR(work_forward(d, last, row->member).flops, row->macs * work_forward(one, last, 0).flops,
@@ -345,10 +345,10 @@ static void schemes_within_a_layer_share_work_weights_and_maps_as_their_closed_f
                     2 * row->macs * work_forward(one, last, 0).flops, 1e-12);
         ASSERT_NEAR(memory_parameter(d, weight, row->member), row->weights * memory_parameter(one, weight, 0),
                     1e-12);
-        ASSERT_NEAR(touched(d, &operator->operands[0], row->member),
-                    row->input * touched(one, &operator->operands[0], 0), 1e-12);
-        ASSERT_NEAR(touched(d, &operator->output, row->member),
-                    row->output * touched(one, &operator->output, 0), 1e-12);
+        ASSERT_NEAR(touched(d, &layer_op->operands[0], row->member),
+                    row->input * touched(one, &layer_op->operands[0], 0), 1e-12);
+        ASSERT_NEAR(touched(d, &layer_op->output, row->member),
+                    row->output * touched(one, &layer_op->output, 0), 1e-12);
         expect_collectives(d, false, row->forward);
         expect_collectives(d, true, row->backward);
         case_fini(&c);

@@ -207,11 +207,11 @@ static void explain_all(const char *model, const char *parameters, const char *a
         assert_int_equal(occurrences(full, "    dimensions\n"), c.model.layers.at[l].operator_count);
         assert_int_equal(occurrences(full, "    forward\n"), c.model.layers.at[l].operator_count);
         for (uint32_t o = 0; o < c.model.layers.at[l].operator_count; o++) {
-            const struct operator* operator= & c.model.operators.at[c.model.layers.at[l].first_operator + o];
+            const struct layer_op *layer_op = &c.model.operators.at[c.model.layers.at[l].first_operator + o];
             char *einsum = NULL;
             size_t length = 0;
             FILE *memory = open_memstream(&einsum, &length);
-            explain_einsum_text(&c.model, operator, memory);
+            explain_einsum_text(&c.model, layer_op, memory);
             fclose(memory);
             expect(brief, einsum);
             expect(full, einsum);

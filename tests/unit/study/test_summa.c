@@ -252,7 +252,7 @@ static void gradients_are_summed_on_the_way(void **state)
         grid_run(&run);
         const struct derivation *d = run.c.derivations;
         for (uint32_t p = 0; p < d->parameters.count; p++)
-            if (d->parameters.at[p].operator== run.product)
+            if (d->parameters.at[p].layer_op == run.product)
                 assert_int_equal(d->parameters.at[p].partial_axes, summa ? 0 : 1);
         for (uint32_t r = 0; r < run.job.rank_count; r++) {
             const struct program *program = &run.job.programs[run.job.ranks[r].program];
