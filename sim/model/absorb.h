@@ -13,8 +13,8 @@
 #include "model/model.h"
 
 /* Reassociates the products of all attention layers of a model of one position where both keys and values are
- * made so by layers of the same unit. Operators keep their indices, tensors and layers too but that what is kept in the layer of the
- * values comes after the attention. */
+ * made so by layers of the same unit. Operators keep their indices, tensors and layers too but that what is
+ * kept in the layer of the values comes after the attention. */
 void absorb(struct model *token);
 
 #endif

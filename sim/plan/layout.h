@@ -3,8 +3,8 @@
  * others hold nothing of it). A split is into contiguous shares as equal as can be, or in the proportions of
  * the axis; two axes may split the same dimension, the later axis inside the share of the earlier one.
  *
- * A box is the part of a tensor that one member holds, or reads: an interval per tensor dimension, of which windows that
- * lie apart (stride > kernel) read only a comb. */
+ * A box is the part of a tensor that one member holds, or reads: an interval per tensor dimension, of which
+ * windows that lie apart (stride > kernel) read only a comb. */
 #ifndef PARTITA_PLAN_LAYOUT_H
 #define PARTITA_PLAN_LAYOUT_H
 
@@ -64,9 +64,9 @@ uint32_t layout_place(const struct plan_stage *stage, uint32_t axes, uint32_t me
 uint32_t layout_places(const struct plan_stage *stage, uint32_t axes);
 
 /* Share `index` of an interval along an axis: [low + n·index/ways, low + n·(index+1)/ways) rounded down, or
- * the same with the axis's weights summed up; where it rounds up, the shares before are so many whole elements
- * each, as long as there are any. Empty where an axis has more members than there are elements,
- * or a weight is 0. */
+ * the same with the axis's weights summed up; where it rounds up, the shares before are so many whole
+ * elements each, as long as there are any. Empty where an axis has more members than there are elements, or a
+ * weight is 0. */
 struct interval layout_share(struct interval whole, const struct plan_axis *axis, uint32_t index);
 
 /* What a member holds of a tensor in a layout. Axes in `ignore` (bit set) count as replicated. */

@@ -14,8 +14,8 @@ struct optimizer {
 extern const struct optimizer optimizer_table[OPTIMIZER_COUNT];
 extern const char *const optimizer_names[OPTIMIZER_COUNT + 1]; /* NULL-terminated */
 
-/* Whether the optimizer keeps a copy of the weights besides those that kernels read: where it works in a wider
- * precision than they are stored in (Micikevicius et al. 2018). */
+/* Whether the optimizer keeps a copy of the weights besides those that kernels read: where it works in a
+ * wider precision than they are stored in (Micikevicius et al. 2018). */
 bool optimizer_master(const struct plan *plan);
 
 /* Bytes per parameter of the states that are as many as the parameters: moments and master copy

@@ -32,8 +32,8 @@ struct plan_axis {
                     along a label is split along labels of the same place, or not at all, by the other */
     const double *weights; /* per device along it: its part of whatever is split, in any unit; NULL: equal
                               parts. Not owned. */
-    bool rounds_up;        /* with weights: every share is rounded up, the last ones have what is left; otherwise
-                              the edges between shares are rounded */
+    bool rounds_up; /* with weights: every share is rounded up, the last ones have what is left; otherwise
+                       the edges between shares are rounded */
     const struct owners_list *owned; /* instead: which indices of experts or tables each device along it has
                                         (owners.h). Not owned. */
 };
@@ -206,8 +206,8 @@ struct plan {
     bool replayed;      /* the job was read from a trace: there are no model and no stages */
     uint64_t prompt;    /* tokens that are given, of a step that generates (generate.h); else 0 */
     uint32_t tokens;    /* that each sample gets in a step; 0: it generates none */
-    bool folded;        /* tokens that are alike are one section of the programs, which recurs (emit_token.h) */
-    bool glance;        /* of those only the last is written out, for its memory and its work: it cannot run */
+    bool folded; /* tokens that are alike are one section of the programs, which recurs (emit_token.h) */
+    bool glance; /* of those only the last is written out, for its memory and its work: it cannot run */
     struct plan *token; /* of the second half of the stages, which make one token. NULL: none. Not owned */
     bool past;          /* this is such a plan of one token */
 };

@@ -160,10 +160,10 @@ static void capacities_change_while_a_message_is_under_way(void **state)
         assert_near(makespan(test, options), 7 + 25 / 20.0, 1e-12);
         assert_near(test->result.link_bytes[3], 40, 1e-12);
     }
-    assert_near(
-        makespan(test,
-                 (struct engine_options){.network = &alpha_beta_ideal, .changes = changes, .change_count = 5}),
-        1, 1e-12);
+    assert_near(makespan(test, (struct engine_options){.network = &alpha_beta_ideal,
+                                                       .changes = changes,
+                                                       .change_count = 5}),
+                1, 1e-12);
     job_free(test);
 }
 
@@ -174,7 +174,8 @@ static void a_link_that_stays_down_is_named(void **state)
     struct test_job *test = one_message();
     const struct engine_change changes[] = {{2, 0, 3}};
     for (uint32_t i = 1; network_model_table[i]; i++) {
-        struct engine_options options = {.network = network_model_table[i], .changes = changes, .change_count = 1};
+        struct engine_options options = {
+            .network = network_model_table[i], .changes = changes, .change_count = 1};
         options.mtu = 8;
         assert_false(run_level(test, options));
         if (!strstr(test->error, "cable[1]") || !strstr(test->error, "no capacity"))

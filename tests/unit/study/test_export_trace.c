@@ -119,7 +119,8 @@ static void generated_text_comes_back_the_same(void **state)
     round_trip("llama3-70b-chat", "dgx-h100", sets, 6);
 }
 
-/* Shards of tables, experts, waves of a recurrent network, fused tiles, a grid of a CNN, what is left with a host. */
+/* Shards of tables, experts, waves of a recurrent network, fused tiles, a grid of a CNN, what is left with a
+ * host. */
 #define PIS "topology.devices=4", "topology.device=raspberry-pi-3b-1core-early"
 static void shipped_workloads_come_back_the_same(void **state)
 {
